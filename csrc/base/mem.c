@@ -1,0 +1,83 @@
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct mf_mem_ops libc_ops = {malloc, realloc, free};
+static const struct mf_mem_ops *ops = &libc_ops;
+
+void mf_mem_use(const struct mf_mem_ops *use)
+{
+    ops = use ? use : &libc_ops;
+}
+
+void *mf_alloc(size_t size)
+{
+    return ops->alloc(size);
+}
+
+void *mf_zalloc(size_t size)
+{
+    void *ptr = ops->alloc(size);
+    if (ptr)
+        memset(ptr, 0, size);
+    return ptr;
+}
+
+void *mf_resize(void *ptr, size_t size)
+{
+    return ops->resize(ptr, size);
+}
+
+void mf_free(void *ptr)
+{
+    if (ptr)
+        ops->release(ptr);
+}
+
+char *mf_copy(const void *bytes, size_t len)
+{
+    char *copy = mf_alloc(len + 1);
+    if (copy) {
+        if (len)
+            memcpy(copy, bytes, len);
+        copy[len] = 0;
+    }
+    return copy;
+}
+
+struct mf_arena_page {
+    struct mf_arena_page *next;
+    size_t _pad; /* keeps data 16-byte aligned */
+    unsigned char data[];
+};
+
+enum { PAGE = 4096 - sizeof(struct mf_arena_page) };
+
+void *mf_arena_alloc(struct mf_arena *arena, size_t size)
+{
+    size = (size + 15) & ~(size_t)15;
+    if (!arena->_pages || arena->_size - arena->_used < size) {
+        size_t room = size > PAGE ? size : PAGE;
+        struct mf_arena_page *page = mf_alloc(sizeof *page + room);
+        if (!page)
+            return NULL;
+        page->next = arena->_pages;
+        arena->_pages = page;
+        arena->_used = 0;
+        arena->_size = room;
+    }
+    void *ptr = arena->_pages->data + arena->_used;
+    arena->_used += size;
+    return ptr;
+}
+
+void mf_arena_reset(struct mf_arena *arena)
+{
+    while (arena->_pages) {
+        struct mf_arena_page *next = arena->_pages->next;
+        mf_free(arena->_pages);
+        arena->_pages = next;
+    }
+    arena->_used = arena->_size = 0;
+}

@@ -1,0 +1,121 @@
+#pragma once
+/* sock: a stream socket driven by completion: bytes arrive, bytes are taken.
+ *
+ * Life: 1. mf_sock_open on a connected descriptor, or mf_sock_connect  2. on_connect (connect only), on_read, on_eof,
+ * on_drain as they come  3. mf_sock_close, or an error  4. on_close, once, last, from the loop and never from inside
+ * another call; after it the memory is the owner's again. No callback but on_close comes after mf_sock_close.
+ *
+ * Input belongs to the socket: on_read gets a view of all bytes not yet consumed and says how many it took; the rest
+ * is given again, with more behind it. While nothing is left over an idle socket holds no input memory (bytes are read
+ * into a buffer that the loop's sockets share). A frame that is known to be long is announced with mf_sock_want, so
+ * that it is read straight into one block, which grows as bytes really arrive, never ahead of them by more than 64 KiB
+ * or the bytes already there; that block can then be held and sent on from where it lies.
+ *
+ * Output belongs to the socket: small writes are copied together, blocks are sent from where they lie, and all goes
+ * out once per loop turn, in order. */
+#include "base/addr.h"
+#include "base/block.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "loop/loop.h"
+
+struct mf_sock_events {
+    /* How many bytes of `view` are done with, 0..view.len. Slices into it end when this returns, unless held. */
+    size_t (*on_read)(struct mf_sock *sock, struct mf_slice view);
+    void (*on_eof)(struct mf_sock *sock);            /* the peer will send no more; writing still works */
+    void (*on_connect)(struct mf_sock *sock, int rc); /* 0, or a negated errno and on_close follows */
+    void (*on_drain)(struct mf_sock *sock);          /* output fell to low after it had been above high */
+    void (*on_close)(struct mf_sock *sock, int rc);  /* 0: we closed it; else a negated errno */
+};
+
+struct mf_sock_segment; /* sock.c: one run of output */
+
+struct mf_sock {
+    const struct mf_sock_events *events;
+    struct mf_loop *loop;
+    struct mf_list _node;      /* all sockets of the loop */
+    struct mf_list _dirty;     /* has output to flush this turn */
+    struct mf_list _dead;      /* to be told on_close */
+    int fd;
+    int _error;
+    uint16_t _state;           /* flags of sock.c and the backends */
+    uint16_t _ops;             /* operations the kernel has under way */
+    struct mf_block *_in;      /* left-over input, data[_in_begin.._in_end) */
+    size_t _in_begin, _in_end, _want;
+    struct mf_sock_segment *_out_first, *_out_last;
+    size_t _out_len;           /* bytes queued */
+    size_t high, low;          /* watermarks of the output, bytes */
+    void *_backend;            /* what a backend keeps per socket */
+    uint64_t bytes_in, bytes_out;
+    uint64_t last_read;        /* loop time of the last bytes */
+};
+
+/* Takes `fd` (connected, made non-blocking by this) over. `sock` is zeroed but for events, high and low. 0 or a
+ * negated errno; on error the descriptor is closed and no callback follows. */
+int mf_sock_open(struct mf_loop *loop, struct mf_sock *sock, int fd);
+/* Starts to connect; on_connect tells. 0 or a negated errno as above. Bytes may be written before on_connect. */
+int mf_sock_connect(struct mf_loop *loop, struct mf_sock *sock, const struct mf_addr *addr);
+
+enum mf_sock_how {
+    MF_CLOSE_NOW,   /* output that is left is dropped */
+    MF_CLOSE_FLUSH, /* stops reading, sends what is queued, then closes; an error or mf_sock_close NOW ends it early */
+};
+void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how); /* again is harmless */
+
+void mf_sock_pause(struct mf_sock *sock);  /* no on_read, no on_eof until resume; may come twice */
+void mf_sock_resume(struct mf_sock *sock); /* gives left-over bytes again, in the next turn at the latest */
+void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the frame at the front of what is left over is
+                                                        `len` bytes long: no on_read before it is whole */
+/* Inside on_read: a block that keeps `bytes` (part of the view) alive, with a reference for the caller, and sets
+ * `*at` to where they are in it. No copy when they lie in the socket's own block. NULL: no memory. */
+struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at);
+
+/* Queue bytes. 0 or -ENOMEM (nothing was queued), or MF_ECLOSED. */
+int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes);
+/* The same from a block: takes its own reference; short runs are copied all the same. */
+int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_slice bytes);
+/* Room for `len` bytes at the end of the output, or NULL; then say how many were written. Nothing between the two. */
+uint8_t *mf_sock_reserve(struct mf_sock *sock, size_t len);
+void mf_sock_commit(struct mf_sock *sock, size_t len);
+/* Sends FIN once what is queued has gone. */
+void mf_sock_shutdown(struct mf_sock *sock);
+
+/* A listening socket that hands out connections. */
+struct mf_listener {
+    struct mf_loop *_loop;
+    struct mf_list _node;
+    struct mf_timer _retry;
+    int fd;
+    uint16_t _state, _ops;
+    void *_backend;
+    /* `fd` is the callback's from now on. */
+    void (*on_accept)(struct mf_listener *listener, int fd, const struct mf_addr *peer);
+    void (*on_close)(struct mf_listener *listener); /* memory is the owner's again */
+    uint64_t failures; /* accepts that failed for want of descriptors or memory: it rests 100 ms after each */
+};
+
+/* `fd` listens already. 0 or a negated errno. Closing does not close `fd`'s other copies. */
+int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
+void mf_listener_close(struct mf_listener *listener);
+
+/* Makes a listening, non-blocking, close-on-exec descriptor, or returns a negated errno. TCP: SO_REUSEADDR, with
+ * `reuse_port` SO_REUSEPORT, with `transparent` IP_TRANSPARENT is not needed (REDIRECT). UNIX: a stale socket file
+ * that nobody listens on is removed first. */
+int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);
+/* Where a redirected connection was going (SO_ORIGINAL_DST, IPv4 and IPv6): 0 or a negated errno. */
+int mf_sock_original(int fd, struct mf_addr *out);
+/* The other end's address, and our own. 0 or a negated errno. */
+int mf_sock_peer(int fd, struct mf_addr *out);
+int mf_sock_local(int fd, struct mf_addr *out);
+
+/* inline */
+
+static inline size_t mf_sock_pending(const struct mf_sock *sock)
+{
+    return sock->_out_len;
+}
+
+static inline bool mf_sock_full(const struct mf_sock *sock)
+{
+    return sock->_out_len > sock->high;
+}

@@ -1,0 +1,43 @@
+#pragma once
+/* peer: one address that calls can be sent to, with its health. One object per address in a table, kept over updates,
+ * so that health and pooled connections survive a change of policy. */
+#include "base/addr.h"
+#include "base/atom.h"
+#include "table/epoch.h"
+
+struct mf_table;
+
+struct mf_peer {
+    struct mf_epoch_entry _entry;
+    struct mf_addr addr;
+    char text[MF_ADDR_TEXT]; /* "10.0.0.7:20880" */
+    uint32_t id;             /* small, unique among live peers, reused after the peer is gone */
+    mf_atom32 _refs;         /* clusters and pools that hold it */
+    _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
+    mf_atom32 failures;      /* failed connects in a row */
+};
+
+/* Finds or makes the peer of an address, with a reference for the caller. Writer only. NULL: no memory. */
+struct mf_peer *mf_peer_intern(struct mf_table *table, const struct mf_addr *addr);
+/* Any thread: a pool keeps the peer it connects to. */
+void mf_peer_take(struct mf_peer *peer);
+void mf_peer_give(struct mf_table *table, struct mf_peer *peer); /* freed later, by the writer's reclaim */
+
+/* inline */
+
+static inline bool mf_peer_available(const struct mf_peer *peer, uint64_t now)
+{
+    return mf_load_relaxed(&peer->down_until) <= now;
+}
+
+/* After a failed connect or a READONLY event: not picked before `until`. */
+static inline void mf_peer_set_down(struct mf_peer *peer, uint64_t until)
+{
+    mf_store_relaxed(&peer->down_until, until);
+}
+
+static inline void mf_peer_set_up(struct mf_peer *peer)
+{
+    mf_store_relaxed(&peer->failures, 0);
+    mf_store_relaxed(&peer->down_until, 0);
+}

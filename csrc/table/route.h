@@ -1,0 +1,66 @@
+#pragma once
+/* route: which peer a request goes to. The reader's side of the table: no lock, no write to shared memory.
+ *
+ * A lookup is only valid inside an epoch section (from one quiescent point to the next); the peer it returns must be
+ * taken (mf_peer_take) to be kept longer; the stat stays valid until the call is counted as done. */
+#include "base/slice.h"
+#include "table/label.h"
+#include "table/peer.h"
+#include "table/stat.h"
+
+struct mf_table;
+
+/* One request as policy sees it: every protocol gives the same view. */
+struct mf_query {
+    struct mf_slice service, method; /* the path is /service/method */
+    const struct mf_pair *headers;
+    uint32_t n_headers;
+    const struct mf_slice *labels; /* MF_LABELS of them by number (mf_label_values.value), or NULL */
+    uint64_t now;                  /* monotonic ns: peers down until later are not available */
+    uint64_t random;               /* any 64 bits: choose among weights and peers */
+};
+
+struct mf_route {
+    struct mf_peer *peer;
+    struct mf_stat *stat;
+    uint32_t timeout_ms;  /* the rule's; 0: none */
+    uint16_t rule;        /* which rule of the service, from 0 */
+    uint8_t fallbacks;    /* how many targets were passed over */
+};
+
+/* Why a target or rule was passed over: what explain prints. */
+enum mf_route_step_kind {
+    MF_STEP_SERVICE,    /* the service was found (exact, or by a pattern): `text` is its name in the table */
+    MF_STEP_NO_SERVICE,
+    MF_STEP_NO_MATCH,   /* rule, match and condition that failed; `text` is the value seen */
+    MF_STEP_MATCH,      /* rule and match (MF_NO_MATCH: the rule has none) */
+    MF_STEP_TARGET,     /* rule, target, picked by weight or by fallback; `text` is the subset resolved to */
+    MF_STEP_NO_LABEL,   /* rule, target: the request has no such label */
+    MF_STEP_NO_SUBSET,  /* rule, target: no instance carries `text` */
+    MF_STEP_EMPTY,      /* rule, target: the subset has no instance */
+    MF_STEP_DOWN,       /* rule, target: instances, but none available */
+    MF_STEP_END,        /* rule, target: the fallback's case does not cover this, or the chain is at its end */
+    MF_STEP_PEER,       /* rule, target: `text` is the peer's address */
+};
+enum { MF_NO_MATCH = 0xffff };
+
+struct mf_route_step {
+    enum mf_route_step_kind kind;
+    uint16_t rule, match, condition, target;
+    struct mf_slice text; /* borrowed from the request or the table */
+};
+
+struct mf_route_steps {
+    struct mf_route_step *steps; /* the caller's */
+    uint32_t n, room;            /* further steps are dropped */
+};
+
+/* 0 and `out`, or MF_EROUTE_SERVICE, MF_EROUTE_RULE, MF_EROUTE_PEER (no instance), MF_EROUTE_DOWN (none available);
+ * then `out->stat` is set where the service is known, else NULL. */
+int mf_route_lookup(const struct mf_table *table, const struct mf_query *query, struct mf_route *out);
+/* The same for many, overlapping the cache misses. `rcs[i]` is what mf_route_lookup would return. */
+void mf_route_lookup_batch(const struct mf_table *table, const struct mf_query *queries, uint32_t n,
+                           struct mf_route *outs, int *rcs);
+/* The same decision, with every step taken written down. */
+int mf_route_explain(const struct mf_table *table, const struct mf_query *query, struct mf_route *out,
+                     struct mf_route_steps *steps);

@@ -1,0 +1,42 @@
+#pragma once
+/* stat: what is counted per service and subset, one shard per reader so that counting is two plain moves.
+ *
+ * A call may outlive the epoch it was routed in, so a stat is freed only when `begun` equals `done` in every shard. */
+#include "base/atom.h"
+#include "base/slice.h"
+#include "table/epoch.h"
+
+enum { MF_STAT_STATUS = 14, MF_STAT_BUCKETS = 20 };
+
+struct mf_stat_shard {
+    mf_atom64 begun, done;       /* calls */
+    mf_atom64 bytes_up, bytes_down;
+    mf_atom64 fallbacks;         /* calls that came here by a fallback */
+    mf_atom64 one_way;
+    mf_atom64 status[MF_STAT_STATUS];  /* by mf_stat_status_index */
+    mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
+    mf_atom64 latency_sum_ns;
+};
+
+struct mf_stat {
+    struct mf_epoch_entry _entry;
+    struct mf_stat *_next;
+    char *service, *host, *subset; /* subset "": the whole service */
+    uint32_t _refs;                /* writer only: compiled services that hold it */
+    _Atomic(struct mf_stat_shard *) _shards[MF_EPOCH_READERS];
+};
+
+/* The reader's own shard, made on first use; a shared spill shard when there is no memory: never NULL. */
+struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader);
+/* Adds all shards into `out`. Any thread. */
+void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out);
+
+/* 0..MF_STAT_STATUS-1: the Dubbo statuses 20 25 30 31 35 40 50 60 70 80 90 100, then lost (no answer), then other. */
+int mf_stat_status_index(int dubbo_status);
+/* The label of an index: "20", ..., "lost", "other". */
+const char *mf_stat_status_name(int index);
+enum { MF_STAT_LOST = 12, MF_STAT_OTHER = 13 };
+
+/* Upper bounds in ns: 50 us 100 us 250 us 500 us 1 ms 2.5 5 10 25 50 100 250 500 1 s 2.5 5 10 30 60 s, infinity. */
+int mf_stat_bucket(uint64_t ns);
+uint64_t mf_stat_bucket_bound(int bucket); /* UINT64_MAX for the last */

@@ -1,0 +1,81 @@
+#pragma once
+/* table: the writer's side. Services are built aside, then published with one store each.
+ *
+ * 1. mf_cluster_new, add, subset...   the instances of an application; shared by the services it offers
+ * 2. mf_service_new, rule, match, target...
+ * 3. mf_table_publish                  visible to readers from their next lookup on; the old one is retired
+ * 4. mf_table_reclaim                  now and then
+ * One thread writes. Texts are copied. Anything not published is freed with mf_service_free, mf_cluster_give. */
+#include "table/epoch.h"
+#include "table/label.h"
+#include "table/peer.h"
+#include "table/route.h"
+#include "table/stat.h"
+
+struct mf_cluster;
+struct mf_service;
+
+int mf_table_new(struct mf_table **out);
+void mf_table_free(struct mf_table *table); /* every reader has left */
+struct mf_epoch *mf_table_epoch(struct mf_table *table);
+
+/* A cluster, with one reference for the caller. `host`: what it is called in statistics and explain. */
+int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_cluster **out);
+void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster);
+/* Adds an instance; `weight` 1..65535. 0, -ENOMEM, MF_EADDR. */
+int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice addr,
+                   const struct mf_pair *labels, uint32_t n_labels, uint32_t weight);
+/* Declares a named subset: the instances that carry all these labels. */
+int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
+                      const struct mf_pair *labels, uint32_t n_labels);
+/* All instances and subsets are given: groups them by label value. Must come before a service uses it. */
+int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster);
+
+enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY };
+/* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`. */
+int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern,
+                   struct mf_service **out);
+void mf_service_free(struct mf_table *table, struct mf_service *service);
+
+/* Each returns the number of what it added, from 0, or -ENOMEM, or MF_ELIMIT. */
+int mf_service_rule(struct mf_service *service, uint32_t timeout_ms);
+int mf_service_match(struct mf_service *service, uint16_t rule); /* alternatives: any match will do; none: always */
+
+enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER };
+enum mf_op { MF_OP_EXACT, MF_OP_PREFIX, MF_OP_REGEX, MF_OP_PRESENT, MF_OP_ABSENT };
+/* All conditions of a match must hold. `key`: the header's or label's name. `value`: text, or a dfa.h blob for
+ * MF_OP_REGEX. MF_FIELD_NEVER never holds: a match that this workload cannot make (sourceLabels), kept for explain. */
+int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t rule, uint16_t match,
+                         enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value);
+
+enum mf_target_kind {
+    MF_TARGET_ALL,      /* every instance */
+    MF_TARGET_SUBSET,   /* a declared subset, by name */
+    MF_TARGET_LABEL,    /* the subset that the request's label `text` names */
+    MF_TARGET_BASELINE, /* the instances that carry no label `text` */
+};
+enum mf_fallback_case { MF_FALLBACK_NO_INSTANCE, MF_FALLBACK_NO_AVAILABLE };
+enum { MF_NO_TARGET = 0xffff };
+/* A destination. `weight` 0: reached by fallback only. `fallback`: the target to go on to, which may be added later,
+ * or MF_NO_TARGET. A missing label goes on to the fallback in either case. Takes its own reference to `cluster`. */
+int mf_service_target(struct mf_table *table, struct mf_service *service, uint16_t rule, struct mf_cluster *cluster,
+                      enum mf_target_kind kind, struct mf_slice text, uint32_t weight, enum mf_fallback_case on,
+                      uint16_t fallback);
+
+/* Takes the service over. Replaces the one of the same name and pattern. 0 or -ENOMEM (then it is still the
+ * caller's), or MF_ELIMIT for a fallback that points at no target or in a circle. */
+int mf_table_publish(struct mf_table *table, struct mf_service *service);
+/* 0, or MF_EROUTE_SERVICE. */
+int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern);
+
+/* The label plan. Copies `plan`, texts and all. */
+int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan);
+const struct mf_labels *mf_table_labels(const struct mf_table *table); /* readers; never NULL */
+
+/* Frees what no reader can see any more. Returns how much still waits. */
+size_t mf_table_reclaim(struct mf_table *table);
+
+/* Writer's thread: walks every stat or peer that is alive. */
+void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg);
+void mf_table_each_peer(struct mf_table *table, void (*fn)(void *arg, struct mf_peer *peer), void *arg);
+size_t mf_table_n_services(const struct mf_table *table);

@@ -1,0 +1,1 @@
+"""Types of the extension module, part by part as in bind/."""

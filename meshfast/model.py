@@ -1,0 +1,238 @@
+"""The mesh as one frozen picture: what a source yields, what apply.py turns into native tables.
+
+Everything is resolved: a rule's targets name clusters that exist, fallbacks are indexes, sourceLabels have been
+compared with this workload, regular expressions are compiled. Two equal pictures make equal tables. Imports nothing of
+ours. Units: weights are whole numbers, waits milliseconds, addresses the text forms of ``csrc/base/addr.h``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something was said: a file (or another source's name), line and column from 1, and the document."""
+
+    file: str
+    line: int
+    column: int
+    document: str = ""  # "VirtualService/by-label"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Pattern(IntEnum):
+    """How a service's name is compared; the values of ``enum mf_service_pattern``."""
+
+    EXACT = 0
+    PREFIX = 1
+    ANY = 2
+
+
+class Field(IntEnum):
+    """What a condition looks at; the values of ``enum mf_field``."""
+
+    PATH = 0
+    METHOD = 1
+    AUTHORITY = 2
+    HEADER = 3
+    LABEL = 4
+    NEVER = 5  # a match that this workload cannot make; kept so that explain can say so
+
+
+class Op(IntEnum):
+    """How a condition compares; the values of ``enum mf_op``."""
+
+    EXACT = 0
+    PREFIX = 1
+    REGEX = 2
+    PRESENT = 3
+    ABSENT = 4
+
+
+class TargetKind(IntEnum):
+    """Which instances of its cluster a target means; the values of ``enum mf_target_kind``."""
+
+    ALL = 0
+    SUBSET = 1
+    LABEL = 2
+    BASELINE = 3
+
+
+class FallbackCase(IntEnum):
+    """When a target passes on to its fallback; the values of ``enum mf_fallback_case``."""
+
+    NO_INSTANCE = 0
+    NO_AVAILABLE = 1
+
+
+class LabelKind(IntEnum):
+    """Where a label is looked for; the values of ``enum mf_label_kind``."""
+
+    HEADER = 0
+    CONTEXT = 1
+    LOCAL = 2
+
+
+class TraceFormat(IntEnum):
+    """How a trace id lies in its header; the values of ``enum mf_traceid_format``."""
+
+    PLAIN = 0
+    TRACEPARENT = 1
+    B3 = 2
+    SW8 = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One instance. ``address`` is ready for the core: ``10.0.0.7:20880`` or ``unix:///run/a.sock``."""
+
+    address: str
+    labels: Mapping[str, str]
+    weight: int = 1
+    locality: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """A declared subset: the instances that carry all these labels."""
+
+    name: str
+    labels: Mapping[str, str]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The instances of one application, as one ServiceEntry lists them, with the subsets declared for it.
+
+    ``hosts`` are the services (interfaces) that it offers.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    subsets: tuple[Subset, ...] = ()
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One test of a match. ``value`` is text, or for ``Op.REGEX`` the compiled blob of ``csrc/table/dfa.h``;
+    ``source`` is what the user wrote, for explain."""
+
+    field: Field
+    op: Op
+    key: str = ""
+    value: str | bytes = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Conditions that must all hold."""
+
+    conditions: tuple[Condition, ...]
+    name: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One destination of a rule. ``text`` is the subset's or the label's name; ``fallback`` an index into the rule's
+    targets, or None. ``weight`` 0: reached by fallback only."""
+
+    cluster: str
+    kind: TargetKind
+    text: str = ""
+    weight: int = 0
+    on: FallbackCase = FallbackCase.NO_AVAILABLE
+    fallback: int | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a service: any match (none: always), then its weighted targets. ``timeout_ms`` 0: none."""
+
+    name: str
+    matches: tuple[Match, ...]
+    targets: tuple[Target, ...]
+    timeout_ms: int = 0
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as callers name it, and its rules in order."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    pattern: Pattern = Pattern.EXACT
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """One place to look for a label. ``text``: the header's name, the trace id's key, or the local value."""
+
+    kind: LabelKind
+    text: str
+    format: TraceFormat = TraceFormat.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A traffic label and its sources in order; the first that yields wins."""
+
+    name: str
+    sources: tuple[LabelSource, ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
+    ``service`` the default route of calls that are not read."""
+
+    name: str
+    bind: str
+    direction: str = "outbound"
+    transparent: bool = False
+    forward: str = ""
+    protocol: str = "auto"
+    service: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """This proxy: the workload beside it, its listeners and limits (by the names of ``csrc/proxy/limits.h``)."""
+
+    app: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    locality: str = ""
+    workers: int = 1
+    loop: str = "auto"
+    listeners: tuple[Listener, ...] = ()
+    admin: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    trace_entries: int = 65536
+    trace_ttl_ms: int = 300_000
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Everything that a sidecar knows. ``traces`` are the keys under which requests that come in carry trace ids."""
+
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+    labels: tuple[Label, ...] = ()
+    traces: tuple[LabelSource, ...] = ()
+    sidecar: Sidecar = field(default_factory=Sidecar)

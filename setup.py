@@ -1,0 +1,24 @@
+"""The one extension module: a list of sources and flags. Everything else is in pyproject.toml."""
+
+import os
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-g1", "-fvisibility=hidden", "-fstack-protector-strong", "-Wall"]
+link = ["-Wl,-z,relro,-z,now"]
+if os.environ.get("MESHFAST_SANITIZE"):
+    flags += ["-O1", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    link += ["-fsanitize=address,undefined"]
+
+core = Extension(
+    "meshfast._core",
+    ["meshfast/_core.pyx", *sorted(glob("csrc/*/*.c"))],
+    include_dirs=["csrc"],
+    depends=[*glob("csrc/*.h"), *glob("csrc/*/*.h"), *glob("meshfast/bind/*.pxi"), "meshfast/core.pxd"],
+    extra_compile_args=flags,
+    extra_link_args=link,
+)
+
+setup(ext_modules=cythonize([core], language_level=3, compiler_directives={"embedsignature": True}))

@@ -1,0 +1,154 @@
+/* base: the arena, the buffer, the block, the list and the error table. */
+#include "base/addr.h"
+#include "base/block.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/ring.h"
+#include "test.h"
+
+#include <errno.h>
+
+static void test_errors(void)
+{
+    CHECK(strcmp(mf_err_name(MF_EMORE), "MF_EMORE") == 0);
+    CHECK_INT(mf_err_kind(MF_EMORE), MF_KIND_more);
+    CHECK_INT(mf_err_kind(MF_EDUBBO_SIZE), MF_KIND_limit);
+    CHECK_INT(mf_err_kind(-ENOMEM), MF_KIND_system);
+    CHECK(strcmp(mf_err_name(-ENOMEM), "ENOMEM") == 0);
+    CHECK(mf_err_text(-99999)[0] != 0);
+}
+
+static void test_arena(void)
+{
+    struct mf_arena arena = {0};
+    uint8_t *a = mf_arena_alloc(&arena, 1), *b = mf_arena_alloc(&arena, 5000), *c = mf_arena_alloc(&arena, 16);
+    CHECK(a && b && c);
+    CHECK_INT((uintptr_t)a % 16, 0);
+    CHECK_INT((uintptr_t)b % 16, 0);
+    memset(b, 7, 5000);
+    mf_arena_reset(&arena);
+    fail_at(1);
+    CHECK(mf_arena_alloc(&arena, 8) == NULL);
+    fail_at(0);
+    mf_arena_reset(&arena);
+}
+
+static void test_buf(void)
+{
+    struct mf_buf buf = {0};
+    CHECK_INT(mf_buf_len(&buf), 0);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_INT(mf_buf_put(&buf, MF_SLICE("0123456789")), 0);
+        if (i % 3)
+            mf_buf_consume(&buf, 5);
+    }
+    CHECK_INT(mf_buf_len(&buf), 10000 - 666 * 5);
+    struct mf_slice all = mf_buf_peek(&buf);
+    CHECK(all.ptr[all.len - 1] == '9');
+    fail_at(1);
+    CHECK(mf_buf_reserve(&buf, 1 << 20) == NULL);
+    fail_at(0);
+    CHECK_INT(mf_buf_len(&buf), 10000 - 666 * 5);
+    mf_buf_dispose(&buf);
+}
+
+static void test_block(void)
+{
+    struct mf_block *block = mf_block_new(64);
+    CHECK(!mf_block_shared(block));
+    memset(block->data, 1, 64);
+    block = mf_block_grow(block, 100000);
+    CHECK_INT(block->data[63], 1);
+    mf_block_take(block);
+    CHECK(mf_block_shared(block));
+    mf_block_give(block);
+    mf_block_give(block);
+    mf_block_give(NULL);
+}
+
+static void test_list(void)
+{
+    struct mf_list list, other, nodes[4];
+    mf_list_init(&list);
+    mf_list_init(&other);
+    CHECK(mf_list_empty(&list));
+    for (int i = 0; i < 4; i++)
+        mf_list_push(i < 2 ? &list : &other, &nodes[i]);
+    mf_list_splice(&list, &other);
+    CHECK(mf_list_empty(&other));
+    mf_list_remove(&nodes[1]);
+    mf_list_remove(&nodes[1]);
+    CHECK(mf_list_shift(&list) == &nodes[0]);
+    CHECK(mf_list_shift(&list) == &nodes[2]);
+    CHECK(mf_list_shift(&list) == &nodes[3]);
+    CHECK(mf_list_shift(&list) == NULL);
+}
+
+static void test_addr(void)
+{
+    struct {
+        const char *text, *want;
+    } good[] = {{"tcp://127.0.0.1:80", "127.0.0.1:80"},
+                {"127.0.0.1:65535", "127.0.0.1:65535"},
+                {"tcp://[::1]:20880", "[::1]:20880"},
+                {"[::]:0", "[::]:0"},
+                {"unix:///run/a.sock", "unix:///run/a.sock"},
+                {"unix://@name", "unix://@name"}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct mf_addr a, b;
+        char text[MF_ADDR_TEXT];
+        CHECK_INT(mf_addr_parse(mf_slice_str(good[i].text), &a), 0);
+        size_t len = mf_addr_format(&a, text);
+        CHECK_STR(mf_slice_of(text, len), good[i].want);
+        CHECK_INT(mf_addr_parse(mf_slice_str(text), &b), 0);
+        CHECK(mf_addr_eq(&a, &b));
+    }
+    const char *bad[] = {"", "tcp://", "host:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "1.2.3:4",
+                         "::1:80", "[::1]", "[::1:80", "unix://", "http://1.2.3.4:80", "127.0.0.1:8x", "127.0.0.1: 8"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct mf_addr a;
+        CHECK_INT(mf_addr_parse(mf_slice_str(bad[i]), &a), MF_EADDR);
+    }
+    char path[200] = "unix:///";
+    memset(path + 8, 'a', sizeof path - 9);
+    path[sizeof path - 1] = 0;
+    struct mf_addr a;
+    CHECK_INT(mf_addr_parse(mf_slice_str(path), &a), MF_EADDR);
+}
+
+static void test_ring(void)
+{
+    struct mf_ring ring;
+    CHECK_INT(mf_ring_init(&ring, sizeof(int), 5), 0);
+    int n = 0, out;
+    for (int i = 0; i < 8; i++)
+        CHECK_INT(mf_ring_push(&ring, &i), 0);
+    CHECK_INT(mf_ring_push(&ring, &n), MF_ERING_FULL);
+    for (int i = 0; i < 8; i++) {
+        CHECK_INT(mf_ring_pop(&ring, &out), 1);
+        CHECK_INT(out, i);
+    }
+    CHECK_INT(mf_ring_pop(&ring, &out), 0);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_INT(mf_ring_push(&ring, &i), 0);
+        CHECK_INT(mf_ring_pop(&ring, &out), 1);
+        CHECK_INT(out, i);
+    }
+    mf_ring_dispose(&ring);
+    fail_at(1);
+    CHECK_INT(mf_ring_init(&ring, 8, 8), -ENOMEM);
+    fail_at(0);
+}
+
+int main(void)
+{
+    test_errors();
+    test_arena();
+    test_buf();
+    test_block();
+    test_list();
+    test_addr();
+    test_ring();
+    return test_end("base");
+}

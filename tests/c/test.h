@@ -1,0 +1,98 @@
+#pragma once
+/* test: what every C test uses: checks that print where they failed, a guard page, an allocator that fails on demand. */
+#include "base/mem.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int test_failures, test_checks;
+
+#define CHECK(cond)                                                                                                    \
+    do {                                                                                                               \
+        test_checks++;                                                                                                 \
+        if (!(cond)) {                                                                                                 \
+            test_failures++;                                                                                           \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                                         \
+        }                                                                                                              \
+    } while (0)
+
+#define CHECK_INT(got, want)                                                                                           \
+    do {                                                                                                               \
+        long long g_ = (long long)(got), w_ = (long long)(want);                                                       \
+        test_checks++;                                                                                                 \
+        if (g_ != w_) {                                                                                                \
+            test_failures++;                                                                                           \
+            fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #got, g_, w_);                        \
+        }                                                                                                              \
+    } while (0)
+
+#define CHECK_STR(got, want)                                                                                           \
+    do {                                                                                                               \
+        struct mf_slice s_ = (got);                                                                                    \
+        const char *t_ = (want);                                                                                       \
+        test_checks++;                                                                                                 \
+        if (!mf_slice_eq(s_, mf_slice_str(t_))) {                                                                      \
+            test_failures++;                                                                                           \
+            fprintf(stderr, "%s:%d: %s is '%.*s', not '%s'\n", __FILE__, __LINE__, #got, (int)s_.len,                  \
+                    s_.ptr ? (const char *)s_.ptr : "", t_);                                                           \
+        }                                                                                                              \
+    } while (0)
+
+/* Copies `bytes` so that they end exactly at a page that must not be touched: reading one too far crashes. Freed by
+ * the next call. */
+__attribute__((unused)) static struct mf_slice guarded(struct mf_slice bytes)
+{
+    static uint8_t *map;
+    static size_t len;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (map)
+        munmap(map, len);
+    len = (bytes.len + page - 1) / page * page + page;
+    map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        abort();
+    mprotect(map + len - page, page, PROT_NONE);
+    uint8_t *at = map + len - page - bytes.len;
+    if (bytes.len)
+        memcpy(at, bytes.ptr, bytes.len);
+    return mf_slice_of(at, bytes.len);
+}
+
+/* An allocator that fails the n-th allocation from now: fail_at(n), run, fail_at(0). `fail_seen` counts them. */
+static long fail_countdown;
+__attribute__((unused)) static long fail_seen;
+
+static int fail_now(void)
+{
+    fail_seen++;
+    return fail_countdown > 0 && --fail_countdown == 0;
+}
+
+static void *fail_alloc(size_t size)
+{
+    return fail_now() ? NULL : malloc(size);
+}
+
+static void *fail_resize(void *ptr, size_t size)
+{
+    return fail_now() ? NULL : realloc(ptr, size);
+}
+
+__attribute__((unused)) static void fail_at(long n)
+{
+    static const struct mf_mem_ops ops = {fail_alloc, fail_resize, free};
+    mf_mem_use(&ops); /* libc's own underneath, so it may be swapped in and out */
+    fail_countdown = n;
+    fail_seen = 0;
+}
+
+/* The last line of every main: prints the plain count and gives the exit code. */
+__attribute__((unused)) static int test_end(const char *name)
+{
+    printf("%-24s %d checks, %d failed\n", name, test_checks, test_failures);
+    return test_failures ? 1 : 0;
+}
