@@ -124,6 +124,8 @@ static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
             p += 32;
             units -= 32;
         }
+        if (!units)
+            break;
         if (end - p >= 8) {
             uint32_t most = units < 8 ? units : 8;
             uint64_t high = load64(p) & HIGH_BITS;
@@ -226,7 +228,9 @@ int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out)
 static int skip_string(struct mf_hessian *reader)
 {
     struct mf_slice piece;
-    while (left(reader) >= 3 && reader->body.ptr[reader->at] == 'R') {
+    while (left(reader) && reader->body.ptr[reader->at] == 'R') {
+        if (left(reader) < 3)
+            return too_short(reader);
         int rc = pass_text(reader, 3, mf_get16(reader->body.ptr + reader->at + 1), &piece);
         if (rc)
             return rc;
