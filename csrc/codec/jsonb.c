@@ -97,6 +97,8 @@ static int read_count(struct mf_jsonb *reader, uint32_t *out)
 {
     int64_t count;
     int rc = mf_jsonb_integer(reader, &count);
+    if (rc == MF_EJSONB_TYPE)
+        return refuse(reader, MF_EJSONB_TAG, "a length that is not a number");
     if (rc)
         return rc;
     if (count < 0 || (uint64_t)count > left(reader))
