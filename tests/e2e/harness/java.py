@@ -10,7 +10,7 @@ from .process import BUILD, HOST, accepts, free_port, need, need_tool
 
 SERVICE = "meshfast.peer.PeerService"
 VERSIONS = {"java-2.7": "dubbo27", "java-3.3": "dubbo33"}
-SERIALIZATIONS = {"java-2.7": ("hessian2", "nativejava", "java"), "java-3.3": ("hessian2", "fastjson2", "nativejava")}
+SERIALIZATIONS = {"java-2.7": ("hessian2", "fastjson", "nativejava", "java"), "java-3.3": ("hessian2", "fastjson2", "nativejava", "java")}
 
 # What 2.7 reaches into on a JDK of today; 3.3 needs a part of it for Java serialization of JDK classes.
 OPENS = ("java.lang", "java.math", "java.util", "java.util.concurrent", "java.net", "java.text")
@@ -52,6 +52,8 @@ class Java(Driver):
 
     def refer(self, ref: str, *addresses: str | int, **params: Any) -> None:
         """Make ``ref`` a reference to the service at these addresses (several: the SDK balances)."""
+        if len(addresses) == 1 and self.version == "java-2.7":
+            addresses *= 2  # 2.7 hands an answer's attachments to the caller only where it balances
         hosts = [f"{HOST}:{a}" if isinstance(a, int) else a for a in addresses]
         texts = {key: str(value) for key, value in params.items()}
         query = "&".join(f"{key}={value}" for key, value in texts.items())

@@ -15,6 +15,8 @@ PROJECT = Path(__file__).resolve().parents[3]
 BUILD = PROJECT / "build" / "e2e"
 LOGS = BUILD / "logs"
 HOST = "127.0.0.1"
+# The Dubbo SDK replaces a loopback address by the machine's own, so what it is to reach must listen on all of them.
+ANY = "0.0.0.0"
 
 
 class PeerMissing(Exception):

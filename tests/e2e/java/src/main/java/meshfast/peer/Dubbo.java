@@ -40,6 +40,8 @@ final class Dubbo {
         service.setInterface(PeerService.class);
         service.setRef(new Provider(name, () -> service("next")));
         service.setScope("remote");
+        service.setVersion(params.get("version"));
+        service.setGroup(params.get("group"));
         service.setParameters(params);
         service.export();
         exported.add(service);
@@ -93,7 +95,10 @@ final class Dubbo {
         reference.setCheck(false);
         reference.setScope("remote");
         reference.setRetries(0);
+        reference.setCluster("failfast");
         reference.setTimeout(Integer.parseInt(params.getOrDefault("timeout", "10000")));
+        reference.setVersion(params.get("version"));
+        reference.setGroup(params.get("group"));
         reference.setParameters(params);
     }
 }
