@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.harness.measure import Sample
 
 BUSY = 0.9  # below, the proxy was not the limit, so calls a second say nothing about it
+ROUNDS = 7  # fewer do not show how far a figure spreads
 NOISY = 0.05  # of a core used by strangers or stolen
 
 
@@ -76,6 +77,8 @@ def print_result(console: Console, result: dict[str, Any], base: str = "") -> No
         console.print(_point_table(samples, point, rivals, base))
     notes = [f"Ratios are CPU per call against {base}; ≈: the ranges of the rounds overlap."]
     notes.append(f"Calls a second in brackets: the proxy was under {BUSY:.0%} busy, so they are no measure of it.")
+    if result["options"]["rounds"] < ROUNDS:
+        notes.append(f"[yellow]Under {ROUNDS} rounds: the ranges are too narrow to believe the ratios.[/]")
     noisy = sum(1 for s in samples if s.get("foreign", 0) > NOISY or s.get("steal", 0) > NOISY)
     if noisy:
         notes.append(f"[yellow]{noisy} of {len(samples)} windows lost over {NOISY:.0%} of a core to others.[/]")

@@ -158,26 +158,30 @@ def _envoy() -> Rival:
     )
 
 
-def _meshfast(loop: str) -> Rival:
+def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml") -> Rival:
     def find() -> Path | None:
         path = ROOT / "meshfast/commands/proxy.py"
         built = any(ROOT.glob("meshfast/_core*.so"))
         return path if path.exists() and built else None
 
     def command(place: Place) -> list[str]:
-        return [sys.executable, "-m", "meshfast", "proxy", str(_fill("meshfast.yaml", place, loop=loop))]
+        return [sys.executable, "-m", "meshfast", "proxy", str(_fill(template, place, loop=loop))]
 
-    return Rival(
-        f"meshfast-{loop.replace('io_', '')}",
-        f"meshfast, {loop}",
-        "make (the extension is not built)",
-        find,
-        command,
-        lambda: _first_line([sys.executable, "-m", "meshfast", "version"]),
-    )
+    def version() -> str:
+        return _first_line([sys.executable, "-m", "meshfast", "version"])
+
+    return Rival(name, what, "the extension built in this tree: make", find, command, version)
 
 
 RIVALS: dict[str, Rival] = {
     rival.name: rival
-    for rival in (_meshfast("epoll"), _meshfast("io_uring"), _relay(), _nginx(), _haproxy(), _envoy())
+    for rival in (
+        _meshfast("meshfast-epoll", "meshfast, epoll", "epoll"),
+        _meshfast("meshfast-uring", "meshfast, io_uring", "io_uring"),
+        _meshfast("meshfast-label", "meshfast, epoll, routes by label and stamps it", "epoll", "meshfast-label.yaml"),
+        _relay(),
+        _nginx(),
+        _haproxy(),
+        _envoy(),
+    )
 }
