@@ -95,11 +95,13 @@ def _print(mesh: Mesh) -> None:
     rules = {id(rule) for service in mesh.services for rule in service.rules}
     instances = sum(len(c.endpoints) for c in mesh.clusters.values())
     _table(
-        f"{count(len(mesh.services), 'service')}, {count(len(rules), 'rule')}", ("service", "rules", "clusters", "decided at"),
+        f"{count(len(mesh.services), 'service')}, {count(len(rules), 'rule')}",
+        ("service", "rules", "clusters", "decided at"),
         [(shown_name(s), str(len(s.rules)), ", ".join(_clusters(s)), str(s.origin or "")) for s in mesh.services],
     )  # fmt: skip
     _table(
-        f"{count(len(mesh.clusters), 'cluster')}, {count(instances, 'instance')}", ("cluster", "services", "instances", "subsets"),
+        f"{count(len(mesh.clusters), 'cluster')}, {count(instances, 'instance')}",
+        ("cluster", "services", "instances", "subsets"),
         [
             (c.name, str(len(c.hosts)), str(len(c.endpoints)), ", ".join(s.name for s in c.subsets))
             for c in mesh.clusters.values()

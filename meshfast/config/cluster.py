@@ -102,7 +102,7 @@ class Clusters:
 def _port(entry: ServiceEntry, report: Report) -> Port | None:
     """The port that is used: the only one, or the Dubbo one."""
     ports = [port for port in entry.ports if not port.at.bad]
-    dubbo = [port for port in ports if port.protocol.upper() == "DUBBO" or port.name.lower() == "dubbo"]
+    dubbo = [port for port in ports if port.protocol == "DUBBO" or port.name.lower() == "dubbo"]
     names: set[str] = set()
     for port in ports:
         if port.name in names:

@@ -23,6 +23,7 @@ class Type:
     """What a value may be. ``words`` names it in messages and in the reference."""
 
     words = "a value"
+    many = ""  # the same for several; empty: as for one
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         """The value; raises Refused, or reports what is wrong further down."""
@@ -111,20 +112,21 @@ class Bool(Type):
 
 
 class Choice(Type):
-    """One of a few words. ``later``: words that are known and not supported yet."""
+    """One of a few words. ``later``: words that are known and not supported yet. ``fold``: in any case of letters."""
 
-    def __init__(self, *choices: str, later: frozenset[str] = frozenset()) -> None:
-        self.choices, self.later = choices, later
+    def __init__(self, *choices: str, later: frozenset[str] = frozenset(), fold: bool = False) -> None:
+        self.choices, self.later, self._fold = choices, later, fold
         self.words = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
         if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
             raise not_a(self.words, node)
-        if node.value in self.later:
-            raise Refused(f"{node.value} is not supported yet", f"write {self.words}")
-        if node.value not in self.choices:
-            raise not_a(self.words, node, did_you_mean(node.value, self.choices))
-        return str(node.value)
+        word = node.value.upper() if self._fold else node.value
+        if word in self.later:
+            raise Refused(f"{word} is not supported yet", f"write {self.words}")
+        if word not in self.choices:
+            raise not_a(self.words, node, did_you_mean(word, self.choices))
+        return str(word)
 
     def empty(self) -> str:
         return self.choices[0]
@@ -133,8 +135,8 @@ class Choice(Type):
 class Parsed(Type):
     """A scalar whose text a function of value.py understands."""
 
-    def __init__(self, words: str, parse: Callable[[str], Any], empty: Any) -> None:
-        self.words, self._parse, self._empty = words, parse, empty
+    def __init__(self, words: str, parse: Callable[[str], Any], empty: Any, many: str = "") -> None:
+        self.words, self._parse, self._empty, self.many = words, parse, empty, many
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
@@ -150,7 +152,7 @@ class Parsed(Type):
 class ListOf(Type):
     def __init__(self, item: Type, *, least: int = 0) -> None:
         self.item, self._least = item, least
-        self.words = f"a list of {item.words}"
+        self.words = f"a list of {item.many or item.words}"
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode) or node.tag != compose.SEQUENCE:
@@ -171,7 +173,7 @@ class MapOf(Type):
 
     def __init__(self, item: Type) -> None:
         self.item = item
-        self.words = f"a mapping of names to {item.words}"
+        self.words = f"a mapping of names to {item.many or item.words}"
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, Any]:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
@@ -229,6 +231,7 @@ class Struct(Type):
 
     def __init__(self, record: type[Record], known_as: str = "", *, rest: str = "", words: str = "a mapping") -> None:
         self.record, self._rest, self.words = record, rest, words
+        self.many = "mappings" if words == "a mapping" else ""
         self.later = istio.UNSUPPORTED.get(known_as, frozenset())
         self.fields: dict[str, tuple[str, Type]] = {}
         self._required: list[str] = []
@@ -276,7 +279,8 @@ class Struct(Type):
             report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
         else:
             fields = (*self.fields, *also)
-            report.add(there, f"unknown field {name}", did_you_mean(name, fields, f"known: {', '.join(fields)}"))
+            hint = did_you_mean(name, fields, istio.MISPLACED.get(name, f"known: {', '.join(fields)}"))
+            report.add(there, f"unknown field {name}", hint)
 
     def empty(self) -> Any:
         return None

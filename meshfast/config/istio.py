@@ -18,9 +18,7 @@ UNSUPPORTED: dict[str, frozenset[str]] = {
         "redirect directResponse delegate rewrite retries fault mirror mirrors mirror_percent mirrorPercent "
         "mirrorPercentage corsPolicy headers"
     ),
-    "HTTPMatch": _fields(
-        "scheme method port gateways queryParams ignoreUriCase sourceNamespace statPrefix"
-    ),
+    "HTTPMatch": _fields("scheme method port gateways queryParams ignoreUriCase sourceNamespace statPrefix"),
     "HTTPRouteDestination": _fields("headers"),
     "Destination": _fields("port"),
 }
@@ -31,6 +29,13 @@ INSTEAD: dict[str, str] = {
     "ignoreUriCase": "write uri: {regex: (?i)...}",
     "gateways": "every VirtualService is for this sidecar",
     "port": "a ServiceEntry has one Dubbo port",
+}
+
+# Where a field goes that others write elsewhere.
+MISPLACED: dict[str, str] = {
+    "fallback": "it goes beside destination",
+    "attachTo": "it is of istio.alibabacloud.com/v1beta1",
+    "protocols": "it is of istio.alibabacloud.com/v1beta1",
 }
 
 UNSUPPORTED_KINDS: dict[str, frozenset[str]] = {

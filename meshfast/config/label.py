@@ -83,7 +83,7 @@ class Labels:
                 continue
             given = [a.strip() for a in call[2].split(",")] if call[2] else []
             if len(given) != FUNCTIONS[name] or not all(given):
-                report.add(at, f"${name} takes {FUNCTIONS[name]} names, not {len(given)}")
+                report.add(at, f"${name}: {len(given)} names are given, {FUNCTIONS[name]} needed")
                 continue
             out += self._source(name, given, rule.name)
         out = list(dict.fromkeys(out))

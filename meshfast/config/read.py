@@ -111,8 +111,7 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
 def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -> Struct | None:
     for name in ("apiVersion", "kind"):
         if name not in fields:
-            hint = did_you_mean(name, fields) or "apiVersion: networking.istio.io/v1, kind: VirtualService, ..."
-            report.add(root, f"{name} is missing", hint)
+            report.add(root, f"{name} is missing", "apiVersion: networking.istio.io/v1, kind: VirtualService, ...")
             return None
         if not isinstance(fields[name][1], ScalarNode):
             there = Place(root.document, fields[name][1], root, name)

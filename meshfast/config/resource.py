@@ -23,7 +23,7 @@ def _host(text: str) -> str:
     return text
 
 
-HOST = Parsed("a name", _host, "")
+HOST = Parsed("a name", _host, "", many="names")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Port(Record):
     number: int = spec(Int(1, 65535), "The port.")
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
-        Choice("DUBBO", "TCP", "dubbo", "tcp", later=frozenset(("HTTP", "HTTP2", "HTTPS", "GRPC", "TLS", "MONGO"))),
+        Choice("DUBBO", "TCP", later=frozenset(("HTTP", "HTTP2", "HTTPS", "GRPC", "TLS", "MONGO")), fold=True),
         "What is spoken there.",
         "TCP",
     )
