@@ -128,9 +128,7 @@ SERIALIZED = [
 
 
 @pytest.mark.parametrize(("pair", "serialization"), SERIALIZED, ids=[f"{c}>{p}-{s}" for (c, p), s in SERIALIZED])
-def test_serialization(
-    peers: Peers, way: Way, pair: Pair, serialization: str, port_of: PortOf, refer: Refer
-) -> None:
+def test_serialization(peers: Peers, way: Way, pair: Pair, serialization: str, port_of: PortOf, refer: Refer) -> None:
     consumer = peers.consumer(pair[0])
     ref = refer(consumer, *way.to(port_of(pair[1])), serialization=serialization)
     assert consumer.call(ref, "echo", "caf\u00e9 \u20ac") == "caf\u00e9 \u20ac"

@@ -67,6 +67,10 @@ class Java(Driver):
         url = ";".join(service_url(address, texts) for address in addresses)
         self.do("refer", ref=ref, url=url, params=texts)
 
+    def next(self, address: int) -> None:
+        """Where ``hop`` calls on to."""
+        self.do("next", url=service_url(address, {}), params={})
+
     def generic(self, address: str | int, method: str, types: list[str], *args: Any, **params: Any) -> Any:
         """One generic call; the answer as the SDK's generic form gives it."""
         texts = dotted(params)

@@ -21,7 +21,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = outcome.get_result()
     if report.when == "teardown" and report.passed or report.when == "setup" and report.passed:
         return
-    params = dict(getattr(item, "callspec").params) if hasattr(item, "callspec") else {}
+    params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     path = params.pop("way", None) or params.pop("proxied", None) or "-"
     peers = " ".join(">".join(p) if isinstance(p, tuple) else str(p) for p in params.values())
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")

@@ -40,9 +40,7 @@ class Way:
         )
         return (port,)
 
-    def sidecar(
-        self, documents: Iterable[mesh.Document], listeners: Iterable[mesh.Document], **fields: Any
-    ) -> Sidecar:
+    def sidecar(self, documents: Iterable[mesh.Document], listeners: Iterable[mesh.Document], **fields: Any) -> Sidecar:
         """A sidecar on this way's loop."""
         sidecar = Sidecar(self.path, documents, listeners, **fields)
         self._ends.callback(sidecar.close)

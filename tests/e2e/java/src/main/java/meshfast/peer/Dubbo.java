@@ -63,7 +63,10 @@ final class Dubbo {
         record.setReturn(false);
         reference.setMethods(new ArrayList<>(List.of(record)));
         reference.get();
-        references.put(ref, reference);
+        ReferenceConfig<PeerService> before = references.put(ref, reference);
+        if (before != null) {
+            before.destroy();
+        }
     }
 
     void release(String ref) {
