@@ -91,7 +91,6 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
 static void on_listener_close(struct mf_listener *listener)
 {
     struct mf_door *door = MF_CONTAINER(listener, struct mf_door, listener);
-    close(listener->fd);
     door->open = false;
 }
 

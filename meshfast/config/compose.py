@@ -74,6 +74,10 @@ def compose(text: Text, report: Report) -> list[Node]:
     if len(text.data) > MAX_BYTES:
         report.add_at(text, 1, 1, f"the file has {len(text.data)} bytes; the limit is {MAX_BYTES}", "split it")
         return []
+    if not text.data.strip():
+        # Also what a file is for a moment while it is written anew: not to be taken for "no services any more".
+        report.add_at(text, 1, 1, "the file is empty", "remove it, or leave a comment in it")
+        return []
     try:
         decoded = text.data.decode("utf-8")
     except UnicodeDecodeError as bad:

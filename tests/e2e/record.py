@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.driver import PeerError
-from harness.java import SERIALIZATIONS, SERVICE, Java
+from harness.java import SERIALIZATIONS, Java
 from harness.process import PROJECT, until
 from harness.relay import Frame, Relay
 
@@ -19,7 +19,7 @@ HEARTBEAT = 1000  # ms; the SDK takes nothing shorter
 Acts = Iterator[tuple[str, Callable[[], Any]]]
 
 
-def acts(consumer: Java, url: str, chosen: dict[str, str]) -> Acts:
+def acts(consumer: Java, port: int, serialization: str) -> Acts:
     """What to do over the recorded connection, by the name that its frames get."""
     call = consumer.call
     yield "echo", lambda: call("r", "echo", "hi", attachments={"env": "dev1"})
@@ -33,9 +33,7 @@ def acts(consumer: Java, url: str, chosen: dict[str, str]) -> Acts:
     yield "one-way", lambda: call("r", "record", "t")
     yield (
         "generic",
-        lambda: consumer.do(
-            "generic", url=url, params=chosen, method="ask", types=["java.lang.String"], args=["g"], seconds=20
-        ),
+        lambda: consumer.generic(port, "ask", ["java.lang.String"], "g", serialization=serialization),
     )
     yield "grouped", lambda: call("grouped", "echo", "hi")
     yield "no-such-service", lambda: call("missing", "echo", "hi")
@@ -52,17 +50,15 @@ def record(version: str, serialization: str) -> list[tuple[str, Frame]]:
     """The frames between a consumer and a provider of one version, named."""
     named: list[tuple[str, Frame]] = []
     consumer, provider = Java(version, "record-consumer"), Java(version, "record-provider")
-    chosen = {"serialization": serialization, "prefer.serialization": serialization}
-    offered: dict[str, Any] = {"heartbeat": HEARTBEAT, "serialization": serialization, "prefer_serialization": serialization}
+    shared: dict[str, Any] = {"heartbeat": HEARTBEAT, "serialization": serialization}
     try:
-        port = provider.export("A", threads=1, queues=0, **offered)
-        provider.export("A", port, version="1.0.0", group="g", threads=1, queues=0, **offered)
+        port = provider.export("A", threads=1, queues=0, **shared)
+        provider.export("A", port, version="1.0.0", group="g", threads=1, queues=0, **shared)
         with Relay(port) as relay:
-            consumer.refer("r", relay.port, heartbeat=HEARTBEAT, **chosen)
-            consumer.refer("grouped", relay.port, heartbeat=HEARTBEAT, version="1.0.0", group="g", **chosen)
-            consumer.refer("missing", relay.port, heartbeat=HEARTBEAT, version="9.9.9", **chosen)
-            url = f"dubbo://127.0.0.1:{relay.port}/{SERVICE}?" + "&".join(f"{k}={v}" for k, v in chosen.items())
-            for name, act in acts(consumer, url, chosen):
+            consumer.refer("r", relay.port, **shared)
+            consumer.refer("grouped", relay.port, version="1.0.0", group="g", **shared)
+            consumer.refer("missing", relay.port, version="9.9.9", **shared)
+            for name, act in acts(consumer, relay.port, serialization):
                 before = len(relay.frames())
                 with contextlib.suppress(PeerError):
                     act()

@@ -10,7 +10,11 @@ from .process import BUILD, HOST, accepts, free_port, need, need_tool
 
 SERVICE = "meshfast.peer.PeerService"
 VERSIONS = {"java-2.7": "dubbo27", "java-3.3": "dubbo33"}
-SERIALIZATIONS = {"java-2.7": ("hessian2", "fastjson", "nativejava", "java"), "java-3.3": ("hessian2", "fastjson2", "nativejava", "java")}
+# Those that a version can be told to write; the first is common to all.
+SERIALIZATIONS = {
+    "java-2.7": ("hessian2", "fastjson", "nativejava", "java"),
+    "java-3.3": ("hessian2", "fastjson2", "nativejava", "java"),
+}
 
 # What 2.7 reaches into on a JDK of today; 3.3 needs a part of it for Java serialization of JDK classes.
 OPENS = ("java.lang", "java.math", "java.util", "java.util.concurrent", "java.net", "java.text")
@@ -19,6 +23,8 @@ FLAGS = [
     "-XX:+UseSerialGC",
     "-Xmx512m",
     "-Djava.net.preferIPv4Stack=true",
+    f"-Duser.home={BUILD / 'home'}",  # the SDK leaves caches and thread dumps there
+    "-Ddubbo.service.shutdown.wait=3000",
     "-Ddubbo.application.logger=slf4j",
     "-Ddubbo.application.qos-enable=false",
     "-Ddubbo.application.serialize-check-status=WARN",
@@ -43,9 +49,12 @@ class Java(Driver):
         self.version = version
 
     def export(self, name: str, port: int = 0, **params: Any) -> int:
-        """Offer the service as instance ``name``; the port it listens on."""
+        """Offer the service as instance ``name``, by every serialization there is; the port it listens on.
+
+        ``params`` are the SDK's, with "_" for ".".
+        """
         port = port or free_port()
-        texts = {key.replace("_", "-"): str(value) for key, value in params.items()}
+        texts = {"prefer.serialization": ",".join(SERIALIZATIONS[self.version])} | dotted(params)
         self.do("export", name=name, port=port, params=texts)
         self.ready(f"{self.name} on port {port}", lambda: accepts(port))
         return port
@@ -54,8 +63,27 @@ class Java(Driver):
         """Make ``ref`` a reference to the service at these addresses (several: the SDK balances)."""
         if len(addresses) == 1 and self.version == "java-2.7":
             addresses *= 2  # 2.7 hands an answer's attachments to the caller only where it balances
-        hosts = [f"{HOST}:{a}" if isinstance(a, int) else a for a in addresses]
-        texts = {key: str(value) for key, value in params.items()}
-        query = "&".join(f"{key}={value}" for key, value in texts.items())
-        url = ";".join(f"dubbo://{host}/{SERVICE}?{query}" for host in hosts)
+        texts = dotted(params)
+        url = ";".join(service_url(address, texts) for address in addresses)
         self.do("refer", ref=ref, url=url, params=texts)
+
+    def generic(self, address: str | int, method: str, types: list[str], *args: Any, **params: Any) -> Any:
+        """One generic call; the answer as the SDK's generic form gives it."""
+        texts = dotted(params)
+        return self.do(
+            "generic", url=service_url(address, texts), params=texts, method=method, types=types, args=list(args)
+        )
+
+
+def dotted(params: dict[str, Any]) -> dict[str, str]:
+    """Keyword arguments as the SDK's parameters."""
+    texts = {key.replace("_", "."): str(value) for key, value in params.items()}
+    if "serialization" in texts:
+        texts.setdefault("prefer.serialization", texts["serialization"])
+    return texts
+
+
+def service_url(address: str | int, params: dict[str, str]) -> str:
+    """The SDK's address of the service: a port of this machine, or "host:port"."""
+    host = f"{HOST}:{address}" if isinstance(address, int) else address
+    return f"dubbo://{host}/{SERVICE}?" + "&".join(f"{key}={value}" for key, value in params.items())

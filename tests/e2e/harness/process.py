@@ -1,4 +1,4 @@
-"""Processes that the tests start, and how to tell that one is ready: it accepts a connection. Nothing sleeps blindly."""
+"""Processes that the tests start, and how to tell that one is ready: it accepts a connection."""
 
 from __future__ import annotations
 
