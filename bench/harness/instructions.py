@@ -7,14 +7,13 @@ calls; the difference of their counts over the difference of their calls leaves 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from bench.harness.measure import Plan, Point
-from bench.harness.process import BenchError, Program, free_port
+from bench.harness.process import BenchError, Program, free_port, pinned
 from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
 
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
@@ -55,9 +54,8 @@ def _load(plan: Plan, point: Point, calls: int, address: str) -> None:
     argv += ["--payload", str(plan.payload), "--stall", "60000"]
     argv += [part for pair in plan.attach for part in ("--attach", pair)]
     argv += ["--trace"] if plan.trace else []
-    done = subprocess.run(
-        argv, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {plan.load_cpu})
-    )
+    with pinned(plan.load_cpu):
+        done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         said = json.loads(done.stdout)["first_error"] if done.stdout else done.stderr.strip()
         raise BenchError(f"under valgrind: {said}")

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keeps this thread, and the programs that it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        raise BenchError(f"core {cpu} cannot be used: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Program:
@@ -65,7 +80,7 @@ class Program:
         return self._process.pid
 
     def __enter__(self) -> Program:
-        with self.log.open("w") as log:
+        with self.log.open("w") as log, pinned(self.cpu):
             self._process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
@@ -73,7 +88,6 @@ class Program:
                 stderr=log,
                 env=self.env,
                 text=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {self.cpu}),
             )
         try:
             if self.announces:
