@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from meshfast import _core
@@ -19,7 +20,7 @@ from meshfast.admin import Admin
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.model import Mesh, Origin
 from meshfast.routing import Table
-from meshfast.source.file import Bad, FileSource, Good
+from meshfast.source import Bad, Event
 
 __all__ = ["Running", "Sidecar"]
 
@@ -49,7 +50,7 @@ class Sidecar:
     :raises OSError: when an address is taken
     """
 
-    def __init__(self, source: FileSource, *, backend: str | None = None, workers: int | None = None) -> None:
+    def __init__(self, source: AsyncIterable[Event], *, backend: str | None = None, workers: int | None = None) -> None:
         self.source = source
         self.state = Running()
         self.table = Table()
@@ -62,7 +63,11 @@ class Sidecar:
     # --- life
 
     async def run(self) -> None:
-        mesh = self.source.load()
+        events = aiter(self.source)
+        first = await anext(events)
+        if isinstance(first, Bad):
+            raise first.error
+        mesh = first.mesh
         side = mesh.sidecar
         if not side.listeners:
             raise ConfigError([Problem(_somewhere(mesh), "no listener", "add a Sidecar document with `listeners`")])
@@ -87,7 +92,7 @@ class Sidecar:
             loop.add_signal_handler(number, self.stop)
         loop.add_reader(self.engine.event_fd, self._log_events)
         admin = Admin(self)
-        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._reclaim())]
+        tasks = [asyncio.create_task(self._watch(events)), asyncio.create_task(self._reclaim())]
         try:
             if side.admin:
                 self.addresses["admin"] = await admin.start(side.admin)
@@ -152,12 +157,11 @@ class Sidecar:
             raise ConfigError([Problem(_somewhere(mesh), f"Sidecar: {names} cannot change while it runs", hint)])
         self._apply(mesh)
 
-    async def _watch(self) -> None:
-        async for event in self.source.watch():
+    async def _watch(self, events: AsyncIterator[Event]) -> None:
+        async for event in events:
             try:
                 if isinstance(event, Bad):
                     raise event.error
-                assert isinstance(event, Good)
                 self.reload(event.mesh)
                 self.state.last_error = ""
             except (MeshfastError, OSError) as error:
@@ -191,7 +195,7 @@ def _somewhere(mesh: Mesh) -> Origin:
 
 
 @contextlib.contextmanager
-def quiet_logging(level: int = logging.INFO):  # type: ignore[no-untyped-def]
+def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
     """Logs to standard error, one line a record, UTC."""
     handler = logging.StreamHandler()
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")

@@ -2,6 +2,7 @@
 /* peers: both ends of a call under the test's hand: blocking sockets with a time limit, frames built byte by byte. */
 #include "codec/dubbo.h"
 #include "codec/hessian.h"
+#include "loop/sock.h"
 #include "proxy/engine.h"
 #include "test.h"
 
