@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from bench.harness.facts import machine_facts
+from bench.harness.instructions import count
 from bench.harness.measure import Plan, Point, Sample, default_cpus, take_all
 from bench.harness.process import BenchError
 from bench.harness.report import print_comparison, print_result
@@ -136,6 +140,49 @@ def _measure(plan: Plan) -> list[Sample]:
             progress.update(task, advance=1, description=f"{sample['point']} {sample['rival']}", refresh=True)
 
         return take_all(plan, Path(directory), on_sample)
+
+
+@main.command()
+@click.option("--only", default="", callback=_rivals, metavar="NAME,...", help=f"Of: {', '.join(RIVALS)}.")
+@click.option("--points", default="1x1,64x16", show_default=True, callback=_points, metavar="CxM,...")
+@click.option("--calls", default=5000, show_default=True, type=click.IntRange(100), help="Counted, and twice as many.")
+@click.option("--payload", default=200, show_default=True, type=click.IntRange(16, 16 << 20), help="Argument, bytes.")
+@click.option("--attach", multiple=True, metavar="KEY=VALUE", help="An attachment in every request.")
+@click.option("--trace", is_flag=True, help="A fresh traceparent in every request.")
+@click.option("--keep", type=click.Path(path_type=Path), default=None, help="Where to leave callgrind's profiles.")
+def instructions(
+    only: tuple[str, ...],
+    points: tuple[Point, ...],
+    calls: int,
+    payload: int,
+    attach: tuple[str, ...],
+    trace: bool,
+    keep: Path | None,
+) -> None:
+    """Count the instructions of one call in user space, by callgrind. Exit code 1 when a proxy could not be counted."""
+    proxy_cpu, load_cpu = default_cpus()
+    plan = Plan(_present(only), points, payload=payload, attach=attach, trace=trace)
+    plan = replace(plan, proxy_cpu=proxy_cpu, load_cpu=load_cpu)
+    table = Table(title="instructions for a call, user space", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("proxy", no_wrap=True)
+    for point in points:
+        table.add_column(str(point), justify="right")
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for rival in plan.rivals:
+            row = []
+            for point in points:
+                try:
+                    row.append(f"{count(plan, rival, point, calls, keep or Path(scratch)):,.0f}")
+                except BenchError as error:
+                    failed.append(f"{rival.name} at {point}: {error}")
+                    row.append("failed")
+            table.add_row(rival.name, *row)
+    console.print(table)
+    for text in failed:
+        errors.print(text, style="red", markup=False, soft_wrap=True)
+    if failed:
+        sys.exit(1)
 
 
 def _result_path(revision: str) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.harness.process import BenchError, Program, free_port
+from bench.harness.process import BenchError, Program, free_port, pinned
 from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
 
 Sample = dict[str, Any]
@@ -117,13 +117,8 @@ def take_sample(plan: Plan, point: Point, proxy: Program, backend: Program) -> S
     argv += ["--trace"] if plan.trace else []
     limit = plan.warmup + plan.seconds + 30
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            preexec_fn=lambda: os.sched_setaffinity(0, {plan.load_cpu}),
-        )
+        with pinned(plan.load_cpu):
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return {"error": f"the load generator did not end within {limit:.0f} s"}
     try:

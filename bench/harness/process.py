@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 READY_S = 20.0
 STOP_S = 5.0
+SLOW = 12  # how much longer a program under an emulator may take to start and to end
 
 
 class BenchError(Exception):
@@ -28,11 +30,26 @@ def free_port() -> int:
         return port
 
 
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keeps this thread, and the programs that it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        raise BenchError(f"core {cpu} cannot be used: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Program:
     """One process on one core, from start to end; a context manager.
 
     ``log`` gets its stderr (and stdout unless ``announces``). With ``announces`` the program must print
     ``listening host:port`` first, which sets ``address``; else it is ready once ``address`` accepts a connection.
+    ``slow``: it runs under an emulator.
     """
 
     def __init__(
@@ -45,6 +62,7 @@ class Program:
         address: str = "",
         announces: bool = False,
         env: Mapping[str, str] | None = None,
+        slow: bool = False,
     ) -> None:
         self.name = name
         self.argv = list(argv)
@@ -53,6 +71,7 @@ class Program:
         self.address = address
         self.announces = announces
         self.env = {**os.environ, **(env or {})}
+        self.patience = SLOW if slow else 1
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -61,7 +80,7 @@ class Program:
         return self._process.pid
 
     def __enter__(self) -> Program:
-        with self.log.open("w") as log:
+        with self.log.open("w") as log, pinned(self.cpu):
             self._process = subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +88,6 @@ class Program:
                 stderr=log,
                 env=self.env,
                 text=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {self.cpu}),
             )
         try:
             if self.announces:
@@ -91,14 +109,14 @@ class Program:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            line = process.stdout.readline() if selector.select(READY_S) else ""
+            line = process.stdout.readline() if selector.select(READY_S * self.patience) else ""
         if not line.startswith("listening "):
             raise BenchError(f"{self.name} did not start: {self.tail()}")
         self.address = line.split()[1]
 
     def _wait_for_accept(self, process: subprocess.Popen[str]) -> None:
         host, _, port = self.address.rpartition(":")
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + READY_S * self.patience
         while True:
             if process.poll() is not None:
                 raise BenchError(f"{self.name} ended with code {process.returncode}: {self.tail()}")
@@ -128,7 +146,7 @@ class Program:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(STOP_S)
+                process.wait(STOP_S * self.patience)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -41,16 +41,17 @@ class Rival:
     command: Callable[[Place], list[str]]
     version: Callable[[], str]
 
-    def start(self, place: Place, cpu: int) -> Program:
-        """The program, not yet entered. It serves on 127.0.0.1:``place.port``."""
+    def start(self, place: Place, cpu: int, under: Sequence[str] = ()) -> Program:
+        """The program, not yet entered; it serves on 127.0.0.1:``place.port``. ``under``: an emulator and its flags."""
         place.directory.mkdir(parents=True, exist_ok=True)
         return Program(
             self.name,
-            self.command(place),
+            [*under, *self.command(place)],
             cpu=cpu,
+            slow=bool(under),
             log=place.directory / "log",
             address=f"127.0.0.1:{place.port}",
-            env={"PYTHONPATH": str(ROOT)},
+            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
         )
 
 

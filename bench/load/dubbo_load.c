@@ -3,6 +3,7 @@
  * Closed loop: each connection keeps --inflight calls going; latency is from the moment a call is queued for sending.
  * Open loop (--rate): calls are due at fixed moments whatever became of earlier ones, and latency is from the moment a
  * call was due, so that waiting in this program counts (no coordinated omission).
+ * Fixed count (--calls): the closed loop until so many calls are answered, for counting instructions.
  * Prints one JSON object. Exit code 1 when any answer was wrong, missing or late beyond --stall. */
 #include "hist.h"
 #include "net.h"
@@ -41,7 +42,7 @@ static struct {
     const char *connect;
     uint32_t connections, inflight;
     double warmup, seconds, rate;
-    uint64_t stall;
+    uint64_t stall, calls;
     int watch[WATCH_MAX];
     uint32_t n_watch;
     struct request_options request;
@@ -54,7 +55,7 @@ static struct {
     struct request request;
     uint64_t start, begin, end; /* of the schedule; of the window, as planned until it is reached */
     bool counting, over, failed; /* inside the window; past it; give up */
-    uint64_t calls, in_flight, unsent, heartbeats, readonly;
+    uint64_t calls, begun, in_flight, unsent, heartbeats, readonly;
     uint64_t wrong[WRONG_KINDS], n_wrong;
     char first_wrong[200];
     struct hist latency, lag;
@@ -94,6 +95,7 @@ static void send_call(struct conn *conn, uint64_t due, uint64_t now)
     slot->sent = now;
     slot->nonce = request_put(&self.request, conn->out + conn->out_end, slot->id);
     conn->out_end += self.request.len;
+    self.begun++;
     self.in_flight++;
     if (options.rate > 0 && self.counting)
         hist_add(&self.lag, now - due);
@@ -117,7 +119,7 @@ static void fill(struct conn *conn, uint64_t now)
 {
     while (!self.over && conn->n_free && out_room(conn, self.request.len)) {
         uint64_t due = options.rate > 0 ? due_at(conn, conn->sequence) : now;
-        if (due > now || due >= self.end)
+        if (due > now || due >= self.end || (options.calls && self.begun == options.calls))
             break;
         send_call(conn, due, now);
     }
@@ -323,6 +325,10 @@ static void run(struct spent *first, struct spent *last)
     uint64_t now = self.start = now_ns(), next_stalls = now + 100 * MS;
     self.begin = now + (uint64_t)(options.warmup * 1e9);
     self.end = self.begin + (uint64_t)(options.seconds * 1e9);
+    if (options.calls) {
+        *first = look();
+        self.counting = true;
+    }
     for (uint32_t i = 0; i < options.connections; i++) {
         fill(&self.conns[i], now);
         flush(&self.conns[i]);
@@ -339,7 +345,7 @@ static void run(struct spent *first, struct spent *last)
             self.begin = first->at;
             self.end = self.begin + (uint64_t)(options.seconds * 1e9);
             self.counting = true;
-        } else if (self.counting && now >= self.end) {
+        } else if (self.counting && (now >= self.end || (options.calls && self.calls == options.calls))) {
             *last = look();
             self.counting = false;
             self.over = true;
@@ -417,9 +423,9 @@ static void parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
         {"connect", 1, NULL, 'C'}, {"connections", 1, NULL, 'c'}, {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
-        {"warmup", 1, NULL, 'w'},  {"seconds", 1, NULL, 's'},     {"rate", 1, NULL, 'r'},     {"stall", 1, NULL, 'S'},
-        {"watch", 1, NULL, 'W'},   {"service", 1, NULL, 'n'},     {"version", 1, NULL, 'v'},  {"method", 1, NULL, 'm'},
-        {"attach", 1, NULL, 'a'},  {"trace", 0, NULL, 't'},       {0}};
+        {"warmup", 1, NULL, 'w'},  {"seconds", 1, NULL, 's'},     {"rate", 1, NULL, 'r'},     {"calls", 1, NULL, 'N'},
+        {"stall", 1, NULL, 'S'},   {"watch", 1, NULL, 'W'},       {"service", 1, NULL, 'n'},  {"version", 1, NULL, 'v'},
+        {"method", 1, NULL, 'm'},  {"attach", 1, NULL, 'a'},      {"trace", 0, NULL, 't'},    {0}};
     struct request_options *request = &options.request;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
@@ -430,6 +436,7 @@ static void parse_options(int argc, char **argv)
         case 'w': options.warmup = number(optarg, 0, 3600); break;
         case 's': options.seconds = number(optarg, 0.01, 86400); break;
         case 'r': options.rate = number(optarg, 0, 1e8); break;
+        case 'N': options.calls = (uint64_t)number(optarg, 1, 1e12); break;
         case 'S': options.stall = (uint64_t)number(optarg, 10, 3600e3) * MS; break;
         case 'n': request->service = optarg; break;
         case 'v': request->version = optarg; break;
@@ -448,6 +455,10 @@ static void parse_options(int argc, char **argv)
         default: die(EXIT_USAGE, "see bench/README.md");
         }
     }
+    if (options.calls && options.rate > 0)
+        die(EXIT_USAGE, "--calls is for the closed loop; leave --rate out");
+    if (options.calls)
+        options.warmup = 0, options.seconds = 86400;
     if (!options.connect || optind != argc)
         die(EXIT_USAGE, "usage: dubbo_load --connect HOST:PORT [options]; see bench/README.md");
 }

@@ -195,6 +195,23 @@ def test_rival_that_fails_is_reported(tmp_path: Path) -> None:
     assert print_comparison(Console(file=screen, width=160), result, result) is False
 
 
+def test_instructions_of_the_relay() -> None:
+    """One call of the relay costs it some hundred instructions of its own; a start costs a hundred thousand."""
+    if not shutil.which("valgrind"):
+        pytest.skip("instructions are counted by valgrind")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("the comparison needs two cores")
+    done = CliRunner().invoke(main, ["instructions", "--only", "relay", "--points", "1x1", "--calls", "300"])
+    assert done.exit_code == 0, done.output
+    counted = int(done.output.split("relay")[1].split()[0].replace(",", ""))
+    assert 100 < counted < 2000
+
+
+def test_fixed_count_of_calls(echo: Program) -> None:
+    code, report = load(echo.address, "--calls", "321", "--connections", "3", "--inflight", "5")
+    assert (code, report["calls"]) == (0, 321)
+
+
 def test_result_of_another_format(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text('{"format": 0}')
