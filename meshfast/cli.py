@@ -13,6 +13,7 @@ import click
 # By verb: what it does, in the words of the list. Its module is read when it is used.
 VERBS = {
     "check": "Read a configuration and say what is in it, or all that is wrong with it.",
+    "demo": "Start three applications with their sidecars on this machine, call them, and check where calls go.",
     "version": "Say which version this is.",
 }
 

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,9 +103,9 @@ class Children:
             child.process.kill()
             return await child.process.wait()
 
-    async def stop_all(self) -> dict[str, int]:
-        """Ends all of them. Returns the exit code of each that was still running."""
-        running = [child for child in self.all if child.process.returncode is None]
+    async def stop_these(self, children: Iterable[Child]) -> dict[str, int]:
+        """Ends them at the same time. Returns the exit code of each that was still running."""
+        running = [child for child in children if child.process.returncode is None]
         codes = await asyncio.gather(*map(self.stop, running))
         return {child.name: code for child, code in zip(running, codes, strict=True)}
 
