@@ -12,11 +12,14 @@ What the system refuses stays an OSError with its errno.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshfast.model import Origin
 
 __all__ = ["ConfigError", "LimitError", "MeshfastError", "Problem", "ProtocolError", "SourceError", "StateError"]
+
+SHOWN = 100  # columns of a line that a problem shows
 
 
 class MeshfastError(Exception):
@@ -48,17 +51,32 @@ class StateError(MeshfastError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: where, what, and what to do about it. ``line`` is the text of the line, for the caret."""
+    """One mistake: where, what, and what to do about it.
+
+    ``path`` is where it is in the document ("spec.http[0].timeout"), ``line`` the text of the line, for the caret.
+    """
 
     origin: Origin
     message: str
     hint: str = ""
     line: str = ""
+    path: str = ""
+
+    def caret(self) -> str:
+        """The line with a caret below the column; of a long line, the part around it."""
+        line = "".join(c if c.isprintable() else " " for c in self.line)
+        at = self.origin.column - 1
+        if len(line) > SHOWN:
+            start = min(max(0, at - SHOWN // 2), len(line) - SHOWN)
+            cut = "..." if start else ""
+            line, at = cut + line[start : start + SHOWN], at - start + len(cut)
+        return f"    {line}\n    {' ' * at}^"
 
     def __str__(self) -> str:
-        out = f"{self.origin}: {self.message}"
+        where = ": ".join(filter(None, [str(self.origin), " ".join(filter(None, [self.origin.document, self.path]))]))
+        out = f"{where}: {self.message}"
         if self.line:
-            out += f"\n    {self.line}\n    {' ' * (self.origin.column - 1)}^"
+            out += "\n" + self.caret()
         if self.hint:
             out += f"\n    hint: {self.hint}"
         return out
@@ -67,6 +85,6 @@ class Problem:
 class ConfigError(MeshfastError):
     """A configuration that is refused as a whole. ``problems`` has every one found."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
+        self.problems = list(problems)

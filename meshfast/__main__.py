@@ -1,0 +1,5 @@
+"""``python -m meshfast``."""
+
+from meshfast.cli import main
+
+main()

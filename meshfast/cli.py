@@ -1,0 +1,49 @@
+"""The command line: a group of verbs, each a module of meshfast/commands.
+
+Exit codes: 0 good, 1 the thing checked is not good, 2 usage.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import NoReturn
+
+import click
+
+# By verb: what it does, in the words of the list. Its module is read when it is used.
+VERBS = {
+    "proxy": "Run the sidecar.",
+    "check": "Read a configuration and say what is in it, or all that is wrong with it.",
+    "explain": "Say where a request would go, and why.",
+    "demo": "Show label routing with real processes on this machine.",
+    "version": "Say which version this is.",
+}
+
+
+class _Verbs(click.Group):
+    """Finds a verb's command in ``meshfast.commands.<verb>.command``."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command = importlib.import_module(f"meshfast.commands.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """A service-mesh sidecar data plane for Dubbo."""
+
+
+def main() -> NoReturn:
+    """The entry point of ``meshfast``."""
+    group(prog_name="meshfast")
+    raise SystemExit(0)

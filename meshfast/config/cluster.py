@@ -1,0 +1,171 @@
+"""ServiceEntries and DestinationRules -> clusters, and what each name of theirs means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from meshfast import model
+from meshfast.config import value
+from meshfast.config.document import Place, Refused, Report, did_you_mean
+from meshfast.config.read import Resource
+from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
+
+
+class Clusters:
+    """Every cluster, and the ways to name it: a service it offers, its own name, or its name with ``/*``."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, model.Cluster] = {}
+        self.by_service: dict[str, str] = {}  # service -> cluster's name
+        self.subsets: dict[str, dict[str, model.Subset]] = {}
+        self._offered_at: dict[str, Place] = {}
+
+    def find(self, host: str) -> str | None:
+        """The name of the cluster that a host means, or None."""
+        if host in self.by_service:
+            return self.by_service[host]
+        name = host.removesuffix("/*")
+        return name if name in self.by_name else None
+
+    def names(self) -> Iterator[str]:
+        """Everything that ``find`` knows, for a hint."""
+        yield from self.by_service
+        yield from self.by_name
+
+    def add(self, found: Resource, report: Report) -> None:
+        """Takes in a ServiceEntry."""
+        entry: ServiceEntry = found.spec
+        port = _port(entry, report)
+        endpoints: list[model.Endpoint] = []
+        seen: dict[str, Place] = {}
+        for instance in entry.endpoints:
+            endpoint = _endpoint(instance, entry, port, report)
+            if endpoint is None:
+                continue
+            if endpoint.address in seen:
+                hint = f"first at {seen[endpoint.address].origin()}"
+                report.add(instance.at, f"{endpoint.address} is listed twice", hint)
+            seen[endpoint.address] = instance.at
+            endpoints.append(endpoint)
+        for i, host in enumerate(entry.hosts):
+            if not host:
+                continue
+            at = entry.at.at("hosts", i)
+            if "*" in host:
+                report.add(at, f'"{host}": patterns are for VirtualService', "list every service by its name")
+            elif host in self.by_service:
+                there = self._offered_at[host]
+                hint = f"list all its instances in one ServiceEntry; first at {there.origin()}"
+                report.add(at, f"{host} is offered twice", hint)
+            else:
+                self.by_service[host] = found.name
+                self._offered_at[host] = at
+        hosts = tuple(dict.fromkeys(entry.hosts))
+        self.by_name[found.name] = model.Cluster(found.name, hosts, tuple(endpoints), (), entry.at.origin())
+        self.subsets[found.name] = {}
+
+    def check_names(self, report: Report) -> None:
+        """A name means one cluster, whichever way it is read."""
+        for host, at in self._offered_at.items():
+            if host in self.by_name and self.by_service[host] != host:
+                hint = "rename one of them: as a host, both would be meant"
+                report.add(at, f"the service {host} is offered here and is another ServiceEntry's name", hint)
+
+    def declare(self, found: Resource, report: Report) -> None:
+        """Takes in a DestinationRule, after every ServiceEntry."""
+        rule: DestinationRule = found.spec
+        cluster = self.find(rule.host) if rule.host else None
+        if cluster is None:
+            if rule.host and not report.incomplete:
+                hint = did_you_mean(rule.host, self.names(), "no ServiceEntry offers it or is called so")
+                report.add(rule.at.at("host"), f"unknown host {rule.host}", hint)
+            return
+        declared = self.subsets[cluster]
+        for subset in rule.subsets:
+            at = subset.at.at("name")
+            if subset.name.startswith("$"):
+                report.add(at, "a declared subset cannot start with $", "$ is for labels: they need no declaration")
+            elif subset.name in declared:
+                hint = f"first at {declared[subset.name].origin}"
+                report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
+            elif subset.name:
+                declared[subset.name] = model.Subset(subset.name, subset.labels, subset.at.origin())
+
+    def sealed(self) -> dict[str, model.Cluster]:
+        """The clusters with their subsets."""
+        return {
+            name: model.Cluster(c.name, c.hosts, c.endpoints, tuple(self.subsets[name].values()), c.origin)
+            for name, c in self.by_name.items()
+        }
+
+
+def _port(entry: ServiceEntry, report: Report) -> Port | None:
+    """The port that is used: the only one, or the Dubbo one."""
+    ports = [port for port in entry.ports if not port.at.bad]
+    dubbo = [port for port in ports if port.protocol == "DUBBO" or port.name.lower() == "dubbo"]
+    names: set[str] = set()
+    for port in ports:
+        if port.name in names:
+            report.add(port.at, f"two ports are named {port.name}" if port.name else "two ports have no name")
+        names.add(port.name)
+    if len(ports) > 1 and len(dubbo) != 1 and len(ports) == len(entry.at.at("ports").node.value):
+        message = f"{len(ports)} ports, and {len(dubbo) or 'none'} of them Dubbo: which one is meant?"
+        report.add(entry.at.at("ports"), message, "give one of them protocol: DUBBO")
+    return next(iter([*dubbo, *ports]), None)
+
+
+def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report: Report) -> model.Endpoint | None:
+    at = instance.at
+    if at.bad:
+        return None
+    try:
+        if instance.address.startswith("unix://"):
+            if instance.ports:
+                report.add(at.at("ports"), "a UNIX socket has no port", "remove ports")
+            address = value.unix(instance.address)
+        else:
+            host = value.ip(instance.address)
+            number = _number(instance, port, report)
+            if number is None:
+                return None
+            address = value.join(host, number)
+    except Refused as no:
+        report.add(at.at("address"), no.message, no.hint)
+        return None
+    return model.Endpoint(address, instance.labels, instance.weight, instance.locality, at.origin())
+
+
+def _number(instance: Instance, port: Port | None, report: Report) -> int | None:
+    ports = instance.ports
+    if port is None:
+        if len(ports) == 1:
+            return next(iter(ports.values()))
+        if "dubbo" in ports:
+            return ports["dubbo"]
+        hint = "add ports: [{name: dubbo, number: 20880, protocol: DUBBO}] to the ServiceEntry"
+        report.add(instance.at, "no port is given for this instance", hint)
+        return None
+    for name in ports:
+        if name != port.name and not port.at.bad and not _named(port, name):
+            hint = did_you_mean(name, [port.name or "dubbo"], f"the port that is used is named {port.name or 'dubbo'}")
+            report.add(instance.at.at("ports").key_of(name), f"the ServiceEntry has no port named {name}", hint)
+            return None
+    return next(iter(ports.values()), None) or port.target_port or port.number
+
+
+def _named(port: Port, name: str) -> bool:
+    return not port.name and name == "dubbo"
+
+
+def build(found: Iterable[Resource], report: Report) -> Clusters:
+    """All clusters of the documents."""
+    clusters = Clusters()
+    resources = list(found)
+    for resource in resources:
+        if resource.kind == "ServiceEntry":
+            clusters.add(resource, report)
+    clusters.check_names(report)
+    for resource in resources:
+        if resource.kind == "DestinationRule":
+            clusters.declare(resource, report)
+    return clusters

@@ -1,0 +1,151 @@
+"""Where things are said: texts, documents, places in them, and the report that collects what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from yaml.nodes import MappingNode, Node
+
+from meshfast.errors import Problem
+from meshfast.model import Origin
+
+Key = str | int  # a field's name, or the number of a list's element
+
+
+class Refused(Exception):
+    """A value that cannot be what it should be. ``hint`` says what to write instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class TooLarge(Exception):
+    """Aliases unfold to more than a text of this size can say by itself."""
+
+
+class Text:
+    """The bytes of one file and the name it is known by."""
+
+    __slots__ = ("name", "data", "_lines")
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name = name
+        self.data = data
+        self._lines: list[str] | None = None
+
+    def line(self, number: int) -> str:
+        """The text of a line, from 1; empty past the end."""
+        if self._lines is None:
+            text = self.data.decode("utf-8", errors="replace").removeprefix("\ufeff")
+            self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+
+class Document:
+    """One YAML document. ``label`` ("VirtualService/by-label") is known once its kind and name are read."""
+
+    __slots__ = ("text", "label", "_left")
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.label = ""
+        # Every node takes a byte or more of the text, so only aliases can spend more than this.
+        self._left = len(text.data) + 100_000
+
+    def spend(self, nodes: int) -> None:
+        """Counts nodes read; raises TooLarge when aliases unfold without end."""
+        self._left -= nodes
+        if self._left < 0:
+            raise TooLarge
+
+
+class Place:
+    """A node in a document and the way there. ``bad``: something at or below it was refused, so what is read from it
+    is not to be judged further."""
+
+    __slots__ = ("document", "node", "parent", "key", "bad")
+
+    def __init__(self, document: Document, node: Node, parent: Place | None = None, key: Key = "") -> None:
+        self.document = document
+        self.node = node
+        self.parent = parent
+        self.key = key
+        self.bad = False
+
+    def spoil(self) -> None:
+        """Marks this place and all around it as bad."""
+        place: Place | None = self
+        while place is not None and not place.bad:
+            place.bad = True
+            place = place.parent
+
+    def path(self) -> str:
+        """The way from the document's root: ``spec.http[0].route[1].weight``."""
+        keys: list[Key] = []
+        place: Place | None = self
+        while place is not None:
+            keys.append(place.key)
+            place = place.parent
+        out = ""
+        for key in reversed(keys):
+            if isinstance(key, int):
+                out += f"[{key}]"
+            elif key:
+                out += f".{key}" if out else key
+        return out
+
+    def origin(self) -> Origin:
+        mark = self.node.start_mark
+        return Origin(self.document.text.name, mark.line + 1, mark.column + 1, self.document.label)
+
+    def at(self, *keys: Key) -> Place:
+        """The place of a value below this one, or of the nearest thing that is there."""
+        place = self
+        for key in keys:
+            node = place.node
+            if isinstance(key, int):
+                found = node.value[key] if not isinstance(node, MappingNode) and key < len(node.value) else None
+            else:
+                pairs = node.value if isinstance(node, MappingNode) else []
+                found = next((v for k, v in pairs if k.value == key), None)
+            if found is None:
+                return place
+            place = Place(place.document, found, place, key)
+        return place
+
+    def key_of(self, key: str) -> Place:
+        """The place of a field's name in this mapping."""
+        pairs = self.node.value if isinstance(self.node, MappingNode) else []
+        found = next((k for k, _ in pairs if k.value == key), None)
+        return Place(self.document, found, self, key) if found is not None else self
+
+
+class Report:
+    """Collects problems. ``incomplete``: some document could not be read at all, so a name that is not found proves
+    nothing."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.incomplete = False
+
+    def add(self, place: Place, message: str, hint: str = "") -> None:
+        """Reports a problem at a place and spoils it."""
+        place.spoil()
+        origin = place.origin()
+        self.problems.append(Problem(origin, message, hint, place.document.text.line(origin.line), place.path()))
+
+    def add_at(self, text: Text, line: int, column: int, message: str, hint: str = "") -> None:
+        """Reports a problem of a text that did not become a document; counts from 1."""
+        self.incomplete = True
+        self.problems.append(Problem(Origin(text.name, line, column), message, hint, text.line(line)))
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint naming the known word that is nearest, else ``otherwise``."""
+    words = sorted(set(known))
+    lower = {w.lower(): w for w in words}
+    near = difflib.get_close_matches(word.lower(), list(lower), n=1, cutoff=0.6)
+    return f"did you mean {lower[near[0]]}?" if near else otherwise

@@ -1,0 +1,306 @@
+"""The schema's building blocks: what a field may hold, read from nodes, and what to call it in the reference.
+
+A resource is a dataclass of ``spec`` fields. Reading one never stops at the first mistake: what is refused is reported,
+its place marked bad, and an empty value of the right type stands in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from meshfast.config import compose, istio
+from meshfast.config.document import Key, Place, Refused, Report, did_you_mean
+
+_BOOL_LIKE = {"true", "false", "yes", "no", "on", "off"}
+_NULL = {"", "~", "null", "Null", "NULL"}
+
+
+class Type:
+    """What a value may be. ``words`` names it in messages and in the reference."""
+
+    words = "a value"
+    many = ""  # the same for several; empty: as for one
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
+        """The value; raises Refused, or reports what is wrong further down."""
+        raise NotImplementedError
+
+    def empty(self) -> Any:
+        """What stands in for a value that was refused."""
+        raise NotImplementedError
+
+
+def not_a(words: str, node: Node, hint: str = "") -> Refused:
+    if node.tag not in (compose.PLAIN, compose.QUOTED, compose.MAPPING, compose.SEQUENCE):
+        return Refused(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not supported", "remove it")
+    found = compose.kind_of(node)
+    if found == "nothing":
+        return Refused(f"nothing is written here; it takes {words}", "remove the field or give it a value")
+    return Refused(f"expected {words}, found {found}", hint)
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text.replace("_", ""))
+    except ValueError:
+        return text[:2].lower() in ("0x", "0o", "0b") and text[2:].isalnum()
+    return True
+
+
+class Text(Type):
+    """Text. A plain scalar that YAML takes for a number, a truth or nothing must be quoted, as Kubernetes has it."""
+
+    words = "text"
+
+    def __init__(self, *, empty: bool = False) -> None:
+        self._empty = empty
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
+        if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
+            raise not_a(self.words, node)
+        value: str = node.value
+        if node.tag == compose.PLAIN:
+            if value in _NULL:
+                raise not_a(self.words, node)
+            if value.lower() in _BOOL_LIKE:
+                raise Refused(f"expected {self.words}, found a truth value", f'quote it: "{value}"')
+            if value[0] in "0123456789.+-" and is_number(value):
+                raise Refused(f"expected {self.words}, found a number", f'quote it: "{value}"')
+        elif not value and not self._empty:
+            raise Refused(f"expected {self.words}, found an empty one")
+        return value
+
+    def empty(self) -> str:
+        return ""
+
+
+class Int(Type):
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+        self.words = f"a whole number from {least} to {most}"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> int:
+        if not isinstance(node, ScalarNode) or node.tag != compose.PLAIN:
+            raise not_a(self.words, node, "remove the quotes" if node.tag == compose.QUOTED else "")
+        value: str = node.value
+        digits = value[1:] if value[:1] in ("-", "+") else value
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
+            raise not_a(self.words, node)
+        number = int(value)
+        if not self.least <= number <= self.most:
+            raise Refused(f"{number} is not from {self.least} to {self.most}")
+        return number
+
+    def empty(self) -> int:
+        return self.least
+
+
+class Bool(Type):
+    words = "true or false"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> bool:
+        if not isinstance(node, ScalarNode) or node.tag != compose.PLAIN or node.value not in ("true", "false"):
+            raise not_a(self.words, node)
+        return bool(node.value == "true")
+
+    def empty(self) -> bool:
+        return False
+
+
+class Choice(Type):
+    """One of a few words. ``later``: words that are known and not supported yet. ``fold``: in any case of letters."""
+
+    def __init__(self, *choices: str, later: frozenset[str] = frozenset(), fold: bool = False) -> None:
+        self.choices, self.later, self._fold = choices, later, fold
+        self.words = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
+        if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
+            raise not_a(self.words, node)
+        word = node.value.upper() if self._fold else node.value
+        if word in self.later:
+            raise Refused(f"{word} is not supported yet", f"write {self.words}")
+        if word not in self.choices:
+            raise not_a(self.words, node, did_you_mean(word, self.choices))
+        return str(word)
+
+    def empty(self) -> str:
+        return self.choices[0]
+
+
+class Parsed(Type):
+    """A scalar whose text a function of value.py understands."""
+
+    def __init__(self, words: str, parse: Callable[[str], Any], empty: Any, many: str = "") -> None:
+        self.words, self._parse, self._empty, self.many = words, parse, empty, many
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
+        if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
+            raise not_a(self.words, node)
+        if node.tag == compose.PLAIN and node.value in _NULL:
+            raise not_a(self.words, node)
+        return self._parse(node.value)
+
+    def empty(self) -> Any:
+        return self._empty
+
+
+class ListOf(Type):
+    def __init__(self, item: Type, *, least: int = 0) -> None:
+        self.item, self._least = item, least
+        self.words = f"a list of {item.many or item.words}"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> tuple[Any, ...]:
+        if not isinstance(node, SequenceNode) or node.tag != compose.SEQUENCE:
+            raise not_a(self.words, node, "write it as a list: - ..." if isinstance(node, ScalarNode) else "")
+        if len(node.value) < self._least:
+            raise Refused("an empty list")
+        here = Place(place.document, node, place, key)
+        place.document.spend(len(node.value))
+        read = [checked(self.item, child, here, i, report) for i, child in enumerate(node.value)]
+        return tuple(value for value in read if value is not None)
+
+    def empty(self) -> tuple[Any, ...]:
+        return ()
+
+
+class MapOf(Type):
+    """Names that the user chooses, each with a value of one type."""
+
+    def __init__(self, item: Type) -> None:
+        self.item = item
+        self.words = f"a mapping of names to {item.many or item.words}"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, Any]:
+        if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
+            raise not_a(self.words, node)
+        here = Place(place.document, node, place, key)
+        place.document.spend(len(node.value))
+        out: dict[str, Any] = {}
+        for name_node, value in node.value:
+            name = field_name(name_node, here, out, report)
+            if name is not None and (read := checked(self.item, value, here, name, report)) is not None:
+                out[name] = read
+        return out
+
+    def empty(self) -> dict[str, Any]:
+        return {}
+
+
+class OneOf(Type):
+    """A scalar of one type or a mapping of another."""
+
+    def __init__(self, scalar: Type, mapping: Type) -> None:
+        self._scalar, self._mapping = scalar, mapping
+        self.words = f"{scalar.words} or {mapping.words}"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
+        if isinstance(node, SequenceNode):
+            raise not_a(self.words, node)
+        return (self._mapping if isinstance(node, MappingNode) else self._scalar).read(node, place, key, report)
+
+    def empty(self) -> Any:
+        return self._scalar.empty()
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Record:
+    """What was read from one mapping. ``at`` is where it stands."""
+
+    at: Place
+
+
+def spec(type_: Type, doc: str, default: Any = dataclasses.MISSING, *, name: str = "", shown: str = "") -> Any:
+    """A field of a resource. Without a default it is required. ``shown``: the default in the reference's words."""
+    metadata = {"type": type_, "doc": doc, "name": name, "shown": shown}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Struct(Type):
+    """A mapping with known fields, read into a Record.
+
+    ``known_as``: its name in istio.py, for fields that are known there and not supported here. ``rest``: the
+    attribute that takes the fields of other names, unread, as {name: (name's node, value's node)}.
+    """
+
+    def __init__(self, record: type[Record], known_as: str = "", *, rest: str = "", words: str = "a mapping") -> None:
+        self.record, self._rest, self.words = record, rest, words
+        self.many = "mappings" if words == "a mapping" else ""
+        self.later = istio.UNSUPPORTED.get(known_as, frozenset())
+        self.fields: dict[str, tuple[str, Type]] = {}
+        self._required: list[str] = []
+        for field in dataclasses.fields(record):
+            if "type" not in field.metadata:
+                continue
+            name = field.metadata["name"] or field.name
+            self.fields[name] = (field.name, field.metadata["type"])
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                self._required.append(name)
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
+        if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
+            raise not_a(self.words, node)
+        here = Place(place.document, node, place, key)
+        place.document.spend(len(node.value))
+        fields, values, rest = self.fields, {}, {}
+        seen: dict[str, Any] = {}
+        for name_node, value in node.value:
+            name = field_name(name_node, here, seen, report)
+            if name is None:
+                continue
+            seen[name] = True
+            known = fields.get(name)
+            if known is not None:
+                values[known[0]] = checked(known[1], value, here, name, report)
+            elif self._rest and name not in self.later:
+                rest[name] = (name_node, value)
+            else:
+                self.unknown(name, name_node, here, report)
+        for name in self._required:
+            if name not in seen:
+                report.add(here, f"{name} is missing", f"{name}: {fields[name][1].words}")
+                values[fields[name][0]] = fields[name][1].empty()
+        if self._rest:
+            values[self._rest] = rest
+        return self.record(at=here, **values)
+
+    def unknown(self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = ()) -> None:
+        """Reports a field that is not supported, or not known at all."""
+        there = Place(here.document, node, here, name)
+        if name == "<<":
+            report.add(there, "merge keys are not supported", "write the fields out, or use an alias for the value")
+        elif name in self.later:
+            report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
+        else:
+            fields = (*self.fields, *also)
+            hint = did_you_mean(name, fields, istio.MISPLACED.get(name, f"known: {', '.join(fields)}"))
+            report.add(there, f"unknown field {name}", hint)
+
+    def empty(self) -> Any:
+        return None
+
+
+def checked(type_: Type, node: Node, place: Place, key: Key, report: Report) -> Any:
+    """Reads a value; a refusal is reported at it and an empty one stands in."""
+    try:
+        return type_.read(node, place, key, report)
+    except Refused as no:
+        report.add(Place(place.document, node, place, key), no.message, no.hint)
+        return type_.empty()
+
+
+def field_name(node: Node, here: Place, seen: Mapping[str, object], report: Report) -> str | None:
+    """The name in a mapping, or None when it is none or was there before."""
+    if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED) or not node.value:
+        report.add(Place(here.document, node, here), f"a field's name is text, not {compose.kind_of(node)}")
+        return None
+    if node.value in seen:
+        report.add(Place(here.document, node, here, node.value), f"{node.value} is written twice")
+        return None
+    return str(node.value)

@@ -1,0 +1,128 @@
+"""TrafficLabels -> where each label of a request is looked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from meshfast import model
+from meshfast.config.document import Place, Report, did_you_mean
+from meshfast.config.read import Resource
+from meshfast.config.resource import LabelRule, LabelRulesBeta, TrafficLabel
+from meshfast.model import LabelKind, LabelSource, TraceFormat
+
+MAX_LABELS = 16  # MF_LABELS
+MAX_SOURCES = 8  # MF_LABEL_SOURCES
+LOCAL_TAG = "ASM_TRAFFIC_TAG"  # the workload's label that $(localLabel) means
+
+TRACES = ("traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8")
+_FORMATS = {"traceparent": TraceFormat.TRACEPARENT, "b3": TraceFormat.B3, "sw8": TraceFormat.SW8}
+_CALL = re.compile(r"\$\(?([A-Za-z]+)\)?(?:\(([^()]*)\))?")
+
+# By function: the number of its arguments.
+FUNCTIONS = {
+    "localLabel": 0, "getContext": 1, "getInboundRequestHeader": 1, "getExternalInboundRequestHeader": 2,
+    "getLocalOutboundRequestHeader": 1, "getLabel": 1,
+}  # fmt: skip
+
+
+def trace(key: str) -> LabelSource:
+    """Trace ids under a key, in the format that goes with its name."""
+    return LabelSource(LabelKind.CONTEXT, key, _FORMATS.get(key.lower(), TraceFormat.PLAIN))
+
+
+class Labels:
+    """What the TrafficLabels say for this workload. ``known``: every label that any of them names."""
+
+    def __init__(self, workload: Mapping[str, str]) -> None:
+        self.workload = workload
+        self.known: set[str] = set()
+        self.labels: dict[str, model.Label] = {}
+        self.traces: dict[str, LabelSource] = {key.lower(): trace(key) for key in TRACES}
+        self._selected: dict[str, tuple[bool, Place]] = {}
+
+    def add(self, found: Resource, report: Report) -> None:
+        spec: TrafficLabel = found.spec
+        selector = spec.workload_selector.labels if spec.workload_selector else {}
+        here = all(self.workload.get(k) == v for k, v in selector.items())
+        for rules in spec.rules:
+            carried = not isinstance(rules, LabelRulesBeta) or _carried(rules.protocols)
+            for rule in rules.labels:
+                if not rule.name:
+                    continue
+                self.known.add(rule.name)
+                sources = self._sources(rule, report)
+                if here and carried:
+                    self._define(rule, sources, bool(selector), report)
+
+    def _define(self, rule: LabelRule, sources: tuple[LabelSource, ...], selects: bool, report: Report) -> None:
+        """The definition for selected workloads beats the one for all."""
+        before = self._selected.get(rule.name)
+        if before is not None and before[0] == selects:
+            report.add(rule.at, f"the label {rule.name} is defined twice", f"first at {before[1].origin()}")
+        elif before is None or selects:
+            self._selected[rule.name] = selects, rule.at
+            self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin())
+            for source in sources:
+                if source.kind is LabelKind.CONTEXT:
+                    self.traces.setdefault(source.text.lower(), source)
+
+    def _sources(self, rule: LabelRule, report: Report) -> tuple[LabelSource, ...]:
+        """The request's own header first, then what valueFrom says."""
+        out = [LabelSource(LabelKind.HEADER, rule.name)]
+        for i, text in enumerate(rule.value_from):
+            at = rule.at.at("valueFrom", i)
+            call = _CALL.fullmatch(text) if text else None
+            name = call[1] if call else ""
+            if not text:
+                continue
+            if call is None or name not in FUNCTIONS:
+                known = [f"${n}" for n in FUNCTIONS]
+                hint = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
+                report.add(at, f'"{text}" is not a source of labels', hint)
+                continue
+            given = [a.strip() for a in call[2].split(",")] if call[2] else []
+            if len(given) != FUNCTIONS[name] or not all(given):
+                report.add(at, f"${name}: {len(given)} names are given, {FUNCTIONS[name]} needed")
+                continue
+            out += self._source(name, given, rule.name)
+        out = list(dict.fromkeys(out))
+        if len(out) > MAX_SOURCES:
+            report.add(rule.at.at("valueFrom"), f"{len(out)} sources; the limit is {MAX_SOURCES}")
+        return tuple(out)
+
+    def _source(self, name: str, given: list[str], label: str) -> list[LabelSource]:
+        match name:
+            case "localLabel":
+                own = self.workload.get(LOCAL_TAG) or self.workload.get(label)
+                return [LabelSource(LabelKind.LOCAL, own)] if own else []
+            case "getLabel":
+                own = self.workload.get(given[0])
+                return [LabelSource(LabelKind.LOCAL, own)] if own else []
+            case "getContext":
+                return [trace(given[0])]
+            case "getExternalInboundRequestHeader":
+                return [LabelSource(LabelKind.HEADER, given[1]), trace(given[0])]
+        return [LabelSource(LabelKind.HEADER, given[0])]
+
+
+def _carried(protocols: str) -> bool:
+    """Whether Dubbo is among the protocols."""
+    return bool({"*", "dubbo"} & {p.strip().lower() for p in protocols.split(",")})
+
+
+def build(found: Iterable[Resource], workload: Mapping[str, str], report: Report) -> Labels:
+    """The labels of all TrafficLabels, as this workload sees them."""
+    labels = Labels(workload)
+    last: Place | None = None
+    for resource in found:
+        if resource.kind == "TrafficLabel":
+            labels.add(resource, report)
+            last = resource.at
+    if last is not None:
+        if len(labels.known) > MAX_LABELS:
+            report.add(last, f"{len(labels.known)} labels are defined; the limit is {MAX_LABELS}")
+        if len(labels.traces) > MAX_SOURCES:
+            message = f"{len(labels.traces)} trace keys, with the {len(TRACES)} that are always looked for"
+            report.add(last, message, f"the limit is {MAX_SOURCES}")
+    return labels

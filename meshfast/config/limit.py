@@ -1,0 +1,96 @@
+"""The limits of ``csrc/proxy/limits.h`` under their names in the configuration. A test keeps the two equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yaml.nodes import Node, ScalarNode
+
+from meshfast.config import compose, value
+from meshfast.config.document import Key, Place, Refused, Report
+from meshfast.config.field import Type, not_a
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit. ``field`` is its name in C and in ``model.Sidecar.limits``, ``name`` in the configuration."""
+
+    field: str
+    name: str
+    unit: str  # "bytes", "count" or "ms"
+    default: int
+    least: int
+    doc: str
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("max_body", "maxBody", "bytes", 8388608, 16, "body of one frame"),
+    Limit("max_depth", "maxDepth", "count", 1024, 1, "nested Hessian2 values"),
+    Limit("max_classes", "maxClasses", "count", 1024, 1, "Hessian2 class definitions in one body"),
+    Limit("max_attachments", "maxAttachments", "count", 128, 1, "attachments of one request"),
+    Limit("max_connections", "maxConnections", "count", 20000, 1, "downstream connections of one worker"),
+    Limit("max_calls", "maxCalls", "count", 65536, 1, "calls in flight of one worker"),
+    Limit(
+        "max_calls_per_connection", "maxCallsPerConnection", "count", 4096, 1,
+        "calls in flight of one downstream connection",
+    ),
+    Limit("max_tries", "maxTries", "count", 4, 1, "peers tried for one call when connecting fails"),
+    Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
+    Limit(
+        "output_high", "outputHigh", "bytes", 262144, 4096, "queued output above which its sources are not read"
+    ),
+    Limit(
+        "output_max", "outputMax", "bytes", 67108864, 65536, "queued output above which a slow reader is closed"
+    ),
+    Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
+    Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
+    Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),
+    Limit("idle_timeout", "idleTimeout", "ms", 300000, 1, "a downstream connection without a byte or a call"),
+    Limit(
+        "heartbeat", "heartbeat", "ms", 60000, 1, "an upstream connection without a byte before we send a heartbeat"
+    ),
+    Limit(
+        "heartbeat_timeout", "heartbeatTimeout", "ms", 180000, 1, "an upstream connection that answers no heartbeat"
+    ),
+    Limit(
+        "peer_backoff", "peerBackoff", "ms", 1000, 1,
+        "first rest of a peer that refused a connection; doubles to 30 s",
+    ),
+    Limit("drain_timeout", "drainTimeout", "ms", 30000, 0, "calls in flight when the sidecar stops"),
+)
+
+MOST = {"bytes": 0x7FFF_FFFF, "count": 0x7FFF_FFFF, "ms": value.MAX_MS}
+_WORDS = {
+    "bytes": "a size (65536, 64KiB, 8MiB)",
+    "count": "a whole number",
+    "ms": "a duration (500ms, 1.5s) or whole milliseconds",
+}
+
+
+class LimitValue(Type):
+    """One limit's value: a whole number in its unit, or a size or duration with its own."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.words = _WORDS[limit.unit]
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> int:
+        if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED) or not node.value:
+            raise not_a(self.words, node)
+        text: str = node.value
+        if text.isascii() and text.isdigit() and len(text) < 20:
+            number = int(text)
+        elif self.limit.unit == "ms":
+            number = value.duration(text)
+        elif self.limit.unit == "bytes":
+            number = value.size(text)
+        else:
+            raise not_a(self.words, node)
+        if number < self.limit.least:
+            raise Refused(f"{self.limit.name} is at least {self.limit.least} {self.limit.unit}")
+        if number > MOST[self.limit.unit]:
+            raise Refused(f"{self.limit.name} is at most {MOST[self.limit.unit]} {self.limit.unit}")
+        return number
+
+    def empty(self) -> int:
+        return self.limit.default

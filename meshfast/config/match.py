@@ -1,0 +1,128 @@
+"""A rule's ``match`` -> conditions, and whether one match is wider than another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from yaml.error import Mark
+from yaml.nodes import ScalarNode
+
+from meshfast.config import dfa
+from meshfast.config.document import Place, Report
+from meshfast.config.field import ListOf, Struct, checked
+from meshfast.config.regex import BadRegex
+from meshfast.config.resource import STRING_MATCH, HttpMatch, StringMatch
+from meshfast.model import Condition, Field, Op
+
+MAX_ALTERNATIVES = 1000  # of one match, when labels list several values each
+
+_LIST = ListOf(STRING_MATCH, least=1)
+_MATCH = Struct(HttpMatch, "HTTPMatch", rest="labels")
+
+
+def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tuple[Condition, ...]]:
+    """The conditions of a match, several times over where a label lists values. sourceLabels become Field.NEVER,
+    each with the label and the value it must have; those that hold are for the caller to drop."""
+    fixed: list[Condition | None] = []
+    if match.uri is not None:
+        fixed.append(_condition(Field.PATH, "", "uri", match.uri, report))
+        text = match.uri.exact if match.uri.exact is not None else match.uri.prefix
+        if text is not None and not text.startswith("/") and not match.uri.at.bad:
+            at = match.uri.at.at("exact" if match.uri.exact is not None else "prefix")
+            report.add(at, f'no path starts as "{text}"', "a path is /service/method")
+    if match.authority is not None:
+        fixed.append(_condition(Field.AUTHORITY, "", "authority", match.authority, report))
+    for name, wanted in match.headers.items():
+        fixed.append(_condition(Field.HEADER, name, f"headers.{name}", wanted, report, present=True))
+    for name, wanted in match.without_headers.items():
+        if (wanted.exact, wanted.prefix, wanted.regex) != (None, None, None):
+            report.add(wanted.at, "withoutHeaders with a value is not supported yet", f"{name}: {{}}")
+        fixed.append(Condition(Field.HEADER, Op.ABSENT, name, "", f"withoutHeaders: {{{name}: {{}}}}"))
+    for name, text in match.source_labels.items():
+        fixed.append(Condition(Field.NEVER, Op.EXACT, name, text, f"sourceLabels: {{{name}: {text}}}"))
+
+    lists: list[list[Condition | None]] = []
+    for name, (name_node, value) in match.labels.items():
+        if name in labels:
+            wanted_list: tuple[StringMatch, ...] = checked(_LIST, value, match.at, name, report)
+            lists.append([_condition(Field.LABEL, name, name, w, report, present=True) for w in wanted_list])
+        elif name == "trafficLabel":
+            there = Place(match.at.document, name_node, match.at, name)
+            if not report.incomplete:
+                report.add(there, "no TrafficLabel defines the label trafficLabel", _DEFINE)
+        else:
+            _MATCH.unknown(name, name_node, match.at, report, also=tuple(sorted(labels)))
+    count = math.prod(len(each) for each in lists)
+    if count > MAX_ALTERNATIVES:
+        report.add(match.at, f"{count} combinations of label values; the limit is {MAX_ALTERNATIVES}")
+        return []
+    out = [(*fixed, *chosen) for chosen in itertools.product(*lists)]
+    return [tuple(c for c in one if c is not None) for one in out]
+
+
+_DEFINE = "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"
+
+
+def _condition(
+    field: Field, key: str, shown: str, wanted: StringMatch, report: Report, *, present: bool = False
+) -> Condition | None:
+    if wanted.at.bad:
+        return None
+    given = [(op, text) for op in ("exact", "prefix", "regex") if (text := getattr(wanted, op)) is not None]
+    if len(given) > 1:
+        report.add(wanted.at, f"{given[0][0]} and {given[1][0]} exclude each other", "keep one of them")
+        return None
+    if not given:
+        if present:
+            return Condition(field, Op.PRESENT, key, "", f"{shown}: {{}}")
+        report.add(wanted.at, "exact, prefix or regex is missing")
+        return None
+    op, text = given[0]
+    source = f"{shown}: {{{op}: {text}}}"
+    if op == "exact":
+        return Condition(field, Op.EXACT, key, text, source)
+    if op == "prefix":
+        if not text:
+            report.add(wanted.at.at(op), "an empty prefix", "leave the field out to match anything")
+        return Condition(field, Op.PREFIX, key, text, source)
+    try:
+        return Condition(field, Op.REGEX, key, dfa.compile(text), source)
+    except BadRegex as bad:
+        _report_regex(wanted.at.at(op), bad, report)
+        return None
+
+
+def _report_regex(at: Place, bad: BadRegex, report: Report) -> None:
+    """Points into the expression where its text stands in the file as it is."""
+    node = at.node
+    assert isinstance(node, ScalarNode)
+    mark = node.start_mark
+    column = mark.column + (1 if node.style in ("'", '"') else 0)
+    line = at.document.text.line(mark.line + 1)
+    if line[column : column + len(node.value)] == node.value:
+        moved_mark = Mark(mark.name, mark.index, mark.line, column + bad.column - 1, None, 0)
+        moved = ScalarNode(node.tag, node.value, moved_mark, node.end_mark)
+        at = Place(at.document, moved, at.parent, at.key)
+    report.add(at, bad.message, bad.hint)
+
+
+def wider(a: tuple[Condition, ...], b: tuple[Condition, ...]) -> bool:
+    """Whether whatever meets all of ``b`` meets all of ``a``. False when that cannot be told."""
+    return all(any(_implied(want, have) for have in b) for want in a)
+
+
+def _implied(want: Condition, have: Condition) -> bool:
+    if (want.field, want.key) != (have.field, have.key):
+        return False
+    if want.op == have.op and want.value == have.value:
+        return True
+    if want.op is Op.PRESENT:
+        return have.op is not Op.ABSENT
+    if want.op is Op.PREFIX and have.op in (Op.EXACT, Op.PREFIX):
+        return str(have.value).startswith(str(want.value))
+    if want.op is Op.REGEX and have.op is Op.EXACT:
+        return isinstance(want.value, bytes) and dfa.match(want.value, str(have.value).encode())
+    return False
+
+

@@ -1,0 +1,165 @@
+"""Nodes -> resources: which kind a document is, what it is called, and its fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from meshfast.config import compose, istio
+from meshfast.config.document import Document, Place, Report, Text, TooLarge, did_you_mean
+from meshfast.config.field import Struct, checked, field_name, not_a
+from meshfast.config.resource import DestinationRule, ServiceEntry, TrafficLabel, TrafficLabelBeta, VirtualService
+from meshfast.config.sidecar import SidecarSpec
+
+_SERVICE_ENTRY = Struct(ServiceEntry, "ServiceEntry")
+_DESTINATION_RULE = Struct(DestinationRule, "DestinationRule")
+_VIRTUAL_SERVICE = Struct(VirtualService, "VirtualService")
+_ISTIO = ("v1", "v1beta1", "v1alpha3")
+
+# By kind: the API's group, and the schema of each of its versions.
+KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
+    "Sidecar": ("meshfast.io", {"v1": Struct(SidecarSpec)}),
+    "ServiceEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, _SERVICE_ENTRY)),
+    "DestinationRule": ("networking.istio.io", dict.fromkeys(_ISTIO, _DESTINATION_RULE)),
+    "VirtualService": ("networking.istio.io", dict.fromkeys(_ISTIO, _VIRTUAL_SERVICE)),
+    "TrafficLabel": (
+        "istio.alibabacloud.com",
+        {"v1": Struct(TrafficLabel), "v1beta1": Struct(TrafficLabelBeta)},
+    ),
+}
+_TOP = ("apiVersion", "kind", "metadata", "spec", "status")
+_METADATA = (
+    "name namespace labels annotations generateName uid resourceVersion generation creationTimestamp "
+    "deletionTimestamp deletionGracePeriodSeconds ownerReferences finalizers managedFields selfLink"
+).split()
+
+
+@dataclass(slots=True)
+class Resource:
+    """One document that could be read. ``spec`` is the record of its kind; ``at`` the place of its spec."""
+
+    kind: str
+    name: str
+    spec: Any
+    at: Place
+    named_at: Place
+
+
+def resources(text: Text, report: Report) -> list[Resource]:
+    """Every resource of a text."""
+    out: list[Resource] = []
+    for node in compose.compose(text, report):
+        for one in _items(node):
+            document = Document(text)
+            try:
+                found = _resource(document, one, report)
+            except TooLarge:
+                report.incomplete = True
+                report.add(Place(document, one), "its aliases unfold to more than the file could hold")
+            else:
+                if found is not None:
+                    out.append(found)
+    return out
+
+
+def _items(node: Node) -> list[Node]:
+    """The documents in a Kubernetes List; else the one there is."""
+    if isinstance(node, MappingNode):
+        fields = {k.value: v for k, v in node.value if isinstance(k, ScalarNode)}
+        kind, items = fields.get("kind"), fields.get("items")
+        if kind is not None and kind.value == "List" and isinstance(items, SequenceNode):
+            return list(items.value)
+    return [node]
+
+
+def _resource(document: Document, node: Node, report: Report) -> Resource | None:
+    root = Place(document, node)
+    before = len(report.problems)
+    if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
+        report.add(root, not_a("a resource: apiVersion, kind, metadata, spec", node).message)
+        report.incomplete = True
+        return None
+    fields: dict[str, tuple[Node, Node]] = {}
+    for name_node, value in node.value:
+        name = field_name(name_node, root, fields, report)
+        if name is None:
+            continue
+        fields[name] = (name_node, value)
+    schema = _schema(root, fields, report)
+    if schema is None:
+        report.incomplete = True
+        return None
+    kind = fields["kind"][1].value
+    name = _name(root, kind, fields, report)
+    document.label = f"{kind}/{name}" if name else kind
+    for unknown in fields.keys() - set(_TOP):
+        hint = did_you_mean(unknown, _TOP, "the resource's own fields go under spec")
+        report.add(Place(document, fields[unknown][0], root, unknown), f"unknown field {unknown}", hint)
+    if "spec" not in fields:
+        report.add(root, "spec is missing")
+        report.incomplete = True
+        return None
+    spec = checked(schema, fields["spec"][1], root, "spec", report)
+    if len(report.problems) > before and (spec is None or (not name and kind != "Sidecar")):
+        report.incomplete = True
+        return None
+    return Resource(kind, name, spec, spec.at, root.at("metadata", "name"))
+
+
+def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -> Struct | None:
+    for name in ("apiVersion", "kind"):
+        if name not in fields:
+            report.add(root, f"{name} is missing", "apiVersion: networking.istio.io/v1, kind: VirtualService, ...")
+            return None
+        if not isinstance(fields[name][1], ScalarNode):
+            there = Place(root.document, fields[name][1], root, name)
+            report.add(there, not_a("text", fields[name][1]).message)
+            return None
+    api, kind = fields["apiVersion"][1].value, fields["kind"][1].value
+    at_kind = Place(root.document, fields["kind"][1], root, "kind")
+    at_api = Place(root.document, fields["apiVersion"][1], root, "apiVersion")
+    group, _, version = api.rpartition("/")
+    if kind in istio.UNSUPPORTED_KINDS.get(group, ()):
+        hint = "meshfast's own Sidecar is of meshfast.io/v1" if kind == "Sidecar" else ""
+        report.add(at_kind, f"{kind} of {group} is not supported yet", hint)
+    elif kind not in KINDS:
+        report.add(at_kind, f"unknown kind {kind}", did_you_mean(kind, KINDS, f"known: {', '.join(KINDS)}"))
+    elif group != KINDS[kind][0] or version not in KINDS[kind][1]:
+        known = " or ".join(f"{KINDS[kind][0]}/{v}" for v in KINDS[kind][1])
+        report.add(at_api, f"unknown apiVersion {api}", f"{kind} is of {known}")
+    else:
+        return KINDS[kind][1][version]
+    return None
+
+
+def _name(root: Place, kind: str, fields: dict[str, tuple[Node, Node]], report: Report) -> str:
+    """``metadata.name``; only a Sidecar may go without."""
+    if "metadata" not in fields:
+        if kind != "Sidecar":
+            report.add(root, "metadata is missing", "metadata: {name: ...}")
+        return ""
+    node = fields["metadata"][1]
+    at = Place(root.document, node, root, "metadata")
+    if not isinstance(node, MappingNode):
+        report.add(at, not_a("a mapping", node).message)
+        return ""
+    seen: dict[str, Node] = {}
+    for name_node, value in node.value:
+        name = field_name(name_node, at, seen, report)
+        if name is None:
+            continue
+        seen[name] = value
+        if name not in _METADATA:
+            there = Place(root.document, name_node, at, name)
+            report.add(there, f"unknown field {name}", did_you_mean(name, _METADATA))
+    if "name" not in seen:
+        if kind != "Sidecar":
+            report.add(at, "name is missing", "every resource has a name of its own")
+        return ""
+    found = seen["name"]
+    if not isinstance(found, ScalarNode) or not found.value:
+        report.add(Place(root.document, found, at, "name"), not_a("text", found).message)
+        return ""
+    return str(found.value)

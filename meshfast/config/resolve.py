@@ -1,0 +1,43 @@
+"""Resources -> the mesh: the checks that need more than one document, and the picture they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshfast import model
+from meshfast.config import cluster, label, service, sidecar
+from meshfast.config.document import Report
+from meshfast.config.read import Resource
+
+
+def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
+    """The mesh of all resources. Only good when the report is empty afterwards."""
+    unique = _unique(found, report)
+    specs = [resource.spec for resource in unique if resource.kind == "Sidecar"]
+    own = sidecar.resolve(specs[0] if specs else None, report)
+    clusters = cluster.build(unique, report)
+    labels = label.build(unique, own.labels, report)
+    services = service.build(unique, clusters, labels.known, own.labels, report)
+    sidecar.check_services(specs[0] if specs else None, {s.name: s for s in services if s.name}, report)
+    return model.Mesh(
+        clusters=clusters.sealed(),
+        services=services,
+        labels=tuple(labels.labels.values()),
+        traces=tuple(labels.traces.values()),
+        sidecar=own,
+    )
+
+
+def _unique(found: Sequence[Resource], report: Report) -> list[Resource]:
+    """Each kind and name once, and one Sidecar; namespaces are not looked at."""
+    seen: dict[tuple[str, str], Resource] = {}
+    out: list[Resource] = []
+    for resource in found:
+        key = (resource.kind, "" if resource.kind == "Sidecar" else resource.name)
+        first = seen.setdefault(key, resource)
+        if first is resource:
+            out.append(resource)
+            continue
+        what = "a Sidecar" if resource.kind == "Sidecar" else f"{resource.kind} {resource.name}"
+        report.add(resource.named_at, f"{what} is there already", f"first at {first.named_at.origin()}")
+    return out

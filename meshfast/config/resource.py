@@ -1,0 +1,199 @@
+"""The schema of the policy resources: Istio's and ASM's, as far as this release goes. Field names are theirs.
+
+Units and defaults are in each field's text; the reference page is checked against this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yaml.nodes import Node
+
+from meshfast.config import value
+from meshfast.config.document import Refused
+from meshfast.config.field import Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
+
+LABELS = MapOf(Text(empty=True))
+WAIT = Parsed("a duration", value.duration, 0)
+
+
+def _host(text: str) -> str:
+    if not text or not text.isprintable() or any(c in text for c in " ,\t"):
+        raise Refused(f'"{text}" is not a name')
+    return text
+
+
+HOST = Parsed("a name", _host, "", many="names")
+
+
+@dataclass(slots=True, kw_only=True)
+class Port(Record):
+    number: int = spec(Int(1, 65535), "The port.")
+    name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
+    protocol: str = spec(
+        Choice("DUBBO", "TCP", later=frozenset(("HTTP", "HTTP2", "HTTPS", "GRPC", "TLS", "MONGO")), fold=True),
+        "What is spoken there.",
+        "TCP",
+    )
+    target_port: int = spec(
+        Int(1, 65535), "The port on the instances, where it differs.", 0, name="targetPort", shown="number"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Instance(Record):
+    address: str = spec(Text(), "An IP address, or `unix:///path` for a socket. Names are not resolved.")
+    ports: dict[str, int] = spec(MapOf(Int(1, 65535)), "By port name, where this instance differs.", {}, shown="ports")
+    labels: dict[str, str] = spec(LABELS, "What subsets and `$label` routes pick by.", {}, shown="none")
+    locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
+    weight: int = spec(Int(1, 65535), "Its share of the calls among the instances that are picked from.", 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class ServiceEntry(Record):
+    hosts: tuple[str, ...] = spec(ListOf(HOST, least=1), "The services (interfaces) that the application offers.")
+    ports: tuple[Port, ...] = spec(
+        ListOf(Struct(Port)), "With several, the one of protocol DUBBO or named dubbo is used.", (), shown="none"
+    )
+    endpoints: tuple[Instance, ...] = spec(
+        ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none"
+    )
+    location: str = spec(Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL")
+    resolution: str = spec(
+        Choice("STATIC", later=frozenset(("DNS", "DNS_ROUND_ROBIN", "NONE"))),
+        "How instances are found: as listed.",
+        "STATIC",
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class SubsetSpec(Record):
+    name: str = spec(HOST, "Its name, for `destination.subset`.")
+    labels: dict[str, str] = spec(LABELS, "An instance that carries all of them is in it.", {}, shown="none: all")
+
+
+@dataclass(slots=True, kw_only=True)
+class DestinationRule(Record):
+    host: str = spec(HOST, "A service, an application (the ServiceEntry's name), or `app/*`.")
+    subsets: tuple[SubsetSpec, ...] = spec(ListOf(Struct(SubsetSpec, "Subset")), "Its subsets.", (), shown="none")
+
+
+@dataclass(slots=True, kw_only=True)
+class StringMatch(Record):
+    exact: str | None = spec(Text(empty=True), "The whole text.", None, shown="-")
+    prefix: str | None = spec(Text(empty=True), "How it starts.", None, shown="-")
+    regex: str | None = spec(Text(empty=True), "RE2 syntax; matches the whole text.", None, shown="-")
+
+
+STRING_MATCH = Struct(StringMatch, words="exact, prefix or regex")
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpMatch(Record):
+    name: str = spec(Text(), "A name for explain.", "")
+    uri: StringMatch | None = spec(STRING_MATCH, "The path: `/service/method`.", None, shown="any")
+    authority: StringMatch | None = spec(
+        STRING_MATCH, "The attachment `target-host`, else the service.", None, shown="any"
+    )
+    headers: dict[str, StringMatch] = spec(
+        MapOf(STRING_MATCH), "Attachments, `group` and `version`. `{}`: it is there.", {}, shown="any"
+    )
+    without_headers: dict[str, StringMatch] = spec(
+        MapOf(STRING_MATCH), "Only `{}`: it is not there.", {}, name="withoutHeaders", shown="any"
+    )
+    source_labels: dict[str, str] = spec(
+        LABELS, "Labels that this sidecar's workload must carry.", {}, name="sourceLabels", shown="any"
+    )
+    labels: dict[str, tuple[Node, Node]]  # of other names: a traffic label each, once those are known
+
+
+@dataclass(slots=True, kw_only=True)
+class Destination(Record):
+    host: str = spec(HOST, "A service or an application.", "", shown="the called service's own")
+    subset: str = spec(HOST, "A declared subset, or `$label`.", "", shown="all instances")
+
+
+@dataclass(slots=True, kw_only=True)
+class Fallback(Record):
+    target: str | Destination = spec(
+        OneOf(HOST, Struct(Destination, "Destination")),
+        "A subset, or `{host, subset}`. Where another entry of the rule names it, its own fallback goes on from there.",
+    )
+    case: str = spec(
+        Choice("noinstances", "noavailabled", "noavailable"),
+        "`noinstances`: no instance is listed. `noavailabled`: none is listed or none is up.",
+        "noavailabled",
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class RouteDestination(Record):
+    destination: Destination | None = spec(Struct(Destination, "Destination"), "Where to.")
+    weight: int | None = spec(
+        Int(0, 100), "Percent of the calls. 0: by fallback only.", None, shown="100 for a single route, else 0"
+    )
+    fallback: Fallback | None = spec(Struct(Fallback), "Where to when nothing is there.", None, shown="none")
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpRoute(Record):
+    name: str = spec(Text(), "A name for explain and statistics.", "")
+    match: tuple[HttpMatch, ...] = spec(
+        ListOf(Struct(HttpMatch, "HTTPMatch", rest="labels")), "Any of them will do; each is all of its fields.", (),
+        shown="always",
+    )
+    route: tuple[RouteDestination, ...] = spec(
+        ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1), "Destinations; their weights add up to 100."
+    )
+    timeout: int = spec(WAIT, "Of a call that names no shorter one; 0s: none.", 0, shown="none")
+
+
+@dataclass(slots=True, kw_only=True)
+class VirtualService(Record):
+    hosts: tuple[str, ...] = spec(
+        ListOf(HOST, least=1), "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`)."
+    )
+    http: tuple[HttpRoute, ...] = spec(
+        ListOf(Struct(HttpRoute, "HTTPRoute"), least=1), "Rules; the first that matches decides."
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkloadSelector(Record):
+    labels: dict[str, str] = spec(LABELS, "Labels that the workload must carry.", {}, shown="none: every workload")
+
+
+@dataclass(slots=True, kw_only=True)
+class LabelRule(Record):
+    name: str = spec(HOST, "The label; also the header or attachment that carries it.")
+    value_from: tuple[str, ...] = spec(
+        ListOf(Text()), "Further sources, in order.", (), name="valueFrom", shown="none"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class LabelRules(Record):
+    labels: tuple[LabelRule, ...] = spec(ListOf(Struct(LabelRule), least=1), "The labels.")
+
+
+@dataclass(slots=True, kw_only=True)
+class LabelRulesBeta(LabelRules):
+    attach_to: tuple[str, ...] = spec(
+        ListOf(Choice("opentracing")), "Accepted, without effect.", (), name="attachTo", shown="none"
+    )
+    protocols: str = spec(
+        Text(empty=True), 'Which protocols carry it: `"*"`, or names with commas (`dubbo`); empty: none.', "*"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class TrafficLabel(Record):
+    rules: tuple[LabelRules, ...] = spec(ListOf(Struct(LabelRules), least=1), "The rules.")
+    workload_selector: WorkloadSelector | None = spec(
+        Struct(WorkloadSelector), "Which workloads it is for.", None, name="workloadSelector", shown="every workload"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class TrafficLabelBeta(TrafficLabel):
+    rules: tuple[LabelRules, ...] = spec(ListOf(Struct(LabelRulesBeta), least=1), "The rules.")

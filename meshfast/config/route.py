@@ -1,0 +1,239 @@
+"""A VirtualService's rules -> the rules of a service: targets, weights, fallbacks, and what is never reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshfast import model
+from meshfast.config import match
+from meshfast.config.cluster import Clusters
+from meshfast.config.document import Place, Report, did_you_mean
+from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
+from meshfast.model import Condition, FallbackCase, Field, TargetKind
+
+MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
+MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
+
+_CASES = {
+    "noinstances": FallbackCase.NO_INSTANCE,
+    "noavailabled": FallbackCase.NO_AVAILABLE,
+    "noavailable": FallbackCase.NO_AVAILABLE,
+}
+
+Alternatives = tuple[tuple[Condition, ...], ...]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A target being made."""
+
+    cluster: str
+    kind: TargetKind
+    text: str
+    at: Place
+    weight: int = 0
+    on: FallbackCase = FallbackCase.NO_AVAILABLE
+    fallback: int | None = None
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """What of a rule does not depend on the service that it is for."""
+
+    route: HttpRoute
+    matches: tuple[model.Match, ...]
+    weights: tuple[int, ...]
+
+
+class Routes:
+    """Compiles one VirtualService, once for each cluster that it is used for."""
+
+    def __init__(
+        self, spec: VirtualService, clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
+    ) -> None:
+        self._clusters, self._labels, self._report = clusters, labels, report
+        self._done: dict[str | None, tuple[model.Rule, ...]] = {}
+        self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
+        self._cyclic: set[tuple[int, int]] = set()
+        self.spec = spec
+        conditions = [
+            tuple(match.alternatives(m, labels, report) for m in route.match if not m.at.bad) for route in spec.http
+        ]
+        self._prepared = [
+            _Prepared(route, _matches(route, made, workload), self._weights(route))
+            for route, made in zip(spec.http, conditions, strict=True)
+        ]
+        if len(spec.http) > MAX_RULES or any(len(p.matches) > MAX_RULES for p in self._prepared):
+            report.add(spec.at.at("http"), f"more than {MAX_RULES} rules or matches")
+        _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
+        self.explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
+
+    def rules(self, own: str | None) -> tuple[model.Rule, ...]:
+        """The rules for a service of the cluster ``own``; None: of no cluster, so that every host must be written."""
+        if own not in self._done:
+            self._done[own] = tuple(
+                model.Rule(p.route.name, p.matches, targets, p.route.timeout, p.route.at.origin())
+                for p in self._prepared
+                if (targets := self._targets(p, own))
+            )
+        return self._done[own]
+
+    def finish(self) -> None:
+        """Reports the subsets that some cluster does not declare, each place once."""
+        for at, name, clusters in self._undeclared.values():
+            if self._report.incomplete:
+                continue
+            some = ", ".join(list(clusters)[:3]) + (f" and {len(clusters) - 3} more" if len(clusters) > 3 else "")
+            known = {s for c in clusters for s in self._clusters.subsets[c]} | {f"${label}" for label in self._labels}
+            hint = did_you_mean(name, known, "declare it in a DestinationRule")
+            if name.startswith("$"):
+                hint = did_you_mean(name, known, "add a TrafficLabel with rules: [{labels: [{name: ...}]}]")
+                self._report.add(at, f"no TrafficLabel defines the label {name[1:]}", hint)
+            else:
+                self._report.add(at, f"subset {name} is not declared for {some}", hint)
+
+    def _weights(self, route: HttpRoute) -> tuple[int, ...]:
+        given = [r.weight for r in route.route]
+        if len(given) == 1 and given[0] is None:
+            return (100,)
+        at = route.at.at("route")
+        whole = given and len(given) == len(at.node.value) and not any(r.at.bad for r in route.route)
+        total = sum(w or 0 for w in given)
+        if whole and all(w is None for w in given):
+            self._report.add(at, f"{len(given)} destinations and no weight", "give each a weight; they add up to 100")
+        elif whole and total != 100:
+            self._report.add(at, f"the weights add up to {total}, not to 100")
+        return tuple(w or 0 for w in given)
+
+    def _cluster(self, destination: Destination, own: str | None) -> str | None:
+        """The cluster of a destination; None when it cannot be told, which is reported."""
+        if not destination.host:
+            return own
+        found = self._clusters.find(destination.host)
+        if found is None and not self._report.incomplete and not destination.at.bad:
+            hint = did_you_mean(destination.host, self._clusters.names(), "no ServiceEntry offers it or is called so")
+            self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
+        return found
+
+    def _draft(self, cluster: str, subset: str, at: Place) -> _Draft:
+        if not subset:
+            return _Draft(cluster, TargetKind.ALL, "", at)
+        known = subset[1:] in self._labels if subset.startswith("$") else subset in self._clusters.subsets[cluster]
+        if not known:
+            mark = at.node.start_mark
+            entry = self._undeclared.setdefault((mark.line, mark.column), (at, subset, {}))
+            entry[2][cluster] = None
+        if subset.startswith("$"):
+            return _Draft(cluster, TargetKind.LABEL, subset[1:], at)
+        return _Draft(cluster, TargetKind.SUBSET, subset, at)
+
+    def _targets(self, prepared: _Prepared, own: str | None) -> tuple[model.Target, ...]:
+        drafts: list[_Draft] = []
+        entries: list[RouteDestination] = []
+        for entry, weight in zip(prepared.route.route, prepared.weights, strict=False):
+            destination = entry.destination
+            cluster = self._cluster(destination, own) if destination is not None and not entry.at.bad else None
+            if destination is None or cluster is None:
+                continue
+            draft = self._draft(cluster, destination.subset, destination.at.at("subset"))
+            draft.weight = weight
+            drafts.append(draft)
+            entries.append(entry)
+        for number, entry in enumerate(entries):
+            if entry.fallback is not None:
+                drafts[number].on = _CASES[entry.fallback.case]
+                drafts[number].fallback = self._fallback(drafts, number, entry, own)
+        self._report_cycles(drafts, entries)
+        for draft in list(drafts):
+            if draft.kind is TargetKind.LABEL and draft.fallback is None:
+                draft.on = FallbackCase.NO_AVAILABLE
+                baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
+                draft.fallback = _find(drafts, baseline)
+        return tuple(
+            model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts
+        )
+
+    def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
+        """The number of the target that an entry falls back to, which may be added for it."""
+        assert entry.fallback is not None
+        wanted = entry.fallback.target
+        if isinstance(wanted, Destination):
+            at, subset = wanted.at.at("subset"), wanted.subset
+            cluster = self._cluster(wanted, own) if wanted.host else drafts[number].cluster
+        else:
+            at, subset = entry.fallback.at.at("target"), wanted
+            cluster = drafts[number].cluster
+            kind = TargetKind.LABEL if subset.startswith("$") else TargetKind.SUBSET
+            named = [i for i, d in enumerate(drafts) if (d.kind, d.text) == (kind, subset.removeprefix("$"))]
+            near = [i for i in named if drafts[i].cluster == cluster]
+            if near or named:
+                return (near or named)[0]
+        return None if cluster is None else _find(drafts, self._draft(cluster, subset, at))
+
+    def _report_cycles(self, drafts: list[_Draft], entries: list[RouteDestination]) -> None:
+        for start, entry in enumerate(entries):
+            seen: list[int] = []
+            at: int | None = start
+            while at is not None and at not in seen:
+                seen.append(at)
+                at = drafts[at].fallback
+            if at != start or start != min(seen) or entry.fallback is None:
+                continue
+            place = entry.fallback.at.at("target")
+            mark = place.node.start_mark
+            if (mark.line, mark.column) not in self._cyclic:
+                self._cyclic.add((mark.line, mark.column))
+                names = [_shown(drafts[i]) for i in [*seen, start]]
+                self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
+
+
+def _shown(draft: _Draft) -> str:
+    return ("$" if draft.kind is TargetKind.LABEL else "") + (draft.text or draft.cluster)
+
+
+def _find(drafts: list[_Draft], wanted: _Draft) -> int:
+    """The number of an equal draft, or of this one added."""
+    for i, draft in enumerate(drafts):
+        if (draft.cluster, draft.kind, draft.text) == (wanted.cluster, wanted.kind, wanted.text):
+            return i
+    drafts.append(wanted)
+    return len(drafts) - 1
+
+
+def _matches(
+    route: HttpRoute, made: tuple[list[tuple[Condition, ...]], ...], workload: Mapping[str, str]
+) -> tuple[model.Match, ...]:
+    good = [m for m in route.match if not m.at.bad]
+    out: list[model.Match] = []
+    for one, found in zip(good, made, strict=False):
+        for conditions in found:
+            kept = tuple(c for c in conditions if c.field is not Field.NEVER or workload.get(c.key) != c.value)
+            out.append(model.Match(kept, one.name, one.at.origin()))
+    return tuple(out)
+
+
+def _report_shadows(spec: VirtualService, rules: list[Alternatives], report: Report) -> None:
+    """A rule is never reached when each of its matches has a wider one before it."""
+    earlier: list[tuple[tuple[Condition, ...], HttpRoute]] = []
+    every: HttpRoute | None = None
+    total = sum(map(len, rules))
+    for route, alternatives in zip(spec.http, rules, strict=True):
+        if route.at.bad and (any(m.at.bad for m in route.match) or not route.match):
+            continue
+        mine: Alternatives = alternatives if route.match else ((),)
+        shadow = every
+        if shadow is None and total * total <= MAX_COMPARED * 2:
+            found = [next((r for seen, r in earlier if match.wider(seen, one)), None) for one in mine]
+            shadow = found[0] if found and all(f is not None for f in found) else None
+        if shadow is not None:
+            name = f"{shadow.name} " if shadow.name else ""
+            report.add(
+                route.at,
+                f"this rule is never reached: rule {name}at {shadow.at.origin()} takes all that it matches",
+                "put the narrower rule first",
+            )
+            continue
+        earlier.extend((one, route) for one in mine)
+        if () in mine:
+            every = route

@@ -1,0 +1,110 @@
+"""Which VirtualService is for which service, and the services that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from meshfast import model
+from meshfast.config.cluster import Clusters
+from meshfast.config.document import Place, Report, did_you_mean
+from meshfast.config.read import Resource
+from meshfast.config.route import Routes
+from meshfast.model import Pattern, TargetKind
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A VirtualService's word about a host, and where it is said."""
+
+    routes: Routes
+    at: Place
+
+
+class Services:
+    """The claims of all VirtualServices. An exact name beats its application, that the longest prefix, that ``*``."""
+
+    def __init__(self, clusters: Clusters, report: Report) -> None:
+        self._clusters, self._report = clusters, report
+        self.exact: dict[str, _Claim] = {}
+        self.apps: dict[str, _Claim] = {}
+        self.prefixes: dict[str, _Claim] = {}  # by the prefix with its dot; "" is ``*``
+
+    def claim(self, host: str, routes: Routes, at: Place) -> None:
+        if host in ("*", "*/*"):
+            self._put(self.prefixes, "", host, routes, at)
+        elif host.endswith(".*") and "*" not in host[:-1]:
+            self._put(self.prefixes, host[:-1], host, routes, at)
+        elif "*" in host.removesuffix("/*"):
+            self._report.add(at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
+        elif host in self._clusters.by_service:
+            self._put(self.exact, host, host, routes, at)
+        elif (app := self._clusters.find(host)) is not None:
+            self._put(self.apps, app, host, routes, at)
+        elif host.endswith("/*") or not routes.explicit:
+            if not self._report.incomplete:
+                hint = did_you_mean(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
+                self._report.add(at, f"unknown host {host}", hint)
+        else:
+            self._put(self.exact, host, host, routes, at)
+
+    def _put(self, where: dict[str, _Claim], key: str, host: str, routes: Routes, at: Place) -> None:
+        if key in where:
+            before = where[key].at
+            hint = f"first in {before.document.label} at {before.origin()}"
+            self._report.add(at, f"{host} is routed twice", hint)
+        else:
+            where[key] = _Claim(routes, at)
+
+    def _for(self, service: str, app: str | None) -> _Claim | None:
+        claim = self.exact.get(service) or (self.apps.get(app) if app is not None else None)
+        if claim is None and self.prefixes:
+            dot = service.rfind(".")
+            while dot >= 0 and claim is None:
+                claim = self.prefixes.get(service[: dot + 1])
+                dot = service.rfind(".", 0, dot)
+            claim = claim or self.prefixes.get("")
+        return claim
+
+    def build(self) -> tuple[model.Service, ...]:
+        """Every service, exact ones first, in the order in which the documents name them."""
+        out: list[model.Service] = []
+        known = dict.fromkeys([*self._clusters.by_service, *self.exact])
+        plain: dict[str, tuple[model.Rule, ...]] = {}
+        for name in known:
+            app = self._clusters.by_service.get(name)
+            claim = self._for(name, app)
+            if claim is not None:
+                out.append(model.Service(name, claim.routes.rules(app), Pattern.EXACT, claim.at.origin()))
+            elif app is not None:
+                cluster = self._clusters.by_name[app]
+                if app not in plain:
+                    target = model.Target(app, TargetKind.ALL, weight=100, origin=cluster.origin)
+                    plain[app] = (model.Rule("", (), (target,), origin=cluster.origin),)
+                out.append(model.Service(name, plain[app], Pattern.EXACT, cluster.origin))
+        for prefix, claim in sorted(self.prefixes.items(), key=lambda item: (-len(item[0]), item[0])):
+            rules = claim.routes.rules(None)  # also when unused, so that what is wrong in it is found
+            if claim.routes.explicit:
+                pattern = Pattern.PREFIX if prefix else Pattern.ANY
+                out.append(model.Service(prefix, rules, pattern, claim.at.origin()))
+        return tuple(out)
+
+
+def build(
+    found: Iterable[Resource], clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
+) -> tuple[model.Service, ...]:
+    """The services of all documents."""
+    services = Services(clusters, report)
+    compiled: list[Routes] = []
+    for resource in found:
+        if resource.kind != "VirtualService":
+            continue
+        routes = Routes(resource.spec, clusters, labels, workload, report)
+        compiled.append(routes)
+        for i, host in enumerate(routes.spec.hosts):
+            if host:
+                services.claim(host, routes, routes.spec.at.at("hosts", i))
+    out = services.build()
+    for routes in compiled:
+        routes.finish()
+    return out

@@ -1,0 +1,187 @@
+"""The Sidecar resource: its schema, its checks, and what becomes of it in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yaml.nodes import MappingNode, Node
+
+from meshfast import model
+from meshfast.config import value
+from meshfast.config.document import Key, Place, Report, did_you_mean
+from meshfast.config.field import (
+    Bool,
+    Choice,
+    Int,
+    ListOf,
+    Parsed,
+    Record,
+    Struct,
+    Text,
+    Type,
+    checked,
+    field_name,
+    not_a,
+    spec,
+)
+from meshfast.config.limit import LIMITS, LimitValue
+from meshfast.config.resource import HOST, LABELS, WAIT
+
+MAX_WORKERS = 32  # MF_WORKERS_MAX
+MAX_LISTENERS = 32  # MF_LISTENERS_MAX
+
+BIND = Parsed("an address", lambda text: value.address(text, listen=True), "")
+DIAL = Parsed("an address", value.address, "")
+
+
+class Limits(Type):
+    """The mapping of limits -> {C's name: value}."""
+
+    words = "a mapping of limits"
+    fields = {limit.name: limit for limit in LIMITS}
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, int]:
+        if not isinstance(node, MappingNode):
+            raise not_a(self.words, node)
+        here = Place(place.document, node, place, key)
+        seen: dict[str, Node] = {}
+        out: dict[str, int] = {}
+        for name_node, given in node.value:
+            name = field_name(name_node, here, seen, report)
+            if name is None:
+                continue
+            seen[name] = given
+            if name not in self.fields:
+                there = Place(here.document, name_node, here, name)
+                report.add(there, f"unknown limit {name}", did_you_mean(name, self.fields, "see docs/configuration.md"))
+            else:
+                out[self.fields[name].field] = checked(LimitValue(self.fields[name]), given, here, name, report)
+        return out
+
+    def empty(self) -> dict[str, int]:
+        return {}
+
+
+@dataclass(slots=True, kw_only=True)
+class Workload(Record):
+    app: str = spec(HOST, "The application beside this sidecar.", "")
+    labels: dict[str, str] = spec(LABELS, "Its labels: `sourceLabels` and local traffic labels.", {}, shown="none")
+    locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
+
+
+@dataclass(slots=True, kw_only=True)
+class ListenerSpec(Record):
+    name: str = spec(HOST, "Its name, in metrics.")
+    bind: str = spec(BIND, "Where it listens. Port 0: any free one.")
+    direction: str = spec(
+        Choice("outbound", "inbound"), "outbound: the application's calls; inbound: calls to it.", "outbound"
+    )
+    transparent: bool = spec(
+        Bool(), "What is not routed goes on to the address that the caller dialled.", False, shown="false"
+    )
+    forward: str = spec(
+        DIAL, "inbound: the application. outbound: where what is not routed goes.", "", shown="none"
+    )
+    protocol: str = spec(
+        Choice("auto", "dubbo", "tcp"),
+        "auto: Dubbo by its first bytes, else TCP. dubbo: nothing else comes in.",
+        "auto",
+    )
+    service: str = spec(HOST, "outbound: the service whose routes calls take that cannot be read.", "", shown="none")
+
+
+@dataclass(slots=True, kw_only=True)
+class TraceMemory(Record):
+    entries: int = spec(Int(16, 1 << 24), "Trace ids remembered.", 65536)
+    ttl: int = spec(WAIT, "How long each is.", 300_000, shown="5m")
+
+
+@dataclass(slots=True, kw_only=True)
+class SidecarSpec(Record):
+    workload: Workload | None = spec(Struct(Workload), "What it stands beside.", None, shown="none")
+    workers: int = spec(Int(0, MAX_WORKERS), "Native threads. 0: in the Python loop, for embedding.", 1)
+    loop: str = spec(Choice("auto", "epoll", "io_uring"), "auto: io_uring where the kernel offers it.", "auto")
+    listeners: tuple[ListenerSpec, ...] = spec(ListOf(Struct(ListenerSpec)), "Where calls come in.", (), shown="none")
+    admin: str = spec(BIND, "Where the admin pages listen.", "", shown="none")
+    limits: dict[str, int] = spec(Limits(), "See the table of limits.", {}, shown="the table's")
+    trace_memory: TraceMemory | None = spec(
+        Struct(TraceMemory), "The labels remembered by trace id.", None, name="traceMemory", shown="the defaults"
+    )
+
+
+def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
+    """The sidecar of the mesh; the default one when no document says."""
+    if found is None:
+        return model.Sidecar()
+    workload, memory = found.workload, found.trace_memory
+    listeners = tuple(_listener(listener, report) for listener in found.listeners if not listener.at.bad)
+    _check_addresses(found, report)
+    if len(found.listeners) > MAX_LISTENERS:
+        report.add(found.at.at("listeners"), f"{len(found.listeners)} listeners; the limit is {MAX_LISTENERS}")
+    high, most = (found.limits.get(name, LimitValue(_BY_FIELD[name]).empty()) for name in ("output_high", "output_max"))
+    if high > most:
+        report.add(found.at.at("limits"), f"outputHigh ({high}) is above outputMax ({most})")
+    if memory is not None and not memory.at.bad and memory.ttl == 0:
+        report.add(memory.at.at("ttl"), "a ttl of 0 remembers nothing")
+    return model.Sidecar(
+        app=workload.app if workload else "",
+        labels=workload.labels if workload else {},
+        locality=workload.locality if workload else "",
+        workers=found.workers,
+        loop=found.loop,
+        listeners=listeners,
+        admin=found.admin,
+        limits=found.limits,
+        trace_entries=memory.entries if memory else 65536,
+        trace_ttl_ms=memory.ttl if memory else 300_000,
+        origin=found.at.origin(),
+    )
+
+
+_BY_FIELD = {limit.field: limit for limit in LIMITS}
+
+
+def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
+    at = listener.at
+    if listener.transparent and listener.forward:
+        report.add(at.at("forward"), "transparent and forward exclude each other", "keep one of them")
+    if listener.transparent and listener.bind.startswith("unix://"):
+        report.add(at.at("transparent"), "a UNIX socket has no address that its caller dialled", "use forward")
+    if listener.direction == "inbound":
+        if not listener.forward and not listener.transparent:
+            report.add(at, "an inbound listener needs forward", "forward: the application's own address")
+        if listener.service:
+            report.add(at.at("service"), "service is for outbound listeners", "remove it")
+    elif listener.protocol == "tcp" and not (listener.forward or listener.transparent or listener.service):
+        report.add(at, "nothing says where plain TCP goes", "add forward, transparent or service")
+    return model.Listener(
+        listener.name, listener.bind, listener.direction, listener.transparent, listener.forward, listener.protocol,
+        listener.service, at.origin(),
+    )
+
+
+def _check_addresses(found: SidecarSpec, report: Report) -> None:
+    names: dict[str, Place] = {}
+    taken: list[tuple[str, str, Place]] = []
+    for listener in found.listeners:
+        at = listener.at.at("name")
+        if listener.name and listener.name in names:
+            report.add(at, f"the name {listener.name} is taken", f"by the listener at {names[listener.name].origin()}")
+        names.setdefault(listener.name, at)
+        taken.append((listener.bind, f"listener {listener.name}", listener.at.at("bind")))
+    taken.append((found.admin, "admin", found.at.at("admin")))
+    for i, (bind, _, at) in enumerate(taken):
+        for other, who, there in taken[:i]:
+            if bind and other and value.collide(bind, other):
+                report.add(at, f"{bind} is taken", f"by {who} at {there.origin()}")
+                break
+
+
+def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: Report) -> None:
+    """``service`` of a listener names one that exists."""
+    for listener in found.listeners if found else ():
+        if listener.service and listener.service not in known and not report.incomplete:
+            hint = did_you_mean(listener.service, known, "no ServiceEntry or VirtualService has it")
+            report.add(listener.at.at("service"), f"unknown service {listener.service}", hint)

@@ -1,0 +1,27 @@
+"""Where meshes come from. A source yields whole meshes, or why there is no new one; it never touches native tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshfast.errors import MeshfastError
+from meshfast.model import Mesh
+
+__all__ = ["Bad", "Event", "Good"]
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A mesh to go over to."""
+
+    mesh: Mesh
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """What is there now is refused (ConfigError) or cannot be read; the last good mesh stays."""
+
+    error: MeshfastError
+
+
+Event = Good | Bad
