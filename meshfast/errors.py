@@ -64,12 +64,12 @@ class Problem:
 
     def caret(self) -> str:
         """The line with a caret below the column; of a long line, the part around it."""
-        line = "".join(c if c.isprintable() else " " for c in self.line)
-        at = self.origin.column - 1
+        line, at, cut = self.line, self.origin.column - 1, ""
         if len(line) > SHOWN:
             start = min(max(0, at - SHOWN // 2), len(line) - SHOWN)
             cut = "..." if start else ""
-            line, at = cut + line[start : start + SHOWN], at - start + len(cut)
+            line, at = line[start : start + SHOWN], at - start + len(cut)
+        line = cut + "".join(c if c.isprintable() else " " for c in line)
         return f"    {line}\n    {' ' * at}^"
 
     def __str__(self) -> str:
