@@ -12,6 +12,7 @@ What the system refuses stays an OSError with its errno.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,8 @@ class Problem:
             cut = "..." if start else ""
             line, at = line[start : start + SHOWN], at - start + len(cut)
         line = cut + "".join(c if c.isprintable() else " " for c in line)
-        return f"    {line}\n    {' ' * at}^"
+        wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line[:at])  # these take two columns
+        return f"    {line}\n    {' ' * (at + wide)}^"
 
     def __str__(self) -> str:
         where = ": ".join(filter(None, [str(self.origin), " ".join(filter(None, [self.origin.document, self.path]))]))

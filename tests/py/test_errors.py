@@ -29,6 +29,10 @@ def test_the_caret_stays_below_its_column() -> None:
     assert "\x1b" not in shown and shown[caret.index("^")] == "H"
 
 
+def test_the_caret_counts_wide_characters_twice() -> None:
+    assert problem("服务: HERE", 5).caret().split("\n")[1] == "    " + " " * 6 + "^"
+
+
 def test_a_config_error_has_all() -> None:
     error = ConfigError([problem("a", 1), problem("b", 1)])
     assert isinstance(error, MeshfastError) and len(error.problems) == 2
