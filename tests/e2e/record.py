@@ -63,7 +63,7 @@ def record(version: str, serialization: str) -> list[tuple[str, Frame]]:
                 before = len(relay.frames())
                 with contextlib.suppress(PeerError):
                     act()
-                until(name, lambda b=before: len(relay.frames()) > b)
+                until(name, lambda: len(relay.frames()) > before)  # noqa: B023
                 named += [(name, frame) for frame in relay.frames()[before:] if not frame.is_event]
             until("a heartbeat", lambda: any(f.is_event and not f.is_request for f in relay.frames()))
             provider.terminate()
