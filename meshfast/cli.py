@@ -12,7 +12,10 @@ import click
 
 # By verb: what it does, in the words of the list. Its module is read when it is used.
 VERBS = {
+    "proxy": "Run the sidecar.",
     "check": "Read a configuration and say what is in it, or all that is wrong with it.",
+    "explain": "Say where a request would go, and why.",
+    "demo": "Show label routing with real processes on this machine.",
     "version": "Say which version this is.",
 }
 

@@ -22,6 +22,10 @@
     X(MF_EHESSIAN_CLASS, -5114, protocol, "a Hessian2 object of a class that was not defined")                         \
     X(MF_EHESSIAN_DEPTH, -5115, limit, "Hessian2 values nested too deep")                                              \
     X(MF_EHESSIAN_SIZE, -5116, limit, "a Hessian2 body with too many values or classes")                               \
+    X(MF_EJSONB_TAG, -5120, protocol, "a byte that starts no JSONB value")                                             \
+    X(MF_EJSONB_TYPE, -5121, protocol, "a JSONB value of another type than asked for")                                 \
+    X(MF_EJSONB_SHORT, -5122, protocol, "a JSONB value that runs past its frame")                                      \
+    X(MF_EJSONB_DEPTH, -5123, limit, "JSONB values nested too deep")                                                   \
     X(MF_EROUTE_SERVICE, -5300, state, "no such service")                                                              \
     X(MF_EROUTE_RULE, -5301, state, "no rule of the service matches the request")                                      \
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \

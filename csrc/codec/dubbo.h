@@ -28,6 +28,7 @@ enum mf_dubbo_status {
     MF_DUBBO_SERVER_TIMEOUT = 31,
     MF_DUBBO_CHANNEL_INACTIVE = 35,
     MF_DUBBO_BAD_REQUEST = 40,
+    MF_DUBBO_BAD_RESPONSE = 50,
     MF_DUBBO_SERVICE_NOT_FOUND = 60,
     MF_DUBBO_SERVER_ERROR = 80,
     MF_DUBBO_OVERLOAD = 100, /* SERVER_THREADPOOL_EXHAUSTED */
@@ -55,6 +56,7 @@ struct mf_dubbo_request {
     struct mf_pair *attachments; /* the caller's array; only pairs of two strings are put there */
     uint32_t n_attachments;
     uint32_t attachments_at; /* where the attachments start in the body; its length when there are none */
+    uint32_t at;             /* how far the reading came: after an error, where it is */
     int64_t timeout_ms;      /* the attachment `timeout`, text or number; -1 when absent or unreadable */
     bool generic;
     bool complete; /* false: the body ends after the leading strings, as some test clients write it */
@@ -66,17 +68,18 @@ struct mf_dubbo_request {
  * be Dubbo2; MF_EDUBBO_SIZE when the body length is negative or over `max_body` (`out` is filled: answer its id). */
 int mf_dubbo_parse_head(struct mf_slice in, uint32_t max_body, struct mf_dubbo_head *out);
 
-/* Reads as much of a request's body as routing needs. `body` is whole.
+/* Reads as much of a request's body as routing needs. `body` is whole; `limits` NULL: the most.
  *
  * `attachments` has room for `max_attachments`. Returns 0; MF_EDUBBO_OPAQUE for a serialization that is not read (the
- * call is forwarded unread); MF_EDUBBO_BODY, MF_EHESSIAN_* for bytes that are wrong; MF_ELIMIT for more attachments
- * than there is room. After an error only the strings read so far are set, and `*why` (never NULL) points at a static
- * text. */
+ * call is forwarded unread); MF_EDUBBO_BODY, MF_EHESSIAN_*, MF_EJSONB_* for bytes that are wrong; MF_ELIMIT for more
+ * attachments than there is room. After an error only the strings read so far are set, and `*why` (never NULL) points
+ * at a static text. OPAQUE with a service: a Java stream (ids 3, 4, 7), whose leading strings can be read, but whose
+ * arguments and attachments cannot. */
 int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
                            struct mf_pair *attachments, uint32_t max_attachments, struct mf_dubbo_request *out,
                            const char **why);
 
-/* True for the serializations that mf_dubbo_parse_request reads. */
+/* True for the serializations that mf_dubbo_parse_request reads whole: Hessian2 and fastjson2. */
 bool mf_dubbo_readable(uint8_t serialization);
 
 /* Adds attachments to a request that mf_dubbo_parse_request accepted, without decoding its arguments.

@@ -38,6 +38,19 @@ struct mf_listen_options {
 };
 
 void mf_limits_default(struct mf_limits *limits);
+/* Sets the limit of that name: 0; MF_ELIMIT when `value` is below its least; -ENOENT when there is no such limit. */
+int mf_limits_set(struct mf_limits *limits, const char *name, uint64_t value);
+
+/* The lists of limits.h and counters.h, ended by a NULL name. */
+struct mf_limit_info {
+    const char *name, *unit, *text;
+    uint64_t value, least;
+};
+struct mf_counter_info {
+    const char *name, *kind, *text;
+};
+const struct mf_limit_info *mf_limit_table(void);
+const struct mf_counter_info *mf_counter_table(void); /* in the order of struct mf_counters */
 
 /* 0 or a negated errno; `*why` as in mf_loop_new. */
 int mf_engine_new(const struct mf_engine_options *options, struct mf_engine **out, const char **why);

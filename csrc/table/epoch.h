@@ -24,6 +24,7 @@ struct mf_epoch {
         char pad[MF_CACHE_LINE - 12];
     } _readers[MF_EPOCH_READERS];
     struct mf_epoch_entry *_first, **_last; /* the writer's queue, oldest first */
+    size_t _waiting;
 };
 
 void mf_epoch_init(struct mf_epoch *epoch);

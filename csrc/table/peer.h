@@ -13,8 +13,12 @@ struct mf_peer {
     char text[MF_ADDR_TEXT]; /* "10.0.0.7:20880" */
     uint32_t id;             /* small, unique among live peers, reused after the peer is gone */
     mf_atom32 _refs;         /* clusters and pools that hold it */
+    struct mf_peer *_next;   /* in the writer's hash of addresses */
+    struct mf_table *_table;
+    void *_memory;           /* where the allocation begins */
     _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
     mf_atom32 failures;      /* failed connects in a row */
+    mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */
 };
 
 /* Finds or makes the peer of an address, with a reference for the caller. Writer only. NULL: no memory. */
@@ -28,6 +32,12 @@ void mf_peer_give(struct mf_table *table, struct mf_peer *peer); /* freed later,
 static inline bool mf_peer_available(const struct mf_peer *peer, uint64_t now)
 {
     return mf_load_relaxed(&peer->down_until) <= now;
+}
+
+/* False once no published policy sends calls to it. Any thread. */
+static inline bool mf_peer_listed(const struct mf_peer *peer)
+{
+    return mf_load_relaxed(&peer->listed) > 0;
 }
 
 /* After a failed connect or a READONLY event: not picked before `until`. */

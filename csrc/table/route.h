@@ -32,7 +32,7 @@ struct mf_route {
 enum mf_route_step_kind {
     MF_STEP_SERVICE,    /* the service was found (exact, or by a pattern): `text` is its name in the table */
     MF_STEP_NO_SERVICE,
-    MF_STEP_NO_MATCH,   /* rule, match and condition that failed; `text` is the value seen */
+    MF_STEP_NO_MATCH,   /* rule, match and condition that failed; `text` is the value seen (path: the method) */
     MF_STEP_MATCH,      /* rule and match (MF_NO_MATCH: the rule has none) */
     MF_STEP_TARGET,     /* rule, target, picked by weight or by fallback; `text` is the subset resolved to */
     MF_STEP_NO_LABEL,   /* rule, target: the request has no such label */

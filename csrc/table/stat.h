@@ -16,19 +16,25 @@ struct mf_stat_shard {
     mf_atom64 status[MF_STAT_STATUS];  /* by mf_stat_status_index */
     mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
     mf_atom64 latency_sum_ns;
+    char _pad[MF_CACHE_LINE]; /* keeps two readers' words apart wherever the allocator puts them */
 };
+struct mf_stat_shards;
 
 struct mf_stat {
     struct mf_epoch_entry _entry;
-    struct mf_stat *_next;
-    char *service, *host, *subset; /* subset "": the whole service */
-    uint32_t _refs;                /* writer only: compiled services that hold it */
-    _Atomic(struct mf_stat_shard *) _shards[MF_EPOCH_READERS];
+    struct mf_stat *_next;  /* in the writer's hash */
+    struct mf_stat *_dying; /* on the writer's list of those that no service holds */
+    struct mf_table *_table;
+    const char *service, *host, *subset; /* host and subset "": calls of the service that reached no target */
+    uint32_t _refs;         /* writer only: compiled services that hold it */
+    bool _listed;           /* on the dying list */
+    mf_atom32 _spilled;     /* some calls are counted elsewhere: never freed before the table */
+    _Atomic(struct mf_stat_shards *) _shards;
 };
 
-/* The reader's own shard, made on first use; a shared spill shard when there is no memory: never NULL. */
+/* The reader's own shard, made on first use; without memory one shared by all, whose counts are lost: never NULL. */
 struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader);
-/* Adds all shards into `out`. Any thread. */
+/* Adds all shards onto `out`, which the caller has set to zero. Any thread. */
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out);
 
 /* 0..MF_STAT_STATUS-1: the Dubbo statuses 20 25 30 31 35 40 50 60 70 80 90 100, then lost (no answer), then other. */

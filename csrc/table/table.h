@@ -22,10 +22,10 @@ struct mf_epoch *mf_table_epoch(struct mf_table *table);
 /* A cluster, with one reference for the caller. `host`: what it is called in statistics and explain. */
 int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_cluster **out);
 void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster);
-/* Adds an instance; `weight` 1..65535. 0, -ENOMEM, MF_EADDR. */
+/* Adds an instance; `weight` 1..65535. 0, -ENOMEM, MF_EADDR, MF_ELIMIT; MF_ECLOSED once it is sealed. */
 int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice addr,
                    const struct mf_pair *labels, uint32_t n_labels, uint32_t weight);
-/* Declares a named subset: the instances that carry all these labels. */
+/* Declares a named subset: the instances that carry all these labels. 0, -ENOMEM, -EEXIST. */
 int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
                       const struct mf_pair *labels, uint32_t n_labels);
 /* All instances and subsets are given: groups them by label value. Must come before a service uses it. */
@@ -37,14 +37,15 @@ int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service
                    struct mf_service **out);
 void mf_service_free(struct mf_table *table, struct mf_service *service);
 
-/* Each returns the number of what it added, from 0, or -ENOMEM, or MF_ELIMIT. */
+/* Each returns the number of what it added, from 0, or -ENOMEM, or MF_ELIMIT; MF_ECLOSED once it is prepared. */
 int mf_service_rule(struct mf_service *service, uint32_t timeout_ms);
 int mf_service_match(struct mf_service *service, uint16_t rule); /* alternatives: any match will do; none: always */
 
 enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER };
 enum mf_op { MF_OP_EXACT, MF_OP_PREFIX, MF_OP_REGEX, MF_OP_PRESENT, MF_OP_ABSENT };
 /* All conditions of a match must hold. `key`: the header's or label's name. `value`: text, or a dfa.h blob for
- * MF_OP_REGEX. MF_FIELD_NEVER never holds: a match that this workload cannot make (sourceLabels), kept for explain. */
+ * MF_OP_REGEX. Header names compare ignoring ASCII case. MF_FIELD_NEVER never holds: a match that this workload cannot
+ * make (sourceLabels), kept for explain. */
 int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t rule, uint16_t match,
                          enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value);
 
@@ -56,14 +57,18 @@ enum mf_target_kind {
 };
 enum mf_fallback_case { MF_FALLBACK_NO_INSTANCE, MF_FALLBACK_NO_AVAILABLE };
 enum { MF_NO_TARGET = 0xffff };
-/* A destination. `weight` 0: reached by fallback only. `fallback`: the target to go on to, which may be added later,
- * or MF_NO_TARGET. A missing label goes on to the fallback in either case. Takes its own reference to `cluster`. */
+/* A destination. `weight` 0: reached by fallback only; where all are 0, the first is picked. `fallback`: the target to
+ * go on to, which may be added later, or MF_NO_TARGET. A missing label goes on to the fallback in either case. Takes
+ * its own reference to `cluster`. */
 int mf_service_target(struct mf_table *table, struct mf_service *service, uint16_t rule, struct mf_cluster *cluster,
                       enum mf_target_kind kind, struct mf_slice text, uint32_t weight, enum mf_fallback_case on,
                       uint16_t fallback);
 
-/* Takes the service over. Replaces the one of the same name and pattern. 0 or -ENOMEM (then it is still the
- * caller's), or MF_ELIMIT for a fallback that points at no target or in a circle. */
+/* Does all of a publish that can fail: nothing is visible yet, and the service takes no more rules. 0, -ENOMEM, or
+ * MF_ELIMIT for a fallback that points at no target or in a circle. Prepare many, then publish them: all or nothing. */
+int mf_table_prepare(struct mf_table *table, struct mf_service *service);
+/* Takes the service over. Replaces the one of the same name and pattern. 0, or what mf_table_prepare returns (then it
+ * is still the caller's); never an error when it is prepared. */
 int mf_table_publish(struct mf_table *table, struct mf_service *service);
 /* 0, or MF_EROUTE_SERVICE. */
 int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern);

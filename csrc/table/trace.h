@@ -1,8 +1,9 @@
 #pragma once
 /* trace: remembers the label of a trace id, so that a label survives an application that carries only its trace id.
  *
- * Fixed memory, set-associative, shared by all workers without locks: an entry is guarded by a sequence word. A writer
- * that finds an entry being written leaves it (counted by the caller); a reader that sees it change reads again. */
+ * Fixed memory, set-associative, shared by all workers without locks: each set is guarded by a sequence word. A writer
+ * that finds its set being written tries a little and leaves it (counted by the caller); a reader that sees it change
+ * reads again, a little too. */
 #include "base/atom.h"
 #include "base/slice.h"
 
@@ -10,7 +11,7 @@ enum { MF_TRACE_ID = 64, MF_TRACE_VALUE = 64 }; /* longest id and value remember
 
 struct mf_trace;
 
-/* `entries` is rounded up to a power of two; one entry takes about 192 bytes. 0 or -ENOMEM. */
+/* `entries` is rounded up to a power of two; one entry takes about 153 bytes. 0 or -ENOMEM. */
 int mf_trace_new(size_t entries, uint64_t ttl_ns, struct mf_trace **out);
 void mf_trace_free(struct mf_trace *trace);
 

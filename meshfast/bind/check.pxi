@@ -21,10 +21,10 @@ cdef object fault(int rc, object detail=None, object offset=-1):
     return error
 
 
-cdef int check(int rc, object detail=None) except -1:
+cdef int check(int rc, object detail=None, object offset=-1) except -1:
     """`rc` as it is when it is no error."""
     if rc < 0:
-        raise fault(rc, detail)
+        raise fault(rc, detail, offset)
     return rc
 
 

@@ -1,0 +1,175 @@
+"""Taking figures: points, one sample, and the order of a whole run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.harness.process import BenchError, Program, free_port, pinned
+from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
+
+Sample = dict[str, Any]
+
+_POINT = re.compile(r"(?P<connections>[1-9]\d*)x(?P<inflight>[1-9]\d*)(?:@(?P<rate>\d+)(?P<kilo>k)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Connections x calls in flight on each, closed loop; with ``rate`` (calls a second) open loop at that rate."""
+
+    connections: int
+    inflight: int
+    rate: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Point:
+        """Reads "64x16" or "64x16@10k". Raises ValueError on anything else."""
+        match = _POINT.fullmatch(text)
+        if not match:
+            raise ValueError(f"{text!r} is not CONNECTIONSxINFLIGHT[@RATE], as in 64x16 or 64x16@10k")
+        rate = int(match["rate"] or 0) * (1000 if match["kilo"] else 1)
+        return cls(int(match["connections"]), int(match["inflight"]), rate)
+
+    def __str__(self) -> str:
+        return f"{self.connections}x{self.inflight}" + (f"@{self.rate}" if self.rate else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure and how. ``seconds`` is one window, after ``warmup``; sizes in bytes."""
+
+    rivals: tuple[Rival, ...]
+    points: tuple[Point, ...]
+    rounds: int = 7
+    seconds: float = 2.0
+    warmup: float = 0.5
+    payload: int = 200
+    attach: tuple[str, ...] = ()
+    trace: bool = False
+    proxy_cpu: int = 1
+    load_cpu: int = 0
+
+    def options(self) -> dict[str, Any]:
+        """For the result file."""
+        return {
+            "rivals": [rival.name for rival in self.rivals],
+            "points": [str(point) for point in self.points],
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "warmup": self.warmup,
+            "payload": self.payload,
+            "attach": list(self.attach),
+            "trace": self.trace,
+            "proxy_cpu": self.proxy_cpu,
+            "load_cpu": self.load_cpu,
+        }
+
+
+def default_cpus() -> tuple[int, int]:
+    """The proxy's core and the load's: the last and the first that this process may use; the first takes most
+    interrupts. Raises BenchError on a machine with one core."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise BenchError("two cores are needed: one for the proxy, one for load and backend")
+    return allowed[-1], allowed[0]
+
+
+def derive(raw: dict[str, Any]) -> dict[str, float]:
+    """The figures per call of one window, from the generator's report whose ``watched`` are proxy and backend.
+
+    Costs in CPU microseconds per call; ``busy`` and ``foreign`` (everything that is not proxy, backend or generator)
+    as shares of one core.
+    """
+    calls, seconds = max(int(raw["calls"]), 1), float(raw["seconds"])
+    proxy, backend = raw["watched"][0], raw["watched"][1]
+    ours = proxy["cpu_s"] + backend["cpu_s"] + raw["cpu_s"]
+    return {
+        "cpu_us": proxy["cpu_s"] / calls * 1e6,
+        "busy": proxy["cpu_s"] / seconds if seconds else 0.0,
+        "rss_mib": proxy["rss"] / 2**20,
+        "load_us": raw["cpu_s"] / calls * 1e6,
+        "backend_us": backend["cpu_s"] / calls * 1e6,
+        "foreign": max(0.0, raw["machine"]["busy_s"] - ours) / seconds if seconds else 0.0,
+        "steal": raw["machine"]["steal_s"] / seconds if seconds else 0.0,
+        "calls_per_s": raw["calls_per_s"],
+        "p50_us": raw["latency_us"]["p50"],
+        "p90_us": raw["latency_us"]["p90"],
+        "p99_us": raw["latency_us"]["p99"],
+        "p99_9_us": raw["latency_us"]["p99_9"],
+        "max_us": raw["latency_us"]["max"],
+    }
+
+
+def take_sample(plan: Plan, point: Point, proxy: Program, backend: Program) -> Sample:
+    """One window: what the generator said, what follows from it, and ``error`` when the answers were not all right."""
+    argv = [str(BUILD / "dubbo_load"), "--connect", proxy.address, "--service", SERVICE, "--version", VERSION]
+    argv += ["--connections", str(point.connections), "--inflight", str(point.inflight), "--rate", str(point.rate)]
+    argv += ["--payload", str(plan.payload), "--warmup", str(plan.warmup), "--seconds", str(plan.seconds)]
+    argv += ["--watch", str(proxy.pid), "--watch", str(backend.pid)]
+    argv += [part for pair in plan.attach for part in ("--attach", pair)]
+    argv += ["--trace"] if plan.trace else []
+    limit = plan.warmup + plan.seconds + 30
+    try:
+        with pinned(plan.load_cpu):
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {"error": f"the load generator did not end within {limit:.0f} s"}
+    try:
+        raw: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"error": done.stderr.strip() or f"the load generator ended with code {done.returncode}"}
+    sample: Sample = {"raw": raw, **derive(raw)}
+    if done.returncode != 0 or raw["errors"]:
+        sample["error"] = f"{raw['errors']} wrong: {raw['first_error']}"
+    return sample
+
+
+def take_all(plan: Plan, directory: Path, on_sample: Callable[[Sample], None]) -> list[Sample]:
+    """All rounds. In each, every rival is started anew and all are measured at a point before the next point, in an
+    order that turns by one each round, so that drift of the machine meets all alike.
+
+    ``on_sample`` is called after each. A rival that does not start, or answers wrongly, yields samples with ``error``.
+    """
+    samples: list[Sample] = []
+    for round_number in range(plan.rounds):
+        with ExitStack() as stack:
+            backend = Program(
+                "backend",
+                [str(BUILD / "dubbo_backend")],
+                cpu=plan.load_cpu,
+                log=directory / "backend.log",
+                announces=True,
+            )
+            stack.enter_context(backend)
+            proxies = {rival.name: _start(stack, rival, plan, backend, directory) for rival in plan.rivals}
+            for point in plan.points:
+                for rival in _turned(plan.rivals, round_number):
+                    proxy = proxies[rival.name]
+                    sample = (
+                        take_sample(plan, point, proxy, backend) if isinstance(proxy, Program) else {"error": proxy}
+                    )
+                    sample = {"rival": rival.name, "point": str(point), "round": round_number, **sample}
+                    samples.append(sample)
+                    on_sample(sample)
+    return samples
+
+
+def _start(stack: ExitStack, rival: Rival, plan: Plan, backend: Program, directory: Path) -> Program | str:
+    """The running rival, or why it does not run."""
+    place = Place(free_port(), backend.address, directory / rival.name)
+    try:
+        return stack.enter_context(rival.start(place, plan.proxy_cpu))
+    except BenchError as error:
+        return str(error)
+
+
+def _turned(rivals: Sequence[Rival], by: int) -> Sequence[Rival]:
+    at = by % len(rivals)
+    return (*rivals[at:], *rivals[:at])

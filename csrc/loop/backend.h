@@ -1,0 +1,127 @@
+#pragma once
+/* backend: what the two backends and the common half of the loop share; nobody outside csrc/loop includes it.
+ *
+ * A backend waits, moves bytes and reports; what bytes, errors and ends mean is decided in sock*.c, once for both. */
+#include "base/atom.h"
+#include "loop/loop.h"
+#include "loop/sock.h"
+
+enum {
+    /* Room in front of every read buffer, so that a short left-over is put before new bytes without moving those. */
+    MF_READ_FRONT = 4096,
+    MF_READ_SIZE = 64 * 1024,
+    MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
+    MF_IOV_MAX = 64,                /* runs of output in one send */
+};
+
+/* mf_sock._state */
+enum {
+    MF_S_CONNECTING = 1 << 0,
+    MF_S_PAUSED = 1 << 1,
+    MF_S_EOF = 1 << 2,      /* the peer's end was read */
+    MF_S_EOF_TOLD = 1 << 3, /* and said */
+    MF_S_SHUT = 1 << 4,     /* FIN wanted once the output is gone */
+    MF_S_SHUT_DONE = 1 << 5,
+    MF_S_FLUSHING = 1 << 6, /* closed by the owner, output left */
+    MF_S_CLOSING = 1 << 7,  /* nothing more goes in or out */
+    MF_S_DEAD = 1 << 8,     /* on the dead list */
+    MF_S_HIGH = 1 << 9,     /* the output has been above high */
+    MF_S_RETELL = 1 << 10,  /* resumed: show the left-over without new bytes */
+    MF_S_STREAM_TCP = 1 << 11,
+    MF_S_READABLE = 1 << 12, /* epoll: the kernel has more for us. io_uring: no use */
+    MF_S_BLOCKED = 1 << 13,  /* epoll: the kernel takes no more output */
+    MF_S_DRAIN = 1 << 14,    /* epoll: read until the end or EAGAIN, a short read proves nothing */
+    MF_S_BROKEN = 1 << 15,   /* writing failed; what the peer had sent is still read */
+    MF_S_SILENT = MF_S_FLUSHING | MF_S_CLOSING, /* no callback but on_close */
+};
+
+/* mf_listener._state */
+enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1 };
+
+struct mf_loop_ops {
+    const char *name;
+    int (*init)(struct mf_loop *loop, const struct mf_loop_options *options, const char **why);
+    /* Ends all that the kernel has under way; after it no memory of ours is touched. */
+    void (*dispose)(struct mf_loop *loop);
+    int (*wait)(struct mf_loop *loop, int64_t ns); /* 0 or a negated errno */
+    int (*deliver)(struct mf_loop *loop);          /* what the wait brought; how many things */
+    int (*fd)(const struct mf_loop *loop);
+
+    int (*sock_add)(struct mf_sock *sock);    /* connected, or MF_S_CONNECTING */
+    void (*sock_read)(struct mf_sock *sock);  /* reads what there is, or asks for it, unless paused or at the end */
+    void (*sock_flush)(struct mf_sock *sock); /* sends what is queued */
+    /* CLOSING was set: lets the descriptor go and calls mf_sock_gone, now or when the kernel has let go of it. May be
+     * called again. */
+    void (*sock_drop)(struct mf_sock *sock);
+
+    int (*listener_add)(struct mf_listener *listener); /* also after a rest */
+    void (*listener_rest)(struct mf_listener *listener);
+    void (*listener_drop)(struct mf_listener *listener); /* ends in mf_listener_gone */
+
+    int (*watch_add)(struct mf_watch *watch);
+    int (*watch_modify)(struct mf_watch *watch, uint32_t events);
+    void (*watch_remove)(struct mf_watch *watch);
+};
+
+extern const struct mf_loop_ops mf_loop_epoll, mf_loop_uring;
+
+struct mf_loop {
+    const struct mf_loop_ops *ops;
+    void *backend;
+    struct mf_loop_hooks hooks;
+    uint64_t now;
+    struct mf_timers timers;
+    struct mf_list socks, listeners, watches;
+    struct mf_list again;          /* socks to look at without the kernel's asking */
+    struct mf_list dirty;          /* socks with output */
+    struct mf_list dead;           /* socks to be told on_close */
+    struct mf_list dead_listeners; /* the same */
+    struct mf_sock_segment *spare; /* empty output runs of the common size */
+    uint32_t spares;
+    uint32_t read_size;
+    bool in_turn;
+    struct mf_watch wake; /* an eventfd */
+    struct {              /* one writer, the turn's thread; read from anywhere */
+        mf_atom64 turns, waits, syscalls, reads, writes, accepts, accept_failures, bytes_in, bytes_out;
+    } counts;
+};
+
+/* sock.c: life */
+void mf_sock_connected(struct mf_sock *sock, int rc);
+void mf_sock_fail(struct mf_sock *sock, int rc);       /* ends in on_close(rc) */
+void mf_sock_write_fail(struct mf_sock *sock, int rc); /* the same, after what the peer had sent is read */
+void mf_sock_at_eof(struct mf_sock *sock);
+void mf_sock_gone(struct mf_sock *sock); /* the kernel has let go; the descriptor is closed */
+void mf_sock_look(struct mf_sock *sock); /* from the again list */
+void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
+void mf_sock_again(struct mf_sock *sock);
+
+/* sock_in.c: input */
+/* New bytes at `data`; `front` bytes before them are free to be written. */
+void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front);
+/* For a backend that can read anywhere: how much may be read straight behind the left-over, and where; 0: read
+ * elsewhere and feed. `*whole`: that many bytes end the wanted frame. */
+size_t mf_sock_space(struct mf_sock *sock, uint8_t **at, bool *whole);
+void mf_sock_filled(struct mf_sock *sock, size_t len);
+void mf_sock_retell(struct mf_sock *sock);
+
+/* sock_out.c: output */
+struct iovec;
+int mf_sock_iov(const struct mf_sock *sock, struct iovec *iov, int max, size_t *len);
+void mf_sock_sent(struct mf_sock *sock, size_t len);
+void mf_sock_drop_output(struct mf_sock *sock);
+void mf_sock_trim(struct mf_loop *loop); /* frees the spare runs */
+
+/* listener.c */
+void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer);
+/* What a failed accept means: true: go on accepting; false: it rests now. */
+bool mf_listener_failed(struct mf_listener *listener, int rc);
+void mf_listener_gone(struct mf_listener *listener);
+
+/* inline */
+
+static inline void mf_sock_dirty(struct mf_sock *sock)
+{
+    if (mf_list_empty(&sock->_dirty))
+        mf_list_push(&sock->loop->dirty, &sock->_dirty);
+}

@@ -1,0 +1,149 @@
+#include "loop/backend.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* SO_ORIGINAL_DST, the same number for IPv4 and IPv6; the kernel's headers for it clash with netinet's. */
+enum { ORIGINAL_DST = 80 };
+
+int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd)
+{
+    listener->_loop = loop;
+    listener->fd = fd;
+    listener->_state = listener->_ops = 0;
+    listener->_backend = NULL;
+    listener->_retry = (struct mf_timer){0};
+    listener->failures = 0;
+    int rc = loop->ops->listener_add(listener);
+    if (rc == 0)
+        mf_list_push(&loop->listeners, &listener->_node);
+    return rc;
+}
+
+void mf_listener_close(struct mf_listener *listener)
+{
+    if (listener->_state & MF_L_CLOSING)
+        return;
+    listener->_state |= MF_L_CLOSING;
+    mf_timer_cancel(&listener->_loop->timers, &listener->_retry);
+    listener->_loop->ops->listener_drop(listener);
+}
+
+void mf_listener_gone(struct mf_listener *listener)
+{
+    listener->fd = -1;
+    mf_timer_cancel(&listener->_loop->timers, &listener->_retry);
+    mf_list_remove(&listener->_node);
+    mf_list_push(&listener->_loop->dead_listeners, &listener->_node);
+}
+
+void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer)
+{
+    if (listener->_state & MF_L_CLOSING) {
+        close(fd);
+        return;
+    }
+    mf_count(&listener->_loop->counts.accepts, 1);
+    listener->on_accept(listener, fd, peer);
+}
+
+static void rested(struct mf_timer *timer)
+{
+    struct mf_listener *listener = MF_CONTAINER(timer, struct mf_listener, _retry);
+    struct mf_loop *loop = listener->_loop;
+    listener->_state &= (uint16_t)~MF_L_RESTING;
+    if (loop->ops->listener_add(listener) < 0) {
+        listener->_state |= MF_L_RESTING;
+        mf_timer_set(&loop->timers, timer, loop->now + MF_REST_NS, rested);
+    }
+}
+
+bool mf_listener_failed(struct mf_listener *listener, int rc)
+{
+    struct mf_loop *loop = listener->_loop;
+    switch (-rc) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        break;
+    case EBADF: /* these say that it will never work again; still no reason to spin */
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+        break;
+    default: /* the connection died before it was taken: accept(2) lists its errors */
+        return true;
+    }
+    listener->failures++;
+    mf_count(&loop->counts.accept_failures, 1);
+    listener->_state |= MF_L_RESTING;
+    loop->ops->listener_rest(listener);
+    mf_timer_set(&loop->timers, &listener->_retry, loop->now + MF_REST_NS, rested);
+    return false;
+}
+
+/* A socket file that nobody listens on is left from a process that is gone. */
+static void remove_stale(const struct mf_addr *addr)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->storage;
+    struct stat info;
+    if (un->sun_path[0] == 0 || stat(un->sun_path, &info) < 0 || !S_ISSOCK(info.st_mode))
+        return;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return;
+    if (connect(fd, &addr->sa, addr->len) < 0 && errno == ECONNREFUSED)
+        unlink(un->sun_path);
+    close(fd);
+}
+
+int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port)
+{
+    int family = addr->sa.sa_family, on = 1;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (family == AF_UNIX)
+        remove_stale(addr);
+    else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+        goto fail;
+    if (reuse_port && family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
+        goto fail;
+    if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, backlog) < 0)
+        goto fail;
+    return fd;
+fail:;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
+int mf_sock_original(int fd, struct mf_addr *out)
+{
+    struct mf_addr local;
+    int rc = mf_sock_local(fd, &local);
+    if (rc < 0)
+        return rc;
+    *out = (struct mf_addr){.len = sizeof out->storage};
+    bool v6 = local.sa.sa_family == AF_INET6 &&
+              !IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)&local.storage)->sin6_addr);
+    rc = v6 ? getsockopt(fd, IPPROTO_IPV6, ORIGINAL_DST, &out->storage, &out->len)
+            : getsockopt(fd, IPPROTO_IP, ORIGINAL_DST, &out->storage, &out->len);
+    return rc < 0 ? -errno : 0;
+}
+
+int mf_sock_peer(int fd, struct mf_addr *out)
+{
+    *out = (struct mf_addr){.len = sizeof out->storage};
+    return getpeername(fd, &out->sa, &out->len) < 0 ? -errno : 0;
+}
+
+int mf_sock_local(int fd, struct mf_addr *out)
+{
+    *out = (struct mf_addr){.len = sizeof out->storage};
+    return getsockname(fd, &out->sa, &out->len) < 0 ? -errno : 0;
+}

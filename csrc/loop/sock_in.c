@@ -1,0 +1,194 @@
+#include "loop/backend.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* Input. New bytes come in a buffer that the loop's sockets share and are shown from there: with a short left-over put
+ * in front of them, or, when the left-over is long or a long frame was announced, behind the left-over in its block. */
+
+enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024 };
+
+static size_t left(const struct mf_sock *sock)
+{
+    return sock->_in_end - sock->_in_begin;
+}
+
+static void forget(struct mf_sock *sock)
+{
+    mf_block_give(sock->_in);
+    sock->_in = NULL;
+    sock->_in_begin = sock->_in_end = 0;
+}
+
+static bool stopped(const struct mf_sock *sock)
+{
+    return sock->_state & (MF_S_PAUSED | MF_S_SILENT);
+}
+
+/* Room for `have` bytes, and for the wanted frame as far as the promise of sock.h goes. */
+static size_t sized(const struct mf_sock *sock, size_t have)
+{
+    if (sock->_want <= have)
+        return have;
+    size_t most = have + (have > AHEAD ? have : AHEAD);
+    return sock->_want < most ? sock->_want : most;
+}
+
+/* Makes the block ours alone, with the left-over at its start and room for `cap` bytes. */
+static int make_room(struct mf_sock *sock, size_t cap)
+{
+    struct mf_block *block = sock->_in;
+    if (block && !mf_block_shared(block) && block->cap - sock->_in_begin >= cap)
+        return 0;
+    if (block && !mf_block_shared(block) && sock->_in_begin == 0) {
+        block = mf_block_grow(block, cap);
+        if (!block)
+            return -ENOMEM;
+        sock->_in = block;
+        return 0;
+    }
+    struct mf_block *fresh = mf_block_new(cap);
+    if (!fresh)
+        return -ENOMEM;
+    size_t have = left(sock);
+    if (have)
+        memcpy(fresh->data, block->data + sock->_in_begin, have);
+    mf_block_give(block);
+    sock->_in = fresh;
+    sock->_in_begin = 0;
+    sock->_in_end = have;
+    return 0;
+}
+
+/* Keeps bytes behind the left-over. */
+static int keep(struct mf_sock *sock, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    size_t have = left(sock) + len, cap = sized(sock, have);
+    struct mf_block *block = sock->_in;
+    if (!block || mf_block_shared(block) || block->cap - sock->_in_end < len) {
+        if (block && cap == have && have < 2 * block->cap)
+            cap = 2 * block->cap; /* many small pieces while paused: no move for each */
+        int rc = make_room(sock, cap);
+        if (rc < 0)
+            return rc;
+    }
+    memcpy(sock->_in->data + sock->_in_end, data, len);
+    sock->_in_end += len;
+    return 0;
+}
+
+static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
+{
+    sock->_want = 0;
+    size_t took = sock->events->on_read(sock, mf_slice_of(ptr, len));
+    assert(took <= len);
+    return took;
+}
+
+static void show_block(struct mf_sock *sock)
+{
+    sock->_in_begin += show(sock, sock->_in->data + sock->_in_begin, left(sock));
+    if (left(sock) == 0)
+        forget(sock);
+}
+
+/* Shows left-over and new bytes as one run; what is not taken is the new left-over. */
+static int show_joined(struct mf_sock *sock, uint8_t *data, size_t len)
+{
+    size_t have = left(sock);
+    if (have) {
+        data -= have;
+        len += have;
+        memcpy(data, sock->_in->data + sock->_in_begin, have);
+        forget(sock);
+    }
+    size_t took = show(sock, data, len);
+    if (sock->_state & MF_S_CLOSING)
+        return 0;
+    return keep(sock, data + took, len - took);
+}
+
+void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
+{
+    sock->bytes_in += len;
+    sock->last_read = sock->loop->now;
+    mf_count(&sock->loop->counts.bytes_in, len);
+    int rc = 0;
+    while (len > 0 && rc == 0) {
+        if (sock->_state & MF_S_SILENT)
+            return;
+        size_t have = left(sock);
+        if (stopped(sock) || sock->_want > have + len) {
+            rc = keep(sock, data, len);
+            break;
+        }
+        if (have <= front) {
+            rc = show_joined(sock, data, len);
+            break;
+        }
+        size_t take = sock->_want > have ? sock->_want - have : len;
+        rc = keep(sock, data, take);
+        if (rc == 0)
+            show_block(sock);
+        data += take;
+        len -= take;
+        front += take;
+    }
+    if (rc < 0)
+        mf_sock_fail(sock, rc);
+}
+
+size_t mf_sock_space(struct mf_sock *sock, uint8_t **at, bool *whole)
+{
+    size_t have = left(sock);
+    if (sock->_want < have + DIRECT || stopped(sock))
+        return 0;
+    size_t cap = sized(sock, have);
+    const struct mf_block *block = sock->_in;
+    bool roomy = block && !mf_block_shared(block) && block->cap >= sock->_in_end + AHEAD;
+    if (!roomy && make_room(sock, cap) < 0)
+        return 0; /* read elsewhere; if memory is still short then, feed says so */
+    *at = sock->_in->data + sock->_in_end;
+    size_t space = sock->_in->cap - sock->_in_end, missing = sock->_want - have;
+    *whole = space >= missing;
+    return *whole ? missing : space;
+}
+
+void mf_sock_filled(struct mf_sock *sock, size_t len)
+{
+    sock->_in_end += len;
+    sock->bytes_in += len;
+    sock->last_read = sock->loop->now;
+    mf_count(&sock->loop->counts.bytes_in, len);
+    if (left(sock) >= sock->_want)
+        show_block(sock);
+}
+
+void mf_sock_retell(struct mf_sock *sock)
+{
+    if (left(sock) > 0 && sock->_want <= left(sock) && !stopped(sock))
+        show_block(sock);
+}
+
+void mf_sock_want(struct mf_sock *sock, size_t len)
+{
+    sock->_want = len;
+}
+
+struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at)
+{
+    struct mf_block *block = sock->_in;
+    if (block && bytes.ptr >= block->data && bytes.ptr + bytes.len <= block->data + sock->_in_end) {
+        *at = bytes.ptr;
+        return mf_block_take(block);
+    }
+    block = mf_block_new(bytes.len);
+    if (!block)
+        return NULL;
+    if (bytes.len)
+        memcpy(block->data, bytes.ptr, bytes.len);
+    *at = block->data;
+    return block;
+}

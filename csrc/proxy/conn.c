@@ -1,0 +1,303 @@
+#include "proxy/conn.h"
+
+#include "base/mem.h"
+#include "codec/sniff.h"
+#include "proxy/call.h"
+#include "proxy/dubbo_conn.h"
+#include "proxy/tcp_conn.h"
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static size_t on_sock_read(struct mf_sock *sock, struct mf_slice view);
+static void on_sock_eof(struct mf_sock *sock);
+static void on_sock_connect(struct mf_sock *sock, int rc);
+static void on_sock_drain(struct mf_sock *sock);
+static void on_sock_close(struct mf_sock *sock, int rc);
+
+static const struct mf_sock_events events = {
+    .on_read = on_sock_read,
+    .on_eof = on_sock_eof,
+    .on_connect = on_sock_connect,
+    .on_drain = on_sock_drain,
+    .on_close = on_sock_close,
+};
+
+static struct mf_conn *make(struct mf_worker *worker)
+{
+    struct mf_conn *conn = mf_zalloc(sizeof *conn);
+    if (!conn)
+        return NULL;
+    conn->worker = worker;
+    conn->sock.events = &events;
+    conn->sock.high = worker->limits->output_high;
+    conn->sock.low = worker->limits->output_high / 2;
+    mf_list_init(&conn->node);
+    mf_list_init(&conn->calls);
+    mf_list_init(&conn->waiters);
+    mf_list_init(&conn->waiting);
+    return conn;
+}
+
+void mf_conn_accept(struct mf_door *door, int fd)
+{
+    struct mf_worker *worker = door->worker;
+    if (worker->n_downs >= worker->limits->max_connections) {
+        MF_COUNT(worker, limit_max_connections);
+        close(fd);
+        return;
+    }
+    struct mf_conn *conn = make(worker);
+    if (!conn) {
+        MF_COUNT(worker, out_of_memory);
+        close(fd);
+        return;
+    }
+    conn->door = door;
+    if (mf_sock_open(worker->loop, &conn->sock, fd) < 0) {
+        mf_free(conn);
+        return;
+    }
+    mf_list_push(&door->downs, &conn->node);
+    mf_store_relaxed(&worker->counters.downstream_active, ++worker->n_downs);
+    MF_COUNT(worker, downstream_connections);
+    if (door->front->options.protocol == MF_LISTEN_TCP) {
+        conn->ops = &mf_tcp_ops;
+        int rc = mf_tcp_join(conn);
+        if (rc < 0)
+            mf_conn_doom(conn, rc);
+        return;
+    }
+    /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */
+    mf_conn_wait(conn, mf_worker_now(worker) + worker->limits->idle_timeout * 1000000);
+}
+
+struct mf_conn *mf_conn_dial(struct mf_worker *worker, const struct mf_addr *addr, const struct mf_protocol_ops *ops,
+                             int *rc)
+{
+    struct mf_conn *conn = make(worker);
+    if (!conn) {
+        *rc = -ENOMEM;
+        return NULL;
+    }
+    conn->ops = ops;
+    conn->up = true;
+    *rc = mf_sock_connect(worker->loop, &conn->sock, addr);
+    if (*rc < 0) {
+        mf_free(conn);
+        return NULL;
+    }
+    mf_list_push(&worker->strays, &conn->node);
+    mf_store_relaxed(&worker->counters.upstream_active, ++worker->n_ups);
+    mf_conn_wait(conn, mf_worker_now(worker) + worker->limits->connect_timeout * 1000000);
+    return conn;
+}
+
+/* --- its end */
+
+static void release_waiters(struct mf_conn *conn)
+{
+    struct mf_list *node;
+    while ((node = mf_list_shift(&conn->waiters)))
+        mf_conn_resume(MF_CONTAINER(node, struct mf_conn, waiting), MF_PAUSE_PEER);
+}
+
+void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
+{
+    if (conn->closed) {
+        mf_sock_close(&conn->sock, how);
+        return;
+    }
+    conn->closed = true;
+    struct mf_worker *worker = conn->worker;
+    mf_list_remove(&conn->waiting);
+    if (conn->ops)
+        conn->ops->on_lost(conn, rc);
+    release_waiters(conn);
+    mf_list_remove(&conn->node);
+    mf_list_push(&worker->strays, &conn->node);
+    if (how == MF_CLOSE_FLUSH) /* a peer that reads nothing cannot keep it for ever */
+        mf_conn_wait(conn, mf_worker_now(worker) + worker->limits->frame_timeout * 1000000);
+    else
+        mf_timer_cancel(mf_loop_timers(worker->loop), &conn->timer);
+    mf_sock_close(&conn->sock, how);
+}
+
+void mf_conn_doom(struct mf_conn *conn, int rc)
+{
+    if (conn->closed || conn->doomed)
+        return;
+    conn->doomed = true;
+    conn->doomed_rc = rc;
+    mf_conn_wait(conn, 1);
+}
+
+static void on_sock_close(struct mf_sock *sock, int rc)
+{
+    struct mf_conn *conn = mf_conn_of(sock);
+    struct mf_worker *worker = conn->worker;
+    if (!conn->closed)
+        mf_conn_close(conn, MF_CLOSE_NOW, rc);
+    mf_timer_cancel(mf_loop_timers(worker->loop), &conn->timer);
+    mf_list_remove(&conn->node);
+    if (conn->up)
+        mf_store_relaxed(&worker->counters.upstream_active, --worker->n_ups);
+    else
+        mf_store_relaxed(&worker->counters.downstream_active, --worker->n_downs);
+    mf_free(conn);
+}
+
+/* --- what arrives */
+
+static size_t sniff(struct mf_conn *conn, struct mf_slice view)
+{
+    struct mf_worker *worker = conn->worker;
+    enum mf_protocol protocol = mf_sniff(view);
+    if (protocol == MF_PROTOCOL_MORE) {
+        if (!conn->frame_by) {
+            conn->frame_by = mf_worker_now(worker) + worker->limits->frame_timeout * 1000000;
+            mf_conn_wait(conn, conn->frame_by);
+        }
+        return 0;
+    }
+    conn->frame_by = 0;
+    if (protocol == MF_PROTOCOL_DUBBO) {
+        conn->ops = &mf_dubbo_down_ops;
+        return conn->ops->on_read(conn, view);
+    }
+    if (conn->door->front->options.protocol == MF_LISTEN_DUBBO) {
+        MF_COUNT(worker, bad_connections);
+        mf_worker_report(worker, MF_EVENT_BAD_DOWNSTREAM, MF_EDUBBO_MAGIC, NULL);
+        mf_conn_close(conn, MF_CLOSE_NOW, MF_EDUBBO_MAGIC);
+        return view.len;
+    }
+    conn->ops = &mf_tcp_ops;
+    int rc = mf_tcp_join(conn);
+    if (rc < 0) {
+        MF_COUNT(worker, bad_connections);
+        mf_worker_report(worker, MF_EVENT_BAD_DOWNSTREAM, rc, NULL);
+        mf_conn_close(conn, MF_CLOSE_NOW, rc);
+        return view.len;
+    }
+    return conn->ops->on_read(conn, view);
+}
+
+static size_t on_sock_read(struct mf_sock *sock, struct mf_slice view)
+{
+    struct mf_conn *conn = mf_conn_of(sock);
+    if (conn->doomed)
+        return view.len;
+    return conn->ops ? conn->ops->on_read(conn, view) : sniff(conn, view);
+}
+
+static void on_sock_eof(struct mf_sock *sock)
+{
+    struct mf_conn *conn = mf_conn_of(sock);
+    if (conn->ops)
+        conn->ops->on_eof(conn);
+    else
+        mf_conn_close(conn, MF_CLOSE_NOW, 0);
+}
+
+static void on_sock_connect(struct mf_sock *sock, int rc)
+{
+    struct mf_conn *conn = mf_conn_of(sock);
+    if (rc < 0) {
+        mf_conn_close(conn, MF_CLOSE_NOW, rc);
+        return;
+    }
+    conn->ready = true;
+    MF_COUNT(conn->worker, upstream_connections);
+    conn->ops->on_ready(conn);
+}
+
+/* --- waits: one timer, which fires at the nearest wait ever asked for and is set again from there */
+
+static void on_timer(struct mf_timer *timer)
+{
+    struct mf_conn *conn = MF_CONTAINER(timer, struct mf_conn, timer);
+    struct mf_worker *worker = conn->worker;
+    uint64_t now = mf_worker_now(worker);
+    if (conn->closed) { /* its last output did not go in time */
+        mf_sock_close(&conn->sock, MF_CLOSE_NOW);
+        return;
+    }
+    if (conn->doomed) {
+        mf_conn_close(conn, conn->doomed_rc ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, conn->doomed_rc);
+        return;
+    }
+    if (conn->up && !conn->ready) {
+        MF_COUNT(worker, limit_connect_timeout);
+        mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+        return;
+    }
+    if (conn->frame_by) {
+        if (now >= conn->frame_by) {
+            MF_COUNT(worker, limit_frame_timeout);
+            mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+            return;
+        }
+        mf_conn_wait(conn, conn->frame_by);
+    }
+    if (conn->ops) {
+        conn->ops->on_timer(conn, now);
+        return;
+    }
+    MF_COUNT(worker, limit_idle_timeout);
+    mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+}
+
+void mf_conn_wait(struct mf_conn *conn, uint64_t at)
+{
+    if (conn->timer.at && conn->timer.at <= at)
+        return;
+    mf_timer_set(mf_loop_timers(conn->worker->loop), &conn->timer, at, on_timer);
+}
+
+/* --- back pressure */
+
+void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why)
+{
+    if (!conn->pauses) {
+        mf_sock_pause(&conn->sock);
+        MF_COUNT(conn->worker, limit_output_high);
+    }
+    conn->pauses |= (uint8_t)why;
+}
+
+void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why)
+{
+    if (!(conn->pauses & why))
+        return;
+    conn->pauses &= (uint8_t)~why;
+    if (!conn->pauses && !conn->closed)
+        mf_sock_resume(&conn->sock);
+}
+
+void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)
+{
+    mf_conn_pause(conn, MF_PAUSE_PEER);
+    mf_list_remove(&conn->waiting);
+    mf_list_push(&full->waiters, &conn->waiting);
+}
+
+void mf_conn_check_output(struct mf_conn *conn)
+{
+    if (!mf_sock_full(&conn->sock))
+        return;
+    if (mf_sock_pending(&conn->sock) > conn->worker->limits->output_max) {
+        MF_COUNT(conn->worker, limit_output_max);
+        mf_conn_doom(conn, MF_ELIMIT);
+        return;
+    }
+    if (!(conn->pauses & MF_PAUSE_OUTPUT))
+        mf_conn_pause(conn, MF_PAUSE_OUTPUT);
+}
+
+static void on_sock_drain(struct mf_sock *sock)
+{
+    struct mf_conn *conn = mf_conn_of(sock);
+    mf_conn_resume(conn, MF_PAUSE_OUTPUT);
+    release_waiters(conn);
+}

@@ -1,0 +1,301 @@
+#include "base/err.h"
+#include "table/writer.h"
+
+int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_cluster **out)
+{
+    (void)table;
+    struct mf_cluster *cluster = mf_zalloc(sizeof *cluster);
+    if (!cluster)
+        return -ENOMEM;
+    cluster->refs = 1;
+    cluster->host = mf_copy(host.ptr, host.len);
+    if (!cluster->host) {
+        mf_free(cluster);
+        return -ENOMEM;
+    }
+    *out = cluster;
+    return 0;
+}
+
+static void free_by_label(struct mf_by_label *by)
+{
+    for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
+        mf_free(by->groups[i]);
+    mf_free(by->groups);
+    mf_free(by->baseline);
+    mf_free(by);
+}
+
+void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
+{
+    if (--cluster->refs > 0)
+        return;
+    while (cluster->by_label) {
+        struct mf_by_label *next = cluster->by_label->next;
+        free_by_label(cluster->by_label);
+        cluster->by_label = next;
+    }
+    for (uint32_t i = 0; i < cluster->n_instances; i++) {
+        mf_peer_give(table, cluster->instances[i].peer);
+        mf_free(cluster->instances[i].labels);
+    }
+    for (uint32_t i = 0; i < cluster->n_subsets; i++) {
+        mf_free(cluster->subsets[i].labels);
+        mf_free(cluster->subsets[i].name);
+        mf_free(cluster->subsets[i].group);
+    }
+    mf_free(cluster->instances);
+    mf_free(cluster->subsets);
+    mf_free(cluster->all);
+    mf_free(cluster->host);
+    mf_free(cluster);
+}
+
+static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
+{
+    uint8_t *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return mf_slice_of(start, text.len);
+}
+
+/* The pairs and their texts in one piece; at least one byte, so that NULL means no memory. */
+static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
+{
+    size_t size = n * sizeof *pairs + 1;
+    for (uint32_t i = 0; i < n; i++)
+        size += pairs[i].key.len + pairs[i].value.len;
+    struct mf_pair *copy = mf_alloc(size);
+    if (!copy)
+        return NULL;
+    uint8_t *at = (uint8_t *)(copy + n);
+    for (uint32_t i = 0; i < n; i++) {
+        copy[i].key = put_text(&at, pairs[i].key);
+        copy[i].value = put_text(&at, pairs[i].value);
+    }
+    return copy;
+}
+
+int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice addr,
+                   const struct mf_pair *labels, uint32_t n_labels, uint32_t weight)
+{
+    struct mf_addr parsed;
+    int rc = mf_addr_parse(addr, &parsed);
+    if (rc != 0)
+        return rc;
+    if (cluster->sealed)
+        return MF_ECLOSED;
+    if (weight < 1 || weight > 65535)
+        return MF_ELIMIT;
+    rc = mf_grow((void **)&cluster->instances, cluster->n_instances, &cluster->instances_room,
+                 sizeof *cluster->instances);
+    if (rc != 0)
+        return rc;
+    struct mf_instance instance = {.weight = weight, .n_labels = n_labels, .labels = copy_pairs(labels, n_labels)};
+    if (!instance.labels)
+        return -ENOMEM;
+    instance.peer = mf_peer_intern(table, &parsed);
+    if (!instance.peer) {
+        mf_free(instance.labels);
+        return -ENOMEM;
+    }
+    cluster->instances[cluster->n_instances++] = instance;
+    return 0;
+}
+
+static struct mf_subset *find_subset(const struct mf_cluster *cluster, struct mf_slice name)
+{
+    for (uint32_t i = 0; i < cluster->n_subsets; i++)
+        if (mf_slice_eq(mf_slice_str(cluster->subsets[i].name), name))
+            return &cluster->subsets[i];
+    return NULL;
+}
+
+int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
+                      const struct mf_pair *labels, uint32_t n_labels)
+{
+    (void)table;
+    if (cluster->sealed)
+        return MF_ECLOSED;
+    if (find_subset(cluster, name))
+        return -EEXIST;
+    if (mf_grow((void **)&cluster->subsets, cluster->n_subsets, &cluster->subsets_room, sizeof *cluster->subsets) != 0)
+        return -ENOMEM;
+    struct mf_subset subset = {.labels = copy_pairs(labels, n_labels), .n_labels = n_labels};
+    subset.name = subset.labels ? mf_copy(name.ptr, name.len) : NULL;
+    if (!subset.name) {
+        mf_free(subset.labels);
+        return -ENOMEM;
+    }
+    cluster->subsets[cluster->n_subsets++] = subset;
+    return 0;
+}
+
+static const struct mf_slice *label_of(const struct mf_instance *instance, struct mf_slice key)
+{
+    for (uint32_t i = 0; i < instance->n_labels; i++)
+        if (mf_slice_eq(instance->labels[i].key, key))
+            return &instance->labels[i].value;
+    return NULL;
+}
+
+static bool carries(const struct mf_instance *instance, const struct mf_pair *labels, uint32_t n_labels)
+{
+    for (uint32_t i = 0; i < n_labels; i++) {
+        const struct mf_slice *value = label_of(instance, labels[i].key);
+        if (!value || !mf_slice_eq(*value, labels[i].value))
+            return false;
+    }
+    return true;
+}
+
+static struct mf_group *new_group(struct mf_slice name, uint32_t room)
+{
+    struct mf_group *group = mf_alloc(sizeof *group + room * sizeof *group->members);
+    if (group)
+        *group = (struct mf_group){.name = name};
+    return group;
+}
+
+static void put_member(struct mf_group *group, const struct mf_instance *instance)
+{
+    group->each = group->n == 0 || group->each == instance->weight ? instance->weight : 0;
+    group->total += instance->weight;
+    group->members[group->n++] = (struct mf_group_member){instance->peer, group->total};
+}
+
+/* The instances with all these labels. */
+static struct mf_group *group_with(const struct mf_cluster *cluster, struct mf_slice name,
+                                   const struct mf_pair *labels, uint32_t n_labels)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < cluster->n_instances; i++)
+        n += carries(&cluster->instances[i], labels, n_labels);
+    struct mf_group *group = new_group(name, n);
+    for (uint32_t i = 0; group && i < cluster->n_instances; i++)
+        if (carries(&cluster->instances[i], labels, n_labels))
+            put_member(group, &cluster->instances[i]);
+    return group;
+}
+
+int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster)
+{
+    (void)table;
+    if (cluster->sealed)
+        return 0;
+    if (!cluster->all)
+        cluster->all = group_with(cluster, mf_slice_of("", 0), NULL, 0);
+    if (!cluster->all)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < cluster->n_subsets; i++) {
+        struct mf_subset *subset = &cluster->subsets[i];
+        if (!subset->group)
+            subset->group = group_with(cluster, mf_slice_str(subset->name), subset->labels, subset->n_labels);
+        if (!subset->group)
+            return -ENOMEM;
+    }
+    cluster->sealed = true;
+    return 0;
+}
+
+struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct mf_slice name)
+{
+    struct mf_subset *subset = find_subset(cluster, name);
+    return subset ? subset->group : NULL;
+}
+
+/* While groups are made: one value, and how many instances have it. */
+struct entry {
+    struct mf_slice name;
+    uint32_t n;
+};
+
+/* The place of `name`: its entry's index + 1, or 0 in a free place. */
+static uint32_t *place_of(struct mf_by_label *by, const struct entry *entries, struct mf_slice name)
+{
+    uint32_t at = (uint32_t)mf_hash(name, 0) & by->mask;
+    while (by->places[at] && !mf_slice_eq(entries[by->places[at] - 1].name, name))
+        at = (at + 1) & by->mask;
+    return &by->places[at];
+}
+
+/* Names every value, the declared subsets first; counts the instances of each, and those without the label. */
+static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
+                             struct entry *entries)
+{
+    uint32_t without = 0;
+    for (uint32_t i = 0; i < cluster->n_subsets; i++) {
+        entries[by->n_groups].name = mf_slice_str(cluster->subsets[i].name);
+        *place_of(by, entries, entries[by->n_groups].name) = by->n_groups + 1;
+        by->n_groups++;
+    }
+    by->n_subsets = by->n_groups;
+    for (uint32_t i = 0; i < cluster->n_instances; i++) {
+        const struct mf_slice *value = label_of(&cluster->instances[i], key);
+        if (!value) {
+            without++;
+            continue;
+        }
+        uint32_t *place = place_of(by, entries, *value);
+        if (!*place) {
+            entries[by->n_groups].name = *value;
+            *place = ++by->n_groups;
+        }
+        entries[*place - 1].n++;
+    }
+    return without;
+}
+
+static int fill_groups(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
+                       const struct entry *entries, uint32_t without)
+{
+    for (uint32_t i = 0; i < by->n_groups; i++) {
+        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(entries[i].name, entries[i].n);
+        if (!by->groups[i])
+            return -ENOMEM;
+    }
+    by->baseline = new_group(MF_SLICE("baseline"), without);
+    if (!by->baseline)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < cluster->n_instances; i++) {
+        const struct mf_slice *value = label_of(&cluster->instances[i], key);
+        uint32_t index = value ? *place_of(by, entries, *value) - 1 : 0;
+        if (!value)
+            put_member(by->baseline, &cluster->instances[i]);
+        else if (index >= by->n_subsets)
+            put_member(by->groups[index], &cluster->instances[i]);
+    }
+    return 0;
+}
+
+struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label)
+{
+    for (struct mf_by_label *by = cluster->by_label; by; by = by->next)
+        if (by->label == label)
+            return by;
+    size_t most = (size_t)cluster->n_instances + cluster->n_subsets, places = 4;
+    while (places < most * 2)
+        places *= 2;
+    struct mf_by_label *by = mf_zalloc(sizeof *by + places * sizeof *by->places);
+    struct entry *entries = mf_zalloc((most + 1) * sizeof *entries);
+    if (!by || !entries)
+        goto no_memory;
+    by->label = label;
+    by->mask = (uint32_t)places - 1;
+    struct mf_slice key = mf_label_name(table, label);
+    uint32_t without = count_values(cluster, key, by, entries);
+    by->groups = mf_zalloc((by->n_groups + 1) * sizeof *by->groups);
+    if (!by->groups || fill_groups(cluster, key, by, entries, without) != 0)
+        goto no_memory;
+    mf_free(entries);
+    by->next = cluster->by_label;
+    cluster->by_label = by;
+    return by;
+
+no_memory:
+    if (by)
+        free_by_label(by);
+    mf_free(entries);
+    return NULL;
+}

@@ -1,0 +1,198 @@
+#include "base/err.h"
+#include "base/list.h"
+#include "table/service.h"
+
+static int check_rule(struct mf_rule *rule)
+{
+    for (uint32_t t = 0; t < rule->n_targets; t++) {
+        uint32_t at = t;
+        while (at != MF_NO_TARGET && rule->targets[at].seen == 0) {
+            rule->targets[at].seen = 1;
+            at = rule->targets[at].fallback;
+            if (at != MF_NO_TARGET && at >= rule->n_targets)
+                return MF_ELIMIT;
+        }
+        if (at != MF_NO_TARGET && rule->targets[at].seen == 1)
+            return MF_ELIMIT; /* back on our own way */
+        for (at = t; at != MF_NO_TARGET && rule->targets[at].seen == 1; at = rule->targets[at].fallback)
+            rule->targets[at].seen = 2;
+    }
+    return 0;
+}
+
+int mf_compile_check(struct mf_service *service)
+{
+    for (uint32_t r = 0; r < service->n_rules; r++)
+        for (uint32_t t = 0; t < service->rules[r].n_targets; t++)
+            service->rules[r].targets[t].seen = 0; /* what an earlier, refused try left */
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        int rc = check_rule(&service->rules[r]);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static size_t rounded(size_t size)
+{
+    return (size + 7) & ~(size_t)7;
+}
+
+static uint32_t n_stats(const struct mf_target *target)
+{
+    return target->by_label ? target->by_label->n_groups : 1;
+}
+
+static size_t size_of(const struct mf_service *service)
+{
+    size_t size = rounded(sizeof(struct mf_compiled)) + rounded(service->name.len + 1) +
+                  service->n_rules * sizeof(struct mf_crule);
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        size += rule->n_targets * sizeof(struct mf_ctarget) + rule->n_matches * sizeof(struct mf_cmatch);
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *) + rounded(rule->targets[t].text.len);
+        for (uint32_t m = 0; m < rule->n_matches; m++) {
+            const struct mf_match *match = &rule->matches[m];
+            size += match->n_conditions * sizeof(struct mf_ccondition);
+            for (uint32_t c = 0; c < match->n_conditions; c++)
+                size += rounded(match->conditions[c].key.len) + rounded(match->conditions[c].value.len);
+        }
+    }
+    return size;
+}
+
+static void *carve(uint8_t **at, size_t size)
+{
+    void *piece = *at;
+    *at += rounded(size);
+    return piece;
+}
+
+static struct mf_slice carve_text(uint8_t **at, struct mf_slice text)
+{
+    void *piece = carve(at, text.len);
+    if (text.len)
+        memcpy(piece, text.ptr, text.len);
+    return mf_slice_of(piece, text.len);
+}
+
+/* Rules and targets first: what every lookup reads lies together. */
+static void lay_out(struct mf_compiled *out, const struct mf_service *service, uint8_t *at)
+{
+    out->rules = carve(&at, service->n_rules * sizeof *out->rules);
+    for (uint32_t r = 0; r < service->n_rules; r++)
+        out->rules[r].targets = carve(&at, service->rules[r].n_targets * sizeof(struct mf_ctarget));
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        out->rules[r].matches = carve(&at, rule->n_matches * sizeof(struct mf_cmatch));
+        for (uint32_t t = 0; t < rule->n_targets; t++) {
+            struct mf_ctarget *target = &out->rules[r].targets[t];
+            target->stats = carve(&at, n_stats(&rule->targets[t]) * sizeof *target->stats);
+            target->text = carve_text(&at, rule->targets[t].text);
+        }
+        for (uint32_t m = 0; m < rule->n_matches; m++) {
+            const struct mf_match *match = &rule->matches[m];
+            struct mf_cmatch *to = &out->rules[r].matches[m];
+            to->conditions = carve(&at, match->n_conditions * sizeof *to->conditions);
+            for (uint32_t c = 0; c < match->n_conditions; c++) {
+                to->conditions[c].key = carve_text(&at, match->conditions[c].key);
+                to->conditions[c].value = carve_text(&at, match->conditions[c].value);
+            }
+        }
+    }
+    uint8_t *name = carve(&at, service->name.len + 1);
+    if (service->name.len)
+        memcpy(name, service->name.ptr, service->name.len);
+    name[service->name.len] = '*';
+    out->name = mf_slice_of(name, service->name.len + (service->pattern != MF_SERVICE_EXACT));
+}
+
+static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
+{
+    to->timeout_ms = rule->timeout_ms;
+    to->n_matches = (uint16_t)rule->n_matches;
+    to->n_targets = (uint16_t)rule->n_targets;
+    for (uint32_t m = 0; m < rule->n_matches; m++) {
+        to->matches[m].n_conditions = (uint16_t)rule->matches[m].n_conditions;
+        for (uint32_t c = 0; c < rule->matches[m].n_conditions; c++) {
+            to->matches[m].conditions[c].field = rule->matches[m].conditions[c].field;
+            to->matches[m].conditions[c].op = rule->matches[m].conditions[c].op;
+            to->matches[m].conditions[c].label = rule->matches[m].conditions[c].label;
+        }
+    }
+    for (uint32_t t = 0; t < rule->n_targets; t++) {
+        const struct mf_target *from = &rule->targets[t];
+        struct mf_ctarget *target = &to->targets[t];
+        to->total += from->weight;
+        target->kind = from->kind;
+        target->on = from->on;
+        target->fallback = from->fallback;
+        target->label = from->label;
+        target->upto = to->total;
+        target->group = from->group;
+        target->by_label = from->by_label;
+        target->cluster = from->cluster;
+        target->cluster->refs++;
+    }
+}
+
+static int fill_stats(struct mf_table *table, struct mf_compiled *out)
+{
+    struct mf_slice none = mf_slice_of("", 0);
+    out->stat = mf_stat_intern(table, out->name, none, none);
+    if (!out->stat)
+        return -ENOMEM;
+    for (uint32_t r = 0; r < out->n_rules; r++) {
+        for (uint32_t t = 0; t < out->rules[r].n_targets; t++) {
+            struct mf_ctarget *target = &out->rules[r].targets[t];
+            struct mf_slice host = mf_slice_str(target->cluster->host);
+            uint32_t n = target->by_label ? target->by_label->n_groups : 1;
+            for (uint32_t i = 0; i < n; i++) {
+                const struct mf_group *group = target->by_label ? target->by_label->groups[i] : target->group;
+                target->stats[i] = mf_stat_intern(table, out->name, host, group ? group->name : target->text);
+                if (!target->stats[i])
+                    return -ENOMEM;
+            }
+        }
+    }
+    return 0;
+}
+
+static void release(struct mf_compiled *compiled)
+{
+    for (uint32_t r = 0; r < compiled->n_rules; r++) {
+        for (uint32_t t = 0; t < compiled->rules[r].n_targets; t++) {
+            struct mf_ctarget *target = &compiled->rules[r].targets[t];
+            uint32_t n = target->by_label ? target->by_label->n_groups : 1;
+            for (uint32_t i = 0; i < n && target->stats[i]; i++)
+                mf_stat_give(target->stats[i]);
+            mf_cluster_give(compiled->table, target->cluster);
+        }
+    }
+    if (compiled->stat)
+        mf_stat_give(compiled->stat);
+    mf_free(compiled);
+}
+
+void mf_compiled_retired(struct mf_epoch_entry *entry)
+{
+    release(MF_CONTAINER(entry, struct mf_compiled, entry));
+}
+
+struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
+{
+    struct mf_compiled *out = mf_zalloc(size_of(service));
+    if (!out)
+        return NULL;
+    out->table = table;
+    out->n_rules = service->n_rules;
+    lay_out(out, service, (uint8_t *)out + rounded(sizeof *out));
+    for (uint32_t r = 0; r < service->n_rules; r++)
+        fill_rule(&out->rules[r], &service->rules[r]);
+    if (fill_stats(table, out) != 0) {
+        release(out);
+        return NULL;
+    }
+    return out;
+}

@@ -1,0 +1,25 @@
+#pragma once
+/* headers: finds a request's header or attachment by name, ignoring ASCII case: one policy serves protocols that keep
+ * the case of names and protocols that lower it. Private. */
+#include "base/slice.h"
+
+static inline bool mf_headers_same_name(struct mf_slice a, struct mf_slice b)
+{
+    for (size_t i = 0; i < a.len; i++) {
+        uint8_t x = a.ptr[i], y = b.ptr[i];
+        if (x == y)
+            continue;
+        if ((x ^ y) != 0x20 || (uint8_t)((x | 0x20) - 'a') > 'z' - 'a')
+            return false;
+    }
+    return true;
+}
+
+/* The first one's value, or NULL. */
+static inline const struct mf_slice *mf_headers_find(const struct mf_pair *headers, uint32_t n, struct mf_slice name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (headers[i].key.len == name.len && mf_headers_same_name(headers[i].key, name))
+            return &headers[i].value;
+    return NULL;
+}

@@ -1,0 +1,261 @@
+#include "table/stat.h"
+
+#include "base/list.h"
+#include "table/writer.h"
+
+enum { FIRST_BUCKETS = 64, WORDS = offsetof(struct mf_stat_shard, _pad) / sizeof(mf_atom64) };
+
+struct mf_stat_shards {
+    _Atomic(struct mf_stat_shard *) of[MF_EPOCH_READERS];
+};
+
+/* Where calls are counted when there is no memory for a shard. Nobody reads it. */
+static struct mf_stat_shard spill;
+
+/* Puts `made` into an empty `place` for all threads to see, or frees it when another thread was first. */
+#define SETTLE(place, seen, made)                                                                                      \
+    (atomic_compare_exchange_strong_explicit((place), &(seen), (made), memory_order_acq_rel, memory_order_acquire)     \
+         ? (made)                                                                                                      \
+         : (mf_free(made), (seen)))
+
+struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader)
+{
+    /* Acquire, here and below, pairs with the release in SETTLE: what is found was zeroed before. */
+    struct mf_stat_shards *shards = mf_load_acquire(&stat->_shards);
+    if (!shards) {
+        struct mf_stat_shards *made = mf_zalloc(sizeof *made);
+        if (made)
+            shards = SETTLE(&stat->_shards, shards, made);
+    }
+    if (shards) {
+        struct mf_stat_shard *shard = mf_load_acquire(&shards->of[reader]);
+        if (shard)
+            return shard;
+        struct mf_stat_shard *made = mf_zalloc(sizeof *made);
+        if (made)
+            return SETTLE(&shards->of[reader], shard, made);
+    }
+    /* Relaxed: the writer looks only after an epoch in which nobody can route here any more. */
+    mf_store_relaxed(&stat->_spilled, 1);
+    return &spill;
+}
+
+void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out)
+{
+    /* Acquires pair with SETTLE. */
+    struct mf_stat_shards *shards = mf_load_acquire(&stat->_shards);
+    for (int i = 0; shards && i < MF_EPOCH_READERS; i++) {
+        struct mf_stat_shard *shard = mf_load_acquire(&shards->of[i]);
+        const mf_atom64 *from = (const mf_atom64 *)shard;
+        for (size_t word = 0; shard && word < WORDS; word++)
+            mf_count((mf_atom64 *)out + word, mf_load_relaxed(from + word));
+    }
+}
+
+static const uint8_t statuses[] = {20, 25, 30, 31, 35, 40, 50, 60, 70, 80, 90, 100};
+
+int mf_stat_status_index(int dubbo_status)
+{
+    for (int i = 0; i < (int)sizeof statuses; i++)
+        if (statuses[i] == dubbo_status)
+            return i;
+    return MF_STAT_OTHER;
+}
+
+const char *mf_stat_status_name(int index)
+{
+    static const char *const names[MF_STAT_STATUS] = {"20", "25", "30", "31", "35",  "40",   "50",
+                                                      "60", "70", "80", "90", "100", "lost", "other"};
+    return index >= 0 && index < MF_STAT_STATUS ? names[index] : "";
+}
+
+static const uint64_t bounds[MF_STAT_BUCKETS] = {
+    50000,     100000,     250000,     500000,     1000000,    2500000,     5000000,
+    10000000,  25000000,   50000000,   100000000,  250000000,  500000000,   1000000000,
+    2500000000, 5000000000, 10000000000, 30000000000, 60000000000, UINT64_MAX,
+};
+
+int mf_stat_bucket(uint64_t ns)
+{
+    int bucket = 0;
+    while (ns > bounds[bucket])
+        bucket++;
+    return bucket;
+}
+
+uint64_t mf_stat_bucket_bound(int bucket)
+{
+    return bounds[bucket < 0 ? 0 : bucket < MF_STAT_BUCKETS ? bucket : MF_STAT_BUCKETS - 1];
+}
+
+/* The writer's side. */
+
+int mf_stats_init(struct mf_stats *stats)
+{
+    stats->buckets = mf_zalloc(FIRST_BUCKETS * sizeof *stats->buckets);
+    stats->n_buckets = FIRST_BUCKETS;
+    return stats->buckets ? 0 : -ENOMEM;
+}
+
+static void release(struct mf_stat *stat)
+{
+    /* Relaxed: every reader is past a quiescent point since it was unlinked. */
+    struct mf_stat_shards *shards = mf_load_relaxed(&stat->_shards);
+    for (int i = 0; shards && i < MF_EPOCH_READERS; i++)
+        mf_free(mf_load_relaxed(&shards->of[i]));
+    mf_free(shards);
+    mf_free(stat);
+}
+
+void mf_stats_dispose(struct mf_stats *stats)
+{
+    for (size_t i = 0; stats->buckets && i < stats->n_buckets; i++) {
+        for (struct mf_stat *stat = stats->buckets[i], *next; stat; stat = next) {
+            next = stat->_next;
+            release(stat);
+        }
+    }
+    mf_free(stats->buckets);
+}
+
+static uint64_t hash_of(struct mf_slice service, struct mf_slice host, struct mf_slice subset)
+{
+    return mf_hash(subset, mf_hash(host, mf_hash(service, 0)));
+}
+
+static struct mf_stat **bucket_of(struct mf_stats *stats, const struct mf_stat *stat)
+{
+    uint64_t hash = hash_of(mf_slice_str(stat->service), mf_slice_str(stat->host), mf_slice_str(stat->subset));
+    return &stats->buckets[hash & (stats->n_buckets - 1)];
+}
+
+/* Without memory the chains just stay longer. */
+static void widen(struct mf_stats *stats)
+{
+    struct mf_stats wide = *stats;
+    wide.n_buckets *= 2;
+    wide.buckets = mf_zalloc(wide.n_buckets * sizeof *wide.buckets);
+    if (!wide.buckets)
+        return;
+    for (size_t i = 0; i < stats->n_buckets; i++) {
+        for (struct mf_stat *stat = stats->buckets[i], *next; stat; stat = next) {
+            next = stat->_next;
+            struct mf_stat **bucket = bucket_of(&wide, stat);
+            stat->_next = *bucket;
+            *bucket = stat;
+        }
+    }
+    mf_free(stats->buckets);
+    *stats = wide;
+}
+
+static const char *put_text(char **at, struct mf_slice text)
+{
+    char *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    start[text.len] = 0;
+    *at = start + text.len + 1;
+    return start;
+}
+
+/* Up to its first NUL, so that what is stored as a C string compares with what was asked for. */
+static struct mf_slice clip(struct mf_slice text)
+{
+    const void *nul = text.len ? memchr(text.ptr, 0, text.len) : NULL;
+    return nul ? mf_slice_of(text.ptr, (size_t)((const uint8_t *)nul - text.ptr)) : text;
+}
+
+struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                               struct mf_slice subset)
+{
+    struct mf_stats *stats = &table->stats;
+    service = clip(service);
+    host = clip(host);
+    subset = clip(subset);
+    uint64_t hash = hash_of(service, host, subset);
+    for (struct mf_stat *stat = stats->buckets[hash & (stats->n_buckets - 1)]; stat; stat = stat->_next) {
+        if (mf_slice_eq(mf_slice_str(stat->service), service) && mf_slice_eq(mf_slice_str(stat->host), host) &&
+            mf_slice_eq(mf_slice_str(stat->subset), subset)) {
+            stat->_refs++;
+            return stat;
+        }
+    }
+    struct mf_stat *stat = mf_zalloc(sizeof *stat + service.len + host.len + subset.len + 3);
+    if (!stat)
+        return NULL;
+    char *at = (char *)(stat + 1);
+    stat->service = put_text(&at, service);
+    stat->host = put_text(&at, host);
+    stat->subset = put_text(&at, subset);
+    stat->_table = table;
+    stat->_refs = 1;
+    if (++stats->n > stats->n_buckets)
+        widen(stats);
+    struct mf_stat **bucket = &stats->buckets[hash & (stats->n_buckets - 1)];
+    stat->_next = *bucket;
+    *bucket = stat;
+    return stat;
+}
+
+void mf_stat_give(struct mf_stat *stat)
+{
+    if (--stat->_refs > 0 || stat->_listed)
+        return;
+    stat->_listed = true;
+    stat->_dying = stat->_table->stats.dying;
+    stat->_table->stats.dying = stat;
+}
+
+static void on_retired(struct mf_epoch_entry *entry)
+{
+    release(MF_CONTAINER(entry, struct mf_stat, _entry));
+}
+
+static bool idle(const struct mf_stat *stat)
+{
+    if (mf_load_relaxed(&stat->_spilled))
+        return false;
+    /* Acquires pair with SETTLE. */
+    struct mf_stat_shards *shards = mf_load_acquire(&stat->_shards);
+    for (int i = 0; shards && i < MF_EPOCH_READERS; i++) {
+        struct mf_stat_shard *shard = mf_load_acquire(&shards->of[i]);
+        /* Relaxed: no call can begin here any more, and freeing waits for one more epoch of every reader. */
+        if (shard && mf_load_relaxed(&shard->done) != mf_load_relaxed(&shard->begun))
+            return false;
+    }
+    return true;
+}
+
+size_t mf_stats_reclaim(struct mf_table *table)
+{
+    struct mf_stats *stats = &table->stats;
+    size_t waiting = 0;
+    struct mf_stat **at = &stats->dying;
+    while (*at) {
+        struct mf_stat *stat = *at;
+        if (stat->_refs == 0 && !idle(stat)) {
+            waiting++;
+            at = &stat->_dying;
+            continue;
+        }
+        *at = stat->_dying;
+        stat->_listed = false;
+        if (stat->_refs > 0)
+            continue; /* a service holds it again */
+        struct mf_stat **link = bucket_of(stats, stat);
+        while (*link != stat)
+            link = &(*link)->_next;
+        *link = stat->_next;
+        stats->n--;
+        mf_epoch_retire(&table->epoch, &stat->_entry, on_retired);
+    }
+    return waiting;
+}
+
+void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg)
+{
+    for (size_t i = 0; i < table->stats.n_buckets; i++)
+        for (struct mf_stat *stat = table->stats.buckets[i]; stat; stat = stat->_next)
+            fn(arg, stat);
+}

@@ -1,0 +1,190 @@
+#include "base/err.h"
+#include "table/service.h"
+
+_Static_assert(offsetof(struct mf_table, live) == 0, "readers find their part at the front");
+
+static struct mf_labels no_labels; /* the plan before the first one; never written, never retired */
+
+int mf_table_new(struct mf_table **out)
+{
+    struct mf_table *table = mf_zalloc(sizeof *table);
+    if (!table)
+        return -ENOMEM;
+    mf_epoch_init(&table->epoch);
+    /* Relaxed: the table is handed to the readers later. */
+    mf_store_relaxed(&table->live.labels, &no_labels);
+    if (mf_index_init(table) != 0 || mf_peers_init(&table->peers) != 0 || mf_stats_init(&table->stats) != 0) {
+        mf_table_free(table);
+        return -ENOMEM;
+    }
+    *out = table;
+    return 0;
+}
+
+static void retire(struct mf_table *table, struct mf_compiled *old)
+{
+    mf_epoch_retire(&table->epoch, &old->entry, mf_compiled_retired);
+}
+
+static void free_labels(struct mf_epoch_entry *entry)
+{
+    mf_free(entry); /* the first field of the plan */
+}
+
+void mf_table_free(struct mf_table *table)
+{
+    /* Relaxed: no reader is left. */
+    struct mf_index *index = mf_load_relaxed(&table->live.index);
+    for (uint64_t i = 0; index && i <= index->mask; i++) {
+        struct mf_slot *slot = mf_load_relaxed(&index->places[i].slot);
+        struct mf_compiled *old = slot ? mf_load_relaxed(&slot->live) : NULL;
+        if (old)
+            retire(table, old);
+    }
+    struct mf_patterns *patterns = mf_load_relaxed(&table->live.patterns);
+    for (uint32_t i = 0; patterns && i < patterns->n; i++) {
+        struct mf_compiled *old = mf_load_relaxed(&patterns->slots[i]->live);
+        if (old)
+            retire(table, old);
+    }
+    struct mf_compiled *any = mf_load_relaxed(&table->live.any);
+    if (any)
+        retire(table, any);
+    mf_epoch_dispose(&table->epoch);
+    mf_index_dispose(table);
+    mf_stats_dispose(&table->stats);
+    mf_peers_dispose(&table->peers);
+    struct mf_labels *labels = mf_load_relaxed(&table->live.labels);
+    if (labels != &no_labels)
+        mf_free(labels);
+    for (uint32_t i = 0; i < table->n_labels; i++)
+        mf_free((void *)table->label_names[i].ptr);
+    mf_free(table);
+}
+
+struct mf_epoch *mf_table_epoch(struct mf_table *table)
+{
+    return &table->epoch;
+}
+
+int mf_table_prepare(struct mf_table *table, struct mf_service *service)
+{
+    if (service->compiled)
+        return 0;
+    int rc = mf_compile_check(service);
+    if (rc == 0 && !service->slot && service->pattern != MF_SERVICE_ANY)
+        rc = mf_index_reserve(table, service->name, service->pattern == MF_SERVICE_PREFIX, &service->slot);
+    if (rc != 0)
+        return rc;
+    service->compiled = mf_compile(table, service);
+    if (!service->compiled)
+        return -ENOMEM;
+    mf_service_drop_rules(table, service);
+    return 0;
+}
+
+int mf_table_publish(struct mf_table *table, struct mf_service *service)
+{
+    int rc = mf_table_prepare(table, service);
+    if (rc != 0)
+        return rc;
+    _Atomic(struct mf_compiled *) *live = service->slot ? &service->slot->live : &table->live.any;
+    struct mf_compiled *old = mf_load_relaxed(live); /* our own store */
+    /* Pairs with the acquire in find (route.c): who sees the pointer sees all that was compiled, and its peers. */
+    mf_store_release(live, service->compiled);
+    service->compiled = NULL;
+    if (old)
+        retire(table, old);
+    else
+        table->n_services++;
+    mf_service_free(table, service);
+    return 0;
+}
+
+int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern)
+{
+    _Atomic(struct mf_compiled *) *live = &table->live.any;
+    if (pattern != MF_SERVICE_ANY) {
+        struct mf_slot *slot = mf_index_find(table, name, pattern == MF_SERVICE_PREFIX);
+        if (!slot)
+            return MF_EROUTE_SERVICE;
+        live = &slot->live;
+    }
+    struct mf_compiled *old = mf_load_relaxed(live); /* our own store */
+    if (!old)
+        return MF_EROUTE_SERVICE;
+    /* Relaxed: there is nothing behind NULL to be seen. */
+    mf_store_relaxed(live, NULL);
+    retire(table, old);
+    table->n_services--;
+    return 0;
+}
+
+static size_t texts_of(const struct mf_label_source *sources, uint32_t n)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < n; i++)
+        size += sources[i].text.len;
+    return size;
+}
+
+static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
+{
+    uint8_t *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return mf_slice_of(start, text.len);
+}
+
+int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan)
+{
+    if (plan->n_labels > MF_LABELS || plan->n_traces > MF_LABEL_SOURCES)
+        return MF_ELIMIT;
+    size_t size = sizeof *plan + texts_of(plan->traces, plan->n_traces);
+    for (uint32_t i = 0; i < plan->n_labels; i++) {
+        const struct mf_label *label = &plan->labels[i];
+        if (label->n_sources > MF_LABEL_SOURCES || label->index >= table->n_labels)
+            return MF_ELIMIT;
+        size += label->name.len + texts_of(label->sources, label->n_sources);
+    }
+    struct mf_labels *copy = mf_alloc(size);
+    if (!copy)
+        return -ENOMEM;
+    *copy = *plan;
+    uint8_t *at = (uint8_t *)(copy + 1);
+    for (uint32_t i = 0; i < plan->n_labels; i++) {
+        struct mf_label *label = &copy->labels[i];
+        label->name = put_text(&at, label->name);
+        for (uint32_t j = 0; j < label->n_sources; j++)
+            label->sources[j].text = put_text(&at, label->sources[j].text);
+    }
+    for (uint32_t j = 0; j < plan->n_traces; j++)
+        copy->traces[j].text = put_text(&at, copy->traces[j].text);
+    struct mf_labels *old = mf_load_relaxed(&table->live.labels); /* our own store */
+    /* Pairs with the acquire in mf_table_labels. */
+    mf_store_release(&table->live.labels, copy);
+    if (old != &no_labels)
+        mf_epoch_retire(&table->epoch, &old->_entry, free_labels);
+    return 0;
+}
+
+const struct mf_labels *mf_table_labels(const struct mf_table *table)
+{
+    /* Pairs with the release in mf_table_publish_labels. */
+    return mf_load_acquire(&table->live.labels);
+}
+
+size_t mf_table_reclaim(struct mf_table *table)
+{
+    mf_epoch_reclaim(&table->epoch);
+    mf_peers_reclaim(table);
+    size_t busy = mf_stats_reclaim(table);
+    /* Once more: with no reader online, what was just let go is free at once. */
+    return busy + mf_epoch_reclaim(&table->epoch);
+}
+
+size_t mf_table_n_services(const struct mf_table *table)
+{
+    return table->n_services;
+}

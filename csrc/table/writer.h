@@ -1,0 +1,104 @@
+#pragma once
+/* writer: what the writer's files share: the table itself, and the steps of build, publish, reclaim. Private. */
+#include "base/mem.h"
+#include "table/compiled.h"
+
+#include <errno.h>
+
+struct mf_peers { /* peers by address and by id */
+    struct mf_peer **buckets, **by_id;
+    uint32_t *free_ids; /* a stack, as roomy as by_id */
+    uint32_t n_buckets, n, ids, ids_room, n_free;
+};
+
+struct mf_stats { /* stats by service, host and subset */
+    struct mf_stat **buckets;
+    struct mf_stat *dying;
+    size_t n_buckets, n;
+};
+
+struct mf_table {
+    struct mf_published live;
+    char _pad[MF_CACHE_LINE]; /* what readers read is apart from what the writer writes */
+    struct mf_epoch epoch;
+    size_t n_services;
+    size_t n_slots;      /* in the index, dead ones too */
+    struct mf_peers peers;
+    struct mf_stats stats;
+    struct mf_slice label_names[MF_LABELS];
+    uint32_t n_labels;
+    char _pad2[MF_CACHE_LINE];
+    mf_atom64 dropped_peers; /* bit id % 64: some such peer has lost its last reference. Set by any thread */
+};
+
+struct mf_instance {
+    struct mf_peer *peer;
+    uint32_t weight, n_labels;
+    struct mf_pair *labels; /* with their texts, one allocation */
+};
+
+struct mf_subset {
+    struct mf_pair *labels; /* as in mf_instance */
+    uint32_t n_labels;
+    char *name;
+    struct mf_group *group; /* made by seal */
+};
+
+struct mf_cluster {
+    uint32_t refs;
+    bool sealed;
+    char *host;
+    struct mf_instance *instances;
+    struct mf_subset *subsets;
+    uint32_t n_instances, n_subsets, instances_room, subsets_room;
+    struct mf_group *all;
+    struct mf_by_label *by_label;
+};
+
+/* cluster.c */
+struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct mf_slice name);
+/* Made when first asked for. NULL: no memory. */
+struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
+
+/* service.c */
+enum mf_service_pattern mf_service_pattern_of(const struct mf_service *service);
+struct mf_slice mf_service_name_of(const struct mf_service *service);
+
+/* compile.c */
+void mf_compiled_retired(struct mf_epoch_entry *entry); /* the last reader is gone */
+
+/* index.c */
+int mf_index_init(struct mf_table *table);
+void mf_index_dispose(struct mf_table *table);
+/* The slot of an exact name or a prefix, made when missing; pinned. 0 or -ENOMEM. */
+int mf_index_reserve(struct mf_table *table, struct mf_slice name, bool prefix, struct mf_slot **out);
+struct mf_slot *mf_index_find(struct mf_table *table, struct mf_slice name, bool prefix); /* or NULL */
+
+/* peer.c, stat.c */
+int mf_peers_init(struct mf_peers *peers);
+void mf_peers_dispose(struct mf_peers *peers);
+void mf_peers_reclaim(struct mf_table *table); /* retires those that nobody holds */
+int mf_stats_init(struct mf_stats *stats);
+void mf_stats_dispose(struct mf_stats *stats);
+/* Finds or makes, with a reference. NULL: no memory. */
+struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                               struct mf_slice subset);
+void mf_stat_give(struct mf_stat *stat);
+/* Retires those whose calls are all done. Returns how many still wait for calls. */
+size_t mf_stats_reclaim(struct mf_table *table);
+
+/* inline */
+
+/* Room for one more in a growing array; doubles. 0 or -ENOMEM. */
+static inline int mf_grow(void **array, uint32_t n, uint32_t *room, size_t size)
+{
+    if (n < *room)
+        return 0;
+    uint32_t more = *room ? *room * 2 : 4;
+    void *bigger = mf_resize(*array, more * size);
+    if (!bigger)
+        return -ENOMEM;
+    *array = bigger;
+    *room = more;
+    return 0;
+}

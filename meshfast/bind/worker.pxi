@@ -1,0 +1,188 @@
+# worker: the engine as a Python object. Its threads never need the GIL.
+
+from libc.string cimport memset
+
+
+def limits() -> dict:
+    """Every limit of the core by its name in the configuration: (default, unit, least, what it bounds)."""
+    cdef dict out = {}
+    cdef int i = 0
+    cdef const mf_limit_info *info = mf_limit_table()
+    while info[i].name != NULL:
+        out[info[i].name.decode()] = (info[i].value, info[i].unit.decode(), info[i].least, info[i].text.decode())
+        i += 1
+    return out
+
+
+def counters() -> dict:
+    """Every counter of a worker: name -> (kind, text); kind is "counter" or "gauge"."""
+    cdef dict out = {}
+    cdef int i = 0
+    cdef const mf_counter_info *info = mf_counter_table()
+    while info[i].name != NULL:
+        out[info[i].name.decode()] = (info[i].kind.decode(), info[i].text.decode())
+        i += 1
+    return out
+
+
+cdef class _Texts:
+    """Keeps encoded text alive while the core looks at it."""
+    cdef list kept
+
+    def __cinit__(self):
+        self.kept = []
+
+    cdef mf_slice slice(self, text):
+        cdef bytes raw = text.encode() if isinstance(text, str) else bytes(text)
+        self.kept.append(raw)
+        return mf_slice_of(<const char *>raw, len(raw))
+
+
+cdef mf_addr as_addr(text) except *:
+    cdef mf_addr addr
+    cdef bytes raw = text.encode()
+    check(mf_addr_parse(mf_slice_of(<const char *>raw, len(raw)), &addr), text)
+    return addr
+
+
+cdef str addr_text(const mf_addr *addr):
+    cdef char text[128]
+    cdef size_t n = mf_addr_format(addr, text)
+    return text[:n].decode()
+
+
+cdef class Engine:
+    """The data plane: workers and their listeners. See csrc/proxy/engine.h.
+
+    1. Engine(table, ...)  2. listen() for each listener  3. start()  4. drain()  5. stop()
+    """
+    cdef mf_engine *ptr
+    cdef object _table, _trace, _loop  # they outlive the engine
+
+    def __cinit__(self, Table table not None, *, TraceMemory trace=None, int workers=1, str backend="auto",
+                  Loop loop=None, dict limits=None):
+        cdef mf_engine_options options
+        cdef const char *why = NULL
+        cdef int rc
+        memset(&options, 0, sizeof(options))
+        backends = {"auto": MF_LOOP_AUTO, "epoll": MF_LOOP_EPOLL, "io_uring": MF_LOOP_URING}
+        if backend not in backends:
+            raise ValueError(f"backend is auto, epoll or io_uring, not {backend!r}")
+        if workers == 0 and loop is None:
+            raise ValueError("with 0 workers the engine needs a loop to run in")
+        options.workers = workers
+        options.loop.backend = backends[backend]
+        options.table = table.ptr
+        options.trace = NULL if trace is None else trace.ptr
+        options.embed = NULL if loop is None else loop.ptr
+        mf_limits_default(&options.limits)
+        for name, value in (limits or {}).items():
+            raw = name.encode()
+            check(mf_limits_set(&options.limits, raw, value), name)
+        self._table, self._trace, self._loop = table, trace, loop
+        rc = mf_engine_new(&options, &self.ptr, &why)
+        check(rc, "the engine could not be made")
+
+    def __dealloc__(self):
+        if self.ptr != NULL:
+            with nogil:
+                mf_engine_free(self.ptr)
+
+    def listen(self, str name, str bind, *, str direction="outbound", str protocol="auto", bint transparent=False,
+               str forward="", str service="") -> str:
+        """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken."""
+        cdef mf_listen_options options
+        cdef mf_addr bound
+        cdef _Texts texts = _Texts()
+        memset(&options, 0, sizeof(options))
+        options.name = texts.slice(name)
+        options.service = texts.slice(service)
+        options.bind = as_addr(bind)
+        options.direction = {"outbound": MF_OUTBOUND, "inbound": MF_INBOUND}[direction]
+        options.protocol = {"auto": MF_LISTEN_AUTO, "dubbo": MF_LISTEN_DUBBO, "tcp": MF_LISTEN_TCP}[protocol]
+        options.transparent = transparent
+        if forward:
+            options.has_forward = True
+            options.forward = as_addr(forward)
+        check(mf_engine_listen(self.ptr, &options, &bound), f"listener {name} at {bind}")
+        return addr_text(&bound)
+
+    def start(self) -> None:
+        """Starts the threads (or takes its place in the loop) and accepts connections."""
+        cdef int rc
+        with nogil:
+            rc = mf_engine_start(self.ptr)
+        check(rc, "the engine could not start")
+
+    @property
+    def loop_name(self) -> str:
+        """The loop that the workers run on: "epoll" or "io_uring"."""
+        return mf_engine_loop_name(self.ptr).decode()
+
+    def drain(self) -> None:
+        """Stops accepting and tells every caller READONLY; calls in flight go on."""
+        mf_engine_drain(self.ptr)
+
+    @property
+    def drained(self) -> bool:
+        """No call is in flight and none is expected."""
+        return mf_engine_drained(self.ptr)
+
+    def stop(self) -> None:
+        """Answers what is in flight with an error, closes everything, ends the threads."""
+        with nogil:
+            mf_engine_stop(self.ptr)
+
+    def counters(self) -> dict:
+        """The sums over all workers: name -> value. See counters()."""
+        cdef mf_counters now
+        cdef dict out = {}
+        cdef int i = 0
+        cdef const mf_counter_info *info = mf_counter_table()
+        mf_engine_counters(self.ptr, &now)
+        cdef const uint64_t *values = <const uint64_t *>&now
+        while info[i].name != NULL:
+            out[info[i].name.decode()] = values[i]
+            i += 1
+        return out
+
+    def serializations(self) -> list:
+        """What each serialization id has seen: a dict per id that was used."""
+        cdef mf_serialization_counters all[32]
+        cdef const uint64_t *values
+        cdef list out = []
+        mf_engine_serializations(self.ptr, all)
+        for i in range(32):
+            values = <const uint64_t *>&all[i]
+            if values[0]:
+                out.append({
+                    "id": i, "name": mf_dubbo_serialization_name(i).decode(), "calls": values[0],
+                    "answers": values[1], "bytes_up": values[2], "bytes_down": values[3], "ok": values[4],
+                    "errors": values[5], "latency_sum_ns": values[6],
+                })
+        return out
+
+    def loop_counts(self) -> dict:
+        """What the workers' loops have done: turns, waits, system calls, reads, writes, accepts, bytes."""
+        cdef mf_loop_counts now
+        mf_engine_loop_counts(self.ptr, &now)
+        return {
+            "turns": now.turns, "waits": now.waits, "syscalls": now.syscalls, "reads": now.reads,
+            "writes": now.writes, "accepts": now.accepts, "accept_failures": now.accept_failures,
+            "bytes_in": now.bytes_in, "bytes_out": now.bytes_out,
+        }
+
+    @property
+    def event_fd(self) -> int:
+        """Readable when events() has something."""
+        return mf_engine_event_fd(self.ptr)
+
+    def events(self) -> list:
+        """What the workers had to tell since the last call: (kind, worker, errno or code, text, peer) each."""
+        cdef mf_event event
+        cdef list out = []
+        names = ("peer_down", "peer_up", "peer_readonly", "upstream_lost", "bad_downstream", "accept_failed")
+        while mf_engine_next_event(self.ptr, &event):
+            out.append((names[event.kind], event.worker, event.rc, mf_err_text(event.rc).decode() if event.rc else "",
+                        event.peer.decode()))
+        return out

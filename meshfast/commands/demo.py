@@ -1,0 +1,65 @@
+"""``meshfast demo``: three applications, three environments and their sidecars, started here and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from pathlib import Path
+
+import click
+
+from meshfast.commands.output import FORMAT, console, print_json
+from meshfast.demo.process import DemoError
+from meshfast.demo.run import Demo, Options
+from meshfast.demo.show import Report, Show
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="Leave all of it running, until Ctrl-C.")
+@click.option(
+    "--loop", type=click.Choice(["auto", "epoll", "io_uring"]), default="auto", show_default=True,
+    help="The event loop of the sidecars.",
+)  # fmt: skip
+@click.option(
+    "--every", type=click.FloatRange(1, 1000), default=10, show_default=True, metavar="MS",
+    help="Milliseconds between two calls of one of the four callers in the background.",
+)  # fmt: skip
+@click.option(
+    "--dir", "directory", type=click.Path(file_okay=False, path_type=Path), default=None,
+    help="Where the policy and the logs go; they stay there.  [default: a new temporary directory]",
+)  # fmt: skip
+@FORMAT
+def demo(keep: bool, loop: str, every: float, directory: Path | None, output: str) -> None:
+    """Start three applications with a sidecar beside each, in a baseline and two environments; call them with and
+    without traffic labels; start and stop one more instance while calls run; and check where every call went.
+
+    Exits with 1 when a call went elsewhere or was lost.
+    """
+    directory = directory or Path(tempfile.mkdtemp(prefix="meshfast-demo-"))
+    show = Show(console(stderr=output == "json"))
+    made = Demo(Options(directory.absolute(), loop, every / 1000, keep), show)
+    code = 1
+    try:
+        code = 0 if asyncio.run(_run(made)).good else 1
+    except DemoError as error:
+        show.line(str(error), "bold red")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = 0 if keep and made.report.good else 128 + signal.SIGINT
+    if code == 1:
+        show.line(f"policy and logs: {directory.absolute()}", "bold red")
+    if output == "json":
+        print_json(made.report.as_json())
+    raise SystemExit(code)
+
+
+async def _run(made: Demo) -> Report:
+    """SIGTERM and SIGHUP end it like Ctrl-C: with every process stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await made.run()
+
+
+command = demo

@@ -1,0 +1,62 @@
+"""What the demonstration asks of a sidecar's admin address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from meshfast.demo.process import DemoError
+from meshfast.demo.topology import HOST, LABEL
+
+TIMEOUT = 10.0  # seconds
+
+
+async def get(port: int, path: str) -> tuple[int, bytes]:
+    """GET: the status and the body. OSError when there is no whole answer in time."""
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+    parts = head.split(None, 2)
+    if len(parts) < 2 or not parts[1].isdigit():
+        raise ConnectionError(f"no HTTP answer from {HOST}:{port}")
+    return int(parts[1]), body
+
+
+async def ready(port: int) -> bool:
+    """The sidecar takes calls."""
+    try:
+        return (await get(port, "/ready"))[0] == 200
+    except OSError:
+        return False
+
+
+def explain_path(service: str, label: str) -> str:
+    query = {"service": service} | ({"label": f"{LABEL}={label}"} if label else {})
+    return f"/explain?{urlencode(query)}"
+
+
+async def explain(port: int, service: str, label: str) -> Any:
+    """Why this sidecar sends a call where it sends it, as the page's JSON."""
+    path = explain_path(service, label)
+    status, body = await get(port, path)
+    if status != 200:
+        raise DemoError(f"http://{HOST}:{port}{path} answers {status}: {body.decode(errors='replace')}")
+    return msgspec.json.decode(body)
+
+
+async def counter(port: int, name: str) -> float:
+    """The sum of a counter over its series, from the page for Prometheus; 0 when it is not there."""
+    _, body = await get(port, "/stats/prometheus")
+    total = 0.0
+    for line in body.decode().splitlines():
+        series, _, value = line.rpartition(" ")
+        if not line.startswith("#") and series.partition("{")[0] == name:
+            total += float(value)
+    return total

@@ -1,0 +1,66 @@
+"""The demonstration's own calls: one by hand, and a steady stream of them in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+from meshfast.demo.judge import Call
+from meshfast.demo.topology import LABEL, service
+from meshfast.demo.wire import TRACE, Address, Client
+
+TIMEOUT = 10.0  # seconds: a call without an answer by then is lost
+
+
+async def call(client: Client, label: str, first: str = "A") -> Call:
+    """One call to the first application, with a trace id of its own and the label, if any."""
+    trace = uuid.uuid4().hex
+    attachments = {TRACE: trace} | ({LABEL: label} if label else {})
+    sent = time.monotonic()
+    try:
+        response = await client.call(service(first), ("demo",), attachments, TIMEOUT)
+    except (OSError, ValueError) as error:
+        return Call(label, sent, time.monotonic(), error=str(error) or type(error).__name__)
+    answered = time.monotonic()
+    if response.exception is not None:
+        return Call(label, sent, answered, error=f"status {response.status}: {response.exception}")
+    strayed = response.attachments.get(TRACE, "") != trace
+    return Call(label, sent, answered, str(response.value), strayed=strayed)
+
+
+class Load:
+    """A caller per label, each on a connection of its own, each sending on time whether or not answers have come."""
+
+    def __init__(self, gateway: Address, labels: tuple[str, ...], interval: float) -> None:
+        self.calls: list[Call] = []
+        self._clients = {label: Client(gateway) for label in labels}
+        self._interval = interval
+        self._running: set[asyncio.Task[None]] = set()
+        self._callers: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+
+    def start(self) -> None:
+        self._callers = [asyncio.create_task(self._caller(label)) for label in self._clients]
+
+    async def stop(self) -> list[Call]:
+        """Sends no more, waits for what is in flight, and returns every call."""
+        self._stop.set()
+        await asyncio.gather(*self._callers)
+        if self._running:
+            await asyncio.wait(self._running)
+        for client in self._clients.values():
+            await client.close()
+        return self.calls
+
+    async def _caller(self, label: str) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            one = asyncio.create_task(self._one(label))
+            self._running.add(one)
+            one.add_done_callback(self._running.discard)
+            due = max(due + self._interval, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    async def _one(self, label: str) -> None:
+        self.calls.append(await call(self._clients[label], label))

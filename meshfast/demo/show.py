@@ -1,0 +1,168 @@
+"""What the demonstration prints, and the same as plain data for ``-o json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from meshfast.demo.app import ARROW
+from meshfast.demo.judge import Call, Tally
+from meshfast.demo.topology import APPS, HOST, Gateway, Instance, Place
+
+
+def label_text(label: str) -> str:
+    return label or "no label"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a path: who answered, who the sidecar before it says it chose, and why not the label's own."""
+
+    instance: Instance
+    reason: str = ""
+    agrees: bool = True
+
+    def __str__(self) -> str:
+        if not self.reason:
+            return str(self.instance)
+        return f"{self.instance.app}({self.instance.env or 'base'}: {self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A call made by hand, explained."""
+
+    call: Call
+    hops: tuple[Hop, ...]
+    right: bool
+
+    def __str__(self) -> str:
+        return f"{label_text(self.call.label)}: {ARROW.join(map(str, self.hops)) or self.call.error or self.call.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold."""
+
+    name: str
+    good: bool
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """All that was found."""
+
+    directory: Path
+    walks: list[Walk] = field(default_factory=list)
+    changes: dict[str, float] = field(default_factory=dict)  # what changed -> seconds until every sidecar had it
+    checks: list[Check] = field(default_factory=list)
+    load: Tally = field(default_factory=Tally)
+
+    @property
+    def good(self) -> bool:
+        return bool(self.checks) and all(check.good for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Times: ``ms`` milliseconds, ``changes`` seconds."""
+        load = self.load
+        return {
+            "good": self.good,
+            "directory": str(self.directory),
+            "calls": [
+                {"label": w.call.label, "path": str(w).partition(": ")[2], "ms": w.call.milliseconds, "good": w.right}
+                for w in self.walks
+            ],
+            "changes": self.changes,
+            "load": {
+                "sent": load.sent, "answered": load.answered, "lost": len(load.lost),
+                "elsewhere": len(load.elsewhere), "slowest_ms": load.slowest,
+                "paths": [{"label": label, "path": path, "calls": n} for (label, path), n in load.paths.items()],
+            },
+            "checks": [{"name": c.name, "good": c.good, "detail": c.detail} for c in self.checks],
+        }  # fmt: skip
+
+
+class Show:
+    """Prints as things happen. Lines are plain when the console is not a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._box = box.ROUNDED if console.is_terminal else box.ASCII
+
+    def title(self, text: str) -> None:
+        self.console.print()
+        self.console.print(Text(text, "bold"))
+
+    def line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style), soft_wrap=True)
+
+    def topology(self, places: Iterable[Place], gateway: Gateway, directory: Path) -> None:
+        """Environments down, applications across; every box is a process beside its sidecar's three addresses."""
+        by = {place.instance: place for place in places}
+        table = Table(box=self._box, show_lines=True)
+        table.add_column("environment", style="bold")
+        for app in APPS:
+            table.add_column(app)
+        for env in sorted({instance.env for instance in by}):
+            cells = (_cell(by.get(Instance(app, env))) for app in APPS)
+            table.add_row(env or "base", *cells)
+        self.title(f"Who runs where (ports of {HOST})")
+        self.console.print(table)
+        self.line(
+            f"calls come in at the gateway's sidecar: {HOST}:{gateway.outbound}, admin http://{HOST}:{gateway.admin}"
+        )
+        self.line(f"policy: {directory / 'mesh' / 'mesh.yaml'}")
+        self.line(f"sidecars: {directory / 'sidecars'}   logs: {directory / 'logs'}")
+
+    def walk(self, walk: Walk) -> None:
+        style = "" if walk.right else "red"
+        self.line(f"  {walk}   ({walk.call.milliseconds:.1f} ms){'' if walk.right else '   WRONG'}", style)
+
+    def paths(self, load: Tally) -> None:
+        """Where the calls in the background went."""
+        table = Table(box=self._box)
+        table.add_column("label")
+        table.add_column("path")
+        table.add_column("calls", justify="right")
+        for (label, path), n in sorted(load.paths.items()):
+            table.add_row(label_text(label), path, str(n))
+        self.console.print(table)
+
+    def summary(self, report: Report) -> None:
+        self.title("Checks")
+        table = Table(box=self._box)
+        table.add_column("")
+        table.add_column("check")
+        table.add_column("found")
+        for check in report.checks:
+            table.add_row(Text("pass", "green") if check.good else Text("FAIL", "bold red"), check.name, check.detail)
+        self.console.print(table)
+        load = report.load
+        self.line(
+            f"calls in the background: {load.sent} sent, {load.answered} answered, {len(load.lost)} lost, "
+            f"{len(load.elsewhere)} elsewhere; slowest {load.slowest:.0f} ms"
+        )
+        self.wrong(load)
+
+    def wrong(self, load: Tally, shown: int = 5) -> None:
+        """The first few calls of each kind that went wrong."""
+        kinds: Sequence[tuple[str, list[Call]]] = (
+            ("lost", load.lost), ("went elsewhere", load.elsewhere), ("got the answer to another", load.strayed),
+        )  # fmt: skip
+        for what, calls in kinds:
+            for call in calls[:shown]:
+                self.line(f"  {what}: {label_text(call.label)}: {call.error or call.value}", "red")
+
+
+def _cell(place: Place | None) -> str:
+    if place is None:
+        return "-"
+    return f"app     {place.app}\nin      {place.inbound}\nout     {place.outbound}\nadmin   {place.admin}"

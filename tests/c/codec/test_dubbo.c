@@ -1,0 +1,217 @@
+/* dubbo: heads, requests and stamps, by the golden frames: whole, cut at every byte, and with every byte changed. */
+#include "codec/dubbo.h"
+#include "frames.h"
+
+enum { MAX = 8388608, PAIRS = 64 };
+
+static struct mf_pair pairs[PAIRS];
+
+static int parse(uint8_t serialization, struct mf_slice body, struct mf_dubbo_request *out)
+{
+    const char *why = NULL;
+    int rc = mf_dubbo_parse_request(serialization, body, NULL, pairs, PAIRS, out, &why);
+    CHECK(why != NULL);
+    CHECK((rc != 0) == (why && *why));
+    CHECK(out->at <= body.len);
+    return rc;
+}
+
+static int code_of(const char *name)
+{
+#define X(code, number, kind, text)                                                                                    \
+    if (strcmp(name, #code) == 0)                                                                                      \
+        return code;
+    MF_ERRORS(X)
+#undef X
+    return 0;
+}
+
+static void check_text(const struct frame *frame, const char *key, struct mf_slice got)
+{
+    const char *want = expected(frame, key);
+    if (want)
+        CHECK_STR(got, want);
+}
+
+static void check_pairs(const struct frame *frame, const struct mf_dubbo_request *request)
+{
+    const char *want = expected(frame, "att");
+    uint32_t n = 0;
+    while (want && *want) {
+        size_t len = strcspn(want, ","), split = strcspn(want, ":!");
+        uint8_t key[256], value[256];
+        struct mf_slice k = mf_slice_of(want, split), v = mf_slice_of(want + split + 1, len - split - 1);
+        if (want[split] == '!') {
+            k = mf_slice_of(key, unhex(want, key, split / 2));
+            v = mf_slice_of(value, unhex(want + split + 1, value, v.len / 2));
+        }
+        CHECK(n < request->n_attachments);
+        CHECK(mf_slice_eq(k, pairs[n].key) && mf_slice_eq(v, pairs[n].value));
+        n++;
+        want += len + (want[len] == ',');
+    }
+    if (want)
+        CHECK_INT(request->n_attachments, n);
+}
+
+static void check_request(const struct frame *frame, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    struct mf_dubbo_request request;
+    const char *rc = expected(frame, "rc");
+    CHECK(rc != NULL);
+    if (!rc)
+        return;
+    CHECK_INT(parse(head->serialization, guarded(body), &request), code_of(rc));
+    check_text(frame, "dubbo", request.dubbo_version);
+    check_text(frame, "service", request.service);
+    check_text(frame, "version", request.version);
+    check_text(frame, "method", request.method);
+    check_text(frame, "invoked", request.invoked);
+    check_text(frame, "types", request.types);
+    check_pairs(frame, &request);
+    if (expected(frame, "timeout"))
+        CHECK_INT(request.timeout_ms, atoll(expected(frame, "timeout")));
+    if (expected(frame, "generic"))
+        CHECK_INT(request.generic, atoi(expected(frame, "generic")));
+    if (expected(frame, "complete"))
+        CHECK_INT(request.complete, atoi(expected(frame, "complete")));
+}
+
+static const char *const event_names[] = {"heartbeat", "readonly", "writeable", "other"};
+
+static void check_frame(const struct frame *frame)
+{
+    struct mf_slice in = mf_slice_of(frame->bytes, frame->len);
+    struct mf_dubbo_head head = {0};
+    int rc = mf_dubbo_parse_head(guarded(in), MAX, &head);
+    if (expected(frame, "id"))
+        CHECK_INT(head.id, atoll(expected(frame, "id")));
+    if (expected(frame, "head")) {
+        CHECK_INT(rc, code_of(expected(frame, "head")));
+        return;
+    }
+    CHECK_INT(rc, MF_DUBBO_HEAD_LEN);
+    CHECK_INT(head.body_len, frame->len - MF_DUBBO_HEAD_LEN);
+    CHECK_INT(head.serialization, atoi(expected(frame, "ser")));
+    CHECK_INT(head.status, expected(frame, "status") ? atoi(expected(frame, "status")) : head.status);
+    struct mf_slice body = mf_slice_of(in.ptr + MF_DUBBO_HEAD_LEN, in.len - MF_DUBBO_HEAD_LEN);
+    if (head.flags & MF_DUBBO_EVENT)
+        CHECK(strcmp(event_names[mf_dubbo_event_of(head.serialization, guarded(body))], expected(frame, "event")) == 0);
+    else if (head.flags & MF_DUBBO_REQUEST)
+        check_request(frame, &head, body);
+    for (size_t n = 0; n < MF_DUBBO_HEAD_LEN; n++)
+        CHECK_INT(mf_dubbo_parse_head(guarded(mf_slice_of(in.ptr, n)), MAX, &head), MF_EMORE);
+}
+
+/* A body cut short is never taken for a whole one, but where some test clients really end: after the strings. */
+static void check_prefixes(const struct frame *frame)
+{
+    if (!expected(frame, "rc"))
+        return;
+    uint8_t serialization = frame->bytes[2] & MF_DUBBO_SERIALIZATION;
+    bool good = strcmp(expected(frame, "rc"), "ok") == 0;
+    for (size_t n = 0; n + MF_DUBBO_HEAD_LEN < frame->len; n++) {
+        struct mf_dubbo_request request;
+        int rc = parse(serialization, guarded(mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, n)), &request);
+        CHECK(rc <= 0 && rc != MF_EMORE);
+        if (good)
+            CHECK(rc < 0 || !request.complete);
+    }
+}
+
+static void check_flips(const struct frame *frame)
+{
+    if (!expected(frame, "rc"))
+        return;
+    uint8_t copy[sizeof(frame->bytes)], masks[] = {0x01, 0x80, 0xff, 0x10};
+    size_t len = frame->len - MF_DUBBO_HEAD_LEN;
+    struct mf_slice body = guarded(mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, len));
+    memcpy(copy, body.ptr, len);
+    for (size_t at = 0; at < len && len < 1000; at++) {
+        for (size_t m = 0; m < sizeof(masks); m++) {
+            struct mf_dubbo_request request;
+            uint8_t *byte = (uint8_t *)body.ptr + at;
+            *byte ^= masks[m];
+            int rc = parse(frame->bytes[2] & MF_DUBBO_SERIALIZATION, body, &request);
+            CHECK(rc <= 0);
+            *byte = copy[at];
+        }
+    }
+}
+
+/* Stamped, then read again: everything before the pairs is the same, the pairs come last. */
+static void check_stamp(const struct frame *frame)
+{
+    static uint8_t stamped[70000];
+    struct mf_dubbo_request before, after;
+    uint8_t serialization = frame->bytes[2] & MF_DUBBO_SERIALIZATION;
+    struct mf_slice body = mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, frame->len - MF_DUBBO_HEAD_LEN);
+    if (!expected(frame, "rc"))
+        return;
+    struct mf_pair adds[] = {{MF_SLICE("x-label"), MF_SLICE("dev1")},
+                             {MF_SLICE("path"), MF_SLICE("")},
+                             {MF_SLICE("long"), MF_SLICE("0123456789012345678901234567890123456789012345678901234567")}};
+    bool good = parse(serialization, body, &before) == 0 && before.complete;
+    size_t room = mf_dubbo_stamp_room(serialization, body, &before, adds, 3), cut = 0;
+    uint8_t *tail = malloc(room);
+    int n = mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, room, &cut);
+    if (!good) {
+        CHECK_INT(n, MF_EDUBBO_STAMP);
+        free(tail);
+        return;
+    }
+    CHECK(n > 0 && (size_t)n <= room && cut <= body.len);
+    CHECK_INT(mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, room - 1, &cut), MF_ELIMIT);
+    memcpy(stamped, body.ptr, body.len - cut);
+    memcpy(stamped + body.len - cut, tail, (size_t)n);
+    free(tail);
+    struct mf_pair old[PAIRS];
+    memcpy(old, pairs, sizeof(old));
+    CHECK_INT(parse(serialization, mf_slice_of(stamped, body.len - cut + (size_t)n), &after), 0);
+    CHECK_INT(after.n_attachments, before.n_attachments + 3);
+    CHECK_INT(after.attachments_at, before.attachments_at);
+    CHECK(mf_slice_eq(after.service, before.service) && mf_slice_eq(after.method, before.method));
+    for (uint32_t i = 0; i < before.n_attachments; i++)
+        CHECK(mf_slice_eq(old[i].key, pairs[i].key) && mf_slice_eq(old[i].value, pairs[i].value));
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK(mf_slice_eq(adds[i].key, pairs[before.n_attachments + i].key));
+        CHECK(mf_slice_eq(adds[i].value, pairs[before.n_attachments + i].value));
+    }
+}
+
+static void test_limits(void)
+{
+    struct mf_slice body = MF_SLICE("\0052.0.2\003a.B\0011\001m\0H\001a\001b\001c\001dZ");
+    struct mf_dubbo_request request;
+    const char *why;
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 2, &request, &why), 0);
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 1, &request, &why), MF_ELIMIT);
+    CHECK_STR(request.service, "a.B");
+    struct mf_dubbo_limits limits = {.max_depth = 2, .max_classes = 1};
+    body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IWWZZN");
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), 0);
+    body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IWWWZZZN");
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), MF_EHESSIAN_DEPTH);
+    body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IC\1a\x90"
+                    "C\1b\x90"
+                    "`N");
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), MF_EHESSIAN_SIZE);
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 2, &request, &why), 0);
+    struct mf_dubbo_head head;
+    uint8_t bytes[16];
+    mf_dubbo_put_head(bytes, &(struct mf_dubbo_head){.id = 7, .body_len = 100, .flags = 0xc2, .serialization = 2});
+    CHECK_INT(mf_dubbo_parse_head(mf_slice_of(bytes, 16), 100, &head), 16);
+    CHECK_INT(mf_dubbo_parse_head(mf_slice_of(bytes, 16), 99, &head), MF_EDUBBO_SIZE);
+    CHECK_INT(head.id, 7);
+    CHECK(mf_dubbo_readable(2) && mf_dubbo_readable(23) && !mf_dubbo_readable(3) && !mf_dubbo_readable(22));
+}
+
+int main(void)
+{
+    CHECK(for_frames(check_frame) > 80);
+    for_frames(check_prefixes);
+    for_frames(check_flips);
+    for_frames(check_stamp);
+    test_limits();
+    return test_end("codec/dubbo");
+}

@@ -1,0 +1,149 @@
+"""Fixtures of the tests with real peers. MESHFAST_REQUIRE_PEERS=1: a peer that is missing fails instead of skipping."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from harness import table
+from harness.java import VERSIONS, Java
+from harness.process import LOGS, PeerMissing
+from harness.way import DIRECT, LOOPS, Way
+
+T = TypeVar("T")
+_numbers = itertools.count(1)
+PAIRS = [(consumer, provider) for consumer in VERSIONS for provider in VERSIONS]
+SAME = [(version, version) for version in VERSIONS]
+
+pytest_terminal_summary = table.pytest_terminal_summary
+pytest_runtest_makereport = table.pytest_runtest_makereport
+
+
+def obtain(make: Callable[[], T]) -> T:
+    """``make()``; where a peer is missing, a skip that says so, or a failure if peers are required."""
+    try:
+        return make()
+    except PeerMissing as missing:
+        if os.environ.get("MESHFAST_REQUIRE_PEERS") == "1":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+class Peers:
+    """The JVMs of a session: one consumer and one provider a version, and short-lived ones for tests that end them."""
+
+    def __init__(self) -> None:
+        self._lasting: dict[str, Java] = {}
+        self._passing: list[Java] = []
+
+    def consumer(self, version: str) -> Java:
+        return self._get(version, "consumer")
+
+    def provider(self, version: str) -> Java:
+        return self._get(version, "provider")
+
+    def fresh(self, version: str) -> Java:
+        """A JVM of the test's own."""
+        java = obtain(lambda: Java(version, f"fresh-{next(_numbers)}"))
+        self._passing.append(java)
+        return java
+
+    def _get(self, version: str, role: str) -> Java:
+        key = f"{version}-{role}"
+        if key not in self._lasting:
+            self._lasting[key] = obtain(lambda: Java(version, role))
+        return self._lasting[key]
+
+    def end_fresh(self) -> None:
+        """End the JVMs of one test."""
+        while self._passing:
+            self._passing.pop().close()
+
+    def end(self) -> None:
+        """End them all."""
+        self.end_fresh()
+        for java in self._lasting.values():
+            java.close()
+
+
+@pytest.fixture(scope="session")
+def _peers() -> Iterator[Peers]:
+    for log in LOGS.glob("*.log"):
+        log.unlink()
+    peers = Peers()
+    yield peers
+    peers.end()
+
+
+@pytest.fixture
+def peers(_peers: Peers) -> Iterator[Peers]:
+    """The JVMs; those made for the test end with it."""
+    yield _peers
+    _peers.end_fresh()
+
+
+@pytest.fixture(scope="session")
+def _ports(_peers: Peers) -> dict[tuple[str, str], int]:
+    return {}
+
+
+@pytest.fixture
+def port_of(_peers: Peers, _ports: dict[tuple[str, str], int]) -> Callable[..., int]:
+    """The port of a lasting instance, by version and name; exported when first asked for."""
+
+    def port(version: str, name: str = "A") -> int:
+        if (version, name) not in _ports:
+            _ports[version, name] = _peers.provider(version).export(name)
+        return _ports[version, name]
+
+    return port
+
+
+@pytest.fixture(params=[DIRECT, *LOOPS])
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """Straight, and through a sidecar on each loop."""
+    way = Way(request.param)
+    yield way
+    way.close()
+
+
+@pytest.fixture(params=LOOPS)
+def proxied(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """Through a sidecar on each loop: for what needs one."""
+    way = Way(request.param)
+    yield way
+    way.close()
+
+
+@pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]}>{pair[1]}")
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Consumer's and provider's version, every combination."""
+    value: tuple[str, str] = request.param
+    return value
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """One version for both ends."""
+    value: str = request.param
+    return value
+
+
+@pytest.fixture
+def refer(peers: Peers) -> Iterator[Callable[..., str]]:
+    """Makes references and releases them after the test: ``refer(consumer, *addresses, **params) -> ref``."""
+    made: list[tuple[Java, str]] = []
+
+    def make(consumer: Java, *addresses: int | str, **params: Any) -> str:
+        ref = f"ref-{next(_numbers)}"
+        consumer.refer(ref, *addresses, **params)
+        made.append((consumer, ref))
+        return ref
+
+    yield make
+    for consumer, ref in made:
+        if consumer.child.poll() is None:
+            consumer.do("release", ref=ref)

@@ -1,0 +1,180 @@
+"""dubbo: the golden frames through the binding, frames of our own, and stamps."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from meshfast import LimitError, ProtocolError, dubbo
+
+ROOT = Path(__file__).parents[2]
+ENVOY = ROOT.parent / "shared/vectors/dubbo/frames.json"
+
+
+def golden() -> list[tuple[str, bytes, dict[str, str]]]:
+    out = []
+    for line in (ROOT / "tests/wire/dubbo.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, data, *expect = line.split(" ")
+            out.append((name, bytes.fromhex(data), dict(pair.split("=", 1) for pair in expect)))
+    return out
+
+
+def pairs(text: str) -> dict[str, str]:
+    out = {}
+    for pair in filter(None, text.split(",")):
+        if "!" in pair:
+            key, value = (bytes.fromhex(half).decode("utf-8", "surrogatepass") for half in pair.split("!"))
+            key, value = (s.encode("utf-16", "surrogatepass").decode("utf-16") for s in (key, value))
+        else:
+            key, value = pair.split(":", 1)
+        out[key] = value
+    return out
+
+
+@pytest.mark.parametrize(("name", "data", "expect"), golden(), ids=lambda v: v if isinstance(v, str) else "")
+def test_golden(name: str, data: bytes, expect: dict[str, str]) -> None:
+    if expect.get("head") == "MF_EMORE":
+        assert dubbo.parse_head(data) is None
+        return
+    if "head" in expect:
+        with pytest.raises((ProtocolError, LimitError)) as caught:
+            dubbo.parse_head(data, 8 << 20)
+        assert caught.value.name == expect["head"]
+        return
+    head = dubbo.parse_head(data)
+    assert head is not None
+    assert (head.request_id, head.serialization) == (int(expect["id"]), int(expect["ser"]))
+    assert head.body_length == len(data) - dubbo.HEAD_LENGTH
+    assert dubbo.event(data) == expect.get("event")
+    if "rc" not in expect:
+        with pytest.raises(ProtocolError, match="not a request"):
+            dubbo.parse_request(data)
+    elif expect["rc"] in ("ok", "MF_EDUBBO_OPAQUE"):
+        request = dubbo.parse_request(data)
+        assert request.head == head
+        assert request.is_opaque == (expect["rc"] != "ok")
+        for key, got in {
+            "dubbo": request.dubbo_version,
+            "service": request.service,
+            "version": request.version,
+            "method": request.method,
+            "invoked": request.invoked,
+            "types": request.parameter_types,
+            "complete": str(int(request.is_complete)),
+            "generic": str(int(request.is_generic)),
+            "timeout": str(-1 if request.timeout is None else request.timeout),
+        }.items():
+            assert got == expect.get(key, got), key
+        if "att" in expect:
+            assert request.attachments == pairs(expect["att"])
+    else:
+        with pytest.raises((ProtocolError, LimitError)) as caught:
+            dubbo.parse_request(data)
+        assert caught.value.name == expect["rc"]
+        if isinstance(caught.value, ProtocolError):
+            assert 16 <= caught.value.offset <= len(data)
+
+
+def test_a_request_as_a_consumer_writes_it() -> None:
+    args = ["bob", 7, True, None, 1.5, b"\0", ["x", 1], {"k": [1, 2]}]
+    frame = dubbo.encode_request(9, "a.B", "hi", args, {"x-label": "开发😀"}, version="1.0", timeout=2500)
+    request = dubbo.parse_request(frame)
+    assert (request.service, request.version, request.method) == ("a.B", "1.0", "hi")
+    assert request.parameter_types == "Ljava/lang/String;JZLjava/lang/Object;D[BLjava/util/List;Ljava/util/Map;"
+    assert request.timeout == 2500
+    assert request.head == dubbo.Head(True, True, False, 2, 0, 9, len(frame) - 16)
+    assert request.attachments == {
+        "path": "a.B", "interface": "a.B", "version": "1.0", "timeout": "2500", "x-label": "开发😀"
+    }  # fmt: skip
+    assert not dubbo.parse_request(dubbo.encode_request(1, "a.B", "hi", two_way=False)).head.is_two_way
+    assert dubbo.parse_request(dubbo.encode_request(1, "a.B", "hi", version=None)).version == ""
+    assert "a.B.hi" in repr(request)
+
+
+def test_stamp_adds_at_the_end_and_wins() -> None:
+    frame = dubbo.encode_request(9, "a.B", "hi", ["x" * 100_000], {"label": "old"})
+    out = dubbo.stamp(frame, {"label": "new", "y": "字😀"})
+    assert out[16 : len(frame) - 1] == frame[16:-1]
+    request = dubbo.parse_request(out)
+    assert request.head.body_length == len(out) - 16
+    assert (request.attachments["label"], request.attachments["y"]) == ("new", "字😀")
+    assert dubbo.stamp(frame, {}) == frame
+    fastjson2 = next(data for name, data, _ in golden() if name == "fastjson2")
+    assert dubbo.parse_request(dubbo.stamp(fastjson2, {"a": "b"})).attachments["a"] == "b"
+    for name in ("four-strings", "java", "protobuf"):
+        with pytest.raises(ProtocolError, match="no attachments"):
+            dubbo.stamp(next(data for n, data, _ in golden() if n == name), {"a": "b"})
+
+
+def test_answers_round_trip() -> None:
+    for value in ("hello", None, "é€😀" * 20_000, 5, [1, "a"], {"k": None}):
+        got = dubbo.decode_response(dubbo.encode_response(3, value, {"a": "b"}))
+        assert got == dubbo.Response(3, 20, value, None, {"dubbo": "2.0.2", "a": "b"})
+    thrown = dubbo.decode_response(dubbo.encode_response(4, exception="no stock"))
+    assert (thrown.value, thrown.exception) == (None, "no stock")
+    error = dubbo.decode_response(dubbo.error_answer(5, dubbo.Status.SERVICE_NOT_FOUND, "no route"))
+    assert error == dubbo.Response(5, 60, None, "no route")
+    for cut in (0, 15, 20):
+        with pytest.raises(ProtocolError):
+            dubbo.decode_response(dubbo.encode_response(3, "hello")[:cut])
+    with pytest.raises(ProtocolError, match="not an answer"):
+        dubbo.decode_response(dubbo.encode_request(1, "a", "b"))
+    with pytest.raises(ProtocolError, match="its kind"):
+        dubbo.decode_response(bytes.fromhex("dabb0214" + "00" * 8 + "00000001" + "9a"))
+
+
+def test_events_and_names() -> None:
+    assert dubbo.event(dubbo.heartbeat(3)) == "heartbeat"
+    assert dubbo.event(dubbo.readonly()) == "readonly"
+    assert dubbo.event(dubbo.encode_request(1, "a", "b")) is None
+    assert (dubbo.serialization_name(23), dubbo.status_name(100)) == ("fastjson2", "overload")
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert dubbo.traceid("traceparent", f"00-{trace}-00f067aa0ba902b7-01") == trace
+    assert dubbo.traceid("x-request-id", "abc") == "abc"
+
+
+def test_a_request_keeps_its_buffer() -> None:
+    buffer = bytearray(dubbo.encode_request(1, "a.B", "hi"))
+    request = dubbo.parse_request(buffer)
+    with pytest.raises(BufferError):
+        buffer.clear()
+    assert request.service == "a.B"
+    assert dubbo.parse_request(memoryview(bytes(buffer) + b"next frame")).method == "hi"
+
+
+def test_any_bytes_end_in_an_answer_or_an_error() -> None:
+    rng = random.Random(7)
+    frames = [data for _, data, expect in golden() if "rc" in expect]
+    for _ in range(3000):
+        data = bytearray(rng.choice(frames))
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(16, len(data)) if len(data) > 16 else 4] = rng.randrange(256)
+        try:
+            request = dubbo.parse_request(data)
+            assert isinstance(request.attachments, dict) and isinstance(request.service, str)
+        except (ProtocolError, LimitError):
+            pass
+
+
+@pytest.mark.skipif(not ENVOY.exists(), reason="../shared/vectors/dubbo is not there")
+def test_frames_of_envoy() -> None:
+    refused = {"bad_magic": "MF_EDUBBO_MAGIC", "oversize_body": "MF_EDUBBO_SIZE"}
+    refused["short_15_zero_bytes"] = "MF_EDUBBO_MAGIC"
+    frames = json.loads(ENVOY.read_text())
+    for frame in frames:
+        data, name = bytes.fromhex(frame["hex"]), frame["name"]
+        if name in refused:
+            with pytest.raises((ProtocolError, LimitError)) as caught:
+                dubbo.parse_head(data, 16 << 20)
+            assert caught.value.name == refused[name]
+            continue
+        head = dubbo.parse_head(data)
+        assert head is not None, name
+        if not head.is_request:
+            assert head.status == data[3]  # any status is passed on
+        elif not head.is_event and len(data) == 16 + head.body_length and head.serialization == 2:
+            request = dubbo.parse_request(data)
+            assert (request.service, request.method) in {("test", "test"), ("com.x.Demo", "hi"), ("a.B", "m")}
+    assert len(frames) >= 17
