@@ -1,9 +1,11 @@
-"""The answer of a sidecar's explain page, boiled down to a few words."""
+"""The answer of a sidecar's explain page (meshfast/explain.py), boiled down to a few words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from meshfast.demo.topology import LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +16,8 @@ class Why:
     reason: str
 
 
-def why(page: Any, label: str) -> Why:
-    """What a page says of a request labelled `label`; its steps are those of ``enum mf_route_step_kind``."""
-    reasons = {
-        "no_label": "no label",
-        "no_subset": f"no instance labelled {label}",
-        "empty": f"no instance labelled {label}",
-        "down": f"no instance labelled {label} is available",
-    }
-    peer, reason = "", ""
-    for step in page["steps"]:
-        if step["kind"] == "peer":
-            peer = step["text"].removeprefix("tcp://")
-        elif not reason:
-            reason = reasons.get(step["kind"], "")
-    return Why(peer, reason)
+def why(page: Any, app: str) -> Why:
+    """What a page says of a call to an application. There is one label here and each path names its applications, so
+    both are left out of the page's words."""
+    reason = page["why"].replace(f" of {app.lower()}", "").replace(f"{LABEL}=", "").replace(f" {LABEL}", "")
+    return Why(page["address"].removeprefix("tcp://"), reason or page["error"])

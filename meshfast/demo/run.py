@@ -182,7 +182,7 @@ class Demo:
         self.show.walk(walk)
 
     async def _why(self, port: int, app: str, label: str) -> Why:
-        return why(await admin.explain(port, service(app), label), label)
+        return why(await admin.explain(port, service(app), label), app)
 
     # --- the change
 
