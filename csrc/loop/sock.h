@@ -100,7 +100,8 @@ struct mf_listener {
     uint64_t failures; /* accepts that failed for want of descriptors or memory: it rests 100 ms after each */
 };
 
-/* `fd` listens already. 0 or a negated errno. Closing does not close `fd`'s other copies. */
+/* `fd` listens already, and is the listener's from now on, unless this fails. 0 or a negated errno. Closing does not
+ * close `fd`'s other copies. */
 int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
 void mf_listener_close(struct mf_listener *listener);
 
