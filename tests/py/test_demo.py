@@ -8,7 +8,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from meshfast.explain import explain
 
 from meshfast import config, dubbo
 from meshfast.demo import load, policy
@@ -31,6 +30,7 @@ from meshfast.demo.topology import (
     service,
 )
 from meshfast.demo.wire import TRACE, Client, Server
+from meshfast.explain import explain
 from meshfast.model import LabelKind, TargetKind
 from meshfast.routing import Table
 
