@@ -45,7 +45,7 @@ def demo(keep: bool, loop: str, every: float, directory: Path | None, output: st
     except DemoError as error:
         show.line(str(error), "bold red")
     except asyncio.CancelledError:
-        code = 0 if keep and made.report.good else 128 + told[0]
+        code = int(not made.report.good) if made.kept else 128 + told[0]
     if code == 1:
         show.line(f"policy and logs: {directory.absolute()}", "bold red")
     if output == "json":
