@@ -49,7 +49,7 @@ def test_calls_in_the_callers_own_loop(selector):
     async def program() -> None:
         base, dev1 = await Provider("base").start(), await Provider("dev1").start()
         table = Table()
-        table.publish(config.load_texts({"mesh.yaml": MESH.format(base=base.port, dev1=dev1.port)}))
+        table.publish(config.load_texts([("mesh.yaml", MESH.format(base=base.port, dev1=dev1.port).encode())]))
         engine = _core.Engine(table.native, workers=0, loop=selector.loop)
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()
