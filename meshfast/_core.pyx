@@ -5,3 +5,4 @@ from meshfast.core cimport *
 
 include "bind/check.pxi"
 include "bind/codec.pxi"
+include "bind/table.pxi"

@@ -22,6 +22,124 @@ cdef extern from "meshfast.h" nogil:
         mf_slice value
     mf_slice mf_slice_of(const void *ptr, size_t len)
 
+    # table/*.h
+    cdef struct mf_table:
+        pass
+    cdef struct mf_cluster:
+        pass
+    cdef struct mf_service:
+        pass
+    cdef struct mf_trace:
+        pass
+    cdef struct mf_peer:
+        const char text[128]
+    cdef struct mf_stat:
+        const char *service
+        const char *host
+        const char *subset
+    ctypedef struct mf_atom64:
+        pass
+    uint64_t mf_read64 "mf_load_relaxed"(mf_atom64 *at)
+    cdef struct mf_stat_shard:
+        mf_atom64 begun
+        mf_atom64 done
+        mf_atom64 bytes_up
+        mf_atom64 bytes_down
+        mf_atom64 fallbacks
+        mf_atom64 one_way
+        mf_atom64 status[14]
+        mf_atom64 latency[20]
+        mf_atom64 latency_sum_ns
+    cdef enum mf_service_pattern:
+        MF_SERVICE_EXACT
+    cdef enum mf_field:
+        MF_FIELD_PATH
+    cdef enum mf_op:
+        MF_OP_EXACT
+    cdef enum mf_target_kind:
+        MF_TARGET_ALL
+    cdef enum mf_fallback_case:
+        MF_FALLBACK_NO_INSTANCE
+    cdef enum mf_label_kind:
+        MF_LABEL_HEADER
+    cdef enum mf_traceid_format:
+        MF_TRACEID_PLAIN
+    cdef struct mf_label_source:
+        mf_label_kind kind
+        mf_traceid_format format
+        mf_slice text
+    cdef struct mf_label:
+        mf_slice name
+        uint32_t index
+        uint32_t n_sources
+        mf_label_source sources[8]
+    cdef struct mf_labels:
+        uint32_t n_labels
+        mf_label labels[16]
+        mf_label_source traces[8]
+        uint32_t n_traces
+    cdef struct mf_query:
+        mf_slice service
+        mf_slice method
+        const mf_pair *headers
+        uint32_t n_headers
+        const mf_slice *labels
+        uint64_t now
+        uint64_t random
+    cdef struct mf_route:
+        mf_peer *peer
+        uint32_t timeout_ms
+        uint16_t rule
+        uint8_t fallbacks
+    cdef struct mf_route_step:
+        int kind
+        uint16_t rule
+        uint16_t match
+        uint16_t condition
+        uint16_t target
+        mf_slice text
+    cdef struct mf_route_steps:
+        mf_route_step *steps
+        uint32_t n
+        uint32_t room
+    ctypedef bint mf_bool "bool"
+    int mf_table_new(mf_table **out)
+    void mf_table_free(mf_table *table)
+    size_t mf_table_n_services(const mf_table *table)
+    int mf_cluster_new(mf_table *table, mf_slice host, mf_cluster **out)
+    void mf_cluster_give(mf_table *table, mf_cluster *cluster)
+    int mf_cluster_add(mf_table *table, mf_cluster *cluster, mf_slice addr, const mf_pair *labels, uint32_t n_labels,
+                       uint32_t weight)
+    int mf_cluster_subset(mf_table *table, mf_cluster *cluster, mf_slice name, const mf_pair *labels,
+                          uint32_t n_labels)
+    int mf_cluster_seal(mf_table *table, mf_cluster *cluster)
+    int mf_service_new(mf_table *table, mf_slice name, mf_service_pattern pattern, mf_service **out)
+    void mf_service_free(mf_table *table, mf_service *service)
+    int mf_service_rule(mf_service *service, uint32_t timeout_ms)
+    int mf_service_match(mf_service *service, uint16_t rule)
+    int mf_service_condition(mf_table *table, mf_service *service, uint16_t rule, uint16_t match, mf_field field,
+                             mf_slice key, mf_op op, mf_slice value)
+    int mf_service_target(mf_table *table, mf_service *service, uint16_t rule, mf_cluster *cluster,
+                          mf_target_kind kind, mf_slice text, uint32_t weight, mf_fallback_case on, uint16_t fallback)
+    int mf_table_prepare(mf_table *table, mf_service *service)
+    int mf_table_publish(mf_table *table, mf_service *service)
+    int mf_table_remove(mf_table *table, mf_slice name, mf_service_pattern pattern)
+    int mf_table_publish_labels(mf_table *table, const mf_labels *plan)
+    size_t mf_table_reclaim(mf_table *table)
+    int mf_label_intern(mf_table *table, mf_slice name)
+    mf_slice mf_label_name(const mf_table *table, uint32_t index)
+    int mf_route_explain(const mf_table *table, const mf_query *query, mf_route *out, mf_route_steps *steps)
+    void mf_table_each_stat(mf_table *table, void (*fn)(void *, mf_stat *) noexcept nogil, void *arg)
+    void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)
+    void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
+    const char *mf_stat_status_name(int index)
+    uint64_t mf_stat_bucket_bound(int bucket)
+    bint mf_peer_available(const mf_peer *peer, uint64_t now)
+    int mf_trace_new(size_t entries, uint64_t ttl_ns, mf_trace **out)
+    void mf_trace_free(mf_trace *trace)
+    int mf_trace_put(mf_trace *trace, mf_slice id, uint32_t label, mf_slice value, uint64_t now, mf_bool *evicted)
+    int mf_trace_find(mf_trace *trace, mf_slice id, uint32_t label, uint64_t now, uint8_t *out)
+
     # proxy/engine.h
     cdef struct mf_engine:
         pass

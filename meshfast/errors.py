@@ -12,6 +12,7 @@ What the system refuses stays an OSError with its errno.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,13 +65,14 @@ class Problem:
 
     def caret(self) -> str:
         """The line with a caret below the column; of a long line, the part around it."""
-        line = "".join(c if c.isprintable() else " " for c in self.line)
-        at = self.origin.column - 1
+        line, at, cut = self.line, self.origin.column - 1, ""
         if len(line) > SHOWN:
             start = min(max(0, at - SHOWN // 2), len(line) - SHOWN)
             cut = "..." if start else ""
-            line, at = cut + line[start : start + SHOWN], at - start + len(cut)
-        return f"    {line}\n    {' ' * at}^"
+            line, at = line[start : start + SHOWN], at - start + len(cut)
+        line = cut + "".join(c if c.isprintable() else " " for c in line)
+        wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line[:at])  # these take two columns
+        return f"    {line}\n    {' ' * (at + wide)}^"
 
     def __str__(self) -> str:
         where = ": ".join(filter(None, [str(self.origin), " ".join(filter(None, [self.origin.document, self.path]))]))

@@ -24,7 +24,7 @@ from typing import Any
 
 from meshfast.errors import ProtocolError
 
-__all__ = ["Value", "decode", "descriptor", "encode"]
+__all__ = ["Reader", "Value", "decode", "descriptor", "encode"]
 
 Value = None | bool | int | float | str | bytes | Sequence[Any] | Mapping[Any, Any]
 
@@ -91,6 +91,8 @@ def _encode_long(value: int) -> bytes:
 
 
 def _encode_text(text: str) -> bytes:
+    if text.isascii() and len(text) < 0x20:  # by far the most
+        return len(text).to_bytes(1, "big") + text.encode()
     units = text.encode("utf-16-be", "surrogatepass")
     out = bytearray()
     at, n = 0, len(units) // 2
@@ -110,6 +112,9 @@ def _encode_text(text: str) -> bytes:
 
 def _cesu(units: bytes) -> bytes:
     """UTF-16 units as Java's encoder writes them: each unit alone, a surrogate in 3 bytes."""
+    text = units.decode("utf-16-be", "surrogatepass")
+    if text.isascii():
+        return text.encode()
     codes = struct.unpack(f">{len(units) // 2}H", units)
     return "".join(map(chr, codes)).encode("utf-8", "surrogatepass")
 

@@ -9,7 +9,7 @@
 #include <time.h>
 
 static struct mf_pair pairs[128];
-static uint8_t frame[5 << 20];
+static uint8_t frame[7 << 20];
 static volatile uint64_t sink;
 
 static double now(void)
@@ -24,8 +24,9 @@ static size_t put(uint8_t *to, const char *text)
     return (size_t)mf_hessian_put_string(to, 4096, mf_slice_str(text));
 }
 
-/* A request with `n` attachments of the usual length, and one argument of `argument` bytes (0: none). */
-static struct mf_slice build(int n, size_t argument)
+/* A request with `n` attachments of the usual length (-1: not even the map), and one argument of about `argument` bytes
+ * (0: none), made of `unit`. */
+static struct mf_slice build_of(int n, size_t argument, const char *unit)
 {
     static const char *const attachments[][2] = {{"path", "org.apache.dubbo.demo.DemoService"},
                                                  {"interface", "org.apache.dubbo.demo.DemoService"},
@@ -39,7 +40,10 @@ static struct mf_slice build(int n, size_t argument)
         p += put(p, strings[i]);
     if (argument) {
         uint8_t *text = malloc(argument);
-        memset(text, 'x', argument);
+        size_t step = strlen(unit);
+        argument -= argument % step;
+        for (size_t i = 0; i < argument; i += step)
+            memcpy(text + i, unit, step);
         p += mf_hessian_put_string(p, mf_hessian_string_room(argument), mf_slice_of(text, argument));
         free(text);
     }
@@ -52,8 +56,14 @@ static struct mf_slice build(int n, size_t argument)
         *p++ = 'Z';
     }
     size_t len = (size_t)(p - frame);
-    mf_dubbo_put_head(frame, &(struct mf_dubbo_head){.id = 1, .body_len = (uint32_t)(len - 16), .flags = 0xc2, .serialization = 2});
+    struct mf_dubbo_head head = {.id = 1, .body_len = (uint32_t)(len - 16), .flags = 0xc0, .serialization = 2};
+    mf_dubbo_put_head(frame, &head);
     return mf_slice_of(frame, len);
+}
+
+static struct mf_slice build(int n, size_t argument)
+{
+    return build_of(n, argument, "x");
 }
 
 static void parse(struct mf_slice in)
@@ -99,6 +109,7 @@ int main(void)
     run("head, strings, five attachments", parse, build(5, 0), 1000000);
     run("head, strings, a string argument, five", parse, build(5, 64), 1000000);
     run("the same, and a stamp", stamp, build(5, 64), 1000000);
-    run("head, strings, 4 MiB of string, five", parse, build(5, 4 << 20), 30);
+    run("head, strings, 4 MiB of ASCII, five", parse, build(5, 4 << 20), 30);
+    run("head, strings, 4 MiB of Chinese, five", parse, build_of(5, 4 << 20, "\xe4\xb8\x8a"), 30);
     return 0;
 }

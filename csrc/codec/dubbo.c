@@ -53,8 +53,9 @@ static struct mf_slice *leading_string(struct mf_dubbo_request *out, int i)
 static long count_types(struct mf_slice types)
 {
     long n = 0;
-    const uint8_t *p = types.ptr, *end = p + types.len;
-    while (p < end) {
+    if (!types.len)
+        return 0;
+    for (const uint8_t *p = types.ptr, *end = p + types.len; p < end; p++, n++) {
         while (p < end && *p == '[')
             p++;
         if (p == end || !memchr("ZBCDFIJSLV", *p, 10))
@@ -63,8 +64,6 @@ static long count_types(struct mf_slice types)
             p = memchr(p, ';', (size_t)(end - p));
         if (!p)
             return -1;
-        p++;
-        n++;
     }
     return n;
 }
@@ -233,9 +232,9 @@ struct frames {
 static int next_frame(struct frames *frames, const char **why)
 {
     size_t left = frames->body.len - frames->at;
-    const uint8_t *p = frames->body.ptr + frames->at;
-    size_t len = left < 4 ? 0 : mf_get32(p);
-    if (left < 4 || len > left - 4) {
+    const uint8_t *p = left < 4 ? NULL : frames->body.ptr + frames->at;
+    size_t len = p ? mf_get32(p) : 0;
+    if (!p || len > left - 4) {
         mf_jsonb_init(&frames->reader, (struct mf_slice){0}, 0);
         *why = "a value is longer than what is left of the body";
         return MF_EJSONB_SHORT;

@@ -102,6 +102,9 @@ void mf_hessian_init(struct mf_hessian *reader, struct mf_slice body, uint32_t m
 /* --- strings: lengths count UTF-16 units, so their end is found only by looking at every byte */
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
+/* Two characters of three bytes each, as most of Chinese, Japanese and Korean text is. */
+#define WIDE_MASK UINT64_C(0x0000c0c0f0c0c0f0)
+#define WIDE_PAIR UINT64_C(0x00008080e08080e0)
 
 static inline uint64_t load64(const uint8_t *p)
 {
@@ -152,6 +155,10 @@ static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
                 return MF_EHESSIAN_UTF8;
             p += 3;
             units--;
+            while (units >= 2 && end - p >= 8 && (load64(p) & WIDE_MASK) == WIDE_PAIR) {
+                p += 6;
+                units -= 2;
+            }
         } else if (lead >= 0xc0 && lead < 0xe0) {
             if (more < 1)
                 return MF_EHESSIAN_SHORT;

@@ -77,6 +77,10 @@ int mf_hessian_put_string(uint8_t *to, size_t room, struct mf_slice text)
 {
     if (room < mf_hessian_string_room(text.len))
         return MF_ELIMIT;
+    if (!text.len) {
+        *to = 0;
+        return 1;
+    }
     uint8_t *start = to;
     const uint8_t *from = text.ptr, *end = from + text.len;
     size_t units = count_units(text);

@@ -98,6 +98,7 @@ size_t mf_javaser_put_utf(uint8_t *to, bool counted, struct mf_slice text)
         p += 4;
     }
     mf_put16(p, (uint16_t)text.len);
-    memcpy(p + 2, text.ptr, text.len);
+    if (text.len)
+        memcpy(p + 2, text.ptr, text.len);
     return (size_t)(p - to) + 2 + text.len;
 }

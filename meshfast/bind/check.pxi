@@ -30,3 +30,8 @@ cdef int check(int rc, object detail=None, object offset=-1) except -1:
 
 cdef inline mf_slice as_slice(const uint8_t[::1] view) noexcept:
     return mf_slice_of(&view[0] if view.shape[0] else NULL, view.shape[0])
+
+
+def error_text(int code) -> str:
+    """The core's own words for an error code."""
+    return mf_err_text(code).decode()

@@ -25,19 +25,6 @@ def counters() -> dict:
     return out
 
 
-cdef class _Texts:
-    """Keeps encoded text alive while the core looks at it."""
-    cdef list kept
-
-    def __cinit__(self):
-        self.kept = []
-
-    cdef mf_slice slice(self, text):
-        cdef bytes raw = text.encode() if isinstance(text, str) else bytes(text)
-        self.kept.append(raw)
-        return mf_slice_of(<const char *>raw, len(raw))
-
-
 cdef mf_addr as_addr(text) except *:
     cdef mf_addr addr
     cdef bytes raw = text.encode()

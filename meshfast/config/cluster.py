@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from meshfast import model
 from meshfast.config import value
-from meshfast.config.document import Place, Refused, Report, did_you_mean
+from meshfast.config.document import Place, Refused, Report
 from meshfast.config.read import Resource
 from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
 
@@ -77,7 +77,7 @@ class Clusters:
         cluster = self.find(rule.host) if rule.host else None
         if cluster is None:
             if rule.host and not report.incomplete:
-                hint = did_you_mean(rule.host, self.names(), "no ServiceEntry offers it or is called so")
+                hint = report.near(rule.host, self.names(), "no ServiceEntry offers it or is called so")
                 report.add(rule.at.at("host"), f"unknown host {rule.host}", hint)
             return
         declared = self.subsets[cluster]
@@ -147,7 +147,7 @@ def _number(instance: Instance, port: Port | None, report: Report) -> int | None
         return None
     for name in ports:
         if name != port.name and not port.at.bad and not _named(port, name):
-            hint = did_you_mean(name, [port.name or "dubbo"], f"the port that is used is named {port.name or 'dubbo'}")
+            hint = report.near(name, [port.name or "dubbo"], f"the port that is used is named {port.name or 'dubbo'}")
             report.add(instance.at.at("ports").key_of(name), f"the ServiceEntry has no port named {name}", hint)
             return None
     return next(iter(ports.values()), None) or port.target_port or port.number

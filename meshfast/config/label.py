@@ -17,7 +17,7 @@ LOCAL_TAG = "ASM_TRAFFIC_TAG"  # the workload's label that $(localLabel) means
 
 TRACES = ("traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8")
 _FORMATS = {"traceparent": TraceFormat.TRACEPARENT, "b3": TraceFormat.B3, "sw8": TraceFormat.SW8}
-_CALL = re.compile(r"\$\(?([A-Za-z]+)\)?(?:\(([^()]*)\))?")
+_CALL = re.compile(r"\$(?:\(([A-Za-z]+)\)|([A-Za-z]+)(?:\(([^()]*)\))?)")
 
 # By function: the number of its arguments.
 FUNCTIONS = {
@@ -73,7 +73,7 @@ class Labels:
         for i, text in enumerate(rule.value_from):
             at = rule.at.at("valueFrom", i)
             call = _CALL.fullmatch(text) if text else None
-            name = call[1] if call else ""
+            name = (call[1] or call[2]) if call else ""
             if not text:
                 continue
             if call is None or name not in FUNCTIONS:
@@ -81,7 +81,7 @@ class Labels:
                 hint = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
                 report.add(at, f'"{text}" is not a source of labels', hint)
                 continue
-            given = [a.strip() for a in call[2].split(",")] if call[2] else []
+            given = [a.strip() for a in call[3].split(",")] if call[3] else []
             if len(given) != FUNCTIONS[name] or not all(given):
                 report.add(at, f"${name}: {len(given)} names are given, {FUNCTIONS[name]} needed")
                 continue

@@ -5,6 +5,7 @@ Units and defaults are in each field's text; the reference page is checked again
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from yaml.nodes import Node
@@ -23,6 +24,16 @@ def _host(text: str) -> str:
     return text
 
 
+_TOKEN = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2, without $
+
+
+def _label(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise Refused(f'"{text}" cannot be the name of a header', "use letters, digits, - . and _")
+    return text
+
+
+LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
 
 
@@ -165,7 +176,7 @@ class WorkloadSelector(Record):
 
 @dataclass(slots=True, kw_only=True)
 class LabelRule(Record):
-    name: str = spec(HOST, "The label; also the header or attachment that carries it.")
+    name: str = spec(LABEL, "The label; also the header or attachment that carries it.")
     value_from: tuple[str, ...] = spec(
         ListOf(Text()), "Further sources, in order.", (), name="valueFrom", shown="none"
     )

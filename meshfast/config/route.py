@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from meshfast import model
 from meshfast.config import match
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report, did_you_mean
+from meshfast.config.document import Place, Report
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
 from meshfast.model import Condition, FallbackCase, Field, TargetKind
 
@@ -64,8 +64,8 @@ class Routes:
             _Prepared(route, _matches(route, made, workload), self._weights(route))
             for route, made in zip(spec.http, conditions, strict=True)
         ]
-        if len(spec.http) > MAX_RULES or any(len(p.matches) > MAX_RULES for p in self._prepared):
-            report.add(spec.at.at("http"), f"more than {MAX_RULES} rules or matches")
+        if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
+            report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
         _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
         self.explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
 
@@ -86,9 +86,9 @@ class Routes:
                 continue
             some = ", ".join(list(clusters)[:3]) + (f" and {len(clusters) - 3} more" if len(clusters) > 3 else "")
             known = {s for c in clusters for s in self._clusters.subsets[c]} | {f"${label}" for label in self._labels}
-            hint = did_you_mean(name, known, "declare it in a DestinationRule")
+            hint = self._report.near(name, known, "declare it in a DestinationRule")
             if name.startswith("$"):
-                hint = did_you_mean(name, known, "add a TrafficLabel with rules: [{labels: [{name: ...}]}]")
+                hint = self._report.near(name, known, "add a TrafficLabel with rules: [{labels: [{name: ...}]}]")
                 self._report.add(at, f"no TrafficLabel defines the label {name[1:]}", hint)
             else:
                 self._report.add(at, f"subset {name} is not declared for {some}", hint)
@@ -112,7 +112,8 @@ class Routes:
             return own
         found = self._clusters.find(destination.host)
         if found is None and not self._report.incomplete and not destination.at.bad:
-            hint = did_you_mean(destination.host, self._clusters.names(), "no ServiceEntry offers it or is called so")
+            names = self._clusters.names()
+            hint = self._report.near(destination.host, names, "no ServiceEntry offers it or is called so")
             self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meshfast import model
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report, did_you_mean
+from meshfast.config.document import Place, Report
 from meshfast.config.read import Resource
 from meshfast.config.route import Routes
 from meshfast.model import Pattern, TargetKind
@@ -43,7 +43,7 @@ class Services:
             self._put(self.apps, app, host, routes, at)
         elif host.endswith("/*") or not routes.explicit:
             if not self._report.incomplete:
-                hint = did_you_mean(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
+                hint = self._report.near(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
                 self._report.add(at, f"unknown host {host}", hint)
         else:
             self._put(self.exact, host, host, routes, at)

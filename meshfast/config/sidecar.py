@@ -183,5 +183,5 @@ def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: 
     """``service`` of a listener names one that exists."""
     for listener in found.listeners if found else ():
         if listener.service and listener.service not in known and not report.incomplete:
-            hint = did_you_mean(listener.service, known, "no ServiceEntry or VirtualService has it")
+            hint = report.near(listener.service, known, "no ServiceEntry or VirtualService has it")
             report.add(listener.at.at("service"), f"unknown service {listener.service}", hint)

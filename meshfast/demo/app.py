@@ -47,11 +47,11 @@ class Application:
             response = await self.client.call(self.following, (self.me,), {TRACE: trace}, NEXT_TIMEOUT)
         except (OSError, ValueError) as error:
             return f"[{self.following}: {error or type(error).__name__}]"
-        if response.status != 20:
-            return f"[{self.following}: status {response.status}, {response.value}]"
+        if response.exception is not None:
+            return f"[{self.following}: status {response.status}, {response.exception}]"
         if response.attachments.get(TRACE, "") != trace:
             return f"[{self.following}: the answer to another call]"
-        return response.value or "[no value]"
+        return str(response.value)
 
 
 async def run(options: argparse.Namespace) -> None:

@@ -23,10 +23,10 @@ async def call(client: Client, label: str, first: str = "A") -> Call:
     except (OSError, ValueError) as error:
         return Call(label, sent, time.monotonic(), error=str(error) or type(error).__name__)
     answered = time.monotonic()
-    if response.status != 20:
-        return Call(label, sent, answered, error=f"status {response.status}: {response.value}")
+    if response.exception is not None:
+        return Call(label, sent, answered, error=f"status {response.status}: {response.exception}")
     strayed = response.attachments.get(TRACE, "") != trace
-    return Call(label, sent, answered, response.value or "", strayed=strayed)
+    return Call(label, sent, answered, str(response.value), strayed=strayed)
 
 
 class Load:

@@ -116,7 +116,9 @@ class Show:
             table.add_row(env or "base", *cells)
         self.title(f"Who runs where (ports of {HOST})")
         self.console.print(table)
-        self.line(f"calls come in at the gateway's sidecar: {HOST}:{gateway.outbound}, admin http://{HOST}:{gateway.admin}")
+        self.line(
+            f"calls come in at the gateway's sidecar: {HOST}:{gateway.outbound}, admin http://{HOST}:{gateway.admin}"
+        )
         self.line(f"policy: {directory / 'mesh' / 'mesh.yaml'}")
         self.line(f"sidecars: {directory / 'sidecars'}   logs: {directory / 'logs'}")
 

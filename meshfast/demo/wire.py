@@ -6,10 +6,10 @@ import asyncio
 import itertools
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from meshfast import dubbo
 
-HEAD = 16  # bytes
 TRACE = "x-request-id"
 METHOD = "walk"
 
@@ -19,7 +19,7 @@ Address = tuple[str, int]
 async def read_frame(reader: asyncio.StreamReader) -> tuple[dubbo.Head, bytes] | None:
     """The next whole frame and its head; None when the connection has ended. ProtocolError: not Dubbo2."""
     try:
-        start = await reader.readexactly(HEAD)
+        start = await reader.readexactly(dubbo.HEAD_LENGTH)
         head = dubbo.parse_head(start)
         if head is None:
             return None
@@ -103,7 +103,7 @@ class Server:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._calls: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, address: Address) -> None:
@@ -116,11 +116,14 @@ class Server:
             self._server.close()
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace)
-        for writer in self._writers:
+        for writer in self._connections:
             writer.close()
+        served = [task for task in self._connections.values() if task is not None]
+        if served:
+            await asyncio.wait(served, timeout=grace)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._connections[writer] = asyncio.current_task()
         try:
             while (frame := await read_frame(reader)) is not None:
                 head, data = frame
@@ -132,8 +135,8 @@ class Server:
                     self._calls.add(call)
                     call.add_done_callback(self._calls.discard)
         finally:
-            self._writers.discard(writer)
             writer.close()
+            del self._connections[writer]
 
     async def _one(self, head: dubbo.Head, data: bytes, writer: asyncio.StreamWriter) -> None:
         value, attachments = await self._answer(dubbo.parse_request(data))

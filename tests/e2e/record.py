@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.driver import PeerError
 from harness.java import SERIALIZATIONS, Java
+from harness.node import Node
 from harness.process import PROJECT, until
 from harness.relay import Frame, Relay
 
@@ -62,7 +63,7 @@ def record(version: str, serialization: str) -> list[tuple[str, Frame]]:
                 before = len(relay.frames())
                 with contextlib.suppress(PeerError):
                     act()
-                until(name, lambda b=before: len(relay.frames()) > b)
+                until(name, lambda: len(relay.frames()) > before)  # noqa: B023
                 named += [(name, frame) for frame in relay.frames()[before:] if not frame.is_event]
             until("a heartbeat", lambda: any(f.is_event and not f.is_request for f in relay.frames()))
             provider.terminate()
@@ -78,9 +79,46 @@ def record(version: str, serialization: str) -> list[tuple[str, Frame]]:
     return named
 
 
+def record_node() -> list[tuple[str, Frame]]:
+    """The frames of apache-dubbo-js calling a Java provider, named."""
+    named: list[tuple[str, Frame]] = []
+    consumer, provider = Node("record-consumer"), Java("java-3.3", "record-provider")
+    calls: dict[str, tuple[str, list[Any]]] = {
+        "echo": ("echo", ["hi"]),
+        "unicode": ("echo", ["caf\u00e9 \u20ac \U0001f600"]),
+        "null": ("nothing", []),
+        "two-arguments": ("slow", [1, "q"]),
+        "exception": ("failChecked", ["boo"]),
+    }
+    try:
+        with Relay(provider.export("A")) as relay:
+            consumer.refer("r", relay.port)
+            for name, (method, args) in calls.items():
+                before = len(relay.frames())
+                with contextlib.suppress(PeerError):
+                    consumer.do("call", ref="r", method=method, args=args)
+                named += [(name, frame) for frame in relay.frames()[before:]]
+    finally:
+        consumer.close()
+        provider.close()
+    return named
+
+
 def is_readonly(frame: Frame) -> bool:
     """Whether a provider asks for no more requests."""
     return frame.is_event and frame.is_request and not frame.is_two_way and not frame.up
+
+
+def write(peer: str, serialization: str, named: list[tuple[str, Frame]]) -> None:
+    """One file of frames."""
+    lines = [f"# {peer}, {serialization}: recorded by tests/e2e/record.py"]
+    seen: dict[str, int] = {}
+    for name, frame in named:
+        full = f"{'request' if frame.is_request else 'answer'}-{name}"
+        seen[full] = seen.get(full, 0) + 1
+        lines.append(f"{full}{'' if seen[full] == 1 else f'-{seen[full]}'} {frame.data.hex()}")
+    (OUT / f"{peer}-{serialization}.txt").write_text("\n".join(lines) + "\n")
+    print(peer, serialization, len(named), "frames")
 
 
 def main() -> None:
@@ -88,14 +126,8 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for version, serializations in SERIALIZATIONS.items():
         for serialization in serializations:
-            lines = [f"# Apache Dubbo for Java, {version}, {serialization}: recorded by tests/e2e/record.py"]
-            seen: dict[str, int] = {}
-            for name, frame in record(version, serialization):
-                full = f"{'request' if frame.is_request else 'answer'}-{name}"
-                seen[full] = seen.get(full, 0) + 1
-                lines.append(f"{full}{'' if seen[full] == 1 else f'-{seen[full]}'} {frame.data.hex()}")
-            (OUT / f"{version}-{serialization}.txt").write_text("\n".join(lines) + "\n")
-            print(version, serialization, len(lines) - 1, "frames")
+            write(version, serialization, record(version, serialization))
+    write("node-apache-dubbo-js", "hessian2", record_node())
 
 
 if __name__ == "__main__":

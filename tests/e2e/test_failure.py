@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable
 
+import pytest
 from conftest import Peers
-from harness.process import until
+from harness import mesh
+from harness.driver import PeerError
+from harness.java import SERIALIZATIONS
+from harness.process import ANY, free_port, until
 from harness.relay import Frame, Relay
 from harness.way import Way
 
@@ -23,10 +29,15 @@ def test_idle(peers: Peers, way: Way, version: str, refer: Refer) -> None:
             ref = refer(consumer, after_consumer.port, heartbeat=IDLE)
             assert consumer.call(ref, "whoami") == "A"
             for relay in (after_consumer, before_provider):
-                until("answered heartbeats", lambda r=relay: answered(r.frames()) >= 3)
+                until("answered heartbeats", functools.partial(beats, relay))
                 assert relay.connections == 1
             assert consumer.call(ref, "whoami") == "A"
             assert (after_consumer.connections, before_provider.connections) == (1, 1)
+
+
+def beats(relay: Relay) -> bool:
+    """Whether a few heartbeats were answered."""
+    return answered(relay.frames()) >= 3
 
 
 def answered(frames: list[Frame]) -> int:
@@ -73,3 +84,35 @@ def test_kill(peers: Peers, way: Way, version: str, port_of: PortOf, refer: Refe
     report = consumer.do("flood", ref=ref, threads=10, calls=50)
     assert (report["good"], report["wrong"], report["failed"]) == (500, 0, 0), report["errors"]
     assert report["answered_by"].keys() == {"staying"}
+
+
+ANSWERED = [(version, name) for version, names in SERIALIZATIONS.items() for name in names]
+
+
+@pytest.mark.parametrize(("version", "serialization"), ANSWERED, ids=[f"{v}-{s}" for v, s in ANSWERED])
+def test_nobody_there(peers: Peers, proxied: Way, version: str, serialization: str, refer: Refer) -> None:
+    """A call that nobody can take is answered at once, with a text that the caller's own serialization can read."""
+    consumer = peers.consumer(version)
+    ref = refer(consumer, *proxied.to(free_port()), serialization=serialization)
+    started = time.monotonic()
+    with pytest.raises(PeerError) as refused:
+        consumer.call(ref, "whoami")
+    assert time.monotonic() - started < 4
+    assert "meshfast: " in refused.value.text, refused.value.text
+    with pytest.raises(PeerError):
+        consumer.call(ref, "whoami")
+
+
+def test_sidecar_stops(peers: Peers, proxied: Way, version: str, port_of: PortOf, refer: Refer) -> None:
+    """A sidecar that is told to stop finishes what it has and tells its callers to go elsewhere."""
+    consumer, ports = peers.consumer(version), [free_port(), free_port()]
+    entry = mesh.entry([mesh.endpoint(port_of(version))])
+    sidecars = [proxied.sidecar([entry], [mesh.outbound(f"tcp://{ANY}:{port}")]) for port in ports]
+    ref = refer(consumer, *ports)
+    slow = [consumer.start("call", ref=ref, method="slow", args=[1000, str(i)]) for i in range(20)]
+    for sidecar in sidecars:
+        until("calls on both", functools.partial(sidecar.count, "calls_active"))
+    sidecars[0].terminate()
+    assert [future.result(10)["value"] for future in slow] == [f"A|{i}" for i in range(20)]
+    assert sidecars[0].wait(20) == 0
+    assert sidecars[1].count("downstream_active") > 0

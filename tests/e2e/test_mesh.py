@@ -9,7 +9,7 @@ from conftest import SAME, Peers
 from harness import mesh
 from harness.driver import Driver
 from harness.java import Java
-from harness.process import ANY, HOST, free_port, until
+from harness.process import ANY, free_port, until
 from harness.way import Way
 
 Pair = tuple[str, str]
@@ -39,7 +39,7 @@ def test_label_by_attachment(
 ) -> None:
     consumer, port = peers.consumer(version), free_port()
     proxied.sidecar(
-        [mesh.entry(instances(version, port_of)), *mesh.label_policy()], [mesh.listener("out", f"tcp://{ANY}:{port}")]
+        [mesh.entry(instances(version, port_of)), *mesh.label_policy()], [mesh.outbound(f"tcp://{ANY}:{port}")]
     )
     ref = refer(consumer, port, serialization=serialization)
     assert who(consumer, ref) == {"base"}
@@ -54,7 +54,7 @@ def test_label_of_the_workload(peers: Peers, proxied: Way, version: str, port_of
     consumer, port = peers.consumer(version), free_port()
     proxied.sidecar(
         [mesh.entry(instances(version, port_of)), *mesh.label_policy()],
-        [mesh.listener("out", f"tcp://{ANY}:{port}")],
+        [mesh.outbound(f"tcp://{ANY}:{port}")],
         labels={"env": "dev2"},
     )
     ref = refer(consumer, port)
@@ -79,13 +79,13 @@ def test_label_over_two_hops(
     second = proxied.sidecar(
         [mesh.entry(instances(version, port_of)), *mesh.label_policy(trace=key)],
         [
-            mesh.listener("in", f"tcp://{ANY}:{inbound}", direction="inbound", forward=forward(port_of(version, "A"))),
-            mesh.listener("out", f"tcp://{ANY}:{outbound}"),
+            mesh.inbound(f"tcp://{ANY}:{inbound}", port_of(version, "A")),
+            mesh.outbound(f"tcp://{ANY}:{outbound}"),
         ],
     )
     proxied.sidecar(
         [mesh.entry([mesh.endpoint(inbound)]), *mesh.label_policy(trace=key)],
-        [mesh.listener("out", f"tcp://{ANY}:{front}")],
+        [mesh.outbound(f"tcp://{ANY}:{front}")],
     )
     middle.next(outbound)
     ref = refer(consumer, front)
@@ -94,11 +94,6 @@ def test_label_over_two_hops(
     assert consumer.call(ref, "hop", key, attachments={"env": "dev2", key: other(value)}) == "A>dev2"
     assert consumer.call(ref, "hop", key, attachments={key: other(other(value))}) == "A>base"
     assert second.count("labels_context") >= 2
-
-
-def forward(port: int) -> str:
-    """An application's own address."""
-    return f"tcp://{HOST}:{port}"
 
 
 def other(trace: str) -> str:
@@ -113,7 +108,7 @@ def test_new_environment_under_load(peers: Peers, proxied: Way, version: str, po
     consumer, port = peers.consumer(version), free_port()
     policy = mesh.label_policy()
     before = instances(version, port_of)
-    sidecar = proxied.sidecar([mesh.entry(before), *policy], [mesh.listener("out", f"tcp://{ANY}:{port}")])
+    sidecar = proxied.sidecar([mesh.entry(before), *policy], [mesh.outbound(f"tcp://{ANY}:{port}")])
     ref = refer(consumer, port)
     assert who(consumer, ref, env="dev3") == {"base"}
     consumer.do("load", ref=ref, load=ref, threads=8, millis=5)
@@ -130,10 +125,8 @@ def test_both_sides(peers: Peers, proxied: Way, pair: Pair, port_of: PortOf, ref
     """Consumer, its sidecar, the provider's sidecar, provider."""
     consumer: Java = peers.consumer(pair[0])
     front, inbound = free_port(), free_port()
-    proxied.sidecar(
-        [], [mesh.listener("in", f"tcp://{ANY}:{inbound}", direction="inbound", forward=forward(port_of(pair[1])))]
-    )
-    proxied.sidecar([mesh.entry([mesh.endpoint(inbound)])], [mesh.listener("out", f"tcp://{ANY}:{front}")])
+    proxied.sidecar([], [mesh.inbound(f"tcp://{ANY}:{inbound}", port_of(pair[1]))])
+    proxied.sidecar([mesh.entry([mesh.endpoint(inbound)])], [mesh.outbound(f"tcp://{ANY}:{front}")])
     ref = refer(consumer, front)
     assert consumer.do("order", ref=ref, seed=9) == "same"
     report = consumer.do("flood", ref=ref, threads=50, calls=100)

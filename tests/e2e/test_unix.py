@@ -27,7 +27,7 @@ def test_unix(peers: Peers, proxied: Way, version: str, folder: Path, port_of: P
     consumer = peers.consumer(version)
     listening, instance = str(folder / "sidecar.sock"), str(folder / "provider.sock")
     with Relay(port_of(version), path=instance, record=False):
-        proxied.sidecar([mesh.entry([mesh.endpoint(instance)])], [mesh.listener("out", f"unix://{listening}")])
+        proxied.sidecar([mesh.entry([mesh.endpoint(instance)])], [mesh.outbound(f"unix://{listening}")])
         with Relay(listening, record=False) as bridge:
             ref = refer(consumer, bridge.port)
             assert consumer.call(ref, "echo", "caf\u00e9") == "caf\u00e9"

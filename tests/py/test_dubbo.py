@@ -1,5 +1,6 @@
 """dubbo: the golden frames through the binding, frames of our own, and stamps."""
 
+import json
 import random
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from meshfast import LimitError, ProtocolError, dubbo
 
 ROOT = Path(__file__).parents[2]
+ENVOY = ROOT.parent / "shared/vectors/dubbo/frames.json"
 
 
 def golden() -> list[tuple[str, bytes, dict[str, str]]]:
@@ -154,3 +156,25 @@ def test_any_bytes_end_in_an_answer_or_an_error() -> None:
             assert isinstance(request.attachments, dict) and isinstance(request.service, str)
         except (ProtocolError, LimitError):
             pass
+
+
+@pytest.mark.skipif(not ENVOY.exists(), reason="../shared/vectors/dubbo is not there")
+def test_frames_of_envoy() -> None:
+    refused = {"bad_magic": "MF_EDUBBO_MAGIC", "oversize_body": "MF_EDUBBO_SIZE"}
+    refused["short_15_zero_bytes"] = "MF_EDUBBO_MAGIC"
+    frames = json.loads(ENVOY.read_text())
+    for frame in frames:
+        data, name = bytes.fromhex(frame["hex"]), frame["name"]
+        if name in refused:
+            with pytest.raises((ProtocolError, LimitError)) as caught:
+                dubbo.parse_head(data, 16 << 20)
+            assert caught.value.name == refused[name]
+            continue
+        head = dubbo.parse_head(data)
+        assert head is not None, name
+        if not head.is_request:
+            assert head.status == data[3]  # any status is passed on
+        elif not head.is_event and len(data) == 16 + head.body_length and head.serialization == 2:
+            request = dubbo.parse_request(data)
+            assert (request.service, request.method) in {("test", "test"), ("com.x.Demo", "hi"), ("a.B", "m")}
+    assert len(frames) >= 17

@@ -91,6 +91,31 @@ static void test_string_lengths(void)
     }
 }
 
+/* Runs of wide characters, with a bad byte at every place of them. */
+static void test_wide_runs(void)
+{
+    for (size_t n = 1; n < 20; n++) {
+        uint8_t body[128] = {0x30, (uint8_t)n};
+        for (size_t i = 0; i < n; i++)
+            memcpy(body + 2 + 3 * i, "\xe4\xb8\x8a", 3);
+        struct mf_slice out, whole = guarded(mf_slice_of(body, 2 + 3 * n));
+        mf_hessian_init(&reader, whole, 9, 9);
+        CHECK_INT(mf_hessian_string(&reader, &out), 1);
+        CHECK_INT(reader.at, whole.len);
+        for (size_t at = 2; at < whole.len; at++) {
+            uint8_t *byte = (uint8_t *)whole.ptr + at, was = *byte;
+            *byte = 0xff;
+            mf_hessian_init(&reader, whole, 9, 9);
+            CHECK_INT(mf_hessian_string(&reader, &out), MF_EHESSIAN_UTF8);
+            *byte = was;
+        }
+        memset(body + 2 + 3 * n, 0xe4, 12);
+        mf_hessian_init(&reader, mf_slice_of(body, sizeof(body)), 9, 9);
+        CHECK_INT(mf_hessian_string(&reader, &out), 1);
+        CHECK_INT(reader.at, 2 + 3 * n);
+    }
+}
+
 static void test_integers(void)
 {
     struct {
@@ -290,6 +315,7 @@ int main(void)
 {
     test_strings();
     test_string_lengths();
+    test_wide_runs();
     test_integers();
     test_tags();
     test_values();

@@ -119,8 +119,8 @@ __attribute__((unused)) static void end_open(struct end *end, int fd)
 /* Runs turns until `cond`; a world where it never comes fails here rather than hangs. */
 #define UNTIL(cond)                                                                                                    \
     do {                                                                                                               \
-        int turns_ = 0;                                                                                                \
-        while (!(cond) && turns_++ < 20000)                                                                            \
+        uint64_t end_ = mf_clock_ns() + 5000000000;                                                                    \
+        while (!(cond) && mf_clock_ns() < end_)                                                                        \
             turn(20000000);                                                                                            \
         CHECK(cond);                                                                                                   \
     } while (0)

@@ -30,6 +30,15 @@ static int limit_waits(int fd)
     return fd;
 }
 
+static int waits(struct pollfd *fds, nfds_t n, int ms)
+{
+    int rc;
+    do
+        rc = poll(fds, n, ms);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
 static int dial(const struct mf_addr *addr)
 {
     int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -53,7 +62,7 @@ static int serve(struct mf_addr *bound)
 static int take(int listener)
 {
     struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
-    if (poll(&poll_fd, 1, 5000) != 1)
+    if (waits(&poll_fd, 1, 5000) != 1)
         return -ETIMEDOUT;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     return fd < 0 ? -errno : limit_waits(fd);
@@ -63,6 +72,8 @@ static bool read_all(int fd, uint8_t *to, size_t len)
 {
     while (len) {
         ssize_t n = read(fd, to, len);
+        if (n < 0 && errno == EINTR) /* io_uring's own work for this process ends a wait, without any signal */
+            continue;
         if (n <= 0)
             return false;
         to += n;
@@ -98,14 +109,17 @@ static struct frame get(int fd)
 __attribute__((unused)) static bool silent(int fd, int ms)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, ms) == 0;
+    return waits(&poll_fd, 1, ms) == 0;
 }
 
 /* The peer closes within 5 s, and sends nothing before. */
 __attribute__((unused)) static bool closes(int fd)
 {
     uint8_t byte;
-    ssize_t n = read(fd, &byte, 1);
+    ssize_t n;
+    do
+        n = read(fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
     return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
@@ -114,6 +128,8 @@ static bool put(int fd, const void *bytes, size_t len)
     const uint8_t *at = bytes;
     while (len) {
         ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return false;
         at += n;

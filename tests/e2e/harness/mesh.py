@@ -56,9 +56,14 @@ def label_policy(label: str = LABEL, trace: str = "x-request-id") -> list[Docume
     ]
 
 
-def listener(name: str, bind: str, **fields: Any) -> Document:
-    """Where a sidecar is reached. Calls that it cannot read go to the service."""
-    return {"name": name, "bind": bind, "direction": "outbound", "protocol": "auto", "service": SERVICE, **fields}
+def outbound(bind: str) -> Document:
+    """Where an application calls through its sidecar. Calls that cannot be read go to the service too."""
+    return {"name": "out", "bind": bind, "direction": "outbound", "service": SERVICE}
+
+
+def inbound(bind: str, port: int) -> Document:
+    """Where an application at ``port`` of 127.0.0.1 is called through its sidecar."""
+    return {"name": "in", "bind": bind, "direction": "inbound", "forward": f"tcp://{HOST}:{port}"}
 
 
 def sidecar(

@@ -68,7 +68,7 @@ class Process:
     """A child with its output in a log file under ``build/e2e/logs``."""
 
     def __init__(
-        self, name: str, command: Sequence[str | Path], *, pipes: bool = False, env: dict[str, str] | None = None
+        self, name: str, command: Sequence[object], *, pipes: bool = False, env: dict[str, str] | None = None
     ) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)
         self.name = name

@@ -52,7 +52,8 @@ class Sidecar(Process):
         """Replace one file of the configuration, as an editor does: beside it, then renamed."""
         target = self.folder / f"{name}.yaml"
         draft = target.with_suffix(".draft")
-        draft.write_text(yaml.safe_dump_all(list(documents), sort_keys=False))
+        # A file without a document is refused; one with a comment is not.
+        draft.write_text("# made by a test\n" + yaml.safe_dump_all(list(documents), sort_keys=False))
         draft.rename(target)
 
     def get(self, path: str) -> str:

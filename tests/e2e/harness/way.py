@@ -35,7 +35,7 @@ class Way:
         port = free_port()
         self.sidecar(
             [mesh.entry(mesh.endpoint(p) for p in ports)],
-            [mesh.listener("out", f"tcp://{ANY}:{port}")],
+            [mesh.outbound(f"tcp://{ANY}:{port}")],
             limits=limits,
         )
         return (port,)

@@ -1,0 +1,128 @@
+"""The label table: where a request goes, and why.
+
+>>> from meshfast import config, routing
+>>> table = routing.Table()
+>>> table.publish(config.load(["policy/"]))         # doctest: +SKIP
+>>> table.lookup("com.x.Cart", labels={"env": "dev1"}).address  # doctest: +SKIP
+'10.0.0.8:20880'
+"""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from meshfast import _core
+from meshfast.apply import Applied, Writer
+from meshfast.errors import StateError
+from meshfast.model import Mesh, Pattern, Rule, Service
+
+__all__ = ["Decision", "Route", "Step", "Table"]
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes: the instance's address, the index of the rule, how many targets were passed over."""
+
+    address: str
+    rule: int
+    fallbacks: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing looked at on the way: ``kind`` as in ``enum mf_route_step_kind``, and the indexes it names."""
+
+    kind: str
+    rule: int
+    match: int
+    condition: int
+    target: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A route, or why there is none (``error``, "" when there is one), and every step to it."""
+
+    route: Route | None
+    error: str
+    steps: tuple[Step, ...]
+    service: Service | None
+
+
+class Table:
+    """A table to publish meshes in and to ask. One thread uses it; native workers read it at any time."""
+
+    def __init__(self) -> None:
+        self.native = _core.Table()
+        self._writer = Writer(self.native)
+        self._services: dict[tuple[str, Pattern], Service] = {}
+
+    def __len__(self) -> int:
+        """How many services there are."""
+        return len(self.native)
+
+    def publish(self, mesh: Mesh) -> Applied:
+        """Puts a mesh in force, all or nothing; only what changed is published.
+
+        :raises MeshfastError: something in it cannot be built; nothing has changed
+        """
+        applied = self._writer.apply(mesh)
+        self._services = {(service.name, service.pattern): service for service in mesh.services}
+        return applied
+
+    def lookup(
+        self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = ""
+    ) -> Route:
+        """Where such a request goes. ``labels``: by name; ``headers``: attachments.
+
+        :raises StateError: no such service, no rule that matches, no instance, or none available
+        """
+        decision = self.explain(service, headers, labels, method=method)
+        if decision.route is None:
+            raise StateError(decision.error)
+        return decision.route
+
+    def explain(
+        self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
+        random: int | None = None,
+    ) -> Decision:  # fmt: skip
+        """The same decision with every step written down. ``random``: 64 bits, to choose among weights and peers."""
+        draw = _random.getrandbits(64) if random is None else random
+        code, address, rule, timeout_ms, fallbacks, raw = self.native.explain(service, method, headers, labels or {}, draw)
+        steps = tuple(Step(*one) for one in raw)
+        route = None if code else Route(address, rule, fallbacks, timeout_ms)
+        return Decision(route, _core.error_text(code) if code else "", steps, self._find(steps))
+
+    def _find(self, steps: tuple[Step, ...]) -> Service | None:
+        if not steps or steps[0].kind != "service":
+            return None
+        name = steps[0].text
+        if name == "*":
+            return self._services.get(("", Pattern.ANY)) or self._services.get(("*", Pattern.ANY))
+        if name.endswith("*"):
+            return self._services.get((name[:-1], Pattern.PREFIX))
+        return self._services.get((name, Pattern.EXACT))
+
+    def rule(self, decision: Decision) -> Rule | None:
+        """The rule that decided, as the mesh has it."""
+        if decision.route is None or decision.service is None:
+            return None
+        return decision.service.rules[decision.route.rule]
+
+    def stats(self) -> list[dict]:  # type: ignore[type-arg]
+        """Counts per service, application and subset."""
+        return self.native.stats()
+
+    def peers(self) -> dict[str, bool]:
+        """Every instance's address -> whether it is available now."""
+        return self.native.peers()
+
+    def reclaim(self) -> int:
+        """Frees what no worker can see any more; call it now and then."""
+        return self.native.reclaim()

@@ -1,0 +1,186 @@
+"""ServiceEntries, DestinationRules, TrafficLabels and the Sidecar in the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from config_mesh import entry, label, load, rule, sidecar
+
+from meshfast import model
+from meshfast.config import value
+from meshfast.config.document import Refused
+from meshfast.model import LabelKind, LabelSource, TraceFormat
+
+
+def addresses(**spec: Any) -> list[str]:
+    return [e.address for e in load(entry(**spec)).clusters["shop"].endpoints]
+
+
+def test_addresses_and_ports() -> None:
+    main = {"name": "main", "number": 20880}
+    assert addresses(
+        ports=[main],
+        endpoints=[
+            {"address": "10.0.0.1"},
+            {"address": "10.0.0.2", "ports": {"main": 1}},
+            {"address": "FD00:0:0::1"},
+            {"address": "unix:///run/a.sock"},
+            {"address": "unix://@name"},
+        ],
+    ) == ["10.0.0.1:20880", "10.0.0.2:1", "[fd00::1]:20880", "unix:///run/a.sock", "unix://@name"]
+    http = {"name": "admin", "number": 8080}
+    one = [{"address": "10.0.0.1"}]
+    assert addresses(ports=[http, {"name": "dubbo", "number": 5}], endpoints=one) == ["10.0.0.1:5"]
+    assert addresses(ports=[http, {**main, "protocol": "Dubbo"}], endpoints=one) == ["10.0.0.1:20880"]
+    assert addresses(ports=[{**main, "targetPort": 7}], endpoints=one) == ["10.0.0.1:7"]
+    assert addresses(endpoints=[{"address": "10.0.0.1", "ports": {"dubbo": 9}}]) == ["10.0.0.1:9"]
+
+
+def test_instances_and_subsets() -> None:
+    instance = {"address": "10.0.0.1", "ports": {"dubbo": 9}, "labels": {"v": "", "w": "1"}, "locality": "r/z"}
+    mesh = load(entry(endpoints=[{**instance, "weight": 7}]), rule("shop/*", "trunk"), rule("a.Cart", "daily"))
+    cluster = mesh.clusters["shop"]
+    (found,) = cluster.endpoints
+    assert (found.labels, found.locality, found.weight) == ({"v": "", "w": "1"}, "r/z", 7)
+    assert [(s.name, s.labels) for s in cluster.subsets] == [("trunk", {"v": "trunk"}), ("daily", {"v": "daily"})]
+    assert str(found.origin).startswith("f:") and found.origin is not None
+    assert found.origin.document == "ServiceEntry/shop"
+
+
+def test_label_sources() -> None:
+    sources = (
+        "$getContext(x-request-id)", "$getContext(traceparent)", "$getContext(B3)", "$(localLabel)",
+        "$getExternalInboundRequestHeader(my-trace, h)",
+    )  # fmt: skip
+    mesh = load(sidecar(workload={"labels": {"ASM_TRAFFIC_TAG": "dev", "z": "a"}}), label("env", value_from=sources))
+    assert mesh.labels[0].sources == (
+        LabelSource(LabelKind.HEADER, "env"),
+        LabelSource(LabelKind.CONTEXT, "x-request-id"),
+        LabelSource(LabelKind.CONTEXT, "traceparent", TraceFormat.TRACEPARENT),
+        LabelSource(LabelKind.CONTEXT, "B3", TraceFormat.B3),
+        LabelSource(LabelKind.LOCAL, "dev"),
+        LabelSource(LabelKind.HEADER, "h"),
+        LabelSource(LabelKind.CONTEXT, "my-trace"),
+    )
+    assert [t.text for t in mesh.traces] == [
+        "traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8", "my-trace",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("labels", "source", "local"),
+    [
+        ({"ASM_TRAFFIC_TAG": "a", "env": "b"}, "$(localLabel)", "a"),
+        ({"env": "b"}, "$(localLabel)", "b"),
+        ({"env": "b"}, "$localLabel", "b"),
+        ({}, "$(localLabel)", None),
+        ({"x": "c"}, "$getLabel(x)", "c"),
+        ({"env": "b"}, "$getLabel(x)", None),
+    ],
+)
+def test_local_values(labels: dict[str, str], source: str, local: str | None) -> None:
+    mesh = load(sidecar(workload={"labels": labels}), label("env", value_from=(source,)))
+    found = [s.text for s in mesh.labels[0].sources if s.kind is LabelKind.LOCAL]
+    assert found == ([local] if local else [])
+
+
+def test_a_selected_label_beats_the_one_for_all() -> None:
+    own = {"workloadSelector": {"labels": {"app": "me"}}}
+    both = [label("env", value_from=("$getContext(b3)",)), {**label("env", **own), "metadata": {"name": "own"}}]
+    for documents in (both, both[::-1]):
+        assert len(load(sidecar(workload={"labels": {"app": "me"}}), *documents).labels[0].sources) == 1
+        assert len(load(sidecar(workload={"labels": {"app": "you"}}), *documents).labels[0].sources) == 2
+
+
+@pytest.mark.parametrize(("protocols", "there"), [("*", True), ("http, Dubbo", True), ("http", False), ("", False)])
+def test_protocols_of_the_beta(protocols: str, there: bool) -> None:
+    beta = label("env")
+    beta["apiVersion"] = "istio.alibabacloud.com/v1beta1"
+    beta["spec"]["rules"][0] |= {"protocols": protocols, "attachTo": ["opentracing"]}
+    assert len(load(beta).labels) == there
+
+
+def test_sidecar() -> None:
+    mesh = load(
+        sidecar(
+            workload={"app": "a", "labels": {"env": "dev"}, "locality": "r/z"},
+            workers=4,
+            loop="epoll",
+            listeners=[
+                {"name": "out", "bind": "tcp://0.0.0.0:20880", "service": "a.Cart"},
+                {"name": "in", "bind": "[::1]:0", "direction": "inbound", "forward": "unix:///run/a.sock",
+                 "protocol": "dubbo"},
+                {"name": "all", "bind": "tcp://127.0.0.1:15001", "transparent": True},
+            ],
+            admin="tcp://127.0.0.1:15000",
+            limits={"maxBody": "4MiB", "maxCalls": 10, "callTimeout": 250, "heartbeat": "2s", "drainTimeout": 0},
+            traceMemory={"entries": 1024, "ttl": "90s"},
+        ),
+        entry(),
+    )  # fmt: skip
+    own = mesh.sidecar
+    assert (own.app, own.labels, own.locality) == ("a", {"env": "dev"}, "r/z")
+    assert (own.workers, own.loop, own.admin) == (4, "epoll", "127.0.0.1:15000")
+    assert (own.trace_entries, own.trace_ttl_ms) == (1024, 90_000)
+    assert own.limits == {
+        "max_body": 4 << 20, "max_calls": 10, "call_timeout": 250, "heartbeat": 2000, "drain_timeout": 0,
+    }  # fmt: skip
+    out, inward, through = own.listeners
+    assert (out.name, out.bind, out.direction, out.service) == ("out", "0.0.0.0:20880", "outbound", "a.Cart")
+    assert (inward.bind, inward.direction, inward.forward) == ("[::1]:0", "inbound", "unix:///run/a.sock")
+    assert (inward.protocol, through.transparent) == ("dubbo", True)
+
+
+def test_without_a_sidecar_there_is_the_default_one() -> None:
+    assert load(entry()).sidecar == model.Sidecar()
+    written = load(sidecar()).sidecar
+    assert written.origin is not None
+    assert written == model.Sidecar(origin=written.origin)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("0s", 0), ("0", 0), ("1ms", 1), ("1.5s", 1500), ("1h30m", 5_400_000), (".5s", 500), ("2m1s", 121_000),
+     ("1500us", 2)],
+)  # fmt: skip
+def test_durations(text: str, ms: int) -> None:
+    assert value.duration(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "1.5", "-1s", "1 s", "1s ", "1d", "1e3s", "1..5s", "999us", "1000000h"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(Refused):
+        value.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("12", 12), ("64KiB", 65536), ("8 Mi", 8 << 20), ("1GiB", 1 << 30)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert value.size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "taken"),
+    [
+        ("10.0.0.1:80", "10.0.0.1:80", True),
+        ("10.0.0.1:80", "10.0.0.1:81", False),
+        ("10.0.0.1:80", "10.0.0.2:80", False),
+        ("0.0.0.0:80", "10.0.0.2:80", True),
+        ("[::]:80", "10.0.0.2:80", True),
+        ("0.0.0.0:80", "[::1]:80", False),
+        ("0.0.0.0:0", "0.0.0.0:0", False),
+        ("unix:///a", "unix:///a", True),
+        ("unix:///a", "unix:///b", False),
+        ("unix:///a:80", "0.0.0.0:80", False),
+    ],
+)
+def test_collisions(a: str, b: str, taken: bool) -> None:
+    assert value.collide(a, b) == taken == value.collide(b, a)
+
+
+def test_paths_of_sockets_have_a_length() -> None:
+    assert value.unix("unix:///" + "a" * 106)
+    with pytest.raises(Refused, match="107 bytes"):
+        value.unix("unix:///" + "a" * 107)

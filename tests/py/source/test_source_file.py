@@ -1,0 +1,202 @@
+"""Watching files: every way in which editors and Kubernetes change them. Waits are for events, never for time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from meshfast.errors import ConfigError
+from meshfast.source import Bad, Event, Good
+from meshfast.source.file import FileSource
+
+Next = Callable[[], Awaitable[Event]]
+
+
+def entry(service: str, name: str = "shop") -> str:
+    head = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+    return f"{head}metadata: {{name: {name}}}\nspec: {{hosts: [{service}]}}\n"
+
+
+def services(event: Event) -> list[str]:
+    assert isinstance(event, Good), event
+    return [s.name for s in event.mesh.services]
+
+
+def watch(path: Path, body: Callable[[Next], Awaitable[None]]) -> None:
+    """Runs ``body`` with a function that waits for the next event."""
+
+    async def run() -> None:
+        source = FileSource([path], poll=0.01, settle=0.01)
+        events: AsyncIterator[Event] = aiter(source)
+
+        async def following() -> Event:
+            return await asyncio.wait_for(anext(events), 10)
+
+        await body(following)
+        await events.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+
+
+def test_first_then_each_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        path.write_text(entry("a.B"))  # in place
+        assert services(await following()) == ["a.B"]
+        aside = tmp_path / "a.yaml~"
+        aside.write_text(entry("a.C"))
+        aside.rename(path)  # as editors do
+        assert services(await following()) == ["a.C"]
+        path.unlink()
+        gone = await following()
+        assert isinstance(gone, Bad) and "cannot be read" in str(gone.error)
+        path.write_text(entry("a.D"))
+        assert services(await following()) == ["a.D"]
+
+    watch(path, body)
+
+
+def test_same_size_and_time_but_another_inode(tmp_path: Path) -> None:
+    path, aside = tmp_path / "a.yaml", tmp_path / "b"
+    path.write_text(entry("a.A"))
+    os.utime(path, ns=(1, 1))
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        aside.write_text(entry("a.B"))
+        os.utime(aside, ns=(1, 1))
+        aside.rename(path)
+        assert services(await following()) == ["a.B"]
+
+    watch(path, body)
+
+
+def test_a_config_map(tmp_path: Path) -> None:
+    """Kubernetes swaps the link ..data; the files are links through it."""
+    for version, service in (("..1", "a.A"), ("..2", "a.B")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "mesh.yaml").write_text(entry(service))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "mesh.yaml").symlink_to("..data/mesh.yaml")
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        (tmp_path / "..new").symlink_to("..2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        assert services(await following()) == ["a.B"]
+
+    watch(tmp_path, body)
+
+
+def test_a_directory_gains_and_loses_files(tmp_path: Path) -> None:
+    (tmp_path / "b.yml").write_text(entry("a.A"))
+    (tmp_path / "notes.txt").write_text("not: [yaml")
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        (tmp_path / "a.yaml").write_text(entry("a.B", "other"))
+        assert services(await following()) == ["a.B", "a.A"]
+        (tmp_path / "b.yml").unlink()
+        assert services(await following()) == ["a.B"]
+
+    watch(tmp_path, body)
+
+
+def test_a_bad_one_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        path.write_text(entry("a.A").replace("hosts", "hots"))
+        bad = await following()
+        assert isinstance(bad, Bad) and isinstance(bad.error, ConfigError)
+        assert len(bad.error.problems) == 2
+        path.write_text("")
+        bad = await following()
+        assert isinstance(bad, Bad) and "the file is empty" in str(bad.error)
+        path.write_text(entry("a.A"))
+        assert services(await following()) == ["a.A"]
+
+    watch(path, body)
+
+
+def test_the_same_bytes_are_no_change(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        path.write_text(entry("a.A"))
+        os.utime(path)
+        waiting = asyncio.ensure_future(following())
+        done, _ = await asyncio.wait([waiting], timeout=0.2)
+        assert not done
+        path.write_text(entry("a.B"))
+        assert services(await waiting) == ["a.B"]
+
+    watch(path, body)
+
+
+def test_half_written_is_read_again(tmp_path: Path) -> None:
+    """A writer that goes on within the settling time is waited for: no Bad comes of it."""
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+    whole = entry("a.B") * 1 + "---\n" + entry("a.C", "other")
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        waiting = asyncio.ensure_future(following())
+        with path.open("w") as out:
+            for i in range(0, len(whole), 20):
+                out.write(whole[i : i + 20])
+                out.flush()
+                await asyncio.sleep(0)
+        assert services(await waiting) == ["a.B", "a.C"]
+
+    watch(path, body)
+
+
+def test_a_change_while_loading_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+    load = FileSource._load
+    writes = iter(["a.B"])
+
+    def slow(self: FileSource) -> tuple[Event, bytes]:
+        found = load(self)
+        for service in writes:
+            path.write_text(entry(service))
+        return found
+
+    monkeypatch.setattr(FileSource, "_load", slow)
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.B"]
+
+    watch(path, body)
+
+
+def test_live_within_a_second(tmp_path: Path) -> None:
+    """With the real times: a change of a file is an event in well under a second."""
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+
+    async def run() -> None:
+        events = aiter(FileSource([path]))
+        assert services(await anext(events)) == ["a.A"]
+        start = time.monotonic()
+        path.write_text(entry("a.B"))
+        assert services(await asyncio.wait_for(anext(events), 10)) == ["a.B"]
+        assert time.monotonic() - start < 1
+        await events.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(run())

@@ -1,0 +1,275 @@
+"""The demonstration's own parts: what it expects, what it writes, how it judges. The whole of it is `make demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from pathlib import Path
+
+import pytest
+
+from meshfast import config, dubbo
+from meshfast.demo import load, policy
+from meshfast.demo.app import Application
+from meshfast.demo.judge import Call, Timeline, tally
+from meshfast.demo.process import Children, DemoError
+from meshfast.demo.topology import (
+    HOST,
+    LATE,
+    START,
+    Gateway,
+    Instance,
+    Ports,
+    following,
+    path,
+    path_parse,
+    path_text,
+    place,
+    service,
+)
+from meshfast.demo.wire import TRACE, Client, Server
+from meshfast.model import LabelKind, TargetKind
+
+OLD = "A(dev1) -> B(dev1) -> C(base)"
+NEW = "A(dev1) -> B(dev1) -> C(dev1)"
+BASE = "A(base) -> B(base) -> C(base)"
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("dev1", OLD),
+        ("dev2", "A(base) -> B(dev2) -> C(dev2)"),
+        ("", BASE),
+        ("dev9", BASE),
+    ],
+)
+def test_path(label: str, expected: str) -> None:
+    assert path_text(path(label, START)) == expected
+
+
+def test_path_with_the_late_one() -> None:
+    assert path_text(path("dev1", (*START, LATE))) == NEW
+    assert path_text(path("", (*START, LATE))) == BASE
+
+
+def test_path_text_is_read_back() -> None:
+    hops = path("dev1", START)
+    assert path_parse(path_text(hops)) == hops
+
+
+@pytest.mark.parametrize("text", ["", "A(dev1) -> [demo.B: status 80, no peer]", "D(base)", "A", "A(base"])
+def test_a_failure_is_no_path(text: str) -> None:
+    assert path_parse(text) is None
+
+
+def test_each_application_calls_the_next() -> None:
+    assert [following(app) for app in "ABC"] == ["B", "C", ""]
+
+
+# --- judgement
+
+
+def changed() -> Timeline:
+    """LATE arrives from 10 to 11 and leaves from 20 to 21."""
+    timeline = Timeline(START)
+    timeline.begin_change((*START, LATE), 10)
+    timeline.end_change(11)
+    timeline.begin_change(START, 20)
+    timeline.end_change(21)
+    return timeline
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered", "allowed"),
+    [
+        (1, 2, {OLD}),
+        (9, 9.9, {OLD}),
+        (9, 10.5, {OLD, NEW}),  # began before, met the change on its way
+        (10.2, 10.3, {OLD, NEW}),
+        (10.9, 12, {OLD, NEW}),
+        (11.1, 12, {NEW}),
+        (12, 19.9, {NEW}),
+        (19, 20.5, {OLD, NEW}),
+        (20.5, 22, {OLD, NEW}),
+        (21.1, 22, {OLD}),
+        (9, 22, {OLD, NEW}),
+    ],
+)
+def test_what_is_allowed_while_the_mesh_changes(sent: float, answered: float, allowed: set[str]) -> None:
+    assert changed().allowed("dev1", sent, answered) == allowed
+    assert changed().allowed("", sent, answered) == {BASE}
+
+
+def test_tally_finds_what_went_wrong() -> None:
+    late, early = Call("dev1", 5, 6, NEW), Call("dev1", 15, 16, OLD)
+    lost, failed = Call("dev2", 5, 6, error="TimeoutError"), Call("", 5, 6, "A(base) -> [demo.B: status 80]")
+    leaked = Call("", 5, 6, "A(base) -> B(dev2) -> C(base)")
+    strayed = Call("", 5, 6.5, BASE, strayed=True)
+    good = Call("dev1", 15, 15.5, NEW)
+    found = tally([late, early, lost, failed, leaked, strayed, good], changed())
+    assert (found.sent, found.answered) == (7, 5)
+    assert found.lost == [lost, failed]
+    assert found.elsewhere == [late, early, leaked]
+    assert found.leaked == [leaked]
+    assert found.strayed == [strayed]
+    assert found.paths["dev1", NEW] == 2
+    assert found.slowest == 1500
+
+
+# --- policy
+
+
+def test_ports_stay_reserved() -> None:
+    ports = Ports()
+    try:
+        taken = [ports.take() for _ in range(20)]
+        assert len(set(taken)) == 20
+        with socket.socket() as other, pytest.raises(OSError):
+            other.bind((HOST, taken[0]))
+        with socket.create_server((HOST, taken[0])), socket.create_connection((HOST, taken[0])):
+            pass
+    finally:
+        ports.close()
+
+
+@pytest.mark.parametrize("running", [START, (*START, LATE)], ids=["start", "late"])
+def test_policy_is_good(tmp_path: Path, running: tuple[Instance, ...]) -> None:
+    numbers = itertools.count(20000)
+
+    class Numbers(Ports):
+        def take(self) -> int:
+            return next(numbers)
+
+    places = [place(instance, Numbers()) for instance in running]
+    shared, own = tmp_path / "mesh", tmp_path / "own.yaml"
+    shared.mkdir()
+    policy.write(shared / "mesh.yaml", policy.mesh(places))
+    for one in places:
+        policy.write(own, policy.sidecar(one, "epoll"))
+        mesh = config.load([str(shared), str(own)])
+        assert {name: len(cluster.endpoints) for name, cluster in mesh.clusters.items()} == {
+            app.lower(): sum(i.app == app for i in running) for app in "ABC"
+        }
+        assert {s.name for s in mesh.services} >= {service(app) for app in "ABC"}
+        kinds = {tuple(t.kind for t in rule.targets) for s in mesh.services for rule in s.rules}
+        assert kinds == {(TargetKind.LABEL, TargetKind.BASELINE)}
+        (label,) = mesh.labels
+        local = [source.text for source in label.sources if source.kind is LabelKind.LOCAL]
+        assert local == ([one.instance.env] if one.instance.env else [])
+        assert [listener.direction for listener in mesh.sidecar.listeners] == ["inbound", "outbound"]
+        assert mesh.sidecar.loop == "epoll"
+    policy.write(own, policy.gateway(Gateway(1, 2), "auto"))
+    assert len(config.load([str(shared), str(own)]).sidecar.listeners) == 1
+    assert [file.name for file in shared.iterdir()] == ["mesh.yaml"]
+
+
+# --- applications
+
+
+def test_applications_in_a_row_without_sidecars() -> None:
+    """A -> B -> C, each dialling the next: the path comes back, with the trace id and no label."""
+    seen: list[dict[str, str]] = []
+
+    class Watched(Application):
+        async def answer(self, request: dubbo.Request) -> tuple[str, dict[str, str]]:
+            seen.append(dict(request.attachments))
+            value, attachments = await super().answer(request)
+            return value, dict(attachments)
+
+    async def scene() -> list[Call]:
+        ports = Ports()
+        numbers = {app: ports.take() for app in "ABC"}
+        servers, applications = [], []
+        for app in "ABC":
+            after = following(app)
+            sidecar = (HOST, numbers[after]) if after else (HOST, 0)
+            application = Watched(app, "dev1" if app == "B" else "", sidecar, service(after) if after else "")
+            server = Server(application.answer)
+            await server.start((HOST, numbers[app]))
+            servers.append(server)
+            applications.append(application)
+        client = Client((HOST, numbers["A"]))
+        calls = await asyncio.gather(*(load.call(client, label) for label in ["dev1", ""] * 20))
+        await client.close()
+        for application in applications:
+            await application.client.close()
+        for server in servers:
+            await server.stop(1)
+        ports.close()
+        return list(calls)
+
+    calls = asyncio.run(scene())
+    assert {call.value for call in calls} == {"A(base) -> B(dev1) -> C(base)"}
+    assert not any(call.strayed or call.error for call in calls)
+    at_a = [a for a in seen if "trafficLabel" in a]
+    assert len(seen) == 120 and len(at_a) == 20
+    assert len({a[TRACE] for a in seen}) == 40
+
+
+def test_an_application_says_why_it_has_no_answer() -> None:
+    async def scene() -> Call:
+        ports = Ports()
+        dead, own = ports.take(), ports.take()
+        server = Server(Application("A", "", (HOST, dead), "demo.B").answer)
+        await server.start((HOST, own))
+        client = Client((HOST, own))
+        one = await load.call(client, "dev1")
+        await client.close()
+        await server.stop(1)
+        ports.close()
+        return one
+
+    one = asyncio.run(scene())
+    assert one.value.startswith("A(base) -> [demo.B: ")
+    assert one.hops is None
+
+
+def test_calls_fail_when_the_connection_ends() -> None:
+    async def scene() -> Call:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(16)
+            writer.close()
+
+        server = await asyncio.start_server(hang_up, HOST, 0)
+        client = Client((HOST, server.sockets[0].getsockname()[1]))
+        one = await load.call(client, "")
+        await client.close()
+        server.close()
+        return one
+
+    assert "connection ended" in asyncio.run(scene()).error
+
+
+# --- processes
+
+
+def test_a_program_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
+    async def scene() -> None:
+        children = Children(tmp_path)
+        child = await children.start("version", "this")
+        with pytest.raises(DemoError, match="version ended by itself with 0; .*\n(.*\n)*.*Namespaces"):
+            await children.ready(child, 1)
+        assert await children.stop(child) == 0
+
+    asyncio.run(scene())
+
+
+def test_stop_ends_a_program(tmp_path: Path) -> None:
+    async def scene() -> int:
+        children = Children(tmp_path)
+        ports = Ports()
+        port = ports.take()
+        child = await children.start(
+            "app", "meshfast.demo.app", "--name", "C", "--listen", f"{HOST}:{port}", "--sidecar", f"{HOST}:1"
+        )
+        await children.ready(child, port)
+        codes = await children.stop_these(children.all)
+        ports.close()
+        children.check()
+        assert "C(base) serves demo.C" in child.tail()
+        assert "Traceback" not in child.tail(100)
+        return codes["app"]
+
+    assert asyncio.run(scene()) == 0
