@@ -122,7 +122,10 @@ $(E2E_ENVOY): Makefile
 	@touch $@
 
 # --- benchmark: the load generators and rivals in C, then the comparison (bench/README.md)
-BENCH_TOOLS := $(BUILD)/bench/dubbo_load $(BUILD)/bench/dubbo_backend $(BUILD)/bench/relay
+BENCH_TOOLS := $(BUILD)/bench/dubbo_load $(BUILD)/bench/dubbo_backend $(BUILD)/bench/relay $(BUILD)/bench/engine
+$(BUILD)/bench/engine: bench/rivals/engine.c $(BUILD)/opt/libmeshfast.a
+	@mkdir -p $(@D)
+	$(CC) $(OPT) $^ -lpthread -o $@
 $(BUILD)/bench/%: bench/load/%.c $(wildcard bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $< -o $@

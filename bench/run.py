@@ -52,7 +52,7 @@ def _present(only: tuple[str, ...]) -> tuple[Rival, ...]:
         raise BenchError("the load generator is not built: make bench-tools")
     chosen = []
     for rival in RIVALS.values():
-        if only and rival.name not in only:
+        if rival.name not in only if only else not rival.by_default:
             continue
         if rival.find():
             chosen.append(rival)

@@ -6,3 +6,5 @@ from meshfast.core cimport *
 include "bind/check.pxi"
 include "bind/codec.pxi"
 include "bind/table.pxi"
+include "bind/loop.pxi"
+include "bind/worker.pxi"

@@ -22,6 +22,62 @@ cdef extern from "meshfast.h" nogil:
         mf_slice value
     mf_slice mf_slice_of(const void *ptr, size_t len)
 
+    # codec/dubbo.h
+    enum:
+        MF_EMORE
+        MF_EDUBBO_BODY
+        MF_EDUBBO_OPAQUE
+        MF_DUBBO_HEAD_LEN
+        MF_DUBBO_REQUEST
+        MF_DUBBO_TWO_WAY
+        MF_DUBBO_EVENT
+        MF_DUBBO_ERROR_ROOM
+        MF_DUBBO_EVENT_ROOM
+    cdef struct mf_dubbo_head:
+        uint64_t id
+        uint32_t body_len
+        uint8_t flags
+        uint8_t status
+        uint8_t serialization
+    cdef struct mf_dubbo_limits:
+        uint32_t max_depth
+        uint32_t max_classes
+    cdef struct mf_dubbo_request:
+        mf_slice dubbo_version
+        mf_slice service
+        mf_slice version
+        mf_slice method
+        mf_slice types
+        mf_slice invoked
+        mf_pair *attachments
+        uint32_t n_attachments
+        uint32_t at
+        int64_t timeout_ms
+        bint generic
+        bint complete
+    int mf_dubbo_parse_head(mf_slice head, uint32_t max_body, mf_dubbo_head *out)
+    int mf_dubbo_parse_request(uint8_t serialization, mf_slice body, const mf_dubbo_limits *limits,
+                               mf_pair *attachments, uint32_t max_attachments, mf_dubbo_request *out, const char **why)
+    int mf_dubbo_stamp(uint8_t serialization, mf_slice body, const mf_dubbo_request *request, const mf_pair *pairs,
+                       uint32_t n_pairs, uint8_t *tail, size_t room, size_t *cut)
+    size_t mf_dubbo_stamp_room(uint8_t serialization, mf_slice body, const mf_dubbo_request *request,
+                               const mf_pair *pairs, uint32_t n_pairs)
+    void mf_dubbo_put_head(uint8_t *to, const mf_dubbo_head *head)
+    size_t mf_dubbo_put_error(uint8_t *to, uint64_t id, uint8_t serialization, uint8_t status, const char *text)
+    size_t mf_dubbo_put_heartbeat(uint8_t *to, uint64_t id)
+    size_t mf_dubbo_put_readonly(uint8_t *to)
+    int mf_dubbo_event_of(uint8_t serialization, mf_slice body)
+    const char *mf_dubbo_serialization_name(uint8_t serialization)
+    const char *mf_dubbo_status_name(uint8_t status)
+
+    # codec/traceid.h
+    mf_slice mf_traceid_of(int format, mf_slice value)
+    int mf_traceid_format_of(mf_slice key)
+
+    # base/mem.h
+    void *mf_alloc(size_t size)
+    void mf_free(void *ptr)
+
     # table/*.h
     cdef struct mf_table:
         pass
@@ -140,6 +196,39 @@ cdef extern from "meshfast.h" nogil:
     int mf_trace_put(mf_trace *trace, mf_slice id, uint32_t label, mf_slice value, uint64_t now, mf_bool *evicted)
     int mf_trace_find(mf_trace *trace, mf_slice id, uint32_t label, uint64_t now, uint8_t *out)
 
+    # loop/loop.h
+    cdef struct mf_loop:
+        pass
+    cdef enum mf_loop_backend:
+        MF_LOOP_AUTO
+        MF_LOOP_EPOLL
+        MF_LOOP_URING
+    cdef struct mf_loop_options:
+        mf_loop_backend backend
+        uint32_t read_size
+        uint32_t ring_entries
+    int mf_loop_new(const mf_loop_options *options, mf_loop **out, const char **why)
+    void mf_loop_free(mf_loop *loop)
+    const char *mf_loop_name(const mf_loop *loop)
+    int mf_loop_turn(mf_loop *loop, int64_t max_wait_ns)
+    void mf_loop_wake(mf_loop *loop)
+    int mf_loop_fd(const mf_loop *loop)
+    uint64_t mf_clock_ns()
+    cdef enum:
+        MF_WATCH_READ
+        MF_WATCH_WRITE
+        MF_WATCH_ERROR
+    cdef struct mf_watch:
+        int fd
+        uint32_t events
+        void (*on_ready)(mf_watch *, uint32_t) noexcept nogil
+    int mf_watch_add(mf_loop *loop, mf_watch *watch)
+    int mf_watch_modify(mf_watch *watch, uint32_t events)
+    void mf_watch_remove(mf_watch *watch)
+    cdef struct mf_loop_counts:
+        uint64_t turns, waits, syscalls, reads, writes, accepts, accept_failures, bytes_in, bytes_out
+    void _mf_loop_counts "mf_loop_counts"(const mf_loop *loop, mf_loop_counts *out)
+
     # proxy/engine.h
     cdef struct mf_engine:
         pass
@@ -209,58 +298,3 @@ cdef extern from "meshfast.h" nogil:
     void mf_engine_loop_counts(const mf_engine *engine, mf_loop_counts *out)
     int mf_engine_event_fd(const mf_engine *engine)
     int mf_engine_next_event(mf_engine *engine, mf_event *out)
-    # codec/dubbo.h
-    enum:
-        MF_EMORE
-        MF_EDUBBO_BODY
-        MF_EDUBBO_OPAQUE
-        MF_DUBBO_HEAD_LEN
-        MF_DUBBO_REQUEST
-        MF_DUBBO_TWO_WAY
-        MF_DUBBO_EVENT
-        MF_DUBBO_ERROR_ROOM
-        MF_DUBBO_EVENT_ROOM
-    cdef struct mf_dubbo_head:
-        uint64_t id
-        uint32_t body_len
-        uint8_t flags
-        uint8_t status
-        uint8_t serialization
-    cdef struct mf_dubbo_limits:
-        uint32_t max_depth
-        uint32_t max_classes
-    cdef struct mf_dubbo_request:
-        mf_slice dubbo_version
-        mf_slice service
-        mf_slice version
-        mf_slice method
-        mf_slice types
-        mf_slice invoked
-        mf_pair *attachments
-        uint32_t n_attachments
-        uint32_t at
-        int64_t timeout_ms
-        bint generic
-        bint complete
-    int mf_dubbo_parse_head(mf_slice head, uint32_t max_body, mf_dubbo_head *out)
-    int mf_dubbo_parse_request(uint8_t serialization, mf_slice body, const mf_dubbo_limits *limits,
-                               mf_pair *attachments, uint32_t max_attachments, mf_dubbo_request *out, const char **why)
-    int mf_dubbo_stamp(uint8_t serialization, mf_slice body, const mf_dubbo_request *request, const mf_pair *pairs,
-                       uint32_t n_pairs, uint8_t *tail, size_t room, size_t *cut)
-    size_t mf_dubbo_stamp_room(uint8_t serialization, mf_slice body, const mf_dubbo_request *request,
-                               const mf_pair *pairs, uint32_t n_pairs)
-    void mf_dubbo_put_head(uint8_t *to, const mf_dubbo_head *head)
-    size_t mf_dubbo_put_error(uint8_t *to, uint64_t id, uint8_t serialization, uint8_t status, const char *text)
-    size_t mf_dubbo_put_heartbeat(uint8_t *to, uint64_t id)
-    size_t mf_dubbo_put_readonly(uint8_t *to)
-    int mf_dubbo_event_of(uint8_t serialization, mf_slice body)
-    const char *mf_dubbo_serialization_name(uint8_t serialization)
-    const char *mf_dubbo_status_name(uint8_t status)
-
-    # codec/traceid.h
-    mf_slice mf_traceid_of(int format, mf_slice value)
-    int mf_traceid_format_of(mf_slice key)
-
-    # base/mem.h
-    void *mf_alloc(size_t size)
-    void mf_free(void *ptr)

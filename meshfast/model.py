@@ -212,7 +212,8 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """This proxy: the workload beside it, its listeners and limits (by the names of ``csrc/proxy/limits.h``)."""
+    """This proxy: the workload beside it, its listeners, and the limits that are set, by their names in the
+    configuration and in their units."""
 
     app: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -40,6 +40,7 @@ class Rival:
     find: Callable[[], Path | None]
     command: Callable[[Place], list[str]]
     version: Callable[[], str]
+    by_default: bool = True  # else only when asked for by name
 
     def start(self, place: Place, cpu: int, under: Sequence[str] = ()) -> Program:
         """The program, not yet entered; it serves on 127.0.0.1:``place.port``. ``under``: an emulator and its flags."""
@@ -174,12 +175,27 @@ def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml") 
     return Rival(name, what, "the extension built in this tree: make", find, command, version)
 
 
+def _engine(name: str, loop: str, *flags: str) -> Rival:
+    def find() -> Path | None:
+        path = BUILD / "engine"
+        return path if path.exists() else None
+
+    def command(place: Place) -> list[str]:
+        return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend, loop, *flags]
+
+    what = " ".join(("meshfast's engine without Python,", loop, *flags))
+    return Rival(name, what, "make bench-tools", find, command, lambda: "own", by_default=False)
+
+
 RIVALS: dict[str, Rival] = {
     rival.name: rival
     for rival in (
         _meshfast("meshfast-epoll", "meshfast, epoll", "epoll"),
         _meshfast("meshfast-uring", "meshfast, io_uring", "io_uring"),
         _meshfast("meshfast-label", "meshfast, epoll, routes by label and stamps it", "epoll", "meshfast-label.yaml"),
+        _engine("engine-epoll", "epoll"),
+        _engine("engine-uring", "io_uring"),
+        _engine("engine-label", "epoll", "label"),
         _relay(),
         _nginx(),
         _haproxy(),

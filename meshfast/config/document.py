@@ -11,7 +11,7 @@ from meshfast.errors import Problem
 from meshfast.model import Origin
 
 COMPARED = 1000  # words that a hint is chosen from
-HINTED = 100  # problems of a load that get such a hint; whoever has more has another problem
+HINTED = 20  # problems of a load that get such a hint; whoever has more has another problem
 
 Key = str | int  # a field's name, or the number of a list's element
 

@@ -21,8 +21,9 @@ def files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     out: dict[Path, None] = {}
     for each in map(Path, paths):
         if each.is_dir():
-            inside = [p for p in each.iterdir() if p.suffix in SUFFIXES and p.name[0] != "." and not p.is_dir()]
-            out.update(dict.fromkeys(sorted(inside)))
+            named = (p for p in each.iterdir() if p.suffix in SUFFIXES and p.name[0] != ".")
+            # A link to nothing stays, so that it is reported; a pipe would block its reader.
+            out.update(dict.fromkeys(sorted(p for p in named if p.is_file() or not p.exists())))
         else:
             out[each] = None
     return list(out)

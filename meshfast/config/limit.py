@@ -13,7 +13,7 @@ from meshfast.config.field import Type, not_a
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit. ``field`` is its name in C and in ``model.Sidecar.limits``, ``name`` in the configuration."""
+    """One limit. ``name`` is what it is called in the configuration and in ``model.Sidecar.limits``, ``field`` in C."""
 
     field: str
     name: str

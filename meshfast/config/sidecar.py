@@ -37,7 +37,7 @@ DIAL = Parsed("an address", value.address, "")
 
 
 class Limits(Type):
-    """The mapping of limits -> {C's name: value}."""
+    """The mapping of limits -> {name: value in its unit}."""
 
     words = "a mapping of limits"
     fields = {limit.name: limit for limit in LIMITS}
@@ -57,7 +57,7 @@ class Limits(Type):
                 there = Place(here.document, name_node, here, name)
                 report.add(there, f"unknown limit {name}", did_you_mean(name, self.fields, "see docs/configuration.md"))
             else:
-                out[self.fields[name].field] = checked(LimitValue(self.fields[name]), given, here, name, report)
+                out[name] = checked(LimitValue(self.fields[name]), given, here, name, report)
         return out
 
     def empty(self) -> dict[str, int]:
@@ -120,7 +120,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
     _check_addresses(found, report)
     if len(found.listeners) > MAX_LISTENERS:
         report.add(found.at.at("listeners"), f"{len(found.listeners)} listeners; the limit is {MAX_LISTENERS}")
-    high, most = (found.limits.get(name, LimitValue(_BY_FIELD[name]).empty()) for name in ("output_high", "output_max"))
+    high, most = (found.limits.get(name, Limits.fields[name].default) for name in ("outputHigh", "outputMax"))
     if high > most:
         report.add(found.at.at("limits"), f"outputHigh ({high}) is above outputMax ({most})")
     if memory is not None and not memory.at.bad and memory.ttl == 0:
@@ -138,9 +138,6 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         trace_ttl_ms=memory.ttl if memory else 300_000,
         origin=found.at.origin(),
     )
-
-
-_BY_FIELD = {limit.field: limit for limit in LIMITS}
 
 
 def _listener(listener: ListenerSpec, report: Report) -> model.Listener:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from meshfast.demo.topology import Instance, path, path_parse, path_text
+from meshfast.demo.topology import APPS, Instance, path, path_parse, path_text
 
 FOREVER = float("inf")
 
@@ -54,10 +54,10 @@ class Timeline:
         """From now on no call that starts may meet the state before."""
         self.states[-2].end = now
 
-    def allowed(self, label: str, sent: float, answered: float) -> set[str]:
-        """The paths that are right for a call that ran from `sent` to `answered`."""
+    def allowed(self, label: str, sent: float, answered: float, first: str = APPS[0]) -> set[str]:
+        """The paths that are right for a call to `first` that ran from `sent` to `answered`."""
         return {
-            path_text(path(label, state.running))
+            path_text(path(label, state.running, first))
             for state in self.states
             if state.begin <= answered and sent <= state.end
         }

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from meshfast.demo import admin, policy
 from meshfast.demo.explain import Why, why
-from meshfast.demo.judge import Timeline, tally
+from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.load import Load, call
 from meshfast.demo.process import READY_TIMEOUT, Child, Children, DemoError
 from meshfast.demo.show import Check, Hop, Report, Show, Walk
 from meshfast.demo.topology import (
+    APPS,
     HOST,
     LATE,
     START,
@@ -69,6 +70,7 @@ class Demo:
         try:
             async with self._processes(), asyncio.timeout(TIME_LIMIT) as limit:
                 await self._walks("Calls by hand: the path, and why it left the label's environment", LABELS)
+                await self._inside(Instance("A", "dev1"))
                 await self._switch()
                 await self._trace_memory()
                 if self.options.keep:
@@ -98,7 +100,7 @@ class Demo:
             policy.write(sidecars / f"{one.instance.file}.yaml", policy.sidecar(one, self.options.loop))
         self._write_mesh(START)
         try:
-            self.show.title("Starting 7 applications and 8 sidecars")
+            self.show.title(f"Starting {len(START)} applications and {len(START) + 1} sidecars")
             # The first one makes the process group that the others join.
             gateway = await self._start_sidecar("gateway")
             pairs = [await self._start(self.places[instance]) for instance in START]
@@ -153,21 +155,31 @@ class Demo:
     async def _walks(self, title: str, labels: Iterable[str]) -> None:
         self.show.title(title)
         for label in labels:
-            walk = await self._walk(label)
-            self.report.walks.append(walk)
-            self.show.walk(walk)
+            one = await call(self._client, label)
+            await self._walk(one, label, self.gateway.admin)
 
-    async def _walk(self, label: str) -> Walk:
-        """One call, and for each hop the word of the sidecar that made it."""
-        one = await call(self._client, label)
+    async def _inside(self, instance: Instance) -> None:
+        """A call that begins in an environment, with no label and a trace id that nobody knows."""
+        own = self.places[instance]
+        client = Client((HOST, own.outbound))
+        one = await call(client, "", following(instance.app))
+        await client.close()
+        await self._walk(one, instance.env, own.admin, instance)
+
+    async def _walk(self, one: Call, label: str, asked: int, inside: Instance | None = None) -> None:
+        """Shows the way of a call that counts as labelled `label`; each hop by the word of the sidecar that made it,
+        the first by the one with the admin port `asked`."""
         self.children.check()
-        hops, asked = [], self.gateway.admin
+        hops = []
         for instance in one.hops or ():
             told = await self._why(asked, instance.app, label)
             hops.append(Hop(instance, told.reason, told.peer == f"{HOST}:{self.places[instance].inbound}"))
             asked = self.places[instance].admin
-        right = one.value in self.timeline.allowed(label, one.sent, one.answered) and not one.strayed
-        return Walk(one, tuple(hops), right)
+        first = following(inside.app) if inside else APPS[0]
+        right = one.value in self.timeline.allowed(label, one.sent, one.answered, first) and not one.strayed
+        walk = Walk(one, tuple(hops), right, inside)
+        self.report.walks.append(walk)
+        self.show.walk(walk)
 
     async def _why(self, port: int, app: str, label: str) -> Why:
         return why(await admin.explain(port, service(app), label))

@@ -37,14 +37,20 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A call made by hand, explained."""
+    """A call made by hand, explained. ``inside``: the instance whose sidecar it left by; None: from outside."""
 
     call: Call
     hops: tuple[Hop, ...]
     right: bool
+    inside: Instance | None = None
+
+    @property
+    def path(self) -> str:
+        return ARROW.join(map(str, self.hops)) or self.call.error or self.call.value
 
     def __str__(self) -> str:
-        return f"{label_text(self.call.label)}: {ARROW.join(map(str, self.hops)) or self.call.error or self.call.value}"
+        beside = f", from beside {self.inside}" if self.inside else ""
+        return f"{label_text(self.call.label)}{beside}: {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,10 @@ class Report:
             "good": self.good,
             "directory": str(self.directory),
             "calls": [
-                {"label": w.call.label, "path": str(w).partition(": ")[2], "ms": w.call.milliseconds, "good": w.right}
+                {
+                    "label": w.call.label, "from": str(w.inside or ""), "path": w.path,
+                    "ms": w.call.milliseconds, "good": w.right,
+                }
                 for w in self.walks
             ],
             "changes": self.changes,

@@ -49,10 +49,10 @@ def following(app: str) -> str:
     return dict(zip(APPS, APPS[1:], strict=False)).get(app, "")
 
 
-def path(label: str, running: Iterable[Instance]) -> tuple[Instance, ...]:
-    """Where a call with this label must go, hop by hop: the label's own instance, else the baseline's."""
-    there = set(running)
-    return tuple(i if label and (i := Instance(app, label)) in there else Instance(app) for app in APPS)
+def path(label: str, running: Iterable[Instance], first: str = APPS[0]) -> tuple[Instance, ...]:
+    """Where a call to `first` with this label must go, hop by hop: the label's own instance, else the baseline's."""
+    there, apps = set(running), APPS[APPS.index(first) :]
+    return tuple(i if label and (i := Instance(app, label)) in there else Instance(app) for app in apps)
 
 
 def path_text(hops: Iterable[Instance]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from meshfast import config
 from meshfast.config import file
-from meshfast.errors import ConfigError
+from meshfast.errors import ConfigError, SourceError
 from meshfast.source import Bad, Event, Good
 
 POLL = 0.25  # seconds between looks
@@ -104,6 +104,10 @@ class FileSource:
             return Good(config.build(texts, report)), digest.digest()
         except ConfigError as error:
             return Bad(error), digest.digest()
+        except Exception as error:  # a mistake of ours or no memory: the last good mesh stays, and watching goes on
+            why = SourceError(f"the configuration cannot be read: {type(error).__name__}: {error}")
+            why.__cause__ = error
+            return Bad(why), digest.digest()
 
 
 def _fresh(looked: Look) -> bool:

@@ -52,6 +52,7 @@ def test_path(label: str, expected: str) -> None:
 def test_path_with_the_late_one() -> None:
     assert path_text(path("dev1", (*START, LATE))) == NEW
     assert path_text(path("", (*START, LATE))) == BASE
+    assert path_text(path("dev1", START, "B")) == "B(dev1) -> C(base)"
 
 
 def test_path_text_is_read_back() -> None:

@@ -61,7 +61,7 @@ def test_the_example_is_good_and_says_what_it_claims() -> None:
     ]
     with_env = [e.address for e in mesh.clusters["shop"].endpoints if e.labels.get("env") == "dev1"]
     assert with_env == ["10.0.1.1:20880"]
-    assert mesh.sidecar.limits == {"max_body": 16 << 20, "call_timeout": 3000}
+    assert mesh.sidecar.limits == {"maxBody": 16 << 20, "callTimeout": 3000}
     with pytest.raises(ConfigError) as caught:
         config.load_texts([("mesh.yaml", example.replace("{subset: trunk}", "{subset: trunc}").encode())])
     shown = [problem for problem in map(str, caught.value.problems) if "trunc" in problem]

@@ -124,7 +124,7 @@ def test_sidecar() -> None:
     assert (own.workers, own.loop, own.admin) == (4, "epoll", "127.0.0.1:15000")
     assert (own.trace_entries, own.trace_ttl_ms) == (1024, 90_000)
     assert own.limits == {
-        "max_body": 4 << 20, "max_calls": 10, "call_timeout": 250, "heartbeat": 2000, "drain_timeout": 0,
+        "maxBody": 4 << 20, "maxCalls": 10, "callTimeout": 250, "heartbeat": 2000, "drainTimeout": 0,
     }  # fmt: skip
     out, inward, through = own.listeners
     assert (out.name, out.bind, out.direction, out.service) == ("out", "0.0.0.0:20880", "outbound", "a.Cart")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from meshfast import config
 from meshfast.errors import ConfigError
+from meshfast.model import Mesh
 from meshfast.source import Bad, Event, Good
 from meshfast.source.file import FileSource
 
@@ -181,6 +183,29 @@ def test_a_change_while_loading_is_not_lost(tmp_path: Path, monkeypatch: pytest.
 
     async def body(following: Next) -> None:
         assert services(await following()) == ["a.B"]
+
+    watch(path, body)
+
+
+def test_watching_survives_a_mistake_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+    build = config.build
+
+    def broken(texts: list[config.Text], report: config.Report) -> Mesh:
+        if b"a.B" in texts[0].data:
+            raise MemoryError
+        return build(texts, report)
+
+    monkeypatch.setattr(config, "build", broken)
+
+    async def body(following: Next) -> None:
+        assert services(await following()) == ["a.A"]
+        path.write_text(entry("a.B"))
+        bad = await following()
+        assert isinstance(bad, Bad) and "MemoryError" in str(bad.error)
+        path.write_text(entry("a.C"))
+        assert services(await following()) == ["a.C"]
 
     watch(path, body)
 
