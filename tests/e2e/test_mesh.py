@@ -64,17 +64,15 @@ def test_label_of_the_workload(peers: Peers, proxied: Way, version: str, port_of
     assert who(consumer, ref, env="dev1") == {"dev1"}
 
 
-TRACES = [
-    ("x-request-id", "7d1f-plain"),
-    ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-]
+TRACES = {
+    "x-request-id": "7d1f-plain",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+}
 
 
-@pytest.mark.parametrize(("key", "value"), TRACES, ids=[key for key, _ in TRACES])
-def test_label_over_two_hops(
-    peers: Peers, proxied: Way, version: str, key: str, value: str, port_of: PortOf, refer: Refer
-) -> None:
-    consumer, middle = peers.consumer(version), peers.provider(version)
+@pytest.mark.parametrize("key", TRACES)
+def test_label_over_two_hops(peers: Peers, proxied: Way, version: str, key: str, port_of: PortOf, refer: Refer) -> None:
+    consumer, middle, value = peers.consumer(version), peers.provider(version), TRACES[key]
     front, inbound, outbound = free_port(), free_port(), free_port()
     second = proxied.sidecar(
         [mesh.entry(instances(version, port_of)), *mesh.label_policy(trace=key)],
