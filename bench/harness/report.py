@@ -78,7 +78,7 @@ def print_result(console: Console, result: dict[str, Any], base: str = "") -> No
     base = choose_base(rivals, base)
     for point in result["options"]["points"]:
         console.print(_point_table(samples, point, rivals, base))
-    notes = [f"Ratios are CPU per call against {base}; ≈: the ranges of the rounds overlap, or there are under {LEAST} rounds."]
+    notes = [f"Ratios are CPU per call against {base}; ≈: ranges overlap, or there are under {LEAST} rounds."]
     notes.append(f"Calls a second in brackets: the proxy was under {BUSY:.0%} busy, so they are no measure of it.")
     if result["options"]["rounds"] < ROUNDS:
         notes.append(f"[yellow]Under {ROUNDS} rounds: the ranges are too narrow to believe the ratios.[/]")
