@@ -146,7 +146,7 @@ bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into 
 # --- demonstration
 .PHONY: demo
 demo: $(VENV)/.built ## three applications, three environments, a sidecar beside each: calls, checked
-	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo
+	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo $(DEMO)
 # --- fuzzing; needs a clang with libFuzzer
 FUZZCC ?= $(firstword $(foreach c,clang clang-19 clang-18 clang-17,$(shell command -v $(c))) clang)
 T ?= 60

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 import h11
 import msgspec
 
+from meshfast.explain import explain
 from meshfast.metrics import prometheus
 from meshfast.model import Mesh
 
@@ -184,8 +185,6 @@ class Admin:
         return HTTPStatus.OK, JSON, msgspec.json.format(msgspec.json.encode(rows)) + b"\n"
 
     def _explain(self, query: Query) -> Answer:
-        from meshfast.explain import explain
-
         asked: dict[str, str] = {}
         pairs: dict[str, dict[str, str]] = {"header": {}, "label": {}}
         for key, value in query:
@@ -200,8 +199,8 @@ class Admin:
                 return HTTPStatus.BAD_REQUEST, TEXT, f"unknown parameter {key!r}\n".encode()
         if "service" not in asked:
             return HTTPStatus.BAD_REQUEST, TEXT, b"service=S is needed\n"
-        sidecar = self._sidecar
-        answer = explain(sidecar.table, sidecar.mesh, asked["service"], asked.get("method", ""), pairs["header"], pairs["label"])
+        table = self._sidecar.table
+        answer = explain(table, asked["service"], asked.get("method", ""), pairs["header"], pairs["label"])
         return HTTPStatus.OK, JSON, msgspec.json.format(msgspec.json.encode(answer)) + b"\n"
 
     def _drain(self, query: Query) -> Answer:

@@ -62,6 +62,7 @@ class Table:
         self.native = _core.Table()
         self._writer = Writer(self.native)
         self._services: dict[tuple[str, Pattern], Service] = {}
+        self._labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many services there are."""
@@ -73,6 +74,7 @@ class Table:
         :raises MeshfastError: something in it cannot be built; nothing has changed
         """
         applied = self._writer.apply(mesh)
+        self._labels = tuple(label.name for label in mesh.labels)
         self._services = {(service.name, service.pattern): service for service in mesh.services}
         return applied
 
@@ -114,6 +116,10 @@ class Table:
         if decision.route is None or decision.service is None:
             return None
         return decision.service.rules[decision.route.rule]
+
+    def label_names(self) -> tuple[str, ...]:
+        """The traffic labels of the mesh in force."""
+        return self._labels
 
     def stats(self) -> list[dict]:  # type: ignore[type-arg]
         """Counts per service, application and subset."""

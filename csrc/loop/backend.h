@@ -11,7 +11,8 @@ enum {
     MF_READ_FRONT = 4096,
     MF_READ_SIZE = 64 * 1024,
     MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
-    MF_IOV_MAX = 64,                /* runs of output in one send */
+    MF_LINGER_NS = 1000 * 1000 * 1000,
+    MF_IOV_MAX = 64, /* runs of output in one send */
 };
 
 /* mf_sock._state */
@@ -22,7 +23,7 @@ enum {
     MF_S_EOF_TOLD = 1 << 3, /* and said */
     MF_S_SHUT = 1 << 4,     /* FIN wanted once the output is gone */
     MF_S_SHUT_DONE = 1 << 5,
-    MF_S_FLUSHING = 1 << 6, /* closed by the owner, output left */
+    MF_S_FLUSHING = 1 << 6, /* closed by the owner; output left, or it lingers */
     MF_S_CLOSING = 1 << 7,  /* nothing more goes in or out */
     MF_S_DEAD = 1 << 8,     /* on the dead list */
     MF_S_HIGH = 1 << 9,     /* the output has been above high */
@@ -74,6 +75,8 @@ struct mf_loop {
     struct mf_list socks, listeners, watches;
     struct mf_list again;          /* socks to look at without the kernel's asking */
     struct mf_list dirty;          /* socks with output */
+    struct mf_list lingering;      /* closed socks that wait for their peer's end, oldest first */
+    struct mf_timer linger_timer;
     struct mf_list dead;           /* socks to be told on_close */
     struct mf_list dead_listeners; /* the same */
     struct mf_sock_segment *spare; /* empty output runs of the common size */
@@ -95,6 +98,7 @@ void mf_sock_gone(struct mf_sock *sock); /* the kernel has let go; the descripto
 void mf_sock_look(struct mf_sock *sock); /* from the again list */
 void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
 void mf_sock_again(struct mf_sock *sock);
+void mf_sock_flushed(struct mf_sock *sock); /* FLUSHING, and the output is gone */
 
 /* sock_in.c: input */
 /* New bytes at `data`; `front` bytes before them are free to be written. */

@@ -44,7 +44,7 @@ static int try_new(const struct mf_loop_options *options, const struct mf_loop_o
     loop->now = mf_clock_ns();
     mf_timers_init(&loop->timers, loop->now);
     struct mf_list *lists[] = {&loop->socks, &loop->listeners, &loop->watches, &loop->again,
-                               &loop->dirty, &loop->dead,      &loop->dead_listeners};
+                               &loop->dirty, &loop->lingering, &loop->dead,    &loop->dead_listeners};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         mf_list_init(lists[i]);
 

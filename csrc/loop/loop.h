@@ -34,13 +34,16 @@ struct mf_loop_hooks {
 /* 0, or a negated errno: with MF_LOOP_URING -ENOSYS, -EPERM or whatever the kernel said. AUTO falls back to epoll
  * without error. `*why` (may be NULL): static text that says why AUTO did not choose io_uring, else NULL. */
 int mf_loop_new(const struct mf_loop_options *options, struct mf_loop **out, const char **why);
-/* Closes every socket, listener and watch that is left, without calling them back. */
+/* Closes every socket, listener and watch that is left, without calling them back; their memory must still be there.
+ * On the thread of the turns, or after that thread has ended. */
 void mf_loop_free(struct mf_loop *loop);
 const char *mf_loop_name(const struct mf_loop *loop); /* "epoll", "io_uring" */
 void mf_loop_set_hooks(struct mf_loop *loop, const struct mf_loop_hooks *hooks);
 
 /* One turn; waits at most `max_wait_ns` (negative: until something happens; 0: does not wait). Returns how many
- * things were delivered, or a negated errno (-EINTR when a signal came: call again). Not re-entrant. */
+ * things were delivered, or a negated errno (-EINTR when a signal came: call again; -EBUSY from inside a turn).
+ * mf_loop_new and the first sockets may come from another thread, but the thread of the first turn is the only one
+ * that may turn (-EEXIST with io_uring). */
 int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns);
 /* Ends another thread's wait. Thread-safe and signal-safe. */
 void mf_loop_wake(struct mf_loop *loop);
@@ -48,8 +51,8 @@ void mf_loop_wake(struct mf_loop *loop);
 uint64_t mf_loop_now(const struct mf_loop *loop);
 uint64_t mf_clock_ns(void); /* the clock itself */
 struct mf_timers *mf_loop_timers(struct mf_loop *loop);
-/* For embedding in another loop: readable when a turn has something to do, and how long until a timer is due
- * (ns, -1: none). */
+/* For embedding in another loop: readable when the kernel has something for a turn. What was asked for between turns
+ * (writes, closes, timers) needs a turn of its own. */
 int mf_loop_fd(const struct mf_loop *loop);
 
 /* watch: readiness of any descriptor, level-triggered, for eventfds and for the Python selectors. */

@@ -1,6 +1,5 @@
 #include "base/mem.h"
-#include "loop/backend.h"
-#include "loop/uring.h"
+#include "loop/loop_uring.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,62 +13,13 @@
  * list, where the state says what to ask for. */
 
 enum { ENTRIES = 1024, BUFFERS_BYTES = 4 * 1024 * 1024, ROUNDS = 8 };
-enum { KIND_NONE, KIND_RECV, KIND_SEND, KIND_CONNECT, KIND_ACCEPT, KIND_POLL, KIND_MASK = 7 };
-enum { OP_RECV = 1 << KIND_RECV, OP_SEND = 1 << KIND_SEND, OP_CONNECT = 1 << KIND_CONNECT, OP_ACCEPT = 1 << KIND_ACCEPT };
+enum {
+    OP_RECV = 1 << KIND_RECV,
+    OP_SEND = 1 << KIND_SEND,
+    OP_CONNECT = 1 << KIND_CONNECT,
+    OP_ACCEPT = 1 << KIND_ACCEPT,
+};
 enum { CANCEL = 8, OPS = (1 << CANCEL) - 1 }; /* an op's bit, shifted: its cancel is on the way */
-enum { LAME_NS = 10 * 1000 * 1000 };
-
-/* One-shot poll of a watch, asked for again at each turn: so it is level-triggered. Outlives a watch that is removed
- * while the kernel has it. */
-struct poll_op {
-    struct mf_list all, todo; /* todo: to be asked for; or, without a watch, to be cancelled */
-    struct mf_watch *watch;   /* NULL: removed */
-    struct mf_timer timer;    /* see poll_done */
-    bool armed;
-};
-
-struct uring {
-    struct mf_uring ring;
-    struct mf_uring_buffers buffers;
-    bool enabled;
-    pid_t owner;
-    uint64_t under_way;          /* operations whose last completion has not come */
-    struct mf_list polls, todo;  /* poll_op.all, poll_op.todo */
-};
-
-static struct uring *of(const struct mf_loop *loop)
-{
-    return loop->backend;
-}
-
-static struct io_uring_sqe *ask(struct uring *uring, uint8_t opcode, int fd, void *owner, unsigned kind)
-{
-    struct io_uring_sqe *sqe = uring->enabled ? mf_uring_sqe(&uring->ring) : NULL;
-    if (!sqe)
-        return NULL;
-    sqe->opcode = opcode;
-    sqe->fd = fd;
-    sqe->user_data = (uint64_t)(uintptr_t)owner | kind;
-    uring->under_way++;
-    return sqe;
-}
-
-static uint32_t poll_word(uint32_t events)
-{
-    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? events << 16 : events; /* the kernel's halves are swapped there */
-}
-
-static bool cancel(struct uring *uring, void *owner, unsigned kind)
-{
-    struct io_uring_sqe *sqe = mf_uring_sqe(&uring->ring);
-    if (!sqe)
-        return false;
-    sqe->opcode = IORING_OP_ASYNC_CANCEL;
-    sqe->fd = -1;
-    sqe->addr = (uint64_t)(uintptr_t)owner | kind;
-    sqe->user_data = KIND_NONE; /* how it went is seen by the last completion of what was cancelled */
-    return true;
-}
 
 static int init(struct mf_loop *loop, const struct mf_loop_options *options, const char **why)
 {
@@ -128,9 +78,7 @@ static void dispose(struct mf_loop *loop)
         cancel_all(uring);
     mf_uring_close(&uring->ring);
     mf_uring_buffers_close(&uring->buffers);
-    struct mf_list *node;
-    while ((node = mf_list_shift(&uring->polls)))
-        mf_free(MF_CONTAINER(node, struct poll_op, all));
+    mf_uring_watches_dispose(uring);
     mf_free(uring);
     loop->backend = NULL;
 }
@@ -407,132 +355,6 @@ static void accept_done(struct mf_listener *listener, const struct io_uring_cqe 
         mf_listener_failed(listener, -ENOMEM);
 }
 
-/* watches */
-
-static struct poll_op *poll_new(struct uring *uring, struct mf_watch *watch)
-{
-    struct poll_op *op = mf_zalloc(sizeof *op);
-    if (!op)
-        return NULL;
-    op->watch = watch;
-    mf_list_push(&uring->polls, &op->all);
-    mf_list_init(&op->todo);
-    mf_list_push(&uring->todo, &op->todo);
-    return op;
-}
-
-static void poll_free(struct mf_loop *loop, struct poll_op *op)
-{
-    mf_timer_cancel(&loop->timers, &op->timer);
-    mf_list_remove(&op->all);
-    mf_list_remove(&op->todo);
-    mf_free(op);
-}
-
-static void poll_let_go(struct mf_loop *loop, struct poll_op *op)
-{
-    op->watch = NULL;
-    if (!op->armed)
-        poll_free(loop, op);
-    else if (!cancel(of(loop), op, KIND_POLL))
-        mf_list_push(&of(loop)->todo, &op->todo);
-}
-
-static void poll_due(struct mf_timer *timer)
-{
-    struct poll_op *op = MF_CONTAINER(timer, struct poll_op, timer);
-    if (mf_list_empty(&op->todo))
-        mf_list_push(&of(op->watch->_loop)->todo, &op->todo);
-}
-
-static int poll_done(struct mf_loop *loop, struct poll_op *op, const struct io_uring_cqe *cqe)
-{
-    op->armed = false;
-    struct mf_watch *watch = op->watch;
-    if (!watch) {
-        poll_free(loop, op);
-        return 0;
-    }
-    if (cqe->res == -EBADF)
-        return 0; /* closed without a remove: silent from now on, as epoll is */
-    uint32_t events = cqe->res < 0 ? 0 : (uint32_t)cqe->res;
-    uint32_t ready = (events & (POLLIN | POLLHUP | POLLERR) ? MF_WATCH_READ : 0u) |
-                     (events & (POLLOUT | POLLHUP | POLLERR) ? MF_WATCH_WRITE : 0u);
-    ready &= watch->events;
-    if (events & (POLLERR | POLLHUP))
-        ready |= MF_WATCH_ERROR;
-    if (!ready) {
-        /* The kernel ends a poll for POLLRDHUP too, asked for or not, and would at once again: look later. */
-        mf_timer_set(&loop->timers, &op->timer, loop->now + LAME_NS, poll_due);
-        return 0;
-    }
-    mf_list_push(&of(loop)->todo, &op->todo);
-    watch->on_ready(watch, ready);
-    return 1;
-}
-
-static void poll_todo(struct mf_loop *loop)
-{
-    struct uring *uring = of(loop);
-    struct mf_list now, *node;
-    mf_list_init(&now);
-    mf_list_splice(&now, &uring->todo);
-    while ((node = mf_list_shift(&now))) {
-        struct poll_op *op = MF_CONTAINER(node, struct poll_op, todo);
-        if (!op->watch) {
-            if (!cancel(uring, op, KIND_POLL))
-                mf_list_push(&uring->todo, &op->todo);
-            continue;
-        }
-        struct io_uring_sqe *sqe = ask(uring, IORING_OP_POLL_ADD, op->watch->fd, op, KIND_POLL);
-        if (!sqe) {
-            mf_list_push(&uring->todo, &op->todo);
-            continue;
-        }
-        uint32_t events = (op->watch->events & MF_WATCH_READ ? POLLIN : 0u) |
-                          (op->watch->events & MF_WATCH_WRITE ? POLLOUT : 0u);
-        sqe->poll32_events = poll_word(events);
-        op->armed = true;
-    }
-}
-
-static int watch_add(struct mf_watch *watch)
-{
-    watch->_op = poll_new(of(watch->_loop), watch);
-    return watch->_op ? 0 : -ENOMEM;
-}
-
-/* Between turns a poll that is let go must end now: it holds on to a descriptor that the caller may be about to
- * close, and the other end would not see that before the next turn. */
-static void end_now(struct mf_loop *loop)
-{
-    struct uring *uring = of(loop);
-    if (!loop->in_turn && uring->enabled && uring->owner == gettid())
-        mf_uring_enter(&uring->ring, 0, 0);
-}
-
-static int watch_modify(struct mf_watch *watch, uint32_t events)
-{
-    struct poll_op *op = watch->_op;
-    if (!op->armed || events == watch->events)
-        return 0;
-    struct poll_op *fresh = poll_new(of(watch->_loop), watch);
-    if (!fresh)
-        return -ENOMEM;
-    watch->_op = fresh;
-    poll_let_go(watch->_loop, op);
-    return 0;
-}
-
-static void watch_remove(struct mf_watch *watch)
-{
-    struct poll_op *op = watch->_op;
-    bool armed = op->armed;
-    poll_let_go(watch->_loop, op);
-    if (armed)
-        end_now(watch->_loop);
-}
-
 /* the turn */
 
 static int enable(struct mf_loop *loop)
@@ -564,7 +386,7 @@ static int wait(struct mf_loop *loop, int64_t ns)
         if (rc < 0)
             return rc;
     }
-    poll_todo(loop);
+    mf_uring_watches_ask(loop);
     if (!mf_list_empty(&uring->todo))
         ns = 0;
     mf_count(&loop->counts.waits, 1);
@@ -594,7 +416,7 @@ static int handle(struct mf_loop *loop, const struct io_uring_cqe *cqe)
         accept_done(owner, cqe);
         return 1;
     default:
-        return poll_done(loop, owner, cqe);
+        return mf_uring_watch_done(loop, owner, cqe);
     }
 }
 
@@ -629,7 +451,7 @@ const struct mf_loop_ops mf_loop_uring = {
     .listener_add = listener_add,
     .listener_rest = listener_rest,
     .listener_drop = listener_drop,
-    .watch_add = watch_add,
-    .watch_modify = watch_modify,
-    .watch_remove = watch_remove,
+    .watch_add = mf_uring_watch_add,
+    .watch_modify = mf_uring_watch_modify,
+    .watch_remove = mf_uring_watch_remove,
 };

@@ -97,8 +97,38 @@ void mf_sock_fail(struct mf_sock *sock, int rc)
 {
     if (sock->_state & MF_S_CLOSING)
         return;
-    sock->_error = sock->_error ? sock->_error : rc;
+    if (!sock->_linger) /* all was sent, and a reset is how some peers answer a FIN */
+        sock->_error = sock->_error ? sock->_error : rc;
     drop(sock);
+}
+
+static void linger_over(struct mf_timer *timer)
+{
+    struct mf_loop *loop = MF_CONTAINER(timer, struct mf_loop, linger_timer);
+    while (!mf_list_empty(&loop->lingering)) {
+        struct mf_sock *sock = MF_CONTAINER(loop->lingering.next, struct mf_sock, _dirty);
+        if (sock->_linger > loop->now) {
+            mf_timer_set(&loop->timers, timer, sock->_linger, linger_over);
+            return;
+        }
+        mf_sock_close(sock, MF_CLOSE_NOW);
+    }
+}
+
+void mf_sock_flushed(struct mf_sock *sock)
+{
+    struct mf_loop *loop = sock->loop;
+    /* A UNIX socket is not reset: what was sent stays to be read. */
+    if ((sock->_state & (MF_S_EOF | MF_S_BROKEN | MF_S_CONNECTING)) || !(sock->_state & MF_S_STREAM_TCP) ||
+        shutdown(sock->fd, SHUT_WR) < 0) {
+        mf_sock_close(sock, MF_CLOSE_NOW);
+        return;
+    }
+    sock->_linger = loop->now + MF_LINGER_NS;
+    mf_list_remove(&sock->_dirty);
+    mf_list_push(&loop->lingering, &sock->_dirty);
+    if (!loop->linger_timer.at)
+        mf_timer_set(&loop->timers, &loop->linger_timer, sock->_linger, linger_over);
 }
 
 void mf_sock_write_fail(struct mf_sock *sock, int rc)
@@ -132,6 +162,8 @@ void mf_sock_at_eof(struct mf_sock *sock)
     sock->_state |= MF_S_EOF;
     if (sock->_state & MF_S_BROKEN)
         mf_sock_fail(sock, sock->_error);
+    else if (sock->_linger)
+        mf_sock_close(sock, MF_CLOSE_NOW);
     else
         tell_eof(sock);
 }
@@ -158,12 +190,14 @@ void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how)
 {
     if (sock->_state & MF_S_CLOSING)
         return;
-    if (how == MF_CLOSE_FLUSH && sock->_out_len > 0 && !(sock->_state & MF_S_BROKEN)) {
-        /* What still comes in is read and thrown away: unread bytes would turn the close into a reset, and the reset
-         * could overtake what is being flushed. */
+    if (how == MF_CLOSE_FLUSH) {
+        if (sock->_state & MF_S_FLUSHING)
+            return;
         sock->_state |= MF_S_FLUSHING;
         if (sock->_state & MF_S_PAUSED)
-            mf_sock_resume(sock);
+            mf_sock_resume(sock); /* what comes is dropped from now on */
+        if (sock->_out_len == 0 || (sock->_state & MF_S_BROKEN))
+            mf_sock_flushed(sock);
         return;
     }
     sock->_error = 0;

@@ -9,7 +9,8 @@
  * is given again, with more behind it. While nothing is left over an idle socket holds no input memory (bytes are read
  * into a buffer that the loop's sockets share). A frame that is known to be long is announced with mf_sock_want, so
  * that it is read straight into one block, which grows as bytes really arrive, never ahead of them by more than 64 KiB
- * or the bytes already there; that block can then be held and sent on from where it lies.
+ * or the bytes already there; that block can then be held and sent on from where it lies. (io_uring reads into buffers
+ * of the ring and copies from there into the block.)
  *
  * Output belongs to the socket: small writes are copied together, blocks are sent from where they lie, and all goes
  * out once per loop turn, in order. */
@@ -19,6 +20,7 @@
 #include "base/slice.h"
 #include "loop/loop.h"
 
+/* on_read is needed; without on_eof the socket is closed with MF_CLOSE_FLUSH; the others may be NULL. */
 struct mf_sock_events {
     /* How many bytes of `view` are done with, 0..view.len. Slices into it end when this returns, unless held. */
     size_t (*on_read)(struct mf_sock *sock, struct mf_slice view);
@@ -34,8 +36,8 @@ struct mf_sock {
     const struct mf_sock_events *events;
     struct mf_loop *loop;
     struct mf_list _node;      /* all sockets of the loop */
-    struct mf_list _dirty;     /* has output to flush this turn */
-    struct mf_list _dead;      /* to be told on_close */
+    struct mf_list _dirty;     /* has output to flush this turn; or lingers */
+    struct mf_list _dead;      /* to be looked at again; or to be told on_close */
     int fd;
     int _error;
     uint16_t _state;           /* flags of sock.c and the backends */
@@ -46,6 +48,7 @@ struct mf_sock {
     size_t _out_len;           /* bytes queued */
     size_t high, low;          /* watermarks of the output, bytes */
     void *_backend;            /* what a backend keeps per socket */
+    uint64_t _linger;          /* until when it waits for the peer's end */
     uint64_t bytes_in, bytes_out;
     uint64_t last_read;        /* loop time of the last bytes */
 };
@@ -58,7 +61,10 @@ int mf_sock_connect(struct mf_loop *loop, struct mf_sock *sock, const struct mf_
 
 enum mf_sock_how {
     MF_CLOSE_NOW,   /* output that is left is dropped */
-    MF_CLOSE_FLUSH, /* stops reading, sends what is queued, then closes; an error or mf_sock_close NOW ends it early */
+    /* Sends what is queued and FIN, then reads and drops what still comes until the peer ends too, one second long at
+     * most: a close over unread bytes would reset the connection, and the reset overtakes the last answer. An error or
+     * mf_sock_close NOW ends it early. */
+    MF_CLOSE_FLUSH,
 };
 void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how); /* again is harmless */
 
@@ -94,7 +100,8 @@ struct mf_listener {
     uint64_t failures; /* accepts that failed for want of descriptors or memory: it rests 100 ms after each */
 };
 
-/* `fd` listens already. 0 or a negated errno. Closing does not close `fd`'s other copies. */
+/* `fd` listens already, and is the listener's from now on, unless this fails. 0 or a negated errno. Closing does not
+ * close `fd`'s other copies. */
 int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
 void mf_listener_close(struct mf_listener *listener);
 

@@ -213,7 +213,7 @@ void mf_sock_sent(struct mf_sock *sock, size_t len)
             shutdown(sock->fd, SHUT_WR);
         }
         if (sock->_state & MF_S_FLUSHING) {
-            mf_sock_close(sock, MF_CLOSE_NOW);
+            mf_sock_flushed(sock);
             return;
         }
     }

@@ -35,18 +35,16 @@ static int probe(const struct mf_uring *ring, uint32_t features, const char **wh
         *why = "this kernel's io_uring lacks a feature";
         return -ENOSYS;
     }
-    struct {
-        struct io_uring_probe head;
-        struct io_uring_probe_op ops[64];
-    } got;
-    memset(&got, 0, sizeof got);
-    int rc = enroll(ring->fd, IORING_REGISTER_PROBE, &got, 64);
+    _Alignas(struct io_uring_probe) char room[sizeof(struct io_uring_probe) + 64 * sizeof(struct io_uring_probe_op)];
+    struct io_uring_probe *got = (void *)room;
+    memset(room, 0, sizeof room);
+    int rc = enroll(ring->fd, IORING_REGISTER_PROBE, got, 64);
     if (rc < 0) {
         *why = "io_uring_register is not permitted here";
         return rc;
     }
     for (size_t i = 0; i < sizeof ops; i++)
-        if (ops[i] > got.head.last_op || !(got.ops[ops[i]].flags & IO_URING_OP_SUPPORTED)) {
+        if (ops[i] > got->last_op || !(got->ops[ops[i]].flags & IO_URING_OP_SUPPORTED)) {
             *why = "this kernel's io_uring lacks an operation";
             return -ENOSYS;
         }

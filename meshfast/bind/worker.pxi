@@ -45,6 +45,7 @@ cdef class Engine:
     """
     cdef mf_engine *ptr
     cdef object _table, _trace, _loop  # they outlive the engine
+    cdef bint _stopped
 
     def __cinit__(self, Table table not None, *, TraceMemory trace=None, int workers=1, str backend="auto",
                   Loop loop=None, dict limits=None):
@@ -66,9 +67,11 @@ cdef class Engine:
         for name, value in (limits or {}).items():
             raw = name.encode()
             check(mf_limits_set(&options.limits, raw, value), name)
-        self._table, self._trace, self._loop = table, trace, loop
+        self._table, self._trace, self._loop = table, trace, loop if workers == 0 else None
         rc = mf_engine_new(&options, &self.ptr, &why)
         check(rc, "the engine could not be made")
+        if workers == 0:
+            loop.guests += 1
 
     def __dealloc__(self):
         if self.ptr != NULL:
@@ -116,9 +119,13 @@ cdef class Engine:
         return mf_engine_drained(self.ptr)
 
     def stop(self) -> None:
-        """Answers what is in flight with an error, closes everything, ends the threads."""
+        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless."""
+        cdef Loop loop = self._loop
         with nogil:
             mf_engine_stop(self.ptr)
+        if loop is not None and not self._stopped:
+            loop.guests -= 1
+        self._stopped = True
 
     def counters(self) -> dict:
         """The sums over all workers: name -> value. See counters()."""

@@ -282,6 +282,43 @@ static void test_flush_to_dead_peer(void)
     close(fds[1]);
 }
 
+/* The last answer arrives although the peer goes on sending: a close over unread bytes would have reset it away. */
+static void answer_and_close(struct end *end, struct mf_slice view)
+{
+    (void)view;
+    CHECK_INT(mf_sock_write(&end->sock, MF_SLICE("no")), 0);
+    close_end(end, MF_CLOSE_FLUSH);
+}
+
+static void test_linger(void)
+{
+    for (int ends = 0; ends < 2; ends++) {
+        int fds[2];
+        tcp_pair(fds);
+        struct end a;
+        end_open(&a, fds[0]);
+        a.also = answer_and_close;
+        for (int i = 0; i < 20; i++) {
+            CHECK_INT(send(fds[1], "request", 7, MSG_NOSIGNAL), 7);
+            turn(1000000);
+        }
+        char text[8];
+        CHECK_INT(recv(fds[1], text, sizeof text, 0), 2);
+        CHECK_INT(recv(fds[1], text, sizeof text, 0), 0);
+        CHECK_INT(a.reads, 1);
+        CHECK_INT(a.closes, 0);
+        uint64_t start = mf_loop_now(loop);
+        if (ends)
+            close(fds[1]);
+        UNTIL(a.closes);
+        CHECK_INT(a.close_rc, 0);
+        CHECK_INT(mf_loop_now(loop) - start > 500000000, !ends); /* a peer that never ends is not waited for long */
+        quit(&a);
+        if (!ends)
+            close(fds[1]);
+    }
+}
+
 static void test_out_of_memory(void)
 {
     for (long n = 1; n < 12; n++) {
@@ -324,6 +361,7 @@ int main(void)
     ON_EACH(test_close_in_callbacks);
     ON_EACH(test_close_of_others);
     ON_EACH(test_flush_to_dead_peer);
+    ON_EACH(test_linger);
     ON_EACH(test_out_of_memory);
     return test_end("loop/sock");
 }

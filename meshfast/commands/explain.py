@@ -1,0 +1,125 @@
+"""``meshfast explain``: where a request would go, and why; from files, or from a running proxy with its health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+import h11
+import msgspec
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from meshfast import config
+from meshfast.commands.output import FORMAT, console, print_json, print_problems
+from meshfast.errors import ConfigError
+from meshfast.explain import explain
+from meshfast.routing import Table
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    out = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{value!r} is not K=V")
+        out[key] = text
+    return out
+
+
+@click.command("explain")
+@click.argument("config_", metavar="[CONFIG]...", nargs=-1, type=click.Path(exists=True))
+@click.option("--service", required=True, help="The interface that is called.")
+@click.option("--method", default="", help="The method that is called.")
+@click.option("--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment of the request.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label of the request.")
+@click.option("--admin", metavar="ADDRESS", help="Ask the running proxy at this admin address instead of CONFIG.")
+@FORMAT
+def command(
+    config_: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str],
+    admin: str | None, output: str,
+) -> None:  # fmt: skip
+    """Say where a request would go: each rule tried, the subset, the fallbacks passed over, the instance.
+
+    With CONFIG, by its files and with every instance available; with --admin, by the live table of a running proxy.
+    Exits with 1 when the request would go nowhere.
+    """
+    if bool(config_) == bool(admin):
+        raise click.UsageError("give CONFIG or --admin, one of the two")
+    try:
+        answer = _ask(admin, service, method, headers, labels) if admin else _local(config_, service, method, headers, labels)
+    except ConfigError as error:
+        print_problems(error)
+        raise SystemExit(1) from None
+    except OSError as error:
+        raise click.ClickException(f"{admin}: {error}") from None
+    if output == "json":
+        print_json(answer)
+    else:
+        _print(answer)
+    raise SystemExit(1 if answer["error"] else 0)
+
+
+def _local(paths: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
+    table = Table()
+    table.publish(config.load(paths))
+    return explain(table, service, method, headers, labels)
+
+
+def _ask(address: str, service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
+    asked = [("service", service)] + ([("method", method)] if method else [])
+    asked += [("header", f"{k}={v}") for k, v in headers.items()] + [("label", f"{k}={v}") for k, v in labels.items()]
+    status, body = asyncio.run(_get(address, f"/explain?{urlencode(asked)}"))
+    if status != 200:
+        raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
+    answer = msgspec.json.decode(body)
+    assert isinstance(answer, dict)
+    return answer
+
+
+async def _get(address: str, target: str) -> tuple[int, bytes]:
+    if address.startswith("unix://"):
+        reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix://"))
+    else:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    http = h11.Connection(h11.CLIENT)
+    headers = [("host", "meshfast"), ("connection", "close")]
+    writer.write(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
+    http.send(h11.EndOfMessage())
+    status, body = 0, b""
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                event = http.next_event()
+                if event is h11.NEED_DATA:
+                    http.receive_data(await reader.read(65536))
+                elif isinstance(event, h11.Response):
+                    status = event.status_code
+                elif isinstance(event, h11.Data):
+                    body += event.data
+                else:
+                    return status, body
+    finally:
+        writer.close()
+
+
+def _print(answer: dict[str, Any]) -> None:
+    out = console()
+    asked = f"{answer['service']}" + (f".{answer['method']}" if answer["method"] else "")
+    labels = ", ".join(f"{k}={v}" for k, v in answer["labels"].items()) or "no label"
+    table = RichTable(title=Text(f"{asked}, {labels}"), title_justify="left", box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column()
+    table.add_column(style="dim")
+    for step in answer["steps"]:
+        style = "green" if step["outcome"] == "+" else "yellow"
+        table.add_row(Text(step["outcome"], style), Text(step["text"]), Text(step["origin"]))
+    out.print(table)
+    if answer["error"]:
+        out.print(Text(f"goes nowhere: {answer['error']}", "red"))
+    else:
+        subset = f" (subset {answer['subset']})" if answer["subset"] else ""
+        out.print(Text(f"goes to {answer['address']}{subset}", "bold"))

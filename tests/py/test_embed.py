@@ -1,0 +1,75 @@
+"""An engine inside an asyncio program: no worker thread, its sockets are served by the loop's own select()."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from peers import Caller, Provider, closing
+
+from meshfast import _core, config
+from meshfast.loop import NativeSelector
+from meshfast.routing import Table
+
+MESH = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: cart}}
+spec:
+  hosts: [com.x.Cart]
+  ports: [{{number: 1, name: dubbo, protocol: TCP}}]
+  endpoints:
+  - {{address: 127.0.0.1, ports: {{dubbo: {base}}}}}
+  - {{address: 127.0.0.1, ports: {{dubbo: {dev1}}}, labels: {{env: dev1}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: by-label}}
+spec:
+  hosts: ["*"]
+  http: [{{route: [{{destination: {{subset: $env}}}}]}}]
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: TrafficLabel
+metadata: {{name: env}}
+spec:
+  rules: [{{labels: [{{name: env, valueFrom: ["$getContext(x-request-id)"]}}]}}]
+"""
+
+
+@pytest.fixture(params=["epoll", "io_uring"])
+def selector(request):
+    try:
+        return NativeSelector(request.param)
+    except OSError as error:
+        pytest.skip(f"this kernel: {error}")
+
+
+def test_calls_in_the_callers_own_loop(selector):
+    async def program() -> None:
+        base, dev1 = await Provider("base").start(), await Provider("dev1").start()
+        table = Table()
+        table.publish(config.load_texts([("mesh.yaml", MESH.format(base=base.port, dev1=dev1.port).encode())]))
+        engine = _core.Engine(table.native, workers=0, loop=selector.loop)
+        address = engine.listen("out", "127.0.0.1:0")
+        engine.start()
+        caller = await Caller.connect(address)
+        try:
+            async with closing(base, dev1, caller):
+                answers = await asyncio.gather(
+                    *(caller.ask("com.x.Cart", f"n{i}", attachments={"env": "dev1"} if i % 2 else {}) for i in range(100))
+                )
+                assert [a.value for a in answers] == [f"{'dev1' if i % 2 else 'base'}:n{i}" for i in range(100)]
+                assert engine.counters()["answers"] == 100
+                with pytest.raises(RuntimeError, match="engine"):
+                    selector.loop.close()
+        finally:
+            engine.stop()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(program())
+
+
+def test_needs_a_loop():
+    with pytest.raises(ValueError, match="0 workers"):
+        _core.Engine(_core.Table(), workers=0)
