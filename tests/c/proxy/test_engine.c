@@ -680,6 +680,7 @@ static void test_no_memory(void)
 int main(void)
 {
     enum mf_loop_backend all[] = {MF_LOOP_EPOLL, MF_LOOP_URING};
+    fail_at(0);
     for (int i = 0; i < 2; i++) {
         struct mf_loop *probe;
         const char *why = NULL;
