@@ -240,10 +240,8 @@ static void choose_again(struct mf_call *call, const struct mf_call_input *input
 
 static void tell_caller(struct mf_call *call, const struct mf_fault *fault)
 {
-    if (call->two_way && call->down) {
-        MF_COUNT(call->worker, answers_local);
+    if (call->two_way && call->down)
         call->ops->answer(call->down, call, fault);
-    }
 }
 
 static void refuse(struct mf_call *call, const struct mf_call_input *input)

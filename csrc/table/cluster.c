@@ -36,6 +36,7 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
         cluster->by_label = next;
     }
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
+        mf_peer_list(cluster->instances[i].peer, -1);
         mf_peer_give(table, cluster->instances[i].peer);
         mf_free(cluster->instances[i].labels);
     }
@@ -100,6 +101,7 @@ int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf
         mf_free(instance.labels);
         return -ENOMEM;
     }
+    mf_peer_list(instance.peer, 1);
     cluster->instances[cluster->n_instances++] = instance;
     return 0;
 }
@@ -152,9 +154,14 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
 
 static struct mf_group *new_group(struct mf_slice name, uint32_t room)
 {
-    struct mf_group *group = mf_alloc(sizeof *group + room * sizeof *group->members);
-    if (group)
-        *group = (struct mf_group){.name = name};
+    size_t text = (name.len + 7) & ~(size_t)7;
+    struct mf_group *group = mf_alloc(sizeof *group + text + room * sizeof *group->members);
+    if (!group)
+        return NULL;
+    uint8_t *at = (uint8_t *)(group + 1);
+    *group = (struct mf_group){.name = mf_slice_of(at, name.len), .members = (void *)(at + text)};
+    if (name.len)
+        memcpy(at, name.ptr, name.len);
     return group;
 }
 
@@ -211,13 +218,24 @@ struct entry {
     uint32_t n;
 };
 
-/* The place of `name`: its entry's index + 1, or 0 in a free place. */
-static uint32_t *place_of(struct mf_by_label *by, const struct entry *entries, struct mf_slice name)
+static const struct mf_group taken; /* marks a place while its group is not yet made */
+
+/* The place of `name`, with `name`'s index or free. */
+static struct mf_value *place_of(struct mf_by_label *by, const struct entry *entries, struct mf_slice name)
 {
     uint32_t at = (uint32_t)mf_hash(name, 0) & by->mask;
-    while (by->places[at] && !mf_slice_eq(entries[by->places[at] - 1].name, name))
+    while (by->places[at].group && !mf_slice_eq(entries[by->places[at].index].name, name))
         at = (at + 1) & by->mask;
     return &by->places[at];
+}
+
+static void name_value(struct mf_by_label *by, struct entry *entries, struct mf_slice name)
+{
+    struct mf_value *place = place_of(by, entries, name);
+    if (place->group)
+        return;
+    entries[by->n_groups].name = name;
+    *place = (struct mf_value){(uint32_t)mf_hash(name, 0), by->n_groups++, (struct mf_group *)&taken};
 }
 
 /* Names every value, the declared subsets first; counts the instances of each, and those without the label. */
@@ -225,11 +243,8 @@ static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice k
                              struct entry *entries)
 {
     uint32_t without = 0;
-    for (uint32_t i = 0; i < cluster->n_subsets; i++) {
-        entries[by->n_groups].name = mf_slice_str(cluster->subsets[i].name);
-        *place_of(by, entries, entries[by->n_groups].name) = by->n_groups + 1;
-        by->n_groups++;
-    }
+    for (uint32_t i = 0; i < cluster->n_subsets; i++)
+        name_value(by, entries, mf_slice_str(cluster->subsets[i].name));
     by->n_subsets = by->n_groups;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
         const struct mf_slice *value = label_of(&cluster->instances[i], key);
@@ -237,12 +252,8 @@ static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice k
             without++;
             continue;
         }
-        uint32_t *place = place_of(by, entries, *value);
-        if (!*place) {
-            entries[by->n_groups].name = *value;
-            *place = ++by->n_groups;
-        }
-        entries[*place - 1].n++;
+        name_value(by, entries, *value);
+        entries[place_of(by, entries, *value)->index].n++;
     }
     return without;
 }
@@ -254,13 +265,14 @@ static int fill_groups(const struct mf_cluster *cluster, struct mf_slice key, st
         by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(entries[i].name, entries[i].n);
         if (!by->groups[i])
             return -ENOMEM;
+        place_of(by, entries, entries[i].name)->group = by->groups[i];
     }
     by->baseline = new_group(MF_SLICE("baseline"), without);
     if (!by->baseline)
         return -ENOMEM;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
         const struct mf_slice *value = label_of(&cluster->instances[i], key);
-        uint32_t index = value ? *place_of(by, entries, *value) - 1 : 0;
+        uint32_t index = value ? place_of(by, entries, *value)->index : 0;
         if (!value)
             put_member(by->baseline, &cluster->instances[i]);
         else if (index >= by->n_subsets)

@@ -40,16 +40,16 @@ static size_t rounded(size_t size)
 
 static uint32_t n_stats(const struct mf_target *target)
 {
-    return target->by_label ? target->by_label->n_groups : 1;
+    return target->by_label ? target->by_label->n_groups : 0;
 }
 
 static size_t size_of(const struct mf_service *service)
 {
-    size_t size = rounded(sizeof(struct mf_compiled)) + rounded(service->name.len + 1) +
-                  service->n_rules * sizeof(struct mf_crule);
+    size_t size = sizeof(struct mf_compiled) + rounded(service->name.len) + service->n_rules * sizeof(struct mf_crule);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
-        size += rule->n_targets * sizeof(struct mf_ctarget) + rule->n_matches * sizeof(struct mf_cmatch);
+        size += rule->n_targets * (sizeof(struct mf_ctarget) + sizeof(struct mf_ctarget_cold)) +
+                rule->n_matches * sizeof(struct mf_cmatch);
         for (uint32_t t = 0; t < rule->n_targets; t++)
             size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *) + rounded(rule->targets[t].text.len);
         for (uint32_t m = 0; m < rule->n_matches; m++) {
@@ -77,20 +77,25 @@ static struct mf_slice carve_text(uint8_t **at, struct mf_slice text)
     return mf_slice_of(piece, text.len);
 }
 
-/* Rules and targets first: what every lookup reads lies together. */
-static void lay_out(struct mf_compiled *out, const struct mf_service *service, uint8_t *at)
+/* Head, name, rules, targets and their stats first: what every lookup reads lies together. */
+static void lay_out(struct mf_compiled *out, const struct mf_service *service)
 {
+    uint8_t *at = (uint8_t *)(out + 1);
+    out->name = carve_text(&at, service->name);
     out->rules = carve(&at, service->n_rules * sizeof *out->rules);
-    for (uint32_t r = 0; r < service->n_rules; r++)
-        out->rules[r].targets = carve(&at, service->rules[r].n_targets * sizeof(struct mf_ctarget));
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        out->rules[r].targets = carve(&at, rule->n_targets * sizeof(struct mf_ctarget));
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            if (rule->targets[t].by_label)
+                out->rules[r].targets[t].stats = carve(&at, n_stats(&rule->targets[t]) * sizeof(struct mf_stat *));
+    }
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
         out->rules[r].matches = carve(&at, rule->n_matches * sizeof(struct mf_cmatch));
-        for (uint32_t t = 0; t < rule->n_targets; t++) {
-            struct mf_ctarget *target = &out->rules[r].targets[t];
-            target->stats = carve(&at, n_stats(&rule->targets[t]) * sizeof *target->stats);
-            target->text = carve_text(&at, rule->targets[t].text);
-        }
+        out->rules[r].cold = carve(&at, rule->n_targets * sizeof(struct mf_ctarget_cold));
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            out->rules[r].cold[t].text = carve_text(&at, rule->targets[t].text);
         for (uint32_t m = 0; m < rule->n_matches; m++) {
             const struct mf_match *match = &rule->matches[m];
             struct mf_cmatch *to = &out->rules[r].matches[m];
@@ -101,11 +106,6 @@ static void lay_out(struct mf_compiled *out, const struct mf_service *service, u
             }
         }
     }
-    uint8_t *name = carve(&at, service->name.len + 1);
-    if (service->name.len)
-        memcpy(name, service->name.ptr, service->name.len);
-    name[service->name.len] = '*';
-    out->name = mf_slice_of(name, service->name.len + (service->pattern != MF_SERVICE_EXACT));
 }
 
 static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
@@ -130,44 +130,77 @@ static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
         target->fallback = from->fallback;
         target->label = from->label;
         target->upto = to->total;
-        target->group = from->group;
-        target->by_label = from->by_label;
-        target->cluster = from->cluster;
-        target->cluster->refs++;
+        if (from->by_label)
+            target->by_label = from->by_label;
+        else
+            target->group = from->group;
+        to->cold[t].cluster = from->cluster;
+        from->cluster->refs++;
     }
 }
 
-static int fill_stats(struct mf_table *table, struct mf_compiled *out)
+/* The name as statistics and explain have it, with a pattern's star; in a piece that the caller frees. */
+static char *shown_name(const struct mf_compiled *compiled)
 {
-    struct mf_slice none = mf_slice_of("", 0);
-    out->stat = mf_stat_intern(table, out->name, none, none);
-    if (!out->stat)
-        return -ENOMEM;
-    for (uint32_t r = 0; r < out->n_rules; r++) {
-        for (uint32_t t = 0; t < out->rules[r].n_targets; t++) {
-            struct mf_ctarget *target = &out->rules[r].targets[t];
-            struct mf_slice host = mf_slice_str(target->cluster->host);
-            uint32_t n = target->by_label ? target->by_label->n_groups : 1;
-            for (uint32_t i = 0; i < n; i++) {
-                const struct mf_group *group = target->by_label ? target->by_label->groups[i] : target->group;
-                target->stats[i] = mf_stat_intern(table, out->name, host, group ? group->name : target->text);
-                if (!target->stats[i])
-                    return -ENOMEM;
-            }
-        }
+    char *name = mf_alloc(compiled->name.len + 1);
+    if (!name)
+        return NULL;
+    if (compiled->name.len)
+        memcpy(name, compiled->name.ptr, compiled->name.len);
+    name[compiled->name.len] = '*';
+    return name;
+}
+
+static int fill_target_stats(struct mf_compiled *out, struct mf_slice service, struct mf_ctarget *target,
+                             const struct mf_ctarget_cold *cold)
+{
+    struct mf_slice host = mf_slice_str(cold->cluster->host);
+    if (target->kind != MF_TARGET_LABEL) {
+        target->stat = mf_stat_intern(out->table, service, host, target->group ? target->group->name : cold->text);
+        return target->stat ? 0 : -ENOMEM;
+    }
+    for (uint32_t i = 0; i < target->by_label->n_groups; i++) {
+        target->stats[i] = mf_stat_intern(out->table, service, host, target->by_label->groups[i]->name);
+        if (!target->stats[i])
+            return -ENOMEM;
     }
     return 0;
+}
+
+static int fill_stats(struct mf_compiled *out)
+{
+    struct mf_slice none = mf_slice_of("", 0);
+    char *shown = shown_name(out);
+    if (!shown)
+        return -ENOMEM;
+    struct mf_slice service = mf_slice_of(shown, out->name.len + out->starred);
+    out->stat = mf_stat_intern(out->table, service, none, none);
+    int rc = out->stat ? 0 : -ENOMEM;
+    for (uint32_t r = 0; r < out->n_rules; r++)
+        for (uint32_t t = 0; rc == 0 && t < out->rules[r].n_targets; t++)
+            rc = fill_target_stats(out, service, &out->rules[r].targets[t], &out->rules[r].cold[t]);
+    mf_free(shown);
+    return rc;
+}
+
+/* Also of one that ran out of memory half way: stats are then missing. */
+static void release_target(struct mf_ctarget *target)
+{
+    if (target->kind != MF_TARGET_LABEL) {
+        if (target->stat)
+            mf_stat_give(target->stat);
+        return;
+    }
+    for (uint32_t i = 0; i < target->by_label->n_groups && target->stats[i]; i++)
+        mf_stat_give(target->stats[i]);
 }
 
 static void release(struct mf_compiled *compiled)
 {
     for (uint32_t r = 0; r < compiled->n_rules; r++) {
         for (uint32_t t = 0; t < compiled->rules[r].n_targets; t++) {
-            struct mf_ctarget *target = &compiled->rules[r].targets[t];
-            uint32_t n = target->by_label ? target->by_label->n_groups : 1;
-            for (uint32_t i = 0; i < n && target->stats[i]; i++)
-                mf_stat_give(target->stats[i]);
-            mf_cluster_give(compiled->table, target->cluster);
+            release_target(&compiled->rules[r].targets[t]);
+            mf_cluster_give(compiled->table, compiled->rules[r].cold[t].cluster);
         }
     }
     if (compiled->stat)
@@ -187,10 +220,11 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
         return NULL;
     out->table = table;
     out->n_rules = service->n_rules;
-    lay_out(out, service, (uint8_t *)out + rounded(sizeof *out));
+    out->starred = service->pattern != MF_SERVICE_EXACT;
+    lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
         fill_rule(&out->rules[r], &service->rules[r]);
-    if (fill_stats(table, out) != 0) {
+    if (fill_stats(out) != 0) {
         release(out);
         return NULL;
     }

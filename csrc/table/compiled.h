@@ -1,7 +1,8 @@
 #pragma once
 /* compiled: what readers walk. Immutable once published, except the one pointer in each slot. Private to this floor.
  *
- * A service is one allocation: head, rules and targets first, so that a lookup touches few cache lines. */
+ * At 100,000 services the cost of a lookup is its cache misses, so what a lookup reads lies together: a service is one
+ * allocation that begins with head, name, rules and targets. */
 #include "table/hash.h"
 #include "table/table.h"
 
@@ -10,23 +11,30 @@ struct mf_group_member {
     uint64_t upto; /* the sum of the weights up to and with this one */
 };
 
-/* Some instances of a cluster: all, a subset, those with one label value, the baseline. */
+/* Some instances of a cluster: all, a subset, those with one label value, the baseline. One allocation: head, name,
+ * members. */
 struct mf_group {
     uint64_t total; /* of the weights */
     uint32_t n;
     uint32_t each;  /* every member's weight when they are equal, else 0 */
     struct mf_slice name;
-    struct mf_group_member members[];
+    struct mf_group_member *members;
+};
+
+struct mf_value {
+    uint32_t hash;
+    uint32_t index; /* into groups, and into a target's stats */
+    struct mf_group *group; /* NULL: a free place, and the end of a search */
 };
 
 /* A cluster's instances by the value of one label; a declared subset of that name wins. */
 struct mf_by_label {
-    struct mf_by_label *next; /* writer only */
-    uint32_t label, mask;
+    uint32_t mask, label;
     uint32_t n_groups, n_subsets; /* the first groups are the cluster's own subsets */
+    struct mf_by_label *next;     /* writer only, as the next two */
     struct mf_group **groups;
-    struct mf_group *baseline; /* instances without the label */
-    uint32_t places[];         /* open addressing: 1 + an index into groups, 0: free */
+    struct mf_group *baseline;    /* instances without the label */
+    struct mf_value places[];
 };
 
 struct mf_ccondition {
@@ -41,12 +49,20 @@ struct mf_cmatch {
 };
 
 struct mf_ctarget {
-    uint8_t kind, on;           /* enum mf_target_kind, enum mf_fallback_case */
+    uint8_t kind, on; /* enum mf_target_kind, enum mf_fallback_case */
     uint16_t fallback, label;
-    uint64_t upto;              /* the sum of the weights up to and with this target */
-    const struct mf_group *group;       /* not MF_TARGET_LABEL; NULL: no such subset */
-    const struct mf_by_label *by_label; /* MF_TARGET_LABEL */
-    struct mf_stat **stats;     /* one, or one for each group of by_label */
+    uint64_t upto;    /* the sum of the weights up to and with this target */
+    union {
+        const struct mf_group *group;       /* not MF_TARGET_LABEL; NULL: no such subset */
+        const struct mf_by_label *by_label; /* MF_TARGET_LABEL */
+    };
+    union {
+        struct mf_stat *stat;   /* as group */
+        struct mf_stat **stats; /* as by_label: one for each of its groups */
+    };
+};
+
+struct mf_ctarget_cold { /* what a lookup does not read */
     struct mf_slice text;
     struct mf_cluster *cluster; /* holds a reference */
 };
@@ -55,25 +71,19 @@ struct mf_crule {
     uint16_t n_matches, n_targets;
     uint32_t timeout_ms;
     uint64_t total; /* of the targets' weights */
-    struct mf_cmatch *matches;
     struct mf_ctarget *targets;
+    struct mf_cmatch *matches;
+    struct mf_ctarget_cold *cold;
 };
 
 struct mf_compiled {
+    struct mf_slice name; /* without a pattern's star; the text follows this head */
     uint32_t n_rules;
+    uint32_t starred;
     struct mf_crule *rules;
     struct mf_stat *stat; /* for calls that reach no target */
-    struct mf_slice name; /* as explain prints it: with the star of a pattern */
     struct mf_table *table;
     struct mf_epoch_entry entry;
-};
-
-struct mf_slot {
-    _Atomic(struct mf_compiled *) live; /* NULL: not published, or removed */
-    uint32_t pins;                      /* writer only: services prepared for it */
-    uint32_t len;
-    struct mf_epoch_entry entry;
-    char name[];
 };
 
 struct mf_index {
@@ -81,8 +91,18 @@ struct mf_index {
     struct mf_epoch_entry entry;
     struct {
         mf_atom64 hash;
-        _Atomic(struct mf_slot *) slot; /* NULL: free, and the end of a search */
+        _Atomic(struct mf_compiled *) service; /* NULL: free, and the end of a search; mf_index_gone: removed */
     } places[];
+};
+
+extern struct mf_compiled mf_index_gone; /* has a name that equals none */
+
+struct mf_slot { /* of a prefix */
+    _Atomic(struct mf_compiled *) live; /* NULL: not published, or removed */
+    uint32_t pins;                      /* writer only: services prepared for it */
+    uint32_t len;
+    struct mf_epoch_entry entry;
+    char name[];
 };
 
 struct mf_patterns {

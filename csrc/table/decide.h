@@ -18,7 +18,7 @@ MF_ALWAYS_INLINE void note(struct mf_route_steps *steps, enum mf_route_step_kind
             kind, (uint16_t)rule, (uint16_t)match, (uint16_t)condition, (uint16_t)target, text};
 }
 
-/* Acquires in find pair with the releases in index.c and table.c: what is behind each pointer was written before. */
+/* Acquires here pair with the releases in index.c and table.c: what is behind each pointer was written before. */
 
 MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, struct mf_slice name)
 {
@@ -26,7 +26,8 @@ MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, 
     struct mf_patterns *patterns = mf_load_acquire(&live->patterns);
     for (uint32_t i = 0; i < patterns->n; i++) {
         struct mf_slot *slot = patterns->slots[i];
-        if (slot->len > name.len || !mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr, slot->len)))
+        if (slot->len > name.len ||
+            !mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr, slot->len)))
             continue;
         struct mf_compiled *service = mf_load_acquire(&slot->live);
         if (service)
@@ -35,24 +36,21 @@ MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, 
     return mf_load_acquire(&live->any);
 }
 
-/* The slot of an exact name, or NULL. */
-MF_ALWAYS_INLINE struct mf_slot *find_slot(struct mf_index *index, struct mf_slice name, uint64_t hash)
+MF_ALWAYS_INLINE struct mf_compiled *find_exact(struct mf_index *index, struct mf_slice name, uint64_t hash)
 {
     for (uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
-        struct mf_slot *slot = mf_load_acquire(&index->places[at].slot);
-        if (!slot)
+        struct mf_compiled *service = mf_load_acquire(&index->places[at].service);
+        if (!service)
             return NULL;
-        if (mf_load_relaxed(&index->places[at].hash) == hash &&
-            mf_slice_eq(mf_slice_of(slot->name, slot->len), name))
-            return slot;
+        if (mf_load_relaxed(&index->places[at].hash) == hash && mf_slice_eq(service->name, name))
+            return service;
     }
 }
 
 MF_ALWAYS_INLINE struct mf_compiled *find(const struct mf_table *table, struct mf_slice name)
 {
     const struct mf_published *live = (const struct mf_published *)table;
-    struct mf_slot *slot = find_slot(mf_load_acquire(&live->index), name, mf_hash(name, 0));
-    struct mf_compiled *service = slot ? mf_load_acquire(&slot->live) : NULL;
+    struct mf_compiled *service = find_exact(mf_load_acquire(&live->index), name, mf_hash(name, 0));
     return service ? service : find_pattern(table, name);
 }
 
@@ -180,37 +178,41 @@ static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struc
     return last; /* some went down between the walks */
 }
 
+/* A member by its weight. `random` is moved on, so that another call picks anew. */
+MF_ALWAYS_INLINE uint64_t pick_member(const struct mf_group *group, uint64_t *random)
+{
+    *random = mf_hash_mix(*random ^ MF_HASH_A, MF_HASH_B);
+    if (group->each)
+        return mf_hash_below(*random, group->n);
+    uint64_t point = mf_hash_below(*random, group->total), at = 0, end = group->n;
+    while (at < end) { /* the first with upto > point */
+        uint64_t middle = (at + end) / 2;
+        if (group->members[middle].upto > point)
+            end = middle;
+        else
+            at = middle + 1;
+    }
+    return at;
+}
+
 MF_ALWAYS_INLINE struct mf_peer *pick(const struct mf_group *group, uint64_t random, uint64_t now)
 {
     for (int i = 0; i < PICK_TRIES; i++) {
-        random = mf_hash_mix(random ^ MF_HASH_A, MF_HASH_B);
-        uint64_t at;
-        if (group->each) {
-            at = mf_hash_below(random, group->n);
-        } else {
-            uint64_t point = mf_hash_below(random, group->total), end = group->n;
-            for (at = 0; at < end;) { /* the first with upto > point */
-                uint64_t middle = (at + end) / 2;
-                if (group->members[middle].upto > point)
-                    end = middle;
-                else
-                    at = middle + 1;
-            }
-        }
-        struct mf_peer *peer = group->members[at].peer;
+        struct mf_peer *peer = group->members[pick_member(group, &random)].peer;
         if (mf_peer_available(peer, now))
             return peer;
     }
     return pick_slowly(group, random, now);
 }
 
-/* An index into by->groups, or MF_NO_TARGET. */
-static inline uint32_t find_value(const struct mf_by_label *by, struct mf_slice value)
+/* The place of a label's value, or NULL. */
+static inline const struct mf_value *find_value(const struct mf_by_label *by, struct mf_slice value)
 {
-    for (uint32_t at = (uint32_t)mf_hash(value, 0) & by->mask; by->places[at]; at = (at + 1) & by->mask)
-        if (mf_slice_eq(by->groups[by->places[at] - 1]->name, value))
-            return by->places[at] - 1;
-    return UINT32_MAX;
+    uint32_t hash = (uint32_t)mf_hash(value, 0);
+    for (uint32_t at = hash & by->mask; by->places[at].group; at = (at + 1) & by->mask)
+        if (by->places[at].hash == hash && mf_slice_eq(by->places[at].group->name, value))
+            return &by->places[at];
+    return NULL;
 }
 
 MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t random)
@@ -225,33 +227,34 @@ MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t rand
 }
 
 /* The target's instances; NULL when there can be none. */
-MF_ALWAYS_INLINE const struct mf_group *resolve(const struct mf_ctarget *target, const struct mf_query *query,
-                                                uint32_t r, uint32_t t, bool *no_label, struct mf_stat **stat,
-                                                struct mf_route_steps *steps)
+MF_ALWAYS_INLINE const struct mf_group *resolve(const struct mf_crule *rule, const struct mf_query *query, uint32_t r,
+                                                uint32_t t, struct mf_stat **stat, struct mf_route_steps *steps)
 {
-    *no_label = false;
+    const struct mf_ctarget *target = &rule->targets[t];
     *stat = NULL;
     if (target->kind != MF_TARGET_LABEL) {
-        note(steps, MF_STEP_TARGET, r, 0, 0, t, target->group ? target->group->name : target->text);
-        if (!target->group)
-            note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, target->text);
-        *stat = target->stats[0];
+        *stat = target->stat;
+        if (target->group) {
+            note(steps, MF_STEP_TARGET, r, 0, 0, t, target->group->name);
+        } else {
+            note(steps, MF_STEP_TARGET, r, 0, 0, t, rule->cold[t].text);
+            note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, rule->cold[t].text);
+        }
         return target->group;
     }
     struct mf_slice value = query->labels ? query->labels[target->label] : mf_slice_of("", 0);
     note(steps, MF_STEP_TARGET, r, 0, 0, t, value);
     if (!value.len) {
-        note(steps, MF_STEP_NO_LABEL, r, 0, 0, t, target->text);
-        *no_label = true;
+        note(steps, MF_STEP_NO_LABEL, r, 0, 0, t, rule->cold[t].text);
         return NULL;
     }
-    uint32_t index = find_value(target->by_label, value);
-    if (index == UINT32_MAX) {
+    const struct mf_value *found = find_value(target->by_label, value);
+    if (!found) {
         note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, value);
         return NULL;
     }
-    *stat = target->stats[index];
-    return target->by_label->groups[index];
+    *stat = target->stats[found->index];
+    return found->group;
 }
 
 MF_ALWAYS_INLINE int follow(const struct mf_crule *rule, uint32_t r, const struct mf_query *query,
@@ -262,9 +265,9 @@ MF_ALWAYS_INLINE int follow(const struct mf_crule *rule, uint32_t r, const struc
     uint32_t t = pick_target(rule, query->random), passed = 0;
     while (t != MF_NO_TARGET) { /* ends: publishing refused circles */
         const struct mf_ctarget *target = &rule->targets[t];
-        bool no_label, down = false;
+        bool down = false;
         struct mf_stat *stat;
-        const struct mf_group *group = resolve(target, query, r, t, &no_label, &stat, steps);
+        const struct mf_group *group = resolve(rule, query, r, t, &stat, steps);
         struct mf_peer *peer = group && group->n ? pick(group, query->random, query->now) : NULL;
         if (peer) {
             note(steps, MF_STEP_PEER, r, 0, 0, t, steps ? mf_slice_str(peer->text) : nothing);
@@ -298,7 +301,7 @@ MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_q
         note(steps, MF_STEP_NO_SERVICE, 0, 0, 0, 0, query->service);
         return MF_EROUTE_SERVICE;
     }
-    note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, service->name);
+    note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : service->name);
     out->stat = service->stat;
     for (uint32_t r = 0; r < service->n_rules; r++) {
         if (!rule_matches(service, r, query, steps))

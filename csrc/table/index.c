@@ -11,6 +11,8 @@ static struct mf_index *new_index(uint64_t places)
     return index;
 }
 
+struct mf_compiled mf_index_gone = {.name = {NULL, SIZE_MAX}};
+
 int mf_index_init(struct mf_table *table)
 {
     struct mf_index *index = new_index(FIRST_PLACES);
@@ -24,14 +26,11 @@ int mf_index_init(struct mf_table *table)
 void mf_index_dispose(struct mf_table *table)
 {
     /* Relaxed: no reader is left. */
-    struct mf_index *index = mf_load_relaxed(&table->live.index);
-    for (uint64_t i = 0; index && i <= index->mask; i++)
-        mf_free(mf_load_relaxed(&index->places[i].slot));
     struct mf_patterns *patterns = mf_load_relaxed(&table->live.patterns);
     for (uint32_t i = 0; patterns && i < patterns->n; i++)
         mf_free(patterns->slots[i]);
-    mf_free(index);
     mf_free(patterns);
+    mf_free(mf_load_relaxed(&table->live.index));
 }
 
 static bool is_named(const struct mf_slot *slot, struct mf_slice name)
@@ -72,76 +71,104 @@ static void free_patterns(struct mf_epoch_entry *entry)
 
 /* Relaxed loads in this file: the writer's own stores. */
 
-static uint64_t place_of(struct mf_index *index, struct mf_slice name, uint64_t hash)
+enum { NOWHERE = -1 };
+
+/* Where `name` is, or NOWHERE; then `*room` is a place for it: one of a removed service on the way, or the free end. */
+static int64_t place_of(struct mf_index *index, struct mf_slice name, uint64_t hash, uint64_t *room)
 {
-    uint64_t at = hash & index->mask;
-    for (;; at = (at + 1) & index->mask) {
-        struct mf_slot *slot = mf_load_relaxed(&index->places[at].slot);
-        if (!slot || (mf_load_relaxed(&index->places[at].hash) == hash && is_named(slot, name)))
-            return at;
+    bool found_room = false;
+    for (uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+        struct mf_compiled *service = mf_load_relaxed(&index->places[at].service);
+        if ((!service || service == &mf_index_gone) && !found_room) {
+            found_room = true;
+            *room = at;
+        }
+        if (!service)
+            return NOWHERE;
+        if (mf_slice_eq(service->name, name))
+            return (int64_t)at;
     }
 }
 
-static void put(struct mf_index *index, uint64_t at, uint64_t hash, struct mf_slot *slot)
+static void put(struct mf_index *index, uint64_t at, uint64_t hash, struct mf_compiled *service)
 {
+    /* Where a removed one was, a reader may see its hash with the new service or the other way round: either way it
+     * passes on or compares names, and the removed one is nobody's. */
     mf_store_relaxed(&index->places[at].hash, hash);
-    /* Pairs with the acquire in find (route.c): who sees the slot sees its name and this place's hash. */
-    mf_store_release(&index->places[at].slot, slot);
+    /* Pairs with the acquire in find_exact (decide.h): who sees the service sees all that was compiled. */
+    mf_store_release(&index->places[at].service, service);
 }
 
-/* A new index without the dead, at most a quarter full, so that it is not rebuilt again soon. */
+/* A new index without the removed, at most a quarter full, so that it is not rebuilt again soon. */
 static int rebuild(struct mf_table *table)
 {
     struct mf_index *old = mf_load_relaxed(&table->live.index);
     uint64_t alive = 0, places = FIRST_PLACES;
     for (uint64_t i = 0; i <= old->mask; i++) {
-        struct mf_slot *slot = mf_load_relaxed(&old->places[i].slot);
-        alive += slot && !is_dead(slot);
+        struct mf_compiled *service = mf_load_relaxed(&old->places[i].service);
+        alive += service && service != &mf_index_gone;
     }
-    while (places < alive * 4)
+    while (places < (alive + table->n_reserved + 1) * 4)
         places *= 2;
     struct mf_index *index = new_index(places);
     if (!index)
         return -ENOMEM;
     for (uint64_t i = 0; i <= old->mask; i++) {
-        struct mf_slot *slot = mf_load_relaxed(&old->places[i].slot);
-        if (!slot || is_dead(slot))
+        struct mf_compiled *service = mf_load_relaxed(&old->places[i].service);
+        if (!service || service == &mf_index_gone)
             continue;
-        uint64_t hash = mf_load_relaxed(&old->places[i].hash);
-        put(index, place_of(index, mf_slice_of(slot->name, slot->len), hash), hash, slot);
+        uint64_t hash = mf_load_relaxed(&old->places[i].hash), at = hash & index->mask;
+        while (mf_load_relaxed(&index->places[at].service))
+            at = (at + 1) & index->mask;
+        put(index, at, hash, service);
     }
-    /* Pairs with the acquire in find (route.c). */
+    table->n_places = alive;
+    /* Pairs with the acquire in find_exact (decide.h). */
     mf_store_release(&table->live.index, index);
-    for (uint64_t i = 0; i <= old->mask; i++) {
-        struct mf_slot *slot = mf_load_relaxed(&old->places[i].slot);
-        if (slot && is_dead(slot))
-            mf_epoch_retire(&table->epoch, &slot->entry, free_slot);
-    }
     mf_epoch_retire(&table->epoch, &old->entry, free_index);
-    table->n_slots = alive;
     return 0;
 }
 
-static int reserve_exact(struct mf_table *table, struct mf_slice name, struct mf_slot **out)
+int mf_index_reserve(struct mf_table *table)
 {
-    uint64_t hash = mf_hash(name, 0);
     struct mf_index *index = mf_load_relaxed(&table->live.index);
-    uint64_t at = place_of(index, name, hash);
-    *out = mf_load_relaxed(&index->places[at].slot);
-    if (*out)
-        return 0;
-    if ((table->n_slots + 1) * 2 > index->mask) {
-        if (rebuild(table) != 0)
-            return -ENOMEM;
-        index = mf_load_relaxed(&table->live.index);
-        at = place_of(index, name, hash);
-    }
-    *out = new_slot(name);
-    if (!*out)
+    /* At most half full, so that a search for what is not there ends soon. */
+    if ((table->n_places + table->n_reserved + 1) * 2 > index->mask && rebuild(table) != 0)
         return -ENOMEM;
-    put(index, at, hash, *out);
-    table->n_slots++;
+    table->n_reserved++;
     return 0;
+}
+
+void mf_index_unreserve(struct mf_table *table)
+{
+    table->n_reserved--;
+}
+
+struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service)
+{
+    struct mf_index *index = mf_load_relaxed(&table->live.index);
+    uint64_t hash = mf_hash(service->name, 0), room = 0;
+    int64_t at = place_of(index, service->name, hash, &room);
+    struct mf_compiled *old = at == NOWHERE ? NULL : mf_load_relaxed(&index->places[at].service);
+    if (at == NOWHERE) {
+        table->n_places += !mf_load_relaxed(&index->places[room].service);
+        at = (int64_t)room;
+    }
+    put(index, (uint64_t)at, hash, service);
+    return old;
+}
+
+struct mf_compiled *mf_index_take(struct mf_table *table, struct mf_slice name)
+{
+    struct mf_index *index = mf_load_relaxed(&table->live.index);
+    uint64_t room;
+    int64_t at = place_of(index, name, mf_hash(name, 0), &room);
+    if (at == NOWHERE)
+        return NULL;
+    struct mf_compiled *old = mf_load_relaxed(&index->places[at].service);
+    /* Relaxed: there is nothing behind it to be seen. */
+    mf_store_relaxed(&index->places[at].service, &mf_index_gone);
+    return old;
 }
 
 static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct mf_slot **out)
@@ -167,7 +194,7 @@ static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct m
     for (; from < old->n; from++)
         if (!is_dead(old->slots[from]))
             patterns->slots[patterns->n++] = old->slots[from];
-    /* Pairs with the acquire in find (route.c). */
+    /* Pairs with the acquire in find_pattern (decide.h). */
     mf_store_release(&table->live.patterns, patterns);
     for (uint32_t i = 0; i < old->n; i++)
         if (is_dead(old->slots[i]))
@@ -177,23 +204,19 @@ static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct m
     return 0;
 }
 
-int mf_index_reserve(struct mf_table *table, struct mf_slice name, bool prefix, struct mf_slot **out)
+int mf_index_reserve_prefix(struct mf_table *table, struct mf_slice prefix, struct mf_slot **out)
 {
-    int rc = prefix ? reserve_prefix(table, name, out) : reserve_exact(table, name, out);
+    int rc = reserve_prefix(table, prefix, out);
     if (rc == 0)
         (*out)->pins++;
     return rc;
 }
 
-struct mf_slot *mf_index_find(struct mf_table *table, struct mf_slice name, bool prefix)
+struct mf_slot *mf_index_find_prefix(struct mf_table *table, struct mf_slice prefix)
 {
-    if (!prefix) {
-        struct mf_index *index = mf_load_relaxed(&table->live.index);
-        return mf_load_relaxed(&index->places[place_of(index, name, mf_hash(name, 0))].slot);
-    }
     struct mf_patterns *patterns = mf_load_relaxed(&table->live.patterns);
     for (uint32_t i = 0; i < patterns->n; i++)
-        if (is_named(patterns->slots[i], name))
+        if (is_named(patterns->slots[i], prefix))
             return patterns->slots[i];
     return NULL;
 }

@@ -107,6 +107,12 @@ void mf_peer_take(struct mf_peer *peer)
     atomic_fetch_add_explicit(&peer->_refs, 1, memory_order_relaxed);
 }
 
+void mf_peer_list(struct mf_peer *peer, int by)
+{
+    /* The writer alone counts; a pool that reads it late only closes late. */
+    mf_count(&peer->listed, (uint32_t)by);
+}
+
 void mf_peer_give(struct mf_table *table, struct mf_peer *peer)
 {
     uint64_t bit = UINT64_C(1) << (peer->id % 64); /* read now: after the last reference it is not ours */

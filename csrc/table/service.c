@@ -41,6 +41,8 @@ void mf_service_free(struct mf_table *table, struct mf_service *service)
         mf_compiled_retired(&service->compiled->entry); /* nobody has seen it */
     if (service->slot)
         service->slot->pins--;
+    if (service->reserved)
+        mf_index_unreserve(table);
     mf_service_drop_rules(table, service);
     mf_free((void *)service->name.ptr);
     mf_free(service);

@@ -39,7 +39,8 @@ struct mf_service {
     uint32_t n_rules, rules_room;
     struct mf_arena texts;
     struct mf_compiled *compiled; /* by mf_table_prepare; then the rules are gone */
-    struct mf_slot *slot;         /* pinned; NULL for `*` */
+    struct mf_slot *slot;         /* of a prefix, pinned */
+    bool reserved;                /* a place in the index, for an exact name */
 };
 
 /* Frees what only building needs. */

@@ -36,9 +36,8 @@ void mf_table_free(struct mf_table *table)
     /* Relaxed: no reader is left. */
     struct mf_index *index = mf_load_relaxed(&table->live.index);
     for (uint64_t i = 0; index && i <= index->mask; i++) {
-        struct mf_slot *slot = mf_load_relaxed(&index->places[i].slot);
-        struct mf_compiled *old = slot ? mf_load_relaxed(&slot->live) : NULL;
-        if (old)
+        struct mf_compiled *old = mf_load_relaxed(&index->places[i].service);
+        if (old && old != &mf_index_gone)
             retire(table, old);
     }
     struct mf_patterns *patterns = mf_load_relaxed(&table->live.patterns);
@@ -67,13 +66,25 @@ struct mf_epoch *mf_table_epoch(struct mf_table *table)
     return &table->epoch;
 }
 
+static int reserve(struct mf_table *table, struct mf_service *service)
+{
+    if (service->pattern == MF_SERVICE_PREFIX && !service->slot)
+        return mf_index_reserve_prefix(table, service->name, &service->slot);
+    if (service->pattern == MF_SERVICE_EXACT && !service->reserved) {
+        int rc = mf_index_reserve(table);
+        service->reserved = rc == 0;
+        return rc;
+    }
+    return 0;
+}
+
 int mf_table_prepare(struct mf_table *table, struct mf_service *service)
 {
     if (service->compiled)
         return 0;
     int rc = mf_compile_check(service);
-    if (rc == 0 && !service->slot && service->pattern != MF_SERVICE_ANY)
-        rc = mf_index_reserve(table, service->name, service->pattern == MF_SERVICE_PREFIX, &service->slot);
+    if (rc == 0)
+        rc = reserve(table, service);
     if (rc != 0)
         return rc;
     service->compiled = mf_compile(table, service);
@@ -83,15 +94,29 @@ int mf_table_prepare(struct mf_table *table, struct mf_service *service)
     return 0;
 }
 
+/* The place of a pattern; NULL when there is none. */
+static _Atomic(struct mf_compiled *) *pattern_place(struct mf_table *table, struct mf_slot *slot,
+                                                    enum mf_service_pattern pattern)
+{
+    if (pattern == MF_SERVICE_ANY)
+        return &table->live.any;
+    return slot ? &slot->live : NULL;
+}
+
 int mf_table_publish(struct mf_table *table, struct mf_service *service)
 {
+    struct mf_compiled *old;
     int rc = mf_table_prepare(table, service);
     if (rc != 0)
         return rc;
-    _Atomic(struct mf_compiled *) *live = service->slot ? &service->slot->live : &table->live.any;
-    struct mf_compiled *old = mf_load_relaxed(live); /* our own store */
-    /* Pairs with the acquire in find (route.c): who sees the pointer sees all that was compiled, and its peers. */
-    mf_store_release(live, service->compiled);
+    if (service->pattern == MF_SERVICE_EXACT) {
+        old = mf_index_put(table, service->compiled);
+    } else {
+        _Atomic(struct mf_compiled *) *place = pattern_place(table, service->slot, service->pattern);
+        old = mf_load_relaxed(place); /* our own store */
+        /* Pairs with the acquire in find_pattern (decide.h). */
+        mf_store_release(place, service->compiled);
+    }
     service->compiled = NULL;
     if (old)
         retire(table, old);
@@ -101,20 +126,22 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service)
     return 0;
 }
 
+static struct mf_compiled *take_pattern(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern)
+{
+    _Atomic(struct mf_compiled *) *place = pattern_place(table, mf_index_find_prefix(table, name), pattern);
+    struct mf_compiled *old = place ? mf_load_relaxed(place) : NULL; /* our own store */
+    if (old)
+        /* Relaxed: there is nothing behind NULL to be seen. */
+        mf_store_relaxed(place, NULL);
+    return old;
+}
+
 int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern)
 {
-    _Atomic(struct mf_compiled *) *live = &table->live.any;
-    if (pattern != MF_SERVICE_ANY) {
-        struct mf_slot *slot = mf_index_find(table, name, pattern == MF_SERVICE_PREFIX);
-        if (!slot)
-            return MF_EROUTE_SERVICE;
-        live = &slot->live;
-    }
-    struct mf_compiled *old = mf_load_relaxed(live); /* our own store */
+    struct mf_compiled *old =
+        pattern == MF_SERVICE_EXACT ? mf_index_take(table, name) : take_pattern(table, name, pattern);
     if (!old)
         return MF_EROUTE_SERVICE;
-    /* Relaxed: there is nothing behind NULL to be seen. */
-    mf_store_relaxed(live, NULL);
     retire(table, old);
     table->n_services--;
     return 0;

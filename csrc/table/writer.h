@@ -22,7 +22,8 @@ struct mf_table {
     char _pad[MF_CACHE_LINE]; /* what readers read is apart from what the writer writes */
     struct mf_epoch epoch;
     size_t n_services;
-    size_t n_slots;      /* in the index, dead ones too */
+    size_t n_places;   /* of the index that are not free */
+    size_t n_reserved; /* for services that are prepared */
     struct mf_peers peers;
     struct mf_stats stats;
     struct mf_slice label_names[MF_LABELS];
@@ -60,23 +61,27 @@ struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct
 /* Made when first asked for. NULL: no memory. */
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
 
-/* service.c */
-enum mf_service_pattern mf_service_pattern_of(const struct mf_service *service);
-struct mf_slice mf_service_name_of(const struct mf_service *service);
-
 /* compile.c */
 void mf_compiled_retired(struct mf_epoch_entry *entry); /* the last reader is gone */
 
 /* index.c */
 int mf_index_init(struct mf_table *table);
 void mf_index_dispose(struct mf_table *table);
-/* The slot of an exact name or a prefix, made when missing; pinned. 0 or -ENOMEM. */
-int mf_index_reserve(struct mf_table *table, struct mf_slice name, bool prefix, struct mf_slot **out);
-struct mf_slot *mf_index_find(struct mf_table *table, struct mf_slice name, bool prefix); /* or NULL */
+/* Room for one more exact name, so that one put cannot fail. Ends with mf_index_put or mf_index_unreserve. */
+int mf_index_reserve(struct mf_table *table);
+void mf_index_unreserve(struct mf_table *table);
+/* Publishes a service under its exact name. Returns the one that was there, or NULL. */
+struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service);
+/* Takes it out and returns it, or NULL. */
+struct mf_compiled *mf_index_take(struct mf_table *table, struct mf_slice name);
+/* The slot of a prefix, made when missing; pinned. 0 or -ENOMEM. */
+int mf_index_reserve_prefix(struct mf_table *table, struct mf_slice prefix, struct mf_slot **out);
+struct mf_slot *mf_index_find_prefix(struct mf_table *table, struct mf_slice prefix); /* or NULL */
 
 /* peer.c, stat.c */
 int mf_peers_init(struct mf_peers *peers);
 void mf_peers_dispose(struct mf_peers *peers);
+void mf_peer_list(struct mf_peer *peer, int by); /* one cluster more or less lists it */
 void mf_peers_reclaim(struct mf_table *table); /* retires those that nobody holds */
 int mf_stats_init(struct mf_stats *stats);
 void mf_stats_dispose(struct mf_stats *stats);

@@ -1,0 +1,135 @@
+/* stat: shards, sums, statuses, buckets; without memory counts are lost, calls are not. */
+#include "table/mesh.h"
+
+static struct mf_stat *new_stat(struct mf_table *table)
+{
+    struct mf_cluster *cluster;
+    CHECK_INT(make_cluster(table, "app", &BOX("10.0.0.1:1"), 1, &cluster), 0);
+    CHECK_INT(mf_cluster_seal(table, cluster), 0);
+    CHECK_INT(publish_all(table, "s", MF_SERVICE_EXACT, cluster), 0);
+    mf_cluster_give(table, cluster);
+    return stat_of(table, "s", "app", "");
+}
+
+static void test_shards(void)
+{
+    struct mf_table *table;
+    CHECK_INT(mf_table_new(&table), 0);
+    struct mf_stat *stat = new_stat(table);
+    struct mf_stat_shard sum;
+    memset(&sum, 0, sizeof sum);
+    mf_stat_sum(stat, &sum);
+    CHECK_INT(sum.begun, 0);
+    struct mf_stat_shard *a = mf_stat_shard(stat, 0), *b = mf_stat_shard(stat, MF_EPOCH_READERS - 1);
+    CHECK(a && b && a != b && mf_stat_shard(stat, 0) == a);
+    mf_count(&a->begun, 2);
+    mf_count(&b->begun, 3);
+    mf_count(&a->status[0], 1);
+    mf_count(&b->latency[MF_STAT_BUCKETS - 1], 4);
+    mf_count(&b->latency_sum_ns, 5);
+    mf_stat_sum(stat, &sum);
+    mf_stat_sum(stat, &sum); /* adds */
+    CHECK_INT(sum.begun, 10);
+    CHECK_INT(sum.status[0], 2);
+    CHECK_INT(sum.latency[MF_STAT_BUCKETS - 1], 8);
+    CHECK_INT(sum.latency_sum_ns, 10);
+    mf_table_free(table);
+}
+
+static void test_no_memory(void)
+{
+    for (int at = 1; at <= 2; at++) {
+        struct mf_table *table;
+        CHECK_INT(mf_table_new(&table), 0);
+        struct mf_stat *stat = new_stat(table);
+        fail_at(at);
+        struct mf_stat_shard *spill = mf_stat_shard(stat, 1);
+        fail_at(0);
+        CHECK(spill != NULL);
+        mf_count(&spill->begun, 1);
+        struct mf_stat_shard *own = mf_stat_shard(stat, 1);
+        CHECK(own != spill);
+        CHECK_INT(own->begun, 0);
+        /* A call may still end here: the stat is kept though its shards look done. */
+        CHECK_INT(mf_table_remove(table, S("s"), MF_SERVICE_EXACT), 0);
+        CHECK_INT(mf_table_reclaim(table), 1);
+        CHECK(stat_of(table, "s", "app", "") == stat);
+        mf_table_free(table);
+    }
+}
+
+static void test_revived(void)
+{
+    struct mf_table *table;
+    CHECK_INT(mf_table_new(&table), 0);
+    struct mf_stat *stat = new_stat(table);
+    struct mf_stat_shard *shard = mf_stat_shard(stat, 0);
+    mf_count(&shard->begun, 1);
+    CHECK_INT(mf_table_remove(table, S("s"), MF_SERVICE_EXACT), 0);
+    CHECK_INT(mf_table_reclaim(table), 1);
+    CHECK(new_stat(table) == stat); /* the same name again: the same counts */
+    mf_count(&shard->done, 1);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK(stat_of(table, "s", "app", "") == stat);
+    CHECK_INT(mf_table_remove(table, S("s"), MF_SERVICE_EXACT), 0);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK(!stat_of(table, "s", "app", ""));
+    mf_table_free(table);
+}
+
+/* Names with a NUL inside are told apart up to it, and found again when they go. */
+static void test_odd_names(void)
+{
+    struct mf_table *table;
+    struct mf_cluster *cluster;
+    struct mf_service *service;
+    CHECK_INT(mf_table_new(&table), 0);
+    CHECK_INT(make_cluster(table, "app", &BOX("10.0.0.1:1"), 1, &cluster), 0);
+    CHECK_INT(mf_cluster_seal(table, cluster), 0);
+    CHECK_INT(mf_service_new(table, mf_slice_of("a\0b", 3), MF_SERVICE_EXACT, &service), 0);
+    CHECK_INT(mf_service_rule(service, 0), 0);
+    CHECK_INT(mf_service_target(table, service, 0, cluster, MF_TARGET_SUBSET, mf_slice_of("\0", 1), 1, 0,
+                                MF_NO_TARGET), 0);
+    CHECK_INT(mf_table_publish(table, service), 0);
+    CHECK_INT(mf_table_remove(table, mf_slice_of("a\0b", 3), MF_SERVICE_EXACT), 0);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK_INT(n_stats_of(table), 0);
+    mf_cluster_give(table, cluster);
+    mf_table_free(table);
+}
+
+static void test_numbers(void)
+{
+    const int statuses[] = {20, 25, 30, 31, 35, 40, 50, 60, 70, 80, 90, 100};
+    for (int i = 0; i < 12; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", statuses[i]);
+        CHECK_INT(mf_stat_status_index(statuses[i]), i);
+        CHECK_TEXT(mf_stat_status_name(i), text);
+    }
+    CHECK_INT(mf_stat_status_index(21), MF_STAT_OTHER);
+    CHECK_INT(mf_stat_status_index(-1), MF_STAT_OTHER);
+    CHECK_INT(mf_stat_status_index(276), MF_STAT_OTHER); /* 20 + 256 */
+    CHECK_TEXT(mf_stat_status_name(MF_STAT_LOST), "lost");
+    CHECK_TEXT(mf_stat_status_name(MF_STAT_OTHER), "other");
+    CHECK_TEXT(mf_stat_status_name(MF_STAT_STATUS), "");
+    CHECK_INT(mf_stat_bucket(0), 0);
+    for (int i = 0; i < MF_STAT_BUCKETS - 1; i++) {
+        CHECK_INT(mf_stat_bucket(mf_stat_bucket_bound(i)), i);
+        CHECK_INT(mf_stat_bucket(mf_stat_bucket_bound(i) + 1), i + 1);
+        CHECK(mf_stat_bucket_bound(i) < mf_stat_bucket_bound(i + 1));
+    }
+    CHECK(mf_stat_bucket_bound(0) == 50000 && mf_stat_bucket_bound(MF_STAT_BUCKETS - 2) == 60000000000);
+    CHECK(mf_stat_bucket(UINT64_MAX) == MF_STAT_BUCKETS - 1);
+    CHECK(mf_stat_bucket_bound(MF_STAT_BUCKETS - 1) == UINT64_MAX);
+}
+
+int main(void)
+{
+    test_shards();
+    test_no_memory();
+    test_revived();
+    test_odd_names();
+    test_numbers();
+    return test_end("stat");
+}
