@@ -77,6 +77,16 @@ lint: $(VENV)/.built ## ruff and mypy, check only
 fmt: $(VENV)/.built ## what ruff can mend
 	$(PY) -m ruff check --fix .
 
+# --- the extension itself under the sanitizers: the demonstration and the tests that start an engine
+ASAN_PY  := $(BUILD)/asan-py
+ASAN_RUN := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(ASAN_PY)
+.PHONY: asan
+asan: $(VENV)/.built ## engine tests and the demonstration with a sanitized extension
+	MESHFAST_SANITIZE=1 $(PY) setup.py -q build --build-lib $(ASAN_PY) --build-temp $(BUILD)/asan-tmp
+	cd tests/py && $(ASAN_RUN) $(CURDIR)/$(PY) -P -m pytest -q -p no:cacheprovider test_embed.py test_sidecar.py
+	cd $(BUILD) && $(ASAN_RUN) $(CURDIR)/$(PY) -P -m meshfast demo --dir $(CURDIR)/$(BUILD)/demo-asan
+
 # --- arm64: the C tests, cross-compiled and run under qemu-user, which has no io_uring
 ARM_CC ?= aarch64-linux-gnu-gcc
 ARM    := $(WARN) -O1 -g -static
