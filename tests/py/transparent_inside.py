@@ -1,4 +1,4 @@
-"""The story of test_transparent.py, run inside a network namespace of its own: python transparent_inside.py TOOL BACKEND.
+"""The story of test_transparent.py, in a network namespace of its own: python transparent_inside.py TOOL BACKEND.
 
 TOOL is nft or iptables. What is to be redirected is told by who owns the socket, as in a pod where the sidecar has a
 user of its own; where only one user is mapped, by a mark on the callers' sockets. Exit code 77: skipped, and why.
