@@ -56,12 +56,12 @@ def explain(
 
 
 def _subset(decision: Decision) -> str:
-    """The name of the last target resolved: the subset, the label's value, or "base" for the baseline."""
+    """The name of the last target resolved: the subset, the label's value, or "baseline"."""
     if decision.route is None or decision.service is None:
         return ""
     last = next(step for step in reversed(decision.steps) if step.kind == "target")
     target = decision.service.rules[last.rule].targets[last.target]
-    return {TargetKind.ALL: "", TargetKind.BASELINE: "base"}.get(target.kind, last.text)
+    return {TargetKind.ALL: "", TargetKind.BASELINE: "baseline"}.get(target.kind, last.text)
 
 
 def _steps(decision: Decision) -> Iterator[dict[str, str]]:

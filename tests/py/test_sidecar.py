@@ -198,7 +198,7 @@ def test_admin_pages(tmp_path):
         assert dump["version"] == 1 and dump["mesh"]["services"][0]["name"] == "com.x.Cart"
         status, body = await running.get("/explain?service=com.x.Cart&label=env%3Dgone")
         answer = json.loads(body)
-        assert status == 200 and answer["subset"] == "base"
+        assert status == 200 and answer["subset"] == "baseline"
         assert answer["why"] == "no instance of cart labelled env=gone"
         assert "mesh.yaml" in answer["origin"]
         assert (await running.get("/explain"))[0] == 400

@@ -27,9 +27,9 @@ from meshfast import dubbo
 ROOT = Path(__file__).parents[2]
 SKIPPED = 77
 
-#: Which dialled ports are redirected to which of the sidecar's: the listeners of IPv4, of both, and of inbound calls.
-FOUR, BOTH, INBOUND = 15001, 15002, 15006
-DUBBO, TCP, NOBODY, MAPPED, SERVED = 20880, 20881, 20882, 20883, 20884
+#: Which dialled ports are redirected to which of the sidecar's: of IPv4, of both, of plain TCP, and of inbound calls.
+FOUR, BOTH, FIRST, INBOUND = 15001, 15002, 15003, 15006
+DUBBO, TCP, NOBODY, MAPPED, SERVED, SPEAKS = 20880, 20881, 20882, 20883, 20884, 20885
 V4, OTHER, V6 = "10.9.8.7", "10.9.8.8", "fd00:9::7"
 HERE, THERE = "10.9.7.1", "10.9.7.2"  # a second namespace, whose calls come in from outside
 
@@ -46,6 +46,7 @@ spec:
   listeners:
   - {{name: four, bind: "tcp://0.0.0.0:{FOUR}", transparent: true}}
   - {{name: both, bind: "tcp://[::]:{BOTH}", transparent: true}}
+  - {{name: first, bind: "tcp://127.0.0.1:{FIRST}", transparent: true, protocol: tcp}}
   - {{name: in, bind: "tcp://0.0.0.0:{INBOUND}", direction: inbound, transparent: true}}
 ---
 apiVersion: networking.istio.io/v1
@@ -63,6 +64,7 @@ table inet edge {{
     type nat hook output priority -100; policy accept;
     {whose} ip daddr {{ {V4}, {OTHER} }} tcp dport {{ {DUBBO}, {TCP}, {NOBODY} }} redirect to :{FOUR}
     {whose} ip daddr {V4} tcp dport {MAPPED} redirect to :{BOTH}
+    {whose} ip daddr {V4} tcp dport {SPEAKS} redirect to :{FIRST}
     {whose} ip6 daddr {V6} tcp dport {{ {DUBBO}, {TCP}, {NOBODY} }} redirect to :{BOTH}
   }}
   chain in {{
@@ -137,6 +139,7 @@ def redirect(tool: str, with_v6: bool) -> None:
     for command, to, ports, port in (
         ("iptables", f"{V4},{OTHER}", f"{DUBBO},{TCP},{NOBODY}", FOUR),
         ("iptables", V4, f"{MAPPED}", BOTH),
+        ("iptables", V4, f"{SPEAKS}", FIRST),
         ("ip6tables", V6, f"{DUBBO},{TCP},{NOBODY}", BOTH),
     ):
         if command == "iptables" or with_v6:
@@ -340,6 +343,14 @@ async def plain(metric: Metrics, host: str, port: int, name: str) -> None:
     assert await metric("opaque_connections_total") == before + 1
 
 
+async def server_first() -> None:
+    """A server that greets its caller, on a listener that does not wait for the caller's first byte."""
+    there = await Dialled.to(V4, SPEAKS)
+    assert await asyncio.wait_for(there.reader.readexactly(6), 5) == b"first|"
+    assert await there.say(b"thanks") == b"thanks"
+    there.close()
+
+
 async def two_at_once(ways: dict[str, str]) -> None:
     """Callers that dialled different addresses share the sidecar, never a provider."""
     dialled = {name: await Dialled.to(host, DUBBO) for name, host in ways.items()}
@@ -401,6 +412,7 @@ async def story(tool: str, backend: str) -> dict[str, object]:
     dialled = [await provider(name, host, DUBBO) for name, host in hosts.items()]
     dialled.append(await provider("mapped", V4, MAPPED))
     echoes = [await echo_server(name, host, TCP) for name, host in hosts.items()]
+    echoes.append(await echo_server("first", V4, SPEAKS))
     try:
         with tempfile.TemporaryDirectory(prefix="mf-edge-") as folder:
             async with closing(routed, *dialled), sidecar(Path(folder), backend, routed.port) as metric:
@@ -410,6 +422,7 @@ async def story(tool: str, backend: str) -> dict[str, object]:
                     steps.append(lambda host=host, name=name: plain(metric, host, TCP, name))
                     steps.append(lambda host=host: nobody_there(host))
                 steps.append(lambda: calls(metric, V4, MAPPED, "mapped"))
+                steps.append(server_first)
                 steps.append(lambda: two_at_once(hosts))
                 for host, port in ((V4, FOUR), ("127.0.0.1", FOUR), (V4, BOTH), ("127.0.0.1", BOTH)):
                     steps.append(lambda host=host, port=port: not_redirected(metric, host, port))
