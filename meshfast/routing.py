@@ -12,6 +12,7 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from meshfast import _core
 from meshfast.apply import Applied, Writer
@@ -96,7 +97,8 @@ class Table:
     ) -> Decision:  # fmt: skip
         """The same decision with every step written down. ``random``: 64 bits, to choose among weights and peers."""
         draw = _random.getrandbits(64) if random is None else random
-        code, address, rule, timeout_ms, fallbacks, raw = self.native.explain(service, method, headers, labels or {}, draw)
+        answer = self.native.explain(service, method, headers, labels or {}, draw)
+        code, address, rule, timeout_ms, fallbacks, raw = answer
         steps = tuple(Step(*one) for one in raw)
         route = None if code else Route(address, rule, fallbacks, timeout_ms)
         return Decision(route, _core.error_text(code) if code else "", steps, self._find(steps))
@@ -121,7 +123,7 @@ class Table:
         """The traffic labels of the mesh in force."""
         return self._labels
 
-    def stats(self) -> list[dict]:  # type: ignore[type-arg]
+    def stats(self) -> list[dict[str, Any]]:
         """Counts per service, application and subset."""
         return self.native.stats()
 
