@@ -51,8 +51,8 @@ test-embed: $(BUILD)/opt/embed ## a C program with meshfast.h and libmeshfast.a 
 $(BUILD)/opt/embed: tests/embed/embed.c $(BUILD)/opt/libmeshfast.a
 	$(CC) $(OPT) $< $(BUILD)/opt/libmeshfast.a -lpthread -o $@
 
-TSAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tsan/t/%,$(wildcard tests/c/*/torture_*.c))
-tsan: $(TSAN_TESTS) ## torture tests under ThreadSanitizer
+TSAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tsan/t/%,$(wildcard tests/c/*/torture_*.c) tests/c/proxy/test_engine.c)
+tsan: $(TSAN_TESTS) ## torture tests and the engine under ThreadSanitizer
 	@set -e; for t in $^; do TSAN_OPTIONS=halt_on_error=1 $$t; done
 
 # --- Python
@@ -76,6 +76,16 @@ lint: $(VENV)/.built ## ruff and mypy, check only
 	$(PY) -m mypy
 fmt: $(VENV)/.built ## what ruff can mend
 	$(PY) -m ruff check --fix .
+
+# --- the extension itself under the sanitizers: the demonstration and the tests that start an engine
+ASAN_PY  := $(BUILD)/asan-py
+ASAN_RUN := LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 PYTHONMALLOC=malloc PYTHONPATH=$(CURDIR)/$(ASAN_PY)
+.PHONY: asan
+asan: $(VENV)/.built ## engine tests and the demonstration with a sanitized extension
+	MESHFAST_SANITIZE=1 $(PY) setup.py -q build --build-lib $(ASAN_PY) --build-temp $(BUILD)/asan-tmp
+	cd tests/py && $(ASAN_RUN) $(CURDIR)/$(PY) -P -m pytest -q -p no:cacheprovider test_embed.py test_sidecar.py
+	cd $(BUILD) && $(ASAN_RUN) $(CURDIR)/$(PY) -P -m meshfast demo --dir $(CURDIR)/$(BUILD)/demo-asan
 
 # --- arm64: the C tests, cross-compiled and run under qemu-user, which has no io_uring
 ARM_CC ?= aarch64-linux-gnu-gcc
@@ -146,7 +156,7 @@ bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into 
 # --- demonstration
 .PHONY: demo
 demo: $(VENV)/.built ## three applications, three environments, a sidecar beside each: calls, checked
-	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo
+	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo $(DEMO)
 # --- fuzzing; needs a clang with libFuzzer
 FUZZCC ?= $(firstword $(foreach c,clang clang-19 clang-18 clang-17,$(shell command -v $(c))) clang)
 T ?= 60

@@ -1,6 +1,8 @@
 # cython: language_level=3
 """The one extension module. Its parts lie in bind/, one per floor of the core; its types in _core.pyi."""
 
+cimport cython as _cython
+
 from meshfast.core cimport *
 
 include "bind/check.pxi"

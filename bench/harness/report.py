@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.harness.measure import Sample
 
 BUSY = 0.9  # below, the proxy was not the limit, so calls a second say nothing about it
+LEAST = 3  # samples without which two figures are not told apart at all
 ROUNDS = 7  # fewer do not show how far a figure spreads
 NOISY = 0.05  # of a core used by strangers or stolen
 
@@ -26,13 +27,15 @@ class Spread:
     median: float
     low: float
     high: float
+    n: int = LEAST
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values))
+        return cls(statistics.median(values), min(values), max(values), len(values))
 
-    def overlaps(self, other: Spread) -> bool:
-        return self.low <= other.high and other.low <= self.high
+    def above(self, other: Spread) -> bool:
+        """Greater beyond the ranges of both, which must be of enough samples to be ranges."""
+        return min(self.n, other.n) >= LEAST and self.low > other.high
 
     def text(self) -> str:
         return f"{_short(self.median)} [dim]{_short(self.low)}–{_short(self.high)}[/]"
@@ -47,7 +50,7 @@ def _short(value: float) -> str:
 
 def ratio_text(value: Spread, base: Spread) -> str:
     """``value`` as a multiple of ``base``, or "≈" where a difference cannot be told."""
-    if value.overlaps(base) or not base.median:
+    if not (value.above(base) or base.above(value)) or not base.median:
         return "≈"
     return f"{value.median / base.median:.2f}x"
 
@@ -75,7 +78,7 @@ def print_result(console: Console, result: dict[str, Any], base: str = "") -> No
     base = choose_base(rivals, base)
     for point in result["options"]["points"]:
         console.print(_point_table(samples, point, rivals, base))
-    notes = [f"Ratios are CPU per call against {base}; ≈: the ranges of the rounds overlap."]
+    notes = [f"Ratios are CPU per call against {base}; ≈: ranges overlap, or there are under {LEAST} rounds."]
     notes.append(f"Calls a second in brackets: the proxy was under {BUSY:.0%} busy, so they are no measure of it.")
     if result["options"]["rounds"] < ROUNDS:
         notes.append(f"[yellow]Under {ROUNDS} rounds: the ranges are too narrow to believe the ratios.[/]")
@@ -143,9 +146,9 @@ def print_comparison(console: Console, old: dict[str, Any], new: dict[str, Any])
                 continue
             cpu = spread(before, "cpu_us"), spread(after, "cpu_us")
             p99 = spread(before, "p99_us"), spread(after, "p99_us")
-            grew = cpu[1].low > cpu[0].high
+            grew = cpu[1].above(cpu[0])
             worse = worse or grew
-            mark = "red" if grew else "green" if cpu[1].high < cpu[0].low else "none"
+            mark = "red" if grew else "green" if cpu[0].above(cpu[1]) else "none"
             table.add_row(
                 rival,
                 point,

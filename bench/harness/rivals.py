@@ -167,7 +167,8 @@ def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml") 
         return path if path.exists() and built else None
 
     def command(place: Place) -> list[str]:
-        return [sys.executable, "-m", "meshfast", "proxy", str(_fill(template, place, loop=loop))]
+        # --loop sets Python's own loop too; the configuration sets the workers' only.
+        return [sys.executable, "-m", "meshfast", "proxy", "--loop", loop, str(_fill(template, place, loop=loop))]
 
     def version() -> str:
         return _first_line([sys.executable, "-m", "meshfast", "version"])

@@ -49,7 +49,9 @@ static struct mf_slice *leading_string(struct mf_dubbo_request *out, int i)
     return strings[i];
 }
 
-/* How many arguments a descriptor names, as in "Ljava/lang/String;[I": -1 when it is none. */
+enum { NO_DESCRIPTOR = -1, NO_TIMEOUT = -1 };
+
+/* How many arguments a descriptor names, as in "Ljava/lang/String;[I", or NO_DESCRIPTOR. */
 static long count_types(struct mf_slice types)
 {
     long n = 0;
@@ -59,11 +61,11 @@ static long count_types(struct mf_slice types)
         while (p < end && *p == '[')
             p++;
         if (p == end || !memchr("ZBCDFIJSLV", *p, 10))
-            return -1;
+            return NO_DESCRIPTOR;
         if (*p == 'L')
             p = memchr(p, ';', (size_t)(end - p));
         if (!p)
-            return -1;
+            return NO_DESCRIPTOR;
     }
     return n;
 }
@@ -82,10 +84,10 @@ static int64_t read_timeout(struct mf_slice text)
 {
     int64_t value = 0;
     if (!text.len || text.len > 18)
-        return -1;
+        return NO_TIMEOUT;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return -1;
+            return NO_TIMEOUT;
         value = value * 10 + (text.ptr[i] - '0');
     }
     return value;

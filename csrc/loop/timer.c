@@ -151,7 +151,7 @@ int mf_timers_run(struct mf_timers *timers, uint64_t now)
 int64_t mf_timers_next(const struct mf_timers *timers, uint64_t now)
 {
     if (!timers->_count)
-        return -1;
+        return MF_TIMER_NEVER;
     if (!mf_list_empty(&timers->_due))
         return 0;
     uint64_t at = next_tick(timers) * MF_TIMER_TICK_NS;

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+enum { MF_TIMER_NEVER = -1 };
 enum { MF_TIMER_TICK_NS = 1000000, MF_TIMER_LEVELS = 4, MF_TIMER_SLOTS = 64 };
 
 struct mf_timer {
@@ -27,6 +28,6 @@ void mf_timer_set(struct mf_timers *timers, struct mf_timer *timer, uint64_t at,
 void mf_timer_cancel(struct mf_timers *timers, struct mf_timer *timer); /* harmless when not set */
 /* Calls what is due; a timer may set and cancel any timer, itself too. Returns how many fired. */
 int mf_timers_run(struct mf_timers *timers, uint64_t now);
-/* When the next run is worth it: ns from `now`, or -1 when no timer is set. Never later than the first timer's tick;
+/* When the next run is worth it: ns from `now`, or MF_TIMER_NEVER when no timer is set. Never later than the first timer's tick;
  * earlier when far timers have to be sorted again. */
 int64_t mf_timers_next(const struct mf_timers *timers, uint64_t now);

@@ -96,7 +96,7 @@ struct mf_conn *mf_conn_dial(struct mf_worker *worker, const struct mf_addr *add
 
 /* --- its end */
 
-static void release_waiters(struct mf_conn *conn)
+void mf_conn_release(struct mf_conn *conn)
 {
     struct mf_list *node;
     while ((node = mf_list_shift(&conn->waiters)))
@@ -114,7 +114,7 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     mf_list_remove(&conn->waiting);
     if (conn->ops)
         conn->ops->on_lost(conn, rc);
-    release_waiters(conn);
+    mf_conn_release(conn);
     mf_list_remove(&conn->node);
     mf_list_push(&worker->strays, &conn->node);
     if (how == MF_CLOSE_FLUSH) /* a peer that reads nothing cannot keep it for ever */
@@ -299,5 +299,5 @@ static void on_sock_drain(struct mf_sock *sock)
 {
     struct mf_conn *conn = mf_conn_of(sock);
     mf_conn_resume(conn, MF_PAUSE_OUTPUT);
-    release_waiters(conn);
+    mf_conn_release(conn);
 }

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, QUIET_NS = 200000000 };
+enum { BACKLOG = 4096, QUIET_NS = 500000000 };
 
 struct mf_engine {
     struct mf_engine_options options;
@@ -209,6 +209,8 @@ bool mf_engine_drained(const struct mf_engine *engine)
     uint64_t now = mf_clock_ns();
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         const struct mf_worker *worker = engine->workers[i];
+        if (engine->draining && !mf_load_acquire(&worker->told)) /* pairs with the release in mf_worker_obey */
+            return false;
         if (mf_load_relaxed(&worker->counters.calls_active) > 0)
             return false;
         /* Callers that were just told READONLY may have sent a call that has not arrived. */

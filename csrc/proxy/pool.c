@@ -139,6 +139,19 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
     return best;
 }
 
+void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down)
+{
+    if (pool->queued <= pool->worker->limits->output_high)
+        return;
+    for (struct mf_list *node = pool->conns.next; node != &pool->conns; node = node->next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        if (!conn->ready) {
+            mf_conn_pause_for(down, conn);
+            return;
+        }
+    }
+}
+
 /* --- what became of it */
 
 void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
@@ -164,6 +177,8 @@ void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
             mf_call_step(call, two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT, &(struct mf_call_input){.up = conn});
         }
     }
+    if (!mf_sock_full(&conn->sock)) /* else they go on when it drains */
+        mf_conn_release(conn);
 }
 
 /* The calls that waited go to another peer where the table chose this one, else back to their callers. */

@@ -135,6 +135,7 @@ void mf_worker_run(struct mf_worker *worker)
 static void drain(struct mf_worker *worker)
 {
     worker->draining = true;
+    mf_store_relaxed(&worker->last_call, mf_worker_now(worker)); /* what callers send before they know is still on its way */
     for (uint32_t i = 0; i < worker->n_doors; i++) {
         struct mf_door *door = &worker->doors[i];
         if (door->open)
@@ -181,8 +182,10 @@ void mf_worker_obey(struct mf_worker *worker)
     uint32_t command = mf_load_acquire(&worker->command);
     if (!command)
         return;
-    if ((command & (MF_COMMAND_DRAIN | MF_COMMAND_STOP)) && !worker->draining)
+    if ((command & (MF_COMMAND_DRAIN | MF_COMMAND_STOP)) && !worker->draining) {
         drain(worker);
+        mf_store_release(&worker->told, 1); /* pairs with the acquire in mf_engine_drained */
+    }
     if ((command & MF_COMMAND_STOP) && !worker->stopping)
         stop(worker);
 }

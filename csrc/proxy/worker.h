@@ -41,6 +41,7 @@ struct mf_worker {
     mf_atom64 last_call; /* loop time of the last call begun or ended */
     char _pad[MF_CACHE_LINE];
     mf_atom32 command;   /* enum mf_command bits, set by the engine's thread */
+    mf_atom32 told;      /* 1 once the callers were told READONLY */
 
     struct mf_engine *engine;
     const struct mf_limits *limits;

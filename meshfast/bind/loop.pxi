@@ -33,6 +33,7 @@ cdef class Loop:
     cdef dict _watches          # fd -> address of its loop_watch
     cdef loop_notes _notes
     cdef bint _turning
+    cdef int guests             # engines that live in this loop
     cdef readonly object why    # str or None
 
     def __cinit__(self, str backend="auto", *, uint32_t read_size=0, uint32_t ring_entries=0):
@@ -84,6 +85,8 @@ cdef class Loop:
     def close(self):
         if self._turning:
             raise RuntimeError("the loop is in a turn, on another thread")
+        if self.guests:
+            raise RuntimeError("an engine lives in this loop; stop it first")
         self._free()
 
     @property

@@ -39,6 +39,7 @@ cdef class _Pairs:
         mf_free(self.at)
 
 
+@_cython.no_gc_clear  # __dealloc__ needs what it refers to
 cdef class Cluster:
     """The instances of one application, sealed. Made by Table.cluster."""
     cdef Table table
@@ -49,6 +50,7 @@ cdef class Cluster:
             mf_cluster_give(self.table.ptr, self.ptr)
 
 
+@_cython.no_gc_clear  # __dealloc__ needs what it refers to
 cdef class Prepared:
     """A service built aside, not yet seen by readers. Made by Table.service; Table.publish uses it up."""
     cdef Table table

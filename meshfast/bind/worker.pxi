@@ -38,6 +38,7 @@ cdef str addr_text(const mf_addr *addr):
     return text[:n].decode()
 
 
+@_cython.no_gc_clear  # __dealloc__ needs what it refers to
 cdef class Engine:
     """The data plane: workers and their listeners. See csrc/proxy/engine.h.
 

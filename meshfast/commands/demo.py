@@ -39,13 +39,13 @@ def demo(keep: bool, loop: str, every: float, directory: Path | None, output: st
     directory = directory or Path(tempfile.mkdtemp(prefix="meshfast-demo-"))
     show = Show(console(stderr=output == "json"))
     made = Demo(Options(directory.absolute(), loop, every / 1000, keep), show)
-    code = 1
+    code, told = 1, list[signal.Signals]()
     try:
-        code = 0 if asyncio.run(_run(made)).good else 1
+        code = 0 if asyncio.run(_run(made, told)).good else 1
     except DemoError as error:
         show.line(str(error), "bold red")
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        code = 0 if keep and made.report.good else 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        code = int(not made.report.good) if made.kept else 128 + told[0]
     if code == 1:
         show.line(f"policy and logs: {directory.absolute()}", "bold red")
     if output == "json":
@@ -53,12 +53,17 @@ def demo(keep: bool, loop: str, every: float, directory: Path | None, output: st
     raise SystemExit(code)
 
 
-async def _run(made: Demo) -> Report:
-    """SIGTERM and SIGHUP end it like Ctrl-C: with every process stopped."""
+async def _run(made: Demo, told: list[signal.Signals]) -> Report:
+    """Ctrl-C, SIGTERM and SIGHUP end it with every process stopped; `told` gets the signal."""
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+    def stop(number: signal.Signals) -> None:
+        told.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     return await made.run()
 
 

@@ -14,6 +14,17 @@ from meshfast.demo.topology import HOST, LABEL
 TIMEOUT = 10.0  # seconds
 
 
+async def page(port: int, path: str) -> bytes:
+    """The body of a page. DemoError when there is none."""
+    try:
+        status, body = await get(port, path)
+    except OSError as error:
+        raise DemoError(f"http://{HOST}:{port}{path}: {error or type(error).__name__}") from None
+    if status != 200:
+        raise DemoError(f"http://{HOST}:{port}{path} answers {status}: {body.decode(errors='replace')}")
+    return body
+
+
 async def get(port: int, path: str) -> tuple[int, bytes]:
     """GET: the status and the body. OSError when there is no whole answer in time."""
     async with asyncio.timeout(TIMEOUT):
@@ -44,18 +55,13 @@ def explain_path(service: str, label: str) -> str:
 
 async def explain(port: int, service: str, label: str) -> Any:
     """Why this sidecar sends a call where it sends it, as the page's JSON."""
-    path = explain_path(service, label)
-    status, body = await get(port, path)
-    if status != 200:
-        raise DemoError(f"http://{HOST}:{port}{path} answers {status}: {body.decode(errors='replace')}")
-    return msgspec.json.decode(body)
+    return msgspec.json.decode(await page(port, explain_path(service, label)))
 
 
 async def counter(port: int, name: str) -> float:
     """The sum of a counter over its series, from the page for Prometheus; 0 when it is not there."""
-    _, body = await get(port, "/stats/prometheus")
     total = 0.0
-    for line in body.decode().splitlines():
+    for line in (await page(port, "/stats/prometheus")).decode().splitlines():
         series, _, value = line.rpartition(" ")
         if not line.startswith("#") and series.partition("{")[0] == name:
             total += float(value)

@@ -1,9 +1,11 @@
-"""The answer of a sidecar's explain page, boiled down to a few words."""
+"""The answer of a sidecar's explain page (meshfast/explain.py), boiled down to a few words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from meshfast.demo.topology import LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +16,8 @@ class Why:
     reason: str
 
 
-def why(page: Any) -> Why:
-    raise NotImplementedError
+def why(page: Any, app: str) -> Why:
+    """What a page says of a call to an application. There is one label here and each path names its applications, so
+    both are left out of the page's words."""
+    reason = page["why"].replace(f" of {app.lower()}", "").replace(f"{LABEL}=", "").replace(f" {LABEL}", "")
+    return Why(page["address"].removeprefix("tcp://"), reason or page["error"])

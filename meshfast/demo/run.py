@@ -64,6 +64,7 @@ class Demo:
         self.timeline = Timeline(START)
         self._mesh = options.directory / "mesh"
         self._client = Client((HOST, self.gateway.outbound))
+        self.kept = False  # all is checked, and left running
 
     async def run(self) -> Report:
         """:raises DemoError: something does not start, or takes too long"""
@@ -182,7 +183,7 @@ class Demo:
         self.show.walk(walk)
 
     async def _why(self, port: int, app: str, label: str) -> Why:
-        return why(await admin.explain(port, service(app), label))
+        return why(await admin.explain(port, service(app), label), app)
 
     # --- the change
 
@@ -270,11 +271,13 @@ class Demo:
 
     async def _keep(self) -> None:
         """Leaves all running until it is interrupted."""
+        self.kept = True
         self.show.summary(self.report)
         self.show.title("Still running; end it with Ctrl-C")
         self.show.topology((self.places[i] for i in START), self.gateway, self.options.directory)
         url = f"http://{HOST}:{self.places[Instance('B', 'dev1')].admin}"
         self.show.line(f"try: curl '{url}{admin.explain_path(service('C'), 'dev1')}'")
+        self.show.line("or edit the policy: a good change is live within a second, a bad one is refused in the logs")
         while True:
             self.children.check()
             await asyncio.sleep(0.2)

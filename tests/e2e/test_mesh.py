@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from conftest import SAME, Peers
 from harness import mesh
 from harness.driver import Driver
 from harness.java import Java
-from harness.process import ANY, free_port, until
+from harness.process import ANY, HOST, free_port, until
 from harness.way import Way
 
 Pair = tuple[str, str]
@@ -64,17 +65,15 @@ def test_label_of_the_workload(peers: Peers, proxied: Way, version: str, port_of
     assert who(consumer, ref, env="dev1") == {"dev1"}
 
 
-TRACES = [
-    ("x-request-id", "7d1f-plain"),
-    ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-]
+TRACES = {
+    "x-request-id": "7d1f-plain",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+}
 
 
-@pytest.mark.parametrize(("key", "value"), TRACES, ids=[key for key, _ in TRACES])
-def test_label_over_two_hops(
-    peers: Peers, proxied: Way, version: str, key: str, value: str, port_of: PortOf, refer: Refer
-) -> None:
-    consumer, middle = peers.consumer(version), peers.provider(version)
+@pytest.mark.parametrize("key", TRACES)
+def test_label_over_two_hops(peers: Peers, proxied: Way, version: str, key: str, port_of: PortOf, refer: Refer) -> None:
+    consumer, middle, value = peers.consumer(version), peers.provider(version), TRACES[key]
     front, inbound, outbound = free_port(), free_port(), free_port()
     second = proxied.sidecar(
         [mesh.entry(instances(version, port_of)), *mesh.label_policy(trace=key)],
@@ -131,3 +130,32 @@ def test_both_sides(peers: Peers, proxied: Way, pair: Pair, port_of: PortOf, ref
     assert consumer.do("order", ref=ref, seed=9) == "same"
     report = consumer.do("flood", ref=ref, threads=50, calls=100)
     assert (report["good"], report["wrong"], report["failed"]) == (5000, 0, 0), report["errors"]
+
+
+def test_two_workers(peers: Peers, proxied: Way, version: str, port_of: PortOf, refer: Refer) -> None:
+    """Connections spread over two threads, each with its own connections to the instances."""
+    consumer, port = peers.consumer(version), free_port()
+    proxied.sidecar(
+        [mesh.entry(instances(version, port_of)), *mesh.label_policy()],
+        [mesh.outbound(f"tcp://{ANY}:{port}")],
+        workers=2,
+    )
+    ref = refer(consumer, port, connections=16)
+    assert who(consumer, ref, env="dev1") == {"dev1"}
+    report = consumer.do("flood", ref=ref, threads=50, calls=200)
+    assert (report["good"], report["wrong"], report["failed"]) == (10_000, 0, 0), report["errors"]
+    assert report["answered_by"].keys() == {"base"}
+
+
+def test_telnet(proxied: Way, port_of: PortOf) -> None:
+    """Dubbo's port also speaks telnet: bytes that are no Dubbo frame pass as they are."""
+    inbound = free_port()
+    proxied.sidecar([], [mesh.inbound(f"tcp://{ANY}:{inbound}", port_of("java-2.7"))])
+    with socket.create_connection((HOST, inbound), timeout=10) as telnet:
+        telnet.sendall(b"ls\r\n")
+        said = b""
+        while b"dubbo>" not in said:
+            data = telnet.recv(4096)
+            assert data, said
+            said += data
+    assert b"Command: ls" in said  # that it is disabled: who answers is the application

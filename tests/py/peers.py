@@ -164,6 +164,8 @@ class Caller:
         """Writes bytes; the future is the answer to `request_id` (by default the frame's own)."""
         future: asyncio.Future[dubbo.Response] = asyncio.get_running_loop().create_future()
         key = int.from_bytes(raw[4:12], "big", signed=True) if request_id is None else request_id
+        if self.closed.is_set():
+            raise ConnectionResetError("the connection has ended")
         self.waiting[key] = future
         self.writer.write(raw)
         return future

@@ -74,6 +74,7 @@ def test_ratio_only_where_ranges_do_not_overlap() -> None:
     assert ratio_text(Spread.of([2.0, 2.2, 1.9]), base) == "2.00x"
     assert ratio_text(Spread.of([2.0, 2.2, 1.1]), base) == "≈"
     assert ratio_text(Spread.of([0.5, 0.5, 0.5]), base) == "0.50x"
+    assert ratio_text(Spread.of([0.5, 0.5]), base) == "≈"  # two samples are no range
     assert choose_base(["relay", "meshfast-uring"]) == "meshfast-uring"
     assert choose_base(["relay", "nginx"]) == "relay"
     assert choose_base(["relay", "nginx"], "nginx") == "nginx"
@@ -162,12 +163,12 @@ def test_whole_run_of_the_relay(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("the comparison needs two cores")
     out = tmp_path / "result.json"
-    argv = ["run", "--only", "relay", "--points", "1x1,2x4@500", "--rounds", "2", "--seconds", "0.05"]
+    argv = ["run", "--only", "relay", "--points", "1x1,2x4@500", "--rounds", "3", "--seconds", "0.05"]
     done = CliRunner().invoke(main, [*argv, "--warmup", "0", "--out", str(out)])
     assert done.exit_code == 0, done.output
     result = load_result(out)
     places = [(s["round"], s["point"], s["rival"]) for s in result["samples"]]
-    assert places == [(r, p, "relay") for r in (0, 1) for p in ("1x1", "2x4@500")]
+    assert places == [(r, p, "relay") for r in range(3) for p in ("1x1", "2x4@500")]
     assert {"cpu", "kernel", "revision", "date"} <= set(result["facts"])
     again = CliRunner().invoke(main, ["compare", str(out), str(out)])
     assert again.exit_code == 0

@@ -12,6 +12,7 @@ import pytest
 from meshfast import config, dubbo
 from meshfast.demo import load, policy
 from meshfast.demo.app import Application
+from meshfast.demo.explain import Why, why
 from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.process import Children, DemoError
 from meshfast.demo.topology import (
@@ -29,7 +30,9 @@ from meshfast.demo.topology import (
     service,
 )
 from meshfast.demo.wire import TRACE, Client, Server
+from meshfast.explain import explain
 from meshfast.model import LabelKind, TargetKind
+from meshfast.routing import Table
 
 OLD = "A(dev1) -> B(dev1) -> C(base)"
 NEW = "A(dev1) -> B(dev1) -> C(dev1)"
@@ -164,6 +167,20 @@ def test_policy_is_good(tmp_path: Path, running: tuple[Instance, ...]) -> None:
     policy.write(own, policy.gateway(Gateway(1, 2), "auto"))
     assert len(config.load([str(shared), str(own)]).sidecar.listeners) == 1
     assert [file.name for file in shared.iterdir()] == ["mesh.yaml"]
+
+
+@pytest.mark.parametrize(("label", "reason"), [("dev2", ""), ("dev1", "no instance labelled dev1"), ("", "no label")])
+def test_why(tmp_path: Path, label: str, reason: str) -> None:
+    """The words of the explain page, for the demonstration's own mesh."""
+    ports = Ports()
+    places = {instance: place(instance, ports) for instance in START}
+    ports.close()
+    policy.write(tmp_path / "mesh.yaml", policy.mesh(places.values()))
+    table = Table()
+    table.publish(config.load([str(tmp_path)]))
+    page = explain(table, "demo.C", labels={"trafficLabel": label} if label else {})
+    chosen = places[Instance("C", "" if reason else label)]
+    assert why(page, "C") == Why(f"{HOST}:{chosen.inbound}", reason)
 
 
 # --- applications

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from peers import Caller, Provider, closing
@@ -49,7 +50,7 @@ def test_calls_in_the_callers_own_loop(selector):
     async def program() -> None:
         base, dev1 = await Provider("base").start(), await Provider("dev1").start()
         table = Table()
-        table.publish(config.load_texts({"mesh.yaml": MESH.format(base=base.port, dev1=dev1.port)}))
+        table.publish(config.load_texts([("mesh.yaml", MESH.format(base=base.port, dev1=dev1.port).encode())]))
         engine = _core.Engine(table.native, workers=0, loop=selector.loop)
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()
@@ -73,3 +74,22 @@ def test_calls_in_the_callers_own_loop(selector):
 def test_needs_a_loop():
     with pytest.raises(ValueError, match="0 workers"):
         _core.Engine(_core.Table(), workers=0)
+
+
+def test_a_cycle_takes_the_engine_before_its_table():
+    """The collector may clear an object of a cycle before it frees it: the engine still needs its table then."""
+
+    class Owner:
+        pass
+
+    for _ in range(20):
+        owner = Owner()
+        owner.table = Table()
+        owner.cluster = owner.table.native.cluster("x", [("127.0.0.1:1", {}, 1)])
+        owner.service = owner.table.native.service("s", 0, [(0, [], [(owner.cluster, 0, "", 1, 0, None)])])
+        owner.engine = _core.Engine(owner.table.native, workers=1, backend="epoll")
+        owner.engine.listen("out", "127.0.0.1:0")
+        owner.engine.start()
+        owner.itself = owner
+        del owner
+        gc.collect()

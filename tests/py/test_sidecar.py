@@ -172,7 +172,7 @@ def test_calls_reload_refuse_and_drain(tmp_path, backend):
         assert (await caller.ask("com.x.Cart", "e")).value == "base:e"  # what still comes is served
         assert await asyncio.wait_for(running.process.wait(), 10) == 0
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 60))
 
 
 def test_admin_pages(tmp_path):
@@ -210,7 +210,7 @@ def test_admin_pages(tmp_path):
         assert await running.metric("meshfast_answers_local_total") == 1
         assert await running.metric("meshfast_labels_header_total") == 1
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 60))
 
 
 def test_a_taken_port_and_a_bad_file_are_told(tmp_path):
@@ -227,4 +227,4 @@ def test_a_taken_port_and_a_bad_file_are_told(tmp_path):
             _, log = await process.communicate()
             assert process.returncode == 1 and b"Address already in use" in log and b"listener out" in log
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 60))

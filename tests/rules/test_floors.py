@@ -18,7 +18,8 @@ PYTHON = {
     "source": {"model", "errors", "config", "source"},
     "apply": {"model", "errors", "_core", "apply"},
     "routing": {"model", "errors", "_core", "apply"},
-    "dubbo": {"model", "errors", "_core"},
+    "hessian": {"model", "errors"},
+    "dubbo": {"model", "errors", "hessian", "_core"},
     "loop": {"errors", "_core"},
 }
 

@@ -6,7 +6,9 @@ import pytest
 from house import files, text
 
 BUDGET = {".c": 600, ".h": 200, ".py": 400, ".pyx": 400, ".pxi": 400}
-LARGER: dict[str, str] = {}
+LARGER = {
+    "csrc/table/decide.h": "the one decision of a lookup: always-inline code that route.c and explain.c share",
+}
 
 
 @pytest.mark.parametrize("path", files("csrc/*.h", "csrc/*/*.[ch]", "meshfast/*.py*", "meshfast/*/*.p*"), ids=str)
