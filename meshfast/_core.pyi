@@ -2,7 +2,8 @@
 
 # --- codec: meshfast/dubbo.py is its public face
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _Bytes = bytes | bytearray | memoryview
 _Head = tuple[bool, bool, bool, int, int, int, int]
@@ -113,3 +114,64 @@ class Loop:
 
     def counts(self) -> dict[str, int]:
         """What the loop has done: turns, waits, syscalls, reads, writes, accepts, accept_failures, bytes_in/out."""
+
+# --- table: meshfast/apply.py writes it, meshfast/routing.py is its public face
+
+_TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
+_Source = tuple[int, str, int]  # kind, text, format: LabelSource of meshfast/model.py
+
+def error_text(code: int) -> str:
+    """The core's own words for an error code."""
+
+class Cluster:
+    """The instances of one application, sealed. Made by ``Table.cluster``; keeps its table alive."""
+
+class Prepared:
+    """A service built aside, not yet seen by readers. Made by ``Table.service``; ``Table.publish`` uses it up."""
+
+class Table:
+    """The native label table, ``csrc/table/table.h``. One thread uses it: the one that writes."""
+
+    def __len__(self) -> int: ...
+    def cluster(
+        self,
+        host: str,
+        endpoints: Iterable[tuple[str, _TextPairs, int]],
+        subsets: Iterable[tuple[str, _TextPairs]] = (),
+    ) -> Cluster:
+        """A sealed cluster. ``endpoints``: (address, labels, weight 1..65535) each; ``subsets``: (name, labels)."""
+    def service(self, name: str, pattern: int, rules: Iterable[tuple[int, Iterable[Any], Iterable[Any]]]) -> Prepared:
+        """A service, built aside. ``rules``: (timeout_ms, matches, targets) each; a match is a list of
+        (field, key, op, value), a target (cluster, kind, text, weight, on, fallback or None).
+
+        :raises LimitError: a fallback that points nowhere or in a circle, a broken expression, too many of something
+        """
+    def publish(self, service: Prepared) -> None:
+        """Makes a service visible to readers, in place of the one of the same name and pattern."""
+    def remove(self, name: str, pattern: int) -> None:
+        """Takes a service away. Raises StateError when there is none."""
+    def publish_labels(self, labels: Sequence[tuple[str, Sequence[_Source]]], traces: Sequence[_Source]) -> None:
+        """The label plan: at most 16 labels with 8 sources each, and 8 keys of trace ids."""
+    def reclaim(self) -> int:
+        """Frees what no reader can see any more; how much still waits."""
+    def explain(
+        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str], random: int
+    ) -> tuple[int, str, int, int, int, list[tuple[str, int, int, int, int, str]]]:
+        """(code, address, rule, timeout_ms, fallbacks, steps); a step is (kind, rule, match, condition, target, text).
+
+        ``code`` is 0, or the core's error, and then ``address`` is empty. ``random``: 64 bits.
+        """
+    def stats(self) -> list[dict[str, Any]]:
+        """What every service, application and subset has counted, ``csrc/table/stat.h``: a dict each. ``latency`` is
+        (upper bound in seconds or None, count) for each bucket; ``status`` the count by Dubbo status."""
+    def peers(self) -> dict[str, bool]:
+        """Every address that calls may be sent to -> whether it is available now."""
+
+class TraceMemory:
+    """Labels by trace id, shared by all workers, ``csrc/table/trace.h``. ``ttl_ns``: how long one is remembered."""
+
+    def __init__(self, entries: int = 65536, ttl_ns: int = 300_000_000_000) -> None: ...
+    def put(self, trace_id: str | bytes, label: int, value: str | bytes) -> None:
+        """Remembers a value. Raises LimitError when id or value is empty or longer than 64 bytes."""
+    def find(self, trace_id: str | bytes, label: int) -> str | None:
+        """The value, or None."""

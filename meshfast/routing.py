@@ -96,7 +96,8 @@ class Table:
     ) -> Decision:  # fmt: skip
         """The same decision with every step written down. ``random``: 64 bits, to choose among weights and peers."""
         draw = _random.getrandbits(64) if random is None else random
-        code, address, rule, timeout_ms, fallbacks, raw = self.native.explain(service, method, headers, labels or {}, draw)
+        answer = self.native.explain(service, method, headers, labels or {}, draw)
+        code, address, rule, timeout_ms, fallbacks, raw = answer
         steps = tuple(Step(*one) for one in raw)
         route = None if code else Route(address, rule, fallbacks, timeout_ms)
         return Decision(route, _core.error_text(code) if code else "", steps, self._find(steps))
