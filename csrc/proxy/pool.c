@@ -139,9 +139,20 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
     return best;
 }
 
+void mf_pool_alive(struct mf_pool *pool)
+{
+    if (!pool->failures)
+        return;
+    pool->failures = 0;
+    pool->down_until = 0;
+    if (pool->peer)
+        mf_peer_set_up(pool->peer);
+    mf_worker_report(pool->worker, MF_EVENT_PEER_UP, 0, &pool->addr);
+}
+
 void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down)
 {
-    if (pool->queued <= pool->worker->limits->output_high)
+    if (pool->queued <= pool->worker->limits->upstream_output_high)
         return;
     for (struct mf_list *node = pool->conns.next; node != &pool->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
@@ -156,15 +167,7 @@ void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down)
 
 void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
 {
-    struct mf_worker *worker = pool->worker;
     pool->n_connecting--;
-    if (pool->failures) {
-        pool->failures = 0;
-        mf_worker_report(worker, MF_EVENT_PEER_UP, 0, &pool->addr);
-    }
-    pool->down_until = 0;
-    if (pool->peer)
-        mf_peer_set_up(pool->peer);
     struct mf_list *node;
     while ((node = mf_list_shift(&pool->queue))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, up_node);
@@ -209,6 +212,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
         pool->n_connecting--;
         if (rc < 0 && peers_fault(rc))
             connect_failed(pool, rc);
+    } else if (conn->sock.bytes_in == 0 && !mf_list_empty(&conn->calls)) {
+        connect_failed(pool, rc < 0 ? rc : -ECONNRESET); /* it was let in and hung up on: a relay without a backend */
     } else if (conn->readonly) { /* it has stopped: the next connect finds out whether it is back */
         set_down(pool, mf_worker_now(worker) + mf_policy_backoff(1, worker->limits));
     }

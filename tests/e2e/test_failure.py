@@ -126,7 +126,6 @@ def test_sidecar_stops(peers: Peers, proxied: Way, version: str, port_of: PortOf
     assert (report["wrong"], report["failed"]) == (0, 0), report["errors"]
 
 
-@pytest.mark.xfail(strict=True, reason="a connection that ends before its first answer does not yet rest the peer")
 def test_dead_behind_a_relay(peers: Peers, proxied: Way, version: str, port_of: PortOf, refer: Refer) -> None:
     """An address that accepts and hangs up at once, as a balancer before a dead instance does, is left alone soon."""
     consumer = peers.consumer(version)

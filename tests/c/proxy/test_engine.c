@@ -598,7 +598,7 @@ static void test_slow_reader(void)
 static void test_queue(void)
 {
     struct rig rig;
-    struct setting settings[] = {{"outputHigh", 65536}, {0}};
+    struct setting settings[] = {{"upstreamOutputHigh", 65536}, {0}};
     open_rig(&rig, 1, MF_OUTBOUND, settings);
     /* A full accept queue: connects to it hang until something is accepted. */
     close(rig.listeners[0]);
@@ -619,7 +619,7 @@ static void test_queue(void)
     memset(text, 'x', sizeof text);
     for (uint64_t id = 1; id <= 32; id++)
         CHECK(put(caller, sent, request(sent, id, TWO_WAY, "svc", mf_slice_of(text, sizeof text), NULL)));
-    CHECK(REACHES(&rig, limit_output_high, 1));
+    CHECK(REACHES(&rig, limit_upstream_output_high, 1));
     usleep(20000);
     CHECK(COUNTER(&rig, calls) < 32);
     for (int i = 0; i <= n; i++)
