@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import time
@@ -28,6 +29,10 @@ log = logging.getLogger("meshfast")
 
 #: How often memory that no worker can see any more is given back, seconds.
 RECLAIM_EVERY = 0.5
+
+#: What happens again with the same peer is logged once in so many seconds; so many of them are remembered.
+LOG_EVERY = 1.0
+LOG_KINDS = 1024
 
 
 @dataclass
@@ -59,6 +64,7 @@ class Sidecar:
         self.engine: _core.Engine | None = None
         self._backend, self._workers = backend, workers
         self._stop = asyncio.Event()
+        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
 
     # --- life
 
@@ -177,10 +183,21 @@ class Sidecar:
     # --- what the workers tell
 
     def _log_events(self) -> None:
+        """One line a second for each kind and peer; the rest is counted in the next one."""
         assert self.engine
+        now = time.monotonic()
         for kind, worker, _, text, peer in self.engine.events():
+            last, held = self._logged.get((kind, peer), (-math.inf, 0))
+            if now - last < LOG_EVERY:
+                self._logged[kind, peer] = (last, held + 1)
+                continue
+            self._logged[kind, peer] = (now, 0)
             level = logging.INFO if kind == "peer_up" else logging.WARNING
-            log.log(level, "%s %s%s (worker %d)", kind.replace("_", " "), peer, f": {text}" if text else "", worker)
+            more = f", {held} more since the last line" if held else ""
+            why = f": {text}" if text else ""
+            log.log(level, "%s %s%s (worker %d%s)", kind.replace("_", " "), peer, why, worker, more)
+        if len(self._logged) > LOG_KINDS:
+            self._logged = {key: value for key, value in self._logged.items() if now - value[0] < LOG_EVERY}
 
 
 def _plain(value: object) -> object:

@@ -180,8 +180,10 @@ int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
         loop->hooks.after_wait(loop->hooks.arg);
     loop->now = mf_clock_ns();
 
-    int n = rc < 0 ? 0 : loop->ops->deliver(loop);
-    n += look_again(loop);
+    /* Those that were paused, or broken off for the others' sake, go first: else whoever is never paused would fill
+     * the output they wait for, turn after turn. */
+    int n = look_again(loop);
+    n += rc < 0 ? 0 : loop->ops->deliver(loop);
     n += mf_timers_run(&loop->timers, loop->now);
     if (loop->hooks.turn_end)
         loop->hooks.turn_end(loop->hooks.arg);

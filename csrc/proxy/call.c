@@ -125,6 +125,13 @@ static void leave_caller(struct mf_call *call)
     }
 }
 
+static void leave_queue(struct mf_call *call)
+{
+    if (call->pool)
+        call->pool->queued -= call->bytes_up;
+    call->pool = NULL;
+}
+
 static void leave_upstream(struct mf_call *call)
 {
     mf_list_remove(&call->up_node);
@@ -132,7 +139,7 @@ static void leave_upstream(struct mf_call *call)
         call->up->n_calls--;
         call->up = NULL;
     }
-    call->pool = NULL;
+    leave_queue(call);
     mf_block_give(call->frame);
     call->frame = NULL;
 }
@@ -224,6 +231,7 @@ static void await_answer(struct mf_call *call, const struct mf_call_input *input
 static void join_queue(struct mf_call *call, const struct mf_call_input *input)
 {
     call->pool = input->pool;
+    call->pool->queued += call->bytes_up;
     call->frame = input->frame;
     mf_list_push(&input->pool->queue, &call->up_node);
 }
@@ -233,7 +241,7 @@ static void choose_again(struct mf_call *call, const struct mf_call_input *input
 {
     (void)input;
     mf_list_remove(&call->up_node);
-    call->pool = NULL;
+    leave_queue(call);
     MF_COUNT(call->worker, calls_retried);
     call->ops->route_again(call);
 }

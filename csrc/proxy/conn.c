@@ -24,15 +24,15 @@ static const struct mf_sock_events events = {
     .on_close = on_sock_close,
 };
 
-static struct mf_conn *make(struct mf_worker *worker)
+static struct mf_conn *make(struct mf_worker *worker, uint64_t output_high)
 {
     struct mf_conn *conn = mf_zalloc(sizeof *conn);
     if (!conn)
         return NULL;
     conn->worker = worker;
     conn->sock.events = &events;
-    conn->sock.high = worker->limits->output_high;
-    conn->sock.low = worker->limits->output_high / 2;
+    conn->sock.high = output_high;
+    conn->sock.low = output_high / 2;
     mf_list_init(&conn->node);
     mf_list_init(&conn->calls);
     mf_list_init(&conn->waiters);
@@ -48,7 +48,7 @@ void mf_conn_accept(struct mf_door *door, int fd)
         close(fd);
         return;
     }
-    struct mf_conn *conn = make(worker);
+    struct mf_conn *conn = make(worker, worker->limits->output_high);
     if (!conn) {
         MF_COUNT(worker, out_of_memory);
         close(fd);
@@ -76,7 +76,7 @@ void mf_conn_accept(struct mf_door *door, int fd)
 struct mf_conn *mf_conn_dial(struct mf_worker *worker, const struct mf_addr *addr, const struct mf_protocol_ops *ops,
                              int *rc)
 {
-    struct mf_conn *conn = make(worker);
+    struct mf_conn *conn = make(worker, worker->limits->upstream_output_high);
     if (!conn) {
         *rc = -ENOMEM;
         return NULL;
@@ -96,7 +96,7 @@ struct mf_conn *mf_conn_dial(struct mf_worker *worker, const struct mf_addr *add
 
 /* --- its end */
 
-static void release_waiters(struct mf_conn *conn)
+void mf_conn_release(struct mf_conn *conn)
 {
     struct mf_list *node;
     while ((node = mf_list_shift(&conn->waiters)))
@@ -114,7 +114,7 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     mf_list_remove(&conn->waiting);
     if (conn->ops)
         conn->ops->on_lost(conn, rc);
-    release_waiters(conn);
+    mf_conn_release(conn);
     mf_list_remove(&conn->node);
     mf_list_push(&worker->strays, &conn->node);
     if (how == MF_CLOSE_FLUSH) /* a peer that reads nothing cannot keep it for ever */
@@ -259,10 +259,8 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at)
 
 void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why)
 {
-    if (!conn->pauses) {
+    if (!conn->pauses)
         mf_sock_pause(&conn->sock);
-        MF_COUNT(conn->worker, limit_output_high);
-    }
     conn->pauses |= (uint8_t)why;
 }
 
@@ -278,6 +276,7 @@ void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why)
 void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)
 {
     mf_conn_pause(conn, MF_PAUSE_PEER);
+    mf_count(full->up ? &conn->worker->counters.limit_upstream_output_high : &conn->worker->counters.limit_output_high, 1);
     mf_list_remove(&conn->waiting);
     mf_list_push(&full->waiters, &conn->waiting);
 }
@@ -291,13 +290,15 @@ void mf_conn_check_output(struct mf_conn *conn)
         mf_conn_doom(conn, MF_ELIMIT);
         return;
     }
-    if (!(conn->pauses & MF_PAUSE_OUTPUT))
+    if (!(conn->pauses & MF_PAUSE_OUTPUT)) {
+        MF_COUNT(conn->worker, limit_output_high);
         mf_conn_pause(conn, MF_PAUSE_OUTPUT);
+    }
 }
 
 static void on_sock_drain(struct mf_sock *sock)
 {
     struct mf_conn *conn = mf_conn_of(sock);
     mf_conn_resume(conn, MF_PAUSE_OUTPUT);
-    release_waiters(conn);
+    mf_conn_release(conn);
 }

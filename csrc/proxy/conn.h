@@ -75,8 +75,10 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at);
 
 void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why);
 void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why);
-/* Pauses `conn` until `full` has room again. */
+/* Pauses `conn` until `full` has room again, or is gone. */
 void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full);
+/* Lets those go on that were paused for `conn`. */
+void mf_conn_release(struct mf_conn *conn);
 /* After writing to a downstream connection: a reader that is slow is not asked for more, one that is far behind is
  * closed. */
 void mf_conn_check_output(struct mf_conn *conn);

@@ -43,7 +43,8 @@
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
-    X(limit_output_high, counter, "limit outputHigh: times a source was paused")                                       \
+    X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
+    X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \

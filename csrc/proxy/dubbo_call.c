@@ -140,6 +140,8 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct request *req
             return -ENOMEM;
         copy_to(&out, frame->data);
         mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.pool = pool, .frame = frame});
+        if (call->down)
+            mf_pool_check_queue(pool, call->down);
         return 0;
     }
     rc = send_request(up, request, &out);

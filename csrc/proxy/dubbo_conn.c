@@ -254,6 +254,7 @@ static void up_event(struct mf_conn *up, const struct mf_dubbo_head *head, struc
 
 static void up_frame(struct mf_conn *up, const struct mf_dubbo_head *head, struct mf_slice body)
 {
+    mf_pool_alive(up->pool);
     if (head->flags & MF_DUBBO_EVENT) {
         up_event(up, head, body);
         return;

@@ -14,7 +14,8 @@
     X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
-    X(output_high, outputHigh, bytes, 262144, 4096, "queued output above which its sources are not read")              \
+    X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
+    X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for one peer above which their callers are not read") \
     X(output_max, outputMax, bytes, 67108864, 65536, "queued output above which a slow reader is closed")              \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \

@@ -139,19 +139,35 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
     return best;
 }
 
+void mf_pool_alive(struct mf_pool *pool)
+{
+    if (!pool->failures)
+        return;
+    pool->failures = 0;
+    pool->down_until = 0;
+    if (pool->peer)
+        mf_peer_set_up(pool->peer);
+    mf_worker_report(pool->worker, MF_EVENT_PEER_UP, 0, &pool->addr);
+}
+
+void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down)
+{
+    if (pool->queued <= pool->worker->limits->upstream_output_high)
+        return;
+    for (struct mf_list *node = pool->conns.next; node != &pool->conns; node = node->next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        if (!conn->ready) {
+            mf_conn_pause_for(down, conn);
+            return;
+        }
+    }
+}
+
 /* --- what became of it */
 
 void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
 {
-    struct mf_worker *worker = pool->worker;
     pool->n_connecting--;
-    if (pool->failures) {
-        pool->failures = 0;
-        mf_worker_report(worker, MF_EVENT_PEER_UP, 0, &pool->addr);
-    }
-    pool->down_until = 0;
-    if (pool->peer)
-        mf_peer_set_up(pool->peer);
     struct mf_list *node;
     while ((node = mf_list_shift(&pool->queue))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, up_node);
@@ -164,6 +180,8 @@ void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
             mf_call_step(call, two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT, &(struct mf_call_input){.up = conn});
         }
     }
+    if (!mf_sock_full(&conn->sock)) /* else they go on when it drains */
+        mf_conn_release(conn);
 }
 
 /* The calls that waited go to another peer where the table chose this one, else back to their callers. */
@@ -194,6 +212,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
         pool->n_connecting--;
         if (rc < 0 && peers_fault(rc))
             connect_failed(pool, rc);
+    } else if (conn->sock.bytes_in == 0 && !mf_list_empty(&conn->calls)) {
+        connect_failed(pool, rc < 0 ? rc : -ECONNRESET); /* it was let in and hung up on: a relay without a backend */
     } else if (conn->readonly) { /* it has stopped: the next connect finds out whether it is back */
         set_down(pool, mf_worker_now(worker) + mf_policy_backoff(1, worker->limits));
     }

@@ -15,6 +15,7 @@ struct mf_pool {
     uint32_t users;       /* listeners and connections that keep a pointer to it */
     struct mf_addr addr;
     struct mf_list conns, queue;
+    uint64_t queued; /* bytes of the requests on `queue` */
     uint32_t n_conns, n_connecting;
     uint64_t last_used;
     uint64_t down_until;  /* without a peer: rests after a failed connect */
@@ -28,9 +29,14 @@ struct mf_pool *mf_pool_of_addr(struct mf_worker *worker, const struct mf_addr *
 /* A connection to send on now, or NULL: then one is being made (put the call on `queue`), or `*rc` says why not. */
 struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc);
 
+/* The requests that wait are as many bytes as a connection may queue: `down`, which brought one, pauses. */
+void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down);
+
 /* What became of a connection that was being made, or was there. `rc` 0: we closed it. */
 void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn);
 void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc);
+/* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */
+void mf_pool_alive(struct mf_pool *pool);
 /* READONLY and WRITEABLE from the peer. */
 void mf_pool_readonly(struct mf_pool *pool, struct mf_conn *conn, bool readonly);
 

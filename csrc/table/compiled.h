@@ -6,6 +6,8 @@
 #include "table/hash.h"
 #include "table/table.h"
 
+#define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
+
 struct mf_group_member {
     struct mf_peer *peer;
     uint64_t upto; /* the sum of the weights up to and with this one */

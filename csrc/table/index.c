@@ -95,7 +95,7 @@ static void put(struct mf_index *index, uint64_t at, uint64_t hash, struct mf_co
     /* Where a removed one was, a reader may see its hash with the new service or the other way round: either way it
      * passes on or compares names, and the removed one is nobody's. */
     mf_store_relaxed(&index->places[at].hash, hash);
-    /* Pairs with the acquire in find_exact (decide.h): who sees the service sees all that was compiled. */
+    /* Pairs with the acquire in find_exact (find.h): who sees the service sees all that was compiled. */
     mf_store_release(&index->places[at].service, service);
 }
 
@@ -123,7 +123,7 @@ static int rebuild(struct mf_table *table)
         put(index, at, hash, service);
     }
     table->n_places = alive;
-    /* Pairs with the acquire in find_exact (decide.h). */
+    /* Pairs with the acquire in find_exact (find.h). */
     mf_store_release(&table->live.index, index);
     mf_epoch_retire(&table->epoch, &old->entry, free_index);
     return 0;
@@ -194,7 +194,7 @@ static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct m
     for (; from < old->n; from++)
         if (!is_dead(old->slots[from]))
             patterns->slots[patterns->n++] = old->slots[from];
-    /* Pairs with the acquire in find_pattern (decide.h). */
+    /* Pairs with the acquire in find_pattern (find.h). */
     mf_store_release(&table->live.patterns, patterns);
     for (uint32_t i = 0; i < old->n; i++)
         if (is_dead(old->slots[i]))

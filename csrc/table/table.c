@@ -114,7 +114,7 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service)
     } else {
         _Atomic(struct mf_compiled *) *place = pattern_place(table, service->slot, service->pattern);
         old = mf_load_relaxed(place); /* our own store */
-        /* Pairs with the acquire in find_pattern (decide.h). */
+        /* Pairs with the acquire in find_pattern (find.h). */
         mf_store_release(place, service->compiled);
     }
     service->compiled = NULL;

@@ -168,8 +168,9 @@ cdef class Table:
         cdef mf_slice values[16]
         cdef mf_query query
         cdef mf_route route
-        cdef mf_route_step raw[256]
+        cdef mf_route_step *raw
         cdef mf_route_steps steps
+        cdef int rc
         cdef mf_slice name
         cdef uint32_t i
         for i in range(16):
@@ -185,14 +186,25 @@ cdef class Table:
         query.labels = values
         query.now = mf_clock_ns()
         query.random = random
-        steps.steps = raw
-        steps.n = 0
         steps.room = 256
-        cdef int rc = mf_route_explain(self.ptr, &query, &route, &steps)
         out = []
-        for i in range(steps.n):
-            text = raw[i].text.ptr[:raw[i].text.len].decode("utf-8", "replace") if raw[i].text.len else ""
-            out.append((_STEPS[raw[i].kind], raw[i].rule, raw[i].match, raw[i].condition, raw[i].target, text))
+        while True:
+            raw = <mf_route_step *>mf_alloc(steps.room * sizeof(mf_route_step))
+            if raw == NULL:
+                raise MemoryError()
+            steps.steps = raw
+            steps.n = 0
+            rc = mf_route_explain(self.ptr, &query, &route, &steps)
+            if steps.n < steps.room:
+                break
+            mf_free(raw)  # it may have been cut: tell it again with more room
+            steps.room *= 4
+        try:
+            for i in range(steps.n):
+                text = raw[i].text.ptr[:raw[i].text.len].decode("utf-8", "replace") if raw[i].text.len else ""
+                out.append((_STEPS[raw[i].kind], raw[i].rule, raw[i].match, raw[i].condition, raw[i].target, text))
+        finally:
+            mf_free(raw)
         address = route.peer.text.decode() if rc == 0 else ""
         return rc, address, route.rule, route.timeout_ms, route.fallbacks, out
 

@@ -37,8 +37,12 @@ LIMITS: tuple[Limit, ...] = (
     Limit("max_tries", "maxTries", "count", 4, 1, "peers tried for one call when connecting fails"),
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
     Limit(
-        "output_high", "outputHigh", "bytes", 262144, 4096, "queued output above which its sources are not read"
+        "output_high", "outputHigh", "bytes", 262144, 4096, "answers queued for one caller above which it is not read"
     ),
+    Limit(
+        "upstream_output_high", "upstreamOutputHigh", "bytes", 2097152, 4096,
+        "requests queued for one peer above which their callers are not read",
+    ),  # fmt: skip
     Limit(
         "output_max", "outputMax", "bytes", 67108864, 65536, "queued output above which a slow reader is closed"
     ),

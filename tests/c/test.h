@@ -62,9 +62,10 @@ __attribute__((unused)) static struct mf_slice guarded(struct mf_slice bytes)
     return mf_slice_of(at, bytes.len);
 }
 
-/* An allocator that fails the n-th allocation from now: fail_at(n), run, fail_at(0). `fail_seen` counts them. */
-static long fail_countdown;
-__attribute__((unused)) static long fail_seen;
+/* An allocator that fails the n-th allocation from now: fail_at(n), run, fail_at(0). `fail_seen` counts them. Where
+ * other threads allocate, the first fail_at comes before they start. */
+static _Atomic long fail_countdown;
+__attribute__((unused)) static _Atomic long fail_seen;
 
 static int fail_now(void)
 {
@@ -85,9 +86,12 @@ static void *fail_resize(void *ptr, size_t size)
 __attribute__((unused)) static void fail_at(long n)
 {
     static const struct mf_mem_ops ops = {fail_alloc, fail_resize, free};
-    mf_mem_use(&ops); /* libc's own underneath, so it may be swapped in and out */
-    fail_countdown = n;
+    static int used;
+    if (!used)
+        mf_mem_use(&ops); /* libc's own underneath: what was allocated before may be given back here */
+    used = 1;
     fail_seen = 0;
+    fail_countdown = n;
 }
 
 /* The last line of every main: prints the plain count and gives the exit code. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from conftest import SAME, Peers
 from harness import mesh
 from harness.driver import Driver
 from harness.java import Java
-from harness.process import ANY, free_port, until
+from harness.process import ANY, HOST, free_port, until
 from harness.way import Way
 
 Pair = tuple[str, str]
@@ -129,3 +130,32 @@ def test_both_sides(peers: Peers, proxied: Way, pair: Pair, port_of: PortOf, ref
     assert consumer.do("order", ref=ref, seed=9) == "same"
     report = consumer.do("flood", ref=ref, threads=50, calls=100)
     assert (report["good"], report["wrong"], report["failed"]) == (5000, 0, 0), report["errors"]
+
+
+def test_two_workers(peers: Peers, proxied: Way, version: str, port_of: PortOf, refer: Refer) -> None:
+    """Connections spread over two threads, each with its own connections to the instances."""
+    consumer, port = peers.consumer(version), free_port()
+    proxied.sidecar(
+        [mesh.entry(instances(version, port_of)), *mesh.label_policy()],
+        [mesh.outbound(f"tcp://{ANY}:{port}")],
+        workers=2,
+    )
+    ref = refer(consumer, port, connections=16)
+    assert who(consumer, ref, env="dev1") == {"dev1"}
+    report = consumer.do("flood", ref=ref, threads=50, calls=200)
+    assert (report["good"], report["wrong"], report["failed"]) == (10_000, 0, 0), report["errors"]
+    assert report["answered_by"].keys() == {"base"}
+
+
+def test_telnet(proxied: Way, port_of: PortOf) -> None:
+    """Dubbo's port also speaks telnet: bytes that are no Dubbo frame pass as they are."""
+    inbound = free_port()
+    proxied.sidecar([], [mesh.inbound(f"tcp://{ANY}:{inbound}", port_of("java-2.7"))])
+    with socket.create_connection((HOST, inbound), timeout=10) as telnet:
+        telnet.sendall(b"ls\r\n")
+        said = b""
+        while b"dubbo>" not in said:
+            data = telnet.recv(4096)
+            assert data, said
+            said += data
+    assert b"Command: ls" in said  # that it is disabled: who answers is the application

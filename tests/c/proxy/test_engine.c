@@ -594,6 +594,57 @@ static void test_slow_reader(void)
     close_rig(&rig);
 }
 
+/* While a connection is being made, only so many bytes wait for it; then the caller is not read on. */
+static void test_queue(void)
+{
+    struct rig rig;
+    struct setting settings[] = {{"upstreamOutputHigh", 65536}, {0}};
+    open_rig(&rig, 1, MF_OUTBOUND, settings);
+    /* A full accept queue: connects to it hang until something is accepted. */
+    close(rig.listeners[0]);
+    int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, fill[64], n = 0;
+    setsockopt(full, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    CHECK_INT(bind(full, &rig.addrs[0].sa, rig.addrs[0].len), 0);
+    CHECK_INT(listen(full, 0), 0);
+    rig.listeners[0] = full;
+    for (; n < 64; n++) {
+        fill[n] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        struct pollfd made = {.fd = fill[n], .events = POLLOUT};
+        if (connect(fill[n], &rig.addrs[0].sa, rig.addrs[0].len) < 0 && waits(&made, 1, 100) == 0)
+            break;
+    }
+    CHECK(n < 64);
+    int caller = dial(&rig.proxy);
+    uint8_t text[8192], sent[9000];
+    memset(text, 'x', sizeof text);
+    for (uint64_t id = 1; id <= 32; id++)
+        CHECK(put(caller, sent, request(sent, id, TWO_WAY, "svc", mf_slice_of(text, sizeof text), NULL)));
+    CHECK(REACHES(&rig, limit_upstream_output_high, 1));
+    usleep(20000);
+    CHECK(COUNTER(&rig, calls) < 32);
+    for (int i = 0; i <= n; i++)
+        close(fill[i]);
+    int provider = -1;
+    for (int i = 0; i <= n + 1 && provider < 0; i++) { /* the fillers come first; theirs end at once */
+        int fd = take(full);
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        waits(&poll_fd, 1, 5000);
+        uint8_t byte;
+        if (recv(fd, &byte, 1, MSG_PEEK) == 1)
+            provider = fd;
+        else
+            close(fd);
+    }
+    for (uint64_t id = 1; id <= 32; id++) {
+        answer(provider, asked(provider), 20, 1);
+        expect(caller, id, 20, NULL);
+    }
+    CHECK_INT(COUNTER(&rig, calls), 32);
+    close(caller);
+    close(provider);
+    close_rig(&rig);
+}
+
 static void test_drain(void)
 {
     struct rig rig;
@@ -680,6 +731,7 @@ static void test_no_memory(void)
 int main(void)
 {
     enum mf_loop_backend all[] = {MF_LOOP_EPOLL, MF_LOOP_URING};
+    fail_at(0);
     for (int i = 0; i < 2; i++) {
         struct mf_loop *probe;
         const char *why = NULL;
@@ -700,6 +752,7 @@ int main(void)
         test_events();
         test_fallback_on_refusal();
         test_slow_reader();
+        test_queue();
         test_drain();
         test_no_memory();
     }

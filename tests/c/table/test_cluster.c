@@ -122,5 +122,5 @@ int main(void)
     test_subset_wins();
     test_refused();
     test_many_values();
-    return test_end("cluster");
+    return test_end("table/cluster");
 }

@@ -89,5 +89,5 @@ int main(void)
 {
     test_match();
     test_check();
-    return test_end("dfa");
+    return test_end("table/dfa");
 }

@@ -100,5 +100,5 @@ int main(void)
     test_order();
     test_retire_while_freeing();
     test_places();
-    return test_end("epoch");
+    return test_end("table/epoch");
 }

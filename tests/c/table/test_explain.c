@@ -104,5 +104,5 @@ int main(void)
     labels[0] = S("red");
     CHECK(strstr(tell(&query), "match(1,-1) target(1,0:red) down(1,0:red) end(1,0:)") != NULL);
     mf_table_free(table);
-    return test_end("explain");
+    return test_end("table/explain");
 }

@@ -112,5 +112,5 @@ int main(void)
     mf_cluster_give(table, odd);
     mf_cluster_give(table, even);
     mf_table_free(table);
-    return test_end("index");
+    return test_end("table/index");
 }

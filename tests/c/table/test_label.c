@@ -144,5 +144,5 @@ int main(void)
     test_names();
     test_find();
     test_remember();
-    return test_end("label");
+    return test_end("table/label");
 }

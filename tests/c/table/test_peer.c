@@ -108,5 +108,5 @@ int main(void)
     test_comes_back();
     test_listed();
     test_many();
-    return test_end("peer");
+    return test_end("table/peer");
 }

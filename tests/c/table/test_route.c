@@ -408,5 +408,5 @@ int main(void)
     mf_cluster_give(table, app);
     mf_table_reclaim(table);
     mf_table_free(table);
-    return test_end("route");
+    return test_end("table/route");
 }

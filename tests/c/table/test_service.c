@@ -91,5 +91,5 @@ int main(void)
     test_number_of_things();
     mf_cluster_give(table, cluster);
     mf_table_free(table);
-    return test_end("service");
+    return test_end("table/service");
 }

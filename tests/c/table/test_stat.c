@@ -131,5 +131,5 @@ int main(void)
     test_revived();
     test_odd_names();
     test_numbers();
-    return test_end("stat");
+    return test_end("table/stat");
 }

@@ -208,5 +208,5 @@ int main(void)
     test_prepare();
     test_labels();
     test_no_memory();
-    return test_end("table");
+    return test_end("table/table");
 }

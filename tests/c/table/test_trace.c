@@ -130,5 +130,5 @@ int main(void)
     test_lengths();
     test_eviction();
     test_many();
-    return test_end("trace");
+    return test_end("table/trace");
 }

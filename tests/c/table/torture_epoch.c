@@ -86,5 +86,5 @@ int main(void)
         mf_epoch_retire(&epoch, &mf_load_relaxed(&slots[i])->entry, on_free);
     mf_epoch_reclaim(&epoch);
     MUST(epoch._waiting == 0);
-    return torture_end("torture_epoch", (uint64_t)READERS * READS + writes);
+    return torture_end("table/torture_epoch", (uint64_t)READERS * READS + writes);
 }

@@ -55,5 +55,5 @@ int main(void)
     pthread_join(writer, NULL);
     MUST(seen + dropped == RECORDS);
     mf_ring_dispose(&ring);
-    return torture_end("torture_ring", RECORDS);
+    return torture_end("table/torture_ring", RECORDS);
 }

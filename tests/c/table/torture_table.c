@@ -170,5 +170,5 @@ int main(void)
     MUST(n_peers(table) == 0 && n_stats_of(table) == 0 && mf_table_n_services(table) == 0);
     MUST(reached > LOOKUPS);
     mf_table_free(table);
-    return torture_end("torture_table", (uint64_t)READERS * LOOKUPS + version);
+    return torture_end("table/torture_table", (uint64_t)READERS * LOOKUPS + version);
 }

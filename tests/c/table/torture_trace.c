@@ -58,5 +58,5 @@ int main(void)
     MUST(found > ROUNDS / 10);
     MUST(refused < ROUNDS / 10);
     mf_trace_free(trace);
-    return torture_end("torture_trace", (uint64_t)THREADS * ROUNDS);
+    return torture_end("table/torture_trace", (uint64_t)THREADS * ROUNDS);
 }

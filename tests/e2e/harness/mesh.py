@@ -67,7 +67,12 @@ def inbound(bind: str, port: int) -> Document:
 
 
 def sidecar(
-    loop: str, admin: int, listeners: Iterable[Document], limits: Mapping[str, Any], labels: Mapping[str, str]
+    loop: str,
+    admin: int,
+    listeners: Iterable[Document],
+    limits: Mapping[str, Any],
+    labels: Mapping[str, str],
+    workers: int = 1,
 ) -> Document:
     """The sidecar itself."""
     return {
@@ -76,7 +81,7 @@ def sidecar(
         "metadata": {"name": "sidecar"},
         "spec": {
             "workload": {"app": "tests", "labels": dict(labels)},
-            "workers": 1,
+            "workers": workers,
             "loop": loop,
             "listeners": list(listeners),
             "admin": f"tcp://{HOST}:{admin}",

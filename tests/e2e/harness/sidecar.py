@@ -31,6 +31,7 @@ class Sidecar(Process):
         listeners: Iterable[mesh.Document],
         limits: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
+        workers: int = 1,
     ) -> None:
         need((PROJECT / "meshfast" / "commands" / "proxy.py").exists(), "the proxy")
         name = f"sidecar-{loop}-{next(_numbers)}"
@@ -38,7 +39,7 @@ class Sidecar(Process):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.admin = free_port()
-        self.write("sidecar", [mesh.sidecar(loop, self.admin, listeners, limits or {}, labels or {})])
+        self.write("sidecar", [mesh.sidecar(loop, self.admin, listeners, limits or {}, labels or {}, workers)])
         self.write("mesh", documents)
         command = [sys.executable, "-m", "meshfast", "proxy", str(self.folder)]
         super().__init__(name, command, env={"PYTHONPATH": str(PROJECT)})

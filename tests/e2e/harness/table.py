@@ -27,7 +27,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
     row = _cells.setdefault((scenario, peers), {})
     if row.get(path) != "FAIL":
-        row[path] = f"{MARKS[report.outcome]} {report.duration:.1f}s" if report.passed else MARKS[report.outcome]
+        mark = "known" if hasattr(report, "wasxfail") else MARKS[report.outcome]
+        row[path] = f"{mark} {report.duration:.1f}s" if report.passed else mark
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

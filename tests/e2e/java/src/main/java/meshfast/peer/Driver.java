@@ -192,7 +192,7 @@ public final class Driver {
 
     static String brief(Throwable error) {
         String message = String.valueOf(error.getMessage());
-        return error.getClass().getSimpleName() + ": " + message.substring(0, Math.min(400, message.length()));
+        return error.getClass().getSimpleName() + ": " + message.substring(0, Math.min(4000, message.length()));
     }
 
     private static String text(JsonObject command, String key, String otherwise) {

@@ -1,0 +1,39 @@
+#pragma once
+/* find: the compiled service of a name: exact, else the longest prefix, else the one for any. Private. */
+#include "table/compiled.h"
+
+/* Acquires here pair with the releases in index.c and table.c: what is behind each pointer was written before. */
+
+MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, struct mf_slice name)
+{
+    const struct mf_published *live = (const struct mf_published *)table;
+    struct mf_patterns *patterns = mf_load_acquire(&live->patterns);
+    for (uint32_t i = 0; i < patterns->n; i++) {
+        struct mf_slot *slot = patterns->slots[i];
+        if (slot->len > name.len ||
+            !mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr, slot->len)))
+            continue;
+        struct mf_compiled *service = mf_load_acquire(&slot->live);
+        if (service)
+            return service;
+    }
+    return mf_load_acquire(&live->any);
+}
+
+MF_ALWAYS_INLINE struct mf_compiled *find_exact(struct mf_index *index, struct mf_slice name, uint64_t hash)
+{
+    for (uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+        struct mf_compiled *service = mf_load_acquire(&index->places[at].service);
+        if (!service)
+            return NULL;
+        if (mf_load_relaxed(&index->places[at].hash) == hash && mf_slice_eq(service->name, name))
+            return service;
+    }
+}
+
+MF_ALWAYS_INLINE struct mf_compiled *find(const struct mf_table *table, struct mf_slice name)
+{
+    const struct mf_published *live = (const struct mf_published *)table;
+    struct mf_compiled *service = find_exact(mf_load_acquire(&live->index), name, mf_hash(name, 0));
+    return service ? service : find_pattern(table, name);
+}

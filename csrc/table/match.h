@@ -1,0 +1,79 @@
+#pragma once
+/* match: whether one condition of a rule holds for a request. Private. */
+#include "table/compiled.h"
+#include "table/dfa.h"
+#include "table/headers.h"
+
+/* "/service/method" is compared in its four pieces, never built. */
+static inline bool path_holds(const struct mf_ccondition *condition, const struct mf_query *query)
+{
+    const struct mf_slice pieces[] = {MF_SLICE("/"), query->service, MF_SLICE("/"), query->method};
+    struct mf_slice rest = condition->value;
+    uint32_t state = MF_DFA_START;
+    for (int i = 0; i < 4; i++) {
+        if (condition->op == MF_OP_REGEX) {
+            state = mf_dfa_step(condition->value.ptr, state, pieces[i]);
+            continue;
+        }
+        size_t n = rest.len < pieces[i].len ? rest.len : pieces[i].len;
+        if (n && memcmp(rest.ptr, pieces[i].ptr, n) != 0)
+            return false;
+        if (n < pieces[i].len && condition->op == MF_OP_EXACT)
+            return false;
+        rest = mf_slice_of(rest.ptr + n, rest.len - n);
+    }
+    if (condition->op == MF_OP_REGEX)
+        return mf_dfa_accepts(condition->value.ptr, state);
+    return rest.len == 0;
+}
+
+static inline bool text_holds(const struct mf_ccondition *condition, const struct mf_slice *seen)
+{
+    struct mf_slice want = condition->value;
+    switch ((enum mf_op)condition->op) {
+    case MF_OP_PRESENT:
+        return seen;
+    case MF_OP_ABSENT:
+        return !seen;
+    case MF_OP_EXACT:
+        return seen && mf_slice_eq(*seen, want);
+    case MF_OP_PREFIX:
+        return seen && seen->len >= want.len && (want.len == 0 || memcmp(seen->ptr, want.ptr, want.len) == 0);
+    case MF_OP_REGEX:
+        return seen && mf_dfa_match(want.ptr, *seen);
+    }
+    return false;
+}
+
+/* `*text` is the value seen, for the path the method. */
+static inline bool holds(const struct mf_ccondition *condition, const struct mf_query *query, struct mf_slice *text)
+{
+    const struct mf_slice *seen = NULL;
+    *text = mf_slice_of("", 0);
+    switch ((enum mf_field)condition->field) {
+    case MF_FIELD_PATH:
+        *text = query->method;
+        if (condition->op < MF_OP_PRESENT)
+            return path_holds(condition, query);
+        return condition->op == MF_OP_PRESENT; /* there always is one */
+    case MF_FIELD_METHOD:
+        seen = query->method.len ? &query->method : NULL;
+        break;
+    case MF_FIELD_AUTHORITY:
+        seen = mf_headers_find(query->headers, query->n_headers, MF_SLICE("target-host"));
+        if (!seen || !seen->len)
+            seen = &query->service;
+        break;
+    case MF_FIELD_HEADER:
+        seen = mf_headers_find(query->headers, query->n_headers, condition->key);
+        break;
+    case MF_FIELD_LABEL:
+        seen = query->labels && query->labels[condition->label].len ? &query->labels[condition->label] : NULL;
+        break;
+    case MF_FIELD_NEVER:
+        return false;
+    }
+    if (seen)
+        *text = *seen;
+    return text_holds(condition, seen);
+}

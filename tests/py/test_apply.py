@@ -1,0 +1,179 @@
+"""A mesh into native tables: only what changed is published, all of it or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from meshfast import _core
+from meshfast.apply import Applied, Writer
+from meshfast.errors import LimitError, MeshfastError
+from meshfast.model import (
+    Cluster,
+    Condition,
+    Endpoint,
+    Field,
+    Label,
+    LabelKind,
+    LabelSource,
+    Match,
+    Mesh,
+    Op,
+    Origin,
+    Pattern,
+    Rule,
+    Service,
+    Subset,
+    Target,
+    TargetKind,
+)
+
+
+def cluster(name: str, *addresses: str, **labels: str) -> Cluster:
+    return Cluster(name, (), tuple(Endpoint(address, labels) for address in addresses))
+
+
+def service(name: str, application: str, pattern: Pattern = Pattern.EXACT, *, line: int = 1) -> Service:
+    origin = Origin("mesh.yaml", line, 1)
+    target = Target(application, TargetKind.ALL, weight=100, origin=origin)
+    return Service(name, (Rule("all", (), (target,), origin=origin),), pattern, origin)
+
+
+def mesh(clusters: list[Cluster], services: list[Service], **more: object) -> Mesh:
+    return Mesh({one.name: one for one in clusters}, tuple(services), **more)  # type: ignore[arg-type]
+
+
+def address(table: _core.Table, name: str) -> str | int:
+    """Where a plain call goes, or the error's number."""
+    code, where, *_ = table.explain(name, "m", {}, {}, 1)
+    return code or where
+
+
+@pytest.fixture
+def writer() -> Writer:
+    return Writer(_core.Table())
+
+
+A, B = cluster("a", "10.0.0.1:1"), cluster("b", "10.0.0.2:1")
+
+
+def test_first_and_again(writer):
+    picture = mesh([A, B], [service("x", "a"), service("y", "b"), service("com.", "a", Pattern.PREFIX)])
+    assert writer.apply(picture) == Applied(published=3, removed=0, unchanged=0)
+    assert writer.apply(picture) == Applied(published=0, removed=0, unchanged=3)
+    assert [address(writer.table, name) for name in ("x", "y", "com.z")] == ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:1"]
+    assert len(writer.table) == 3
+
+
+def test_only_what_changed(writer):
+    writer.apply(mesh([A, B], [service("x", "a"), service("y", "b")]))
+    assert writer.apply(mesh([A, B], [service("x", "b"), service("y", "b")])) == Applied(1, 0, 1)
+    assert address(writer.table, "x") == "10.0.0.2:1"
+
+
+def test_lines_that_moved_change_nothing(writer):
+    writer.apply(mesh([A], [service("x", "a", line=1)]))
+    assert writer.apply(mesh([replace(A, origin=Origin("b.yaml", 3, 1))], [service("x", "a", line=9)])).unchanged == 1
+
+
+def test_a_cluster_that_changed_takes_its_services_along(writer):
+    writer.apply(mesh([A, B], [service("x", "a"), service("y", "b"), service("z", "a")]))
+    more = cluster("a", "10.0.0.1:1", "10.0.0.3:1")
+    assert writer.apply(mesh([more, B], [service("x", "a"), service("y", "b"), service("z", "a")])) == Applied(2, 0, 1)
+    assert set(writer.table.peers()) == {"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"}
+    assert writer.apply(mesh([A, B], [service("x", "a"), service("y", "b"), service("z", "a")])) == Applied(2, 0, 1)
+    assert set(writer.table.peers()) == {"10.0.0.1:1", "10.0.0.2:1"} or writer.table.reclaim() == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(A, endpoints=(Endpoint("10.0.0.1:1", {"env": "red"}),)),
+        replace(A, endpoints=(Endpoint("10.0.0.1:1", {}, weight=2),)),
+        replace(A, subsets=(Subset("s", {"env": "red"}),)),
+    ],
+    ids=["labels", "weight", "subsets"],
+)
+def test_what_of_a_cluster_counts(writer, changed):
+    writer.apply(mesh([A], [service("x", "a")]))
+    assert writer.apply(mesh([changed], [service("x", "a")])).published == 1
+
+
+def test_removed(writer):
+    writer.apply(mesh([A], [service("x", "a"), service("", "a", Pattern.ANY), service("c.", "a", Pattern.PREFIX)]))
+    assert writer.apply(mesh([A], [service("x", "a")])) == Applied(0, 2, 1)
+    assert address(writer.table, "c.x") == -5300
+    assert writer.apply(mesh([], [])) == Applied(0, 1, 0)
+    assert address(writer.table, "x") == -5300
+    writer.table.reclaim()
+    assert writer.table.peers() == {} and writer.table.stats() == []
+
+
+def test_a_name_that_changes_its_pattern(writer):
+    writer.apply(mesh([A], [service("c.", "a")]))
+    assert writer.apply(mesh([A], [service("c.", "a", Pattern.PREFIX)])) == Applied(1, 1, 0)
+    assert address(writer.table, "c.x") == "10.0.0.1:1"
+    assert len(writer.table) == 1
+
+
+def circle() -> Service:
+    targets = tuple(Target("a", TargetKind.ALL, fallback=i, weight=1) for i in (1, 0))
+    return Service("bad", (Rule("r", (), targets),))
+
+
+def bad_regex() -> Service:
+    match = Match((Condition(Field.METHOD, Op.REGEX, value=b"\0\1"),))
+    return Service("bad", (Rule("r", (match,), ()),))
+
+
+@pytest.mark.parametrize("bad", [circle(), bad_regex()], ids=["circle", "regex"])
+def test_nothing_of_a_bad_mesh(writer, bad):
+    good = mesh([A, B], [service("x", "a")])
+    writer.apply(good)
+    with pytest.raises(LimitError, match="bad"):
+        writer.apply(mesh([A, B], [service("new", "b"), service("x", "b"), bad]))
+    assert address(writer.table, "x") == "10.0.0.1:1"
+    assert address(writer.table, "new") == -5300
+    assert len(writer.table) == 1
+    assert writer.apply(good) == Applied(0, 0, 1)  # the writer's own memory is as it was, too
+
+
+def test_a_bad_address_is_named(writer):
+    with pytest.raises(MeshfastError, match="host:80"):
+        writer.apply(mesh([cluster("a", "10.0.0.1:1", "host:80")], [service("x", "a")]))
+    assert len(writer.table) == 0
+
+
+def test_an_unknown_cluster(writer):
+    with pytest.raises(KeyError):
+        writer.apply(mesh([], [service("x", "nowhere")]))
+
+
+def test_too_many_labels(writer):
+    names = [f"l{i}" for i in range(17)]
+    labels = tuple(Label(name, (LabelSource(LabelKind.HEADER, name),)) for name in names)
+    with pytest.raises(ValueError, match="16 labels"):
+        writer.apply(mesh([A], [service("x", "a")], labels=labels))
+    assert address(writer.table, "x") == -5300
+    writer.apply(mesh([A], [service("x", "a")], labels=labels[:16]))
+    with pytest.raises(LimitError):  # numbers are given once and for ever
+        writer.apply(mesh([A], [service("x", "a")], labels=labels[16:]))
+
+
+def test_peers_keep_their_identity(writer):
+    """A change of policy is no reason to forget an address: it is one object while any cluster lists it."""
+    writer.apply(mesh([A], [service("x", "a")]))
+    moved = cluster("other", "tcp://10.0.0.1:1")
+    writer.apply(mesh([moved], [service("x", "other")]))
+    writer.table.reclaim()
+    assert writer.table.peers() == {"10.0.0.1:1": True}
+
+
+def test_many(writer):
+    clusters = [cluster(f"app{i}", f"10.0.{i // 200}.{i % 200}:80") for i in range(300)]
+    services = [service(f"com.app{i // 10}.S{i}", f"app{i // 10}") for i in range(3000)]
+    assert writer.apply(mesh(clusters, services)).published == 3000
+    clusters[7] = cluster("app7", "10.9.9.9:80")
+    assert writer.apply(mesh(clusters, services)) == Applied(10, 0, 2990)
+    assert address(writer.table, "com.app7.S75") == "10.9.9.9:80"

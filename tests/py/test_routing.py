@@ -1,0 +1,213 @@
+"""The public table: where a request goes, and why."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from meshfast import _core
+from meshfast.errors import StateError
+from meshfast.model import (
+    Cluster,
+    Condition,
+    Endpoint,
+    FallbackCase,
+    Field,
+    Match,
+    Mesh,
+    Op,
+    Origin,
+    Pattern,
+    Rule,
+    Service,
+    Subset,
+    Target,
+    TargetKind,
+)
+from meshfast.routing import Table
+
+NO_INSTANCE, NO_AVAILABLE = FallbackCase.NO_INSTANCE, FallbackCase.NO_AVAILABLE
+APP = Cluster(
+    "app",
+    ("com.x.Cart",),
+    (
+        Endpoint("10.0.0.1:20880", {"env": "red"}),
+        Endpoint("10.0.0.2:20880", {"env": "blue", "zone": "z"}),
+        Endpoint("10.0.0.3:20880", {}),
+    ),
+    (Subset("canary", {"zone": "z"}), Subset("empty", {"zone": "none"})),
+)
+
+
+def table(*rules: Rule, name: str = "com.x.Cart", pattern: Pattern = Pattern.EXACT) -> Table:
+    out = Table()
+    out.publish(Mesh({"app": APP}, (Service(name, rules, pattern, Origin("m.yaml", 1, 1)),)))
+    return out
+
+
+def by_label(on: FallbackCase = NO_AVAILABLE) -> Rule:
+    targets = (
+        Target("app", TargetKind.LABEL, "env", 100, on, 1),
+        Target("app", TargetKind.BASELINE, "env"),
+    )
+    return Rule("by-label", (), targets, timeout_ms=250)
+
+
+@pytest.mark.parametrize(
+    ("label", "address", "fallbacks"),
+    [
+        ("red", "10.0.0.1:20880", 0), ("blue", "10.0.0.2:20880", 0), ("canary", "10.0.0.2:20880", 0),
+        ("", "10.0.0.3:20880", 1), ("green", "10.0.0.3:20880", 1), ("empty", "10.0.0.3:20880", 1),
+    ],
+)  # fmt: skip
+def test_by_label(label, address, fallbacks):
+    route = table(by_label()).lookup("com.x.Cart", labels={"env": label}, method="add")
+    assert (route.address, route.fallbacks, route.rule, route.timeout_ms) == (address, fallbacks, 0, 250)
+
+
+def test_no_labels_at_all():
+    assert table(by_label()).lookup("com.x.Cart").address == "10.0.0.3:20880"
+    assert table(by_label()).lookup("com.x.Cart", labels={"unknown": "red"}).address == "10.0.0.3:20880"
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ((), "no rule"),
+        ((Rule("r", (), (Target("app", TargetKind.SUBSET, "empty", 1),)),), "no instance"),
+        ((Rule("r", (), (Target("app", TargetKind.LABEL, "env", 1),)),), "no instance"),
+        ((Rule("r", (), ()),), "no instance"),
+    ],
+)
+def test_nowhere(rules, words):
+    with pytest.raises(StateError, match=words):
+        table(*rules).lookup("com.x.Cart")
+
+
+def test_no_service():
+    with pytest.raises(StateError, match="no such service"):
+        table(by_label()).lookup("com.x.Other")
+    decision = table(by_label()).explain("com.x.Other")
+    assert [step.kind for step in decision.steps] == ["no_service"]
+    assert (decision.route, decision.service) == (None, None)
+
+
+def test_headers_and_rules_in_order():
+    vip = Match((Condition(Field.HEADER, Op.EXACT, "x-user", "bob"), Condition(Field.METHOD, Op.PREFIX, "", "ad")))
+    to_canary = (Target("app", TargetKind.SUBSET, "canary", 1),)
+    it = table(Rule("vip", (vip,), to_canary), by_label())
+    for headers in ({"X-User": "bob"}, [("x-user", "bob"), ("x-user", "eve")], iter([("x-user", "bob")])):
+        assert it.lookup("com.x.Cart", headers, method="add").address == "10.0.0.2:20880"
+    assert it.lookup("com.x.Cart", {"x-user": "bob"}, method="drop").rule == 1
+    steps = it.explain("com.x.Cart", {"x-user": "bob"}, method="drop").steps
+    assert [(s.kind, s.rule, s.match, s.condition, s.text) for s in steps[:2]] == [
+        ("service", 0, 0, 0, "com.x.Cart"), ("no_match", 0, 0, 1, "drop"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "shown"),
+    [("com.x.", Pattern.PREFIX, "com.x.*"), ("", Pattern.ANY, "*"), ("com.x.Cart", Pattern.EXACT, "com.x.Cart")],
+)
+def test_the_service_and_rule_that_decided(name, pattern, shown):
+    it = table(by_label(), name=name, pattern=pattern)
+    decision = it.explain("com.x.Cart", labels={"env": "red"})
+    assert decision.steps[0].text == shown
+    assert decision.service is not None and decision.service.origin == Origin("m.yaml", 1, 1)
+    assert it.rule(decision) is decision.service.rules[0]
+
+
+def test_every_step():
+    targets = (
+        Target("app", TargetKind.LABEL, "env", 1, NO_INSTANCE, 1),
+        Target("app", TargetKind.SUBSET, "gone", 0, NO_INSTANCE, 2),
+        Target("app", TargetKind.SUBSET, "empty", 0, NO_INSTANCE, 3),
+        Target("app", TargetKind.BASELINE, "env", 0, NO_INSTANCE, None),
+    )
+    decision = table(Rule("chain", (), targets)).explain("com.x.Cart", labels={"env": "green"})
+    assert [(step.kind, step.target, step.text) for step in decision.steps[2:]] == [
+        ("target", 0, "green"), ("no_subset", 0, "green"), ("target", 1, "gone"), ("no_subset", 1, "gone"),
+        ("target", 2, "empty"), ("empty", 2, "empty"), ("target", 3, "baseline"), ("peer", 3, "10.0.0.3:20880"),
+    ]  # fmt: skip
+    assert decision.error == ""
+
+
+def test_a_long_story_is_told_to_its_end():
+    never = Match((Condition(Field.METHOD, Op.EXACT, "", "other"),))
+    decision = table(*[Rule(f"r{i}", (never,) * 3, ()) for i in range(400)], by_label()).explain("com.x.Cart")
+    assert len(decision.steps) == 1 + 3 * 400 + 5
+    assert decision.steps[-1].kind == "peer" and decision.route is not None and decision.route.rule == 400
+
+
+def test_random_decides():
+    it = table(Rule("r", (), (Target("app", TargetKind.ALL, "", 1),)))
+    draws = {it.explain("com.x.Cart", random=i * 0x9E3779B97F4A7C15 % 2**64).route.address for i in range(100)}
+    assert draws == {endpoint.address for endpoint in APP.endpoints}
+    assert len({it.explain("com.x.Cart", random=5).route.address for _ in range(20)}) == 1
+
+
+def test_text_that_is_not_ascii():
+    it = table(Rule("r", (Match((Condition(Field.METHOD, Op.EXACT, "", "加"),)),), by_label().targets))
+    assert it.lookup("com.x.Cart", {"k": "价值"}, {"env": "红"}, method="加").address == "10.0.0.3:20880"
+
+
+def test_stats_and_peers():
+    it = table(by_label())
+    assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
+    names = {(s["service"], s["host"], s["subset"]) for s in it.stats()}
+    assert names == {("com.x.Cart", "", "")} | {
+        ("com.x.Cart", "app", name) for name in ("red", "blue", "canary", "empty", "baseline")
+    }
+    one = it.stats()[0]
+    assert one["begun"] == 0 and list(one["status"])[-2:] == ["lost", "other"] and len(one["latency"]) == 20
+    assert one["latency"][0] == (0.00005, 0) and one["latency"][-1] == (None, 0)
+
+
+def test_the_table_outlives_what_it_made():
+    """A cluster or a prepared service that is dropped late still finds its table."""
+    native = _core.Table()
+    cluster = native.cluster("app", [("10.0.0.1:1", {}, 1)])
+    prepared = native.service("s", 0, [(0, [], [(cluster, 0, "", 1, 0, None)])])
+    del native
+    gc.collect()
+    del cluster
+    gc.collect()
+    del prepared
+    gc.collect()
+
+
+def test_a_service_is_published_once():
+    native = _core.Table()
+    prepared = native.service("s", 0, [])
+    native.publish(prepared)
+    with pytest.raises(ValueError, match="already"):
+        native.publish(prepared)
+    with pytest.raises(StateError):
+        native.remove("other", 0)
+
+
+def test_dropped_tables_go():
+    class Mine(Table):
+        pass
+
+    it = Mine()
+    it.publish(Mesh({"app": APP}, (Service("s", (by_label(),)),)))
+    gone = weakref.ref(it)
+    del it
+    gc.collect()
+    assert gone() is None
+
+
+def test_trace_memory():
+    memory = _core.TraceMemory(64, 10**12)
+    memory.put("t1", 0, "red")
+    assert (memory.find("t1", 0), memory.find("t1", 1), memory.find("t2", 0)) == ("red", None, None)
+    with pytest.raises(_core.LimitError):
+        memory.put("", 0, "red")
+    with pytest.raises(_core.LimitError):
+        memory.put("t", 0, "x" * 65)
+    memory = _core.TraceMemory(64, 1)
+    memory.put("t1", 0, "red")
+    assert memory.find("t1", 0) is None  # a nanosecond later
