@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 BUILD  := build
-CC     ?= gcc
+ifeq ($(origin CC),default) # make has one of its own, which a machine with gcc alone may not have
+CC     := gcc
+endif
 
 CSRC   := $(filter-out %/main.c,$(wildcard csrc/*/*.c))
 CTESTS := $(wildcard tests/c/*/test_*.c)
@@ -18,7 +20,7 @@ OPT    := $(WARN) -O2 -g
 all: $(VENV)/.built ## build all into .venv
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
 test: test-c test-embed test-py peers-left ## all tests that need no foreign peer
 

@@ -236,8 +236,6 @@ static struct mf_pool *destination(struct mf_conn *down)
         down->pool = pool;
     } else {
         door->forward = pool;
-        if (door->front->options.direction == MF_INBOUND)
-            pool->door = door;
     }
     return pool;
 }

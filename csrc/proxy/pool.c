@@ -233,6 +233,22 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
         empty_queue(pool, rc < 0 ? rc : -ECONNABORTED);
 }
 
+/* What the application beside us says to those who call it, to those whose calls come in for it. */
+static void tell_callers(const struct mf_pool *pool, bool readonly)
+{
+    struct mf_worker *worker = pool->worker;
+    for (uint32_t i = 0; i < worker->n_doors; i++) {
+        struct mf_door *door = &worker->doors[i];
+        if (door->front->options.direction != MF_INBOUND)
+            continue;
+        for (struct mf_list *node = door->downs.next; node != &door->downs; node = node->next) {
+            struct mf_conn *down = MF_CONTAINER(node, struct mf_conn, node);
+            if (door->forward == pool || down->pool == pool)
+                mf_dubbo_tell_readonly(down, readonly);
+        }
+    }
+}
+
 void mf_pool_readonly(struct mf_pool *pool, struct mf_conn *conn, bool readonly)
 {
     struct mf_worker *worker = pool->worker;
@@ -247,9 +263,7 @@ void mf_pool_readonly(struct mf_pool *pool, struct mf_conn *conn, bool readonly)
         else
             mf_peer_set_up(pool->peer);
     }
-    if (pool->door)
-        for (struct mf_list *node = pool->door->downs.next; node != &pool->door->downs; node = node->next)
-            mf_dubbo_tell_readonly(MF_CONTAINER(node, struct mf_conn, node), readonly);
+    tell_callers(pool, readonly);
 }
 
 void mf_pool_sweep(struct mf_worker *worker)

@@ -12,7 +12,6 @@ struct mf_pool {
     struct mf_list node;  /* the worker's pools */
     struct mf_worker *worker;
     struct mf_peer *peer; /* held; NULL: an address that is not in the table (forward, or dialled) */
-    struct mf_door *door; /* the application behind an inbound listener: its READONLY is passed to that listener */
     uint32_t users;       /* listeners and connections that keep a pointer to it */
     struct mf_addr addr;
     struct mf_list conns, queue;

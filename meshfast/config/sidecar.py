@@ -151,8 +151,8 @@ def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
             report.add(at, "an inbound listener needs forward", "forward: the application's own address")
         if listener.service:
             report.add(at.at("service"), "service is for outbound listeners", "remove it")
-    elif listener.protocol == "tcp" and not (listener.forward or listener.transparent or listener.service):
-        report.add(at, "nothing says where plain TCP goes", "add forward, transparent or service")
+    elif listener.protocol == "tcp" and not (listener.forward or listener.transparent):
+        report.add(at, "nothing says where plain TCP goes", "add forward or transparent")
     return model.Listener(
         listener.name, listener.bind, listener.direction, listener.transparent, listener.forward, listener.protocol,
         listener.service, at.origin(),

@@ -400,6 +400,12 @@ async def from_outside(outside: Outside) -> None:
         frame = await there.ask(dubbo.encode_request(6, "com.x.Mine", "hi", ("y",)))
         assert frame and dubbo.decode_response(frame.raw).value == "served:y"
         assert served.writers[0].get_extra_info("peername")[0] == HERE  # by way of the sidecar, not from THERE
+
+        served.writers[0].write(dubbo.readonly())  # the application stops: who calls it is told, and still served
+        frame = await asyncio.wait_for(read_frame(there.reader), 5)
+        assert frame and dubbo.event(frame.raw) == "readonly"
+        frame = await there.ask(opaque(7))
+        assert frame and frame.id == 7 and frame.head.status == dubbo.Status.OK
         there.close()
 
 
