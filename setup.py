@@ -21,4 +21,8 @@ core = Extension(
     extra_link_args=link,
 )
 
-setup(ext_modules=cythonize([core], language_level=3, compiler_directives={"embedsignature": True}))
+# The licence is here because no one way to write it in pyproject.toml suits every setuptools that can build this.
+setup(
+    license="Apache-2.0",
+    ext_modules=cythonize([core], language_level=3, compiler_directives={"embedsignature": True}),
+)

@@ -1,9 +1,9 @@
 """Types of the extension module, part by part as in bind/."""
 
-# --- codec: meshfast/dubbo.py is its public face
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+# --- bind/codec.pxi: meshfast/dubbo.py is its public face
 
 _Bytes = bytes | bytearray | memoryview
 _Head = tuple[bool, bool, bool, int, int, int, int]
@@ -60,6 +60,7 @@ def dubbo_event(serialization: int, body: _Bytes) -> str: ...
 def dubbo_serialization_name(serialization: int) -> str: ...
 def dubbo_status_name(status: int) -> str: ...
 def traceid(key: str, value: str) -> str: ...
+
 # --- bind/loop.pxi
 
 LOOP_READ: int
@@ -115,63 +116,181 @@ class Loop:
     def counts(self) -> dict[str, int]:
         """What the loop has done: turns, waits, syscalls, reads, writes, accepts, accept_failures, bytes_in/out."""
 
-# --- table: meshfast/apply.py writes it, meshfast/routing.py is its public face
-
-_TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
-_Source = tuple[int, str, int]  # kind, text, format: LabelSource of meshfast/model.py
+# --- bind/check.pxi
 
 def error_text(code: int) -> str:
     """The core's own words for an error code."""
 
+# --- bind/table.pxi: meshfast/routing.py is its public face
+
+_TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
+_Condition = tuple[int, str, int, str | bytes]
+_Target = tuple["Cluster", int, str, int, int, int | None]
+_Rule = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target]]
+_Source = tuple[int, str, int]
+_Step = tuple[str, int, int, int, int, str]
+
 class Cluster:
-    """The instances of one application, sealed. Made by ``Table.cluster``; keeps its table alive."""
+    """The instances of one application, sealed. Made by ``Table.cluster``, for that table."""
 
 class Prepared:
     """A service built aside, not yet seen by readers. Made by ``Table.service``; ``Table.publish`` uses it up."""
 
 class Table:
-    """The native label table, ``csrc/table/table.h``. One thread uses it: the one that writes."""
+    """The native label table (csrc/table/table.h). One thread uses it: the one that writes; workers only read.
 
-    def __len__(self) -> int: ...
+    What cannot be built raises LimitError, StateError or ProtocolError, and OSError (ENOMEM) without memory; readers
+    see no change then.
+    """
+
+    def __init__(self) -> None: ...
+    def __len__(self) -> int:
+        """How many services readers see."""
+
     def cluster(
         self,
         host: str,
         endpoints: Iterable[tuple[str, _TextPairs, int]],
         subsets: Iterable[tuple[str, _TextPairs]] = (),
     ) -> Cluster:
-        """A sealed cluster. ``endpoints``: (address, labels, weight 1..65535) each; ``subsets``: (name, labels)."""
-    def service(self, name: str, pattern: int, rules: Iterable[tuple[int, Iterable[Any], Iterable[Any]]]) -> Prepared:
-        """A service, built aside. ``rules``: (timeout_ms, matches, targets) each; a match is a list of
-        (field, key, op, value), a target (cluster, kind, text, weight, on, fallback or None).
+        """A sealed cluster. ``endpoints``: (address, labels, weight) each; ``subsets``: (name, labels) each."""
 
-        :raises LimitError: a fallback that points nowhere or in a circle, a broken expression, too many of something
+    def service(self, name: str, pattern: int, rules: Iterable[_Rule]) -> Prepared:
+        """A service, built aside. ``pattern``, ``field``, ``op``, ``kind``, ``on``: the numbers of meshfast.model.
+
+        ``rules``: (timeout in ms, matches, targets) each; a match is (field, key, op, value) each, a target (cluster,
+        kind, text, weight, on, index of its fallback or None). A regular expression's value is its automaton.
         """
+
     def publish(self, service: Prepared) -> None:
-        """Makes a service visible to readers, in place of the one of the same name and pattern."""
+        """Makes a service visible to readers, in place of the one of the same name and pattern.
+
+        Raises ValueError when it was published already.
+        """
+
     def remove(self, name: str, pattern: int) -> None:
         """Takes a service away. Raises StateError when there is none."""
+
     def publish_labels(self, labels: Sequence[tuple[str, Sequence[_Source]]], traces: Sequence[_Source]) -> None:
-        """The label plan: at most 16 labels with 8 sources each, and 8 keys of trace ids."""
+        """The label plan: (name, sources) each, a source and each of ``traces`` (kind, text, format).
+
+        Raises ValueError for more than 16 labels, 8 sources of one, or 8 keys of trace ids.
+        """
+
     def reclaim(self) -> int:
-        """Frees what no reader can see any more; how much still waits."""
+        """Frees what no reader can see any more; returns how much still waits."""
+
     def explain(
         self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str], random: int
-    ) -> tuple[int, str, int, int, int, list[tuple[str, int, int, int, int, str]]]:
-        """(code, address, rule, timeout_ms, fallbacks, steps); a step is (kind, rule, match, condition, target, text).
+    ) -> tuple[int, str, int, int, int, list[_Step]]:
+        """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
-        ``code`` is 0, or the core's error, and then ``address`` is empty. ``random``: 64 bits.
+        ``code`` is 0, or the core's error, with ``address`` "" then. ``random``: 64 bits, to choose among weights and
+        instances. A step is (kind, rule, match, condition, target, text).
         """
+
     def stats(self) -> list[dict[str, Any]]:
-        """What every service, application and subset has counted, ``csrc/table/stat.h``: a dict each. ``latency`` is
-        (upper bound in seconds or None, count) for each bucket; ``status`` the count by Dubbo status."""
+        """What every service, application and subset has counted, a dict each (csrc/table/stat.h).
+
+        ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls; ``bytes_up``,
+        ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls) each, not
+        summed up; ``latency_sum_ns``.
+        """
+
     def peers(self) -> dict[str, bool]:
         """Every address that calls may be sent to -> whether it is available now."""
 
 class TraceMemory:
-    """Labels by trace id, shared by all workers, ``csrc/table/trace.h``. ``ttl_ns``: how long one is remembered."""
+    """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""
 
     def __init__(self, entries: int = 65536, ttl_ns: int = 300_000_000_000) -> None: ...
     def put(self, trace_id: str | bytes, label: int, value: str | bytes) -> None:
-        """Remembers a value. Raises LimitError when id or value is empty or longer than 64 bytes."""
+        """Remembers a value for (trace id, index of the label). Raises LimitError when id or value is empty or longer
+        than 64 bytes."""
+
     def find(self, trace_id: str | bytes, label: int) -> str | None:
-        """The value, or None."""
+        """The value; None when it is not known or too old."""
+
+# --- bind/worker.pxi
+
+def limits() -> dict[str, tuple[int, str, int, str]]:
+    """Every limit by its name in the configuration: (default, unit, least, what it bounds). csrc/proxy/limits.h."""
+
+def counters() -> dict[str, tuple[str, str]]:
+    """Every counter of a worker: name -> ("counter" or "gauge", what it counts). csrc/proxy/counters.h."""
+
+class Engine:
+    """The data plane: workers and their listeners (csrc/proxy/engine.h).
+
+    1. ``Engine(table, ...)``  2. ``listen()`` for each listener  3. ``start()``  4. ``drain()``  5. ``stop()``
+
+    ``workers`` native threads that never need the GIL; 0: it is served by the turns of ``loop``, on that thread.
+    ``backend`` is "auto", "epoll" or "io_uring"; ``limits`` by their names in the configuration. Raises ValueError for
+    a backend or a loop that does not fit, LimitError for a limit below its least, OSError when the loop cannot be made.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        trace: TraceMemory | None = None,
+        workers: int = 1,
+        backend: str = "auto",
+        loop: Loop | None = None,
+        limits: dict[str, int] | None = None,
+    ) -> None: ...
+    def listen(
+        self,
+        name: str,
+        bind: str,
+        *,
+        direction: str = "outbound",
+        protocol: str = "auto",
+        transparent: bool = False,
+        forward: str = "",
+        service: str = "",
+    ) -> str:
+        """Binds a listener now and returns its address as text (port 0 becomes a real one).
+
+        ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo" or "tcp". Raises OSError when the address is
+        taken, ProtocolError when it is none.
+        """
+
+    def start(self) -> None:
+        """Starts the threads (or takes its place in the loop) and accepts connections."""
+
+    @property
+    def loop_name(self) -> str:
+        """The loop that the workers run on: "epoll" or "io_uring"."""
+
+    def drain(self) -> None:
+        """Stops accepting and tells every caller READONLY; calls in flight go on."""
+
+    @property
+    def drained(self) -> bool:
+        """No call is in flight and none is expected."""
+
+    def stop(self) -> None:
+        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless."""
+
+    def counters(self) -> dict[str, int]:
+        """The sums over all workers: name -> value. See ``counters()``."""
+
+    def serializations(self) -> list[dict[str, Any]]:
+        """What each serialization id has seen, a dict per id that was used: ``id``, ``name``, ``calls``, ``answers``,
+        ``bytes_up``, ``bytes_down``, ``ok``, ``errors``, ``latency_sum_ns``."""
+
+    def loop_counts(self) -> dict[str, int]:
+        """What the workers' loops have done: turns, waits, syscalls, reads, writes, accepts, accept_failures,
+        bytes_in, bytes_out."""
+
+    @property
+    def event_fd(self) -> int:
+        """A descriptor that is readable when ``events()`` has something."""
+
+    def events(self) -> list[tuple[str, int, int, str, str]]:
+        """What the workers had to tell since the last call: (kind, worker, code, its text, peer) each.
+
+        ``kind`` is peer_down, peer_up, peer_readonly, upstream_lost, bad_downstream or accept_failed; ``code`` is a
+        negated errno or the core's error, 0 for none.
+        """

@@ -5,7 +5,8 @@ GET  /ready              200 when calls are taken, 503 before and while draining
 GET  /stats/prometheus   counters and histograms
 GET  /config_dump        the mesh in force, as JSON
 GET  /clusters           applications, their instances, health and labels, as JSON
-GET  /explain            why a request goes where it goes, by the live table: ?service=S[&method=M][&header=K=V][&label=K=V]
+GET  /explain            where a request goes and why, by the live table, as JSON:
+                         ?service=S[&method=M][&header=K=V]...[&label=K=V]...
 POST /drain              as SIGTERM: no new connections, READONLY to callers, then the process ends
 """
 

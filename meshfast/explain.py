@@ -10,7 +10,7 @@ The answer is plain data:
 ``fallbacks``                                     how many targets were passed over
 ``timeout_ms``                                    the rule's; 0: none
 ``why``                                           one line: the targets passed over and the reasons
-``steps``                                         every step: ``text``, ``origin``, and ``outcome`` (+ taken, - passed over)
+``steps``                                         every step: ``text``, ``origin``, ``outcome`` (+ taken, - passed over)
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def explain(
 
 
 def _subset(decision: Decision) -> str:
-    """The name of the last target resolved: the subset, the label's value, or "base" for the baseline."""
+    """The name of the last target resolved: the subset, the label's value, or "baseline"."""
     if decision.route is None or decision.service is None:
         return ""
     last = next(step for step in reversed(decision.steps) if step.kind == "target")
     target = decision.service.rules[last.rule].targets[last.target]
-    return {TargetKind.ALL: "", TargetKind.BASELINE: "base"}.get(target.kind, last.text)
+    return {TargetKind.ALL: "", TargetKind.BASELINE: "baseline"}.get(target.kind, last.text)
 
 
 def _steps(decision: Decision) -> Iterator[dict[str, str]]:
@@ -117,7 +117,9 @@ def _meaning(target: Target, value: str) -> str:
         return f"{target.cluster}: by label {target.text}" + (f" = {value}" if value else "")
     if target.kind == TargetKind.BASELINE:
         return f"{target.cluster}: baseline, instances without label {target.text}"
-    return f"{target.cluster}: subset {value}" if target.kind == TargetKind.SUBSET else f"{target.cluster}: every instance"
+    if target.kind == TargetKind.SUBSET:
+        return f"{target.cluster}: subset {value}"
+    return f"{target.cluster}: every instance"
 
 
 def _matched(step: Step, rule: Rule) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """What the sidecar counts, in Prometheus' text format (version 0.0.4).
 
-Names: ``meshfast_`` and the name in ``csrc/proxy/counters.h``, with ``_total`` for counters. Waits are in seconds.
+Names: ``meshfast_`` and the name in ``csrc/proxy/counters.h``, with ``_total`` for counters. Waits are in seconds. The
+lists here are those of docs/metrics.md: see meshfast/reference.py.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -16,18 +18,115 @@ from meshfast import _core
 if TYPE_CHECKING:
     from meshfast.sidecar import Sidecar
 
-__all__ = ["prometheus"]
+__all__ = ["GROUPS", "Metric", "prometheus"]
 
 Sample = tuple[str, dict[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A family of samples. ``kind`` is "counter", "gauge" or "histogram"; ``labels`` are those of every sample."""
+
+    name: str
+    kind: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+    def line(self, values: tuple[str, ...], value: float) -> Sample:
+        """A sample with these values of its labels."""
+        return self.name, dict(zip(self.labels, values, strict=True)), value
+
+
+def _workers() -> dict[str, Metric]:
+    return {
+        name: Metric(f"meshfast_{name}" + ("_total" if kind == "counter" else ""), kind, text)
+        for name, (kind, text) in _core.counters().items()
+    }
+
+
+_LOOP = {
+    key: Metric(f"meshfast_loop_{key}_total", "counter", text, ("loop",))
+    for key, text in {
+        "turns": "turns of the workers' loops",
+        "waits": "turns that waited for the kernel",
+        "syscalls": "system calls",
+        "reads": "reads of sockets that brought bytes or an end",
+        "writes": "writes to sockets",
+        "accepts": "connections accepted",
+        "accept_failures": "accepts that failed for want of descriptors or memory",
+        "bytes_in": "bytes read",
+        "bytes_out": "bytes written",
+    }.items()
+}
+
+_IDS = ("serialization", "id")
+_SERIALIZATIONS = {
+    key: Metric(f"meshfast_serialization_{key}_total", "counter", text, _IDS)
+    for key, text in {
+        "calls": "calls by serialization",
+        "answers": "answers by serialization",
+        "bytes_up": "request bytes by serialization",
+        "bytes_down": "answer bytes by serialization",
+        "ok": "answers with status 20 by serialization",
+        "errors": "answers with another status by serialization",
+    }.items()
+}
+_SERIALIZATION_LATENCY = Metric(
+    "meshfast_serialization_latency_seconds_sum", "counter", "time to the answer, summed, by serialization", _IDS
+)
+
+_WHERE = ("service", "host", "subset")
+_SERVICES = {
+    key: Metric(f"meshfast_service_{name}_total", "counter", text, _WHERE)
+    for key, name, text in (
+        ("begun", "calls", "calls by service, application and subset"),
+        ("bytes_up", "request_bytes", "request bytes"),
+        ("bytes_down", "answer_bytes", "answer bytes"),
+        ("fallbacks", "fallbacks", "calls that came to this subset by a fallback"),
+        ("one_way", "one_way", "one-way calls"),
+    )
+}
+_ANSWERS = Metric(
+    "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer", (*_WHERE, "status")
+)
+_LATENCY = Metric(
+    "meshfast_service_latency_seconds",
+    "histogram",
+    "from the request's last byte in to the answer's last byte in",
+    _WHERE,
+)
+
+_OWN = {
+    key: Metric(f"meshfast_{key}", kind, text)
+    for key, kind, text in (
+        ("config_version", "gauge", "how many configurations were applied"),
+        ("config_rejected_total", "counter", "configurations refused; the last good one stayed"),
+        ("config_applied_timestamp_seconds", "gauge", "when the one in force was applied"),
+        ("services", "gauge", "services in the table"),
+        ("draining", "gauge", "1 while draining"),
+        ("uptime_seconds", "gauge", "since the start"),
+        ("resident_bytes", "gauge", "resident memory of the whole process"),
+        ("open_descriptors", "gauge", "open file descriptors of the whole process"),
+    )
+}
+
+#: Every metric there is, by what it is about; the names of the groups are those of the tables in docs/metrics.md.
+GROUPS: dict[str, tuple[Metric, ...]] = {
+    "workers": tuple(_workers().values()),
+    "services": (*_SERVICES.values(), _ANSWERS, _LATENCY),
+    "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
+    "loops": tuple(_LOOP.values()),
+    "process": tuple(_OWN.values()),
+}
 
 
 def prometheus(sidecar: Sidecar) -> str:
     """The whole page."""
     out: list[str] = []
-    for name, kind, text, samples in _families(sidecar):
-        out.append(f"# HELP {name} {text}")
-        out.append(f"# TYPE {name} {kind}")
-        out.extend(_line(sample, labels, value) for sample, labels, value in samples)
+    for metric, samples in _families(sidecar):
+        out.append(f"# HELP {metric.name} {metric.text}")
+        out.append(f"# TYPE {metric.name} {metric.kind}")
+        out.extend(_line(*sample) for sample in samples)
     return "\n".join(out) + "\n"
 
 
@@ -46,91 +145,66 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def _families(sidecar: Sidecar) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
+def _families(sidecar: Sidecar) -> Iterator[tuple[Metric, Iterable[Sample]]]:
     engine = sidecar.engine
     assert engine
     values = engine.counters()
-    for name, (kind, text) in _core.counters().items():
-        full = f"meshfast_{name}" + ("_total" if kind == "counter" else "")
-        yield full, kind, text, [(full, {}, values[name])]
-    yield from _loop(engine)
-    yield from _serializations(engine)
-    yield from _services(sidecar)
+    for name, metric in _workers().items():
+        yield metric, [metric.line((), values[name])]
+    for key, value in engine.loop_counts().items():
+        yield _LOOP[key], [_LOOP[key].line((engine.loop_name,), value)]
+    yield from _serializations(engine.serializations())
+    yield from _services(sidecar.table.stats())
     yield from _own(sidecar)
 
 
-def _loop(engine: _core.Engine) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-    loop = {"loop": engine.loop_name}
-    for key, value in engine.loop_counts().items():
-        name = f"meshfast_loop_{key}_total"
-        yield name, "counter", f"{key.replace('_', ' ')} of the workers' loops", [(name, loop, value)]
+def _serializations(rows: list[dict[str, Any]]) -> Iterator[tuple[Metric, Iterable[Sample]]]:
+    ids = [(row["name"], str(row["id"])) for row in rows]
+    for key, metric in _SERIALIZATIONS.items():
+        yield metric, [metric.line(one, row[key]) for one, row in zip(ids, rows, strict=True)]
+    metric = _SERIALIZATION_LATENCY
+    yield metric, [metric.line(one, row["latency_sum_ns"] / 1e9) for one, row in zip(ids, rows, strict=True)]
 
 
-def _serializations(engine: _core.Engine) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-    rows = engine.serializations()
-    texts = {
-        "calls": "calls by serialization", "answers": "answers by serialization",
-        "bytes_up": "request bytes by serialization", "bytes_down": "answer bytes by serialization",
-        "ok": "answers with status 20 by serialization", "errors": "answers with another status by serialization",
-    }  # fmt: skip
-    for key, text in texts.items():
-        name = f"meshfast_serialization_{key}_total"
-        yield name, "counter", text, [(name, {"serialization": row["name"], "id": str(row["id"])}, row[key]) for row in rows]
-    name = "meshfast_serialization_latency_seconds_sum"
-    samples = [(name, {"serialization": r["name"], "id": str(r["id"])}, r["latency_sum_ns"] / 1e9) for r in rows]
-    yield name, "counter", "time to the answer, summed, by serialization", samples
-
-
-def _services(sidecar: Sidecar) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-    stats = list(sidecar.table.stats())
-    plain = {
-        "begun": ("meshfast_service_calls_total", "calls by service, application and subset"),
-        "bytes_up": ("meshfast_service_request_bytes_total", "request bytes"),
-        "bytes_down": ("meshfast_service_answer_bytes_total", "answer bytes"),
-        "fallbacks": ("meshfast_service_fallbacks_total", "calls that came to this subset by a fallback"),
-        "one_way": ("meshfast_service_one_way_total", "one-way calls"),
-    }
-    for key, (name, text) in plain.items():
-        yield name, "counter", text, [(name, _where(stat), stat[key]) for stat in stats]
-    name = "meshfast_service_answers_total"
-    samples = [
-        (name, {**_where(stat), "status": status}, count)
+def _services(stats: list[dict[str, Any]]) -> Iterator[tuple[Metric, Iterable[Sample]]]:
+    for key, metric in _SERVICES.items():
+        yield metric, [metric.line(_where(stat), stat[key]) for stat in stats]
+    yield _ANSWERS, [
+        _ANSWERS.line((*_where(stat), status), count)
         for stat in stats
         for status, count in stat["status"].items()
         if count
     ]
-    yield name, "counter", "ends of calls by Dubbo status; `lost`: no answer", samples
-    name = "meshfast_service_latency_seconds"
-    yield name, "histogram", "from the request's last byte in to the answer's last byte in", _latency(name, stats)
+    yield _LATENCY, _latency(stats)
 
 
-def _where(stat: dict) -> dict[str, str]:  # type: ignore[type-arg]
-    return {"service": stat["service"], "host": stat["host"], "subset": stat["subset"]}
+def _where(stat: dict[str, Any]) -> tuple[str, ...]:
+    return stat["service"], stat["host"], stat["subset"]
 
 
-def _latency(name: str, stats: list[dict]) -> Iterator[Sample]:  # type: ignore[type-arg]
+def _latency(stats: list[dict[str, Any]]) -> Iterator[Sample]:
     for stat in stats:
         total = 0
+        name, labels, _ = _LATENCY.line(_where(stat), 0)
         for bound, count in stat["latency"]:
             total += count
-            le = "+Inf" if bound is None else repr(bound)
-            yield f"{name}_bucket", {**_where(stat), "le": le}, total
-        yield f"{name}_sum", _where(stat), stat["latency_sum_ns"] / 1e9
-        yield f"{name}_count", _where(stat), total
+            yield f"{name}_bucket", {**labels, "le": "+Inf" if bound is None else repr(bound)}, total
+        yield f"{name}_sum", labels, stat["latency_sum_ns"] / 1e9
+        yield f"{name}_count", labels, total
 
 
-def _own(sidecar: Sidecar) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
+def _own(sidecar: Sidecar) -> Iterator[tuple[Metric, Iterable[Sample]]]:
     state = sidecar.state
     process = psutil.Process()
-    rows = [
-        ("meshfast_config_version", "gauge", "how many configurations were applied", state.version),
-        ("meshfast_config_rejected_total", "counter", "configurations refused; the last good one stayed", state.rejected),
-        ("meshfast_config_applied_timestamp_seconds", "gauge", "when the one in force was applied", state.applied_at),
-        ("meshfast_services", "gauge", "services in the table", len(sidecar.mesh.services)),
-        ("meshfast_draining", "gauge", "1 while draining", int(state.draining)),
-        ("meshfast_uptime_seconds", "gauge", "since the start", time.time() - state.started),
-        ("meshfast_resident_bytes", "gauge", "resident memory of the whole process", process.memory_info().rss),
-        ("meshfast_open_descriptors", "gauge", "open file descriptors of the whole process", process.num_fds()),
-    ]
-    for name, kind, text, value in rows:
-        yield name, kind, text, [(name, {}, value)]
+    values: dict[str, float] = {
+        "config_version": state.version,
+        "config_rejected_total": state.rejected,
+        "config_applied_timestamp_seconds": state.applied_at,
+        "services": len(sidecar.mesh.services),
+        "draining": int(state.draining),
+        "uptime_seconds": time.time() - state.started,
+        "resident_bytes": process.memory_info().rss,
+        "open_descriptors": process.num_fds(),
+    }
+    for key, metric in _OWN.items():
+        yield metric, [metric.line((), values[key])]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from meshfast import _core
 from meshfast.apply import Applied, Writer
@@ -122,7 +123,7 @@ class Table:
         """The traffic labels of the mesh in force."""
         return self._labels
 
-    def stats(self) -> list[dict]:  # type: ignore[type-arg]
+    def stats(self) -> list[dict[str, Any]]:
         """Counts per service, application and subset."""
         return self.native.stats()
 

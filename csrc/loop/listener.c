@@ -122,18 +122,37 @@ fail:;
     return rc;
 }
 
+static bool is_mapped(const struct mf_addr *addr)
+{
+    return addr->sa.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)&addr->storage)->sin6_addr);
+}
+
+/* ::ffff:10.0.0.1 as 10.0.0.1: what the kernel's address translation calls it. */
+static void unmap(struct mf_addr *addr)
+{
+    const struct sockaddr_in6 in6 = *(const struct sockaddr_in6 *)&addr->storage;
+    struct sockaddr_in *in = (struct sockaddr_in *)&addr->storage;
+    *addr = (struct mf_addr){.len = sizeof *in};
+    in->sin_family = AF_INET;
+    in->sin_port = in6.sin6_port;
+    memcpy(&in->sin_addr, in6.sin6_addr.s6_addr + 12, sizeof in->sin_addr);
+}
+
 int mf_sock_original(int fd, struct mf_addr *out)
 {
     struct mf_addr local;
     int rc = mf_sock_local(fd, &local);
     if (rc < 0)
         return rc;
+    if (is_mapped(&local))
+        unmap(&local);
+    bool v6 = local.sa.sa_family == AF_INET6;
     *out = (struct mf_addr){.len = sizeof out->storage};
-    bool v6 = local.sa.sa_family == AF_INET6 &&
-              !IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)&local.storage)->sin6_addr);
-    rc = v6 ? getsockopt(fd, IPPROTO_IPV6, ORIGINAL_DST, &out->storage, &out->len)
-            : getsockopt(fd, IPPROTO_IP, ORIGINAL_DST, &out->storage, &out->len);
-    return rc < 0 ? -errno : 0;
+    if (getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, ORIGINAL_DST, &out->storage, &out->len) < 0)
+        return -errno;
+    out->len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in); /* the kernel leaves it as it was */
+    return mf_addr_eq(out, &local) ? -ENOENT : 0;
 }
 
 int mf_sock_peer(int fd, struct mf_addr *out)

@@ -109,7 +109,8 @@ void mf_listener_close(struct mf_listener *listener);
  * `reuse_port` SO_REUSEPORT, with `transparent` IP_TRANSPARENT is not needed (REDIRECT). UNIX: a stale socket file
  * that nobody listens on is removed first. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);
-/* Where a redirected connection was going (SO_ORIGINAL_DST, IPv4 and IPv6): 0 or a negated errno. */
+/* Where a redirected connection was going (SO_ORIGINAL_DST, IPv4 and IPv6): 0 or a negated errno. -ENOENT: it was not
+ * redirected. The kernel then names our own address where it tracks connections, and dialling that would never end. */
 int mf_sock_original(int fd, struct mf_addr *out);
 /* The other end's address, and our own. 0 or a negated errno. */
 int mf_sock_peer(int fd, struct mf_addr *out);

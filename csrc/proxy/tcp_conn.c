@@ -8,7 +8,7 @@
 int mf_conn_destination(const struct mf_conn *down, struct mf_addr *out)
 {
     const struct mf_front *front = down->door->front;
-    if (front->options.transparent && mf_sock_original(down->sock.fd, out) == 0 && !mf_addr_eq(out, &front->bound))
+    if (front->options.transparent && mf_sock_original(down->sock.fd, out) == 0)
         return 0;
     if (!front->options.has_forward)
         return MF_EROUTE_PEER;

@@ -126,8 +126,11 @@ int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n
 
 void mf_worker_run(struct mf_worker *worker)
 {
-    while (!(worker->stopping && mf_worker_empty(worker)))
-        mf_loop_turn(worker->loop, -1);
+    while (!(worker->stopping && mf_worker_empty(worker))) {
+        int rc = mf_loop_turn(worker->loop, -1);
+        if (rc < 0 && rc != -EINTR) /* the kernel refuses to wait: whatever it is, it does not become a spin */
+            usleep(1000);
+    }
 }
 
 /* --- commands */

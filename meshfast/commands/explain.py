@@ -33,8 +33,8 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @click.argument("config_", metavar="[CONFIG]...", nargs=-1, type=click.Path(exists=True))
 @click.option("--service", required=True, help="The interface that is called.")
 @click.option("--method", default="", help="The method that is called.")
-@click.option("--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment of the request.")
-@click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label of the request.")
+@click.option("--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment it carries.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label it has.")
 @click.option("--admin", metavar="ADDRESS", help="Ask the running proxy at this admin address instead of CONFIG.")
 @FORMAT
 def command(
@@ -49,7 +49,10 @@ def command(
     if bool(config_) == bool(admin):
         raise click.UsageError("give CONFIG or --admin, one of the two")
     try:
-        answer = _ask(admin, service, method, headers, labels) if admin else _local(config_, service, method, headers, labels)
+        if admin:
+            answer = _ask(admin, service, method, headers, labels)
+        else:
+            answer = _local(config_, service, method, headers, labels)
     except ConfigError as error:
         print_problems(error)
         raise SystemExit(1) from None
@@ -62,7 +65,9 @@ def command(
     raise SystemExit(1 if answer["error"] else 0)
 
 
-def _local(paths: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
+def _local(
+    paths: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str]
+) -> dict[str, Any]:
     table = Table()
     table.publish(config.load(paths))
     return explain(table, service, method, headers, labels)
@@ -110,7 +115,8 @@ def _print(answer: dict[str, Any]) -> None:
     out = console()
     asked = f"{answer['service']}" + (f".{answer['method']}" if answer["method"] else "")
     labels = ", ".join(f"{k}={v}" for k, v in answer["labels"].items()) or "no label"
-    table = RichTable(title=Text(f"{asked}, {labels}"), title_justify="left", box=None, pad_edge=False, show_header=False)
+    title = Text(f"{asked}, {labels}")
+    table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column()
     table.add_column(style="dim")

@@ -17,8 +17,14 @@ from meshfast.source.file import FileSource
 @click.command("proxy")
 @click.argument("config", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--workers", type=click.IntRange(1, 32), help="Native threads; default: the Sidecar's `workers`.")
-@click.option("--loop", "backend", type=click.Choice(["auto", "epoll", "io_uring"]), help="Default: the Sidecar's `loop`.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--loop", "backend", type=click.Choice(["auto", "epoll", "io_uring"]),
+    help="The event loop; default: the Sidecar's `loop`.",
+)  # fmt: skip
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
+    help="The least that is logged.",
+)  # fmt: skip
 def command(config: tuple[str, ...], workers: int | None, backend: str | None, log_level: str) -> None:
     """Run the sidecar that CONFIG (files and directories of YAML) describes.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from meshfast.config import limit, resource, sidecar
@@ -84,9 +85,9 @@ def table(name: str) -> str:
     return fields(RECORDS[name])
 
 
-def filled(text: str) -> str:
-    """A page with all of its tables as they should be."""
-    return _MARK.sub(lambda found: f"{found[1]}{table(found[2])}\n{found[3]}", text)
+def filled(text: str, tables: Callable[[str], str] = table) -> str:
+    """A page with all of its tables as they should be; ``tables`` makes one by its name."""
+    return _MARK.sub(lambda found: f"{found[1]}{tables(found[2])}\n{found[3]}", text)
 
 
 def asked(text: str) -> set[str]:

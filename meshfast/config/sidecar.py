@@ -73,7 +73,7 @@ class Workload(Record):
 
 @dataclass(slots=True, kw_only=True)
 class ListenerSpec(Record):
-    name: str = spec(HOST, "Its name, in metrics.")
+    name: str = spec(HOST, "Its name, in the log.")
     bind: str = spec(BIND, "Where it listens. Port 0: any free one.")
     direction: str = spec(
         Choice("outbound", "inbound"), "outbound: the application's calls; inbound: calls to it.", "outbound"

@@ -57,8 +57,9 @@ def test_calls_in_the_callers_own_loop(selector):
         caller = await Caller.connect(address)
         try:
             async with closing(base, dev1, caller):
+                labels = [{"env": "dev1"} if i % 2 else {} for i in range(100)]
                 answers = await asyncio.gather(
-                    *(caller.ask("com.x.Cart", f"n{i}", attachments={"env": "dev1"} if i % 2 else {}) for i in range(100))
+                    *(caller.ask("com.x.Cart", f"n{i}", attachments=label) for i, label in enumerate(labels))
                 )
                 assert [a.value for a in answers] == [f"{'dev1' if i % 2 else 'base'}:n{i}" for i in range(100)]
                 assert engine.counters()["answers"] == 100

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def files(*patterns: str) -> tuple[Path, ...]:
     """Paths relative to the root, sorted; from git where there is a checkout, else from the disk."""
     try:
-        out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        listed = ["git", "ls-files", "-co", "--exclude-standard"]
+        out = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         names = [Path(line) for line in out.splitlines()]
     except (OSError, subprocess.CalledProcessError):
         names = [p.relative_to(ROOT) for p in ROOT.rglob("*") if p.is_file()]

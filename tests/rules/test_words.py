@@ -8,7 +8,9 @@ import re
 import pytest
 from house import ROOT, files
 
-HOSTS = "|".join(re.escape(a + "." + b) for a, b in (("pypi", "org"), ("registry.npmjs", "org"), ("deb.debian", "org"), ("proxy.golang", "org"), ("repo1.maven", "org"), ("pythonhosted", "org")))
+# Without their last part, which this page would otherwise name itself.
+REGISTRIES = ("pypi", "registry.npmjs", "deb.debian", "proxy.golang", "repo1.maven", "pythonhosted")
+HOSTS = "|".join(rf"{re.escape(name)}\.org" for name in REGISTRIES)
 PUBLIC = ("meshfast", "meshfast.dubbo", "meshfast.errors", "meshfast.loop", "meshfast.routing")
 
 

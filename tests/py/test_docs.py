@@ -1,0 +1,183 @@
+"""README.md and docs/*.md say what the code does: their tables, their examples, the numbers in them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from peers import Caller, Provider, closing
+
+from meshfast import _core, config, reference
+from meshfast.admin import Admin
+from meshfast.config.reference import asked, filled
+from meshfast.metrics import GROUPS, prometheus
+from meshfast.model import Mesh
+from meshfast.routing import Table
+from meshfast.sidecar import Sidecar
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GENERATED = [ROOT / "docs" / "cli.md", ROOT / "docs" / "metrics.md"]
+METRICS = {metric.name: metric for group in GROUPS.values() for metric in group}
+
+
+def fences(language: str) -> list[pytest.param]:
+    """Every fenced block in a language, named by its page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
+            line = text.count("\n", 0, block.start()) + 1
+            found.append(pytest.param(block[1], id=f"{page.name}:{line}"))
+    return found
+
+
+def policy() -> str:
+    """The configuration of README.md."""
+    return next(param.values[0] for param in fences("yaml") if str(param.id).startswith("README"))
+
+
+# --- tables
+
+
+def test_every_table_is_there_once_and_as_it_is() -> None:
+    pages = [page.read_text() for page in GENERATED]
+    assert sorted(name for page in pages for name in asked(page)) == sorted(reference.NAMES)
+    for page in pages:
+        assert filled(page, reference.table) == page, "run python -m meshfast.reference docs/cli.md docs/metrics.md"
+
+
+def test_every_page_of_the_admin_address_is_told() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    pages = [" ".join(one) for one in Admin(Sidecar(no_events()))._pages]
+    assert re.findall(r"^\| `([A-Z]+ /\S*)` \|", page, re.M) == pages
+    for one in pages:
+        assert f"\n## {one.split()[1]}\n" in page
+
+
+def test_limits_in_prose_are_the_cores() -> None:
+    """A default that a page repeats outside of the generated table must be the core's."""
+    limits = _core.limits()
+    text = (ROOT / "docs" / "cli.md").read_text() + (ROOT / "docs" / "protocol.md").read_text()
+    named = set(re.findall(r"`((?:max|output|call|connect|frame|idle|heartbeat|peer|drain)[A-Z]\w+|heartbeat)`", text))
+    assert {"maxBody", "drainTimeout", "heartbeatTimeout"} <= named
+    assert named <= set(limits)
+    table = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (bytes|count|ms) \| (\d+) \| (\d+) \| (.+) \|$", table, re.M)
+    told = {name: (int(default), unit, int(least), doc) for name, unit, default, least, doc in rows}
+    assert told == limits
+
+
+# --- metrics
+
+
+async def no_events():  # type: ignore[no-untyped-def]
+    return
+    yield
+
+
+def sample_names(metric: str, kind: str) -> list[str]:
+    return [f"{metric}_{end}" for end in ("bucket", "sum", "count")] if kind == "histogram" else [metric]
+
+
+def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
+    async def story() -> str:
+        provider = await Provider("one").start()
+        sidecar = Sidecar(no_events())
+        sidecar.mesh = mesh(provider.port)
+        sidecar.table.publish(sidecar.mesh)
+        sidecar.engine = engine = _core.Engine(sidecar.table.native)
+        address = engine.listen("out", "127.0.0.1:0")
+        engine.start()
+        try:
+            caller = await Caller.connect(address)
+            async with closing(provider, caller):
+                for label in ({}, {"env": "none"}):
+                    assert (await caller.ask("com.x.Cart", "a", attachments=label)).value == "one:a"
+                return prometheus(sidecar)
+        finally:
+            engine.stop()
+
+    page = asyncio.run(story())
+    heads = re.findall(r"^# HELP (\S+) (.+)\n# TYPE \1 (\S+)$", page, re.M)
+    assert sorted(heads) == sorted((m.name, m.text, m.kind) for m in METRICS.values())
+    owner = {name: metric for metric in METRICS.values() for name in sample_names(metric.name, metric.kind)}
+    seen = set()
+    for line in page.splitlines():
+        if line.startswith("#"):
+            continue
+        found = re.fullmatch(r'([a-z0-9_]+)(?:\{(.*)\})? (\S+)', line)
+        assert found, line
+        metric = owner[found[1]]
+        labels = re.findall(r'(\w+)="', found[2] or "")
+        assert tuple(label for label in labels if label != "le") == metric.labels, line
+        assert ("le" in labels) is found[1].endswith("_bucket"), line
+        float(found[3])
+        seen.add(metric.name)
+    assert seen == set(METRICS)  # not one that nothing is ever said of
+
+
+def mesh(port: int) -> Mesh:
+    text = policy().replace("10.0.0.7}", f"127.0.0.1, ports: {{dubbo: {port}}}}}")
+    return config.load_texts([("mesh.yaml", text.replace("app: shop, labels: {env: dev1}", "app: shop").encode())])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_metric_that_is_named_exists(page: Path) -> None:
+    known = {name for metric in METRICS.values() for name in (metric.name, *sample_names(metric.name, metric.kind))}
+    named = set(re.findall(r"\bmeshfast_[a-z0-9_]+\b(?!\*)", page.read_text()))
+    assert {name for name in named if not name.endswith("_")} <= known
+
+
+# --- examples
+
+
+@pytest.mark.parametrize("text", fences("python"))
+def test_python_runs(text: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", text]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", fences("yaml"))
+def test_yaml_loads(text: str) -> None:
+    if "apiVersion" in text:
+        assert config.load_texts([("example.yaml", text.encode())]).services
+    else:
+        assert yaml.safe_load(text)  # Prometheus' own
+
+
+@pytest.mark.parametrize("text", fences("console"))
+def test_commands_print_what_the_page_shows(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "mesh.yaml").write_text(policy())
+    (tmp_path / "bad.yaml").write_text(policy().replace("kind: VirtualService", "kind: VirtualServise"))
+    (tmp_path / "meshfast").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m meshfast "$@"\n')
+    (tmp_path / "meshfast").chmod(0o755)
+    commands = re.findall(r"^\$ (.+)$", text, re.M)
+    script = "".join(f"echo '$ {one}'\n{one}\n" for one in commands)  # one shell, so that $? is the last one's
+    script = re.sub(r"^echo '\$ echo \$\?'\necho \$\?$", "code=$?; echo '$ echo $?'; echo $code", script, flags=re.M)
+    done = subprocess.run(
+        ["sh", "-c", f'PATH=".:$PATH"\n{script}'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=60,
+    )  # fmt: skip
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert [line for line in lines if line] == [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def test_the_readme_says_where_calls_go() -> None:
+    table = Table()
+    table.publish(config.load_texts([("mesh.yaml", policy().encode())]))
+    assert table.lookup("com.x.Cart", labels={"env": "dev1"}).address == "10.0.0.8:20880"
+    assert table.lookup("com.x.Cart", labels={"env": "dev2"}).address == "10.0.0.7:20880"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)\s]*)?\)", page.read_text()):
+        assert not target or "://" in target or (page.parent / target).exists(), target
