@@ -33,6 +33,8 @@ int mf_compile_check(struct mf_service *service)
     return 0;
 }
 
+_Static_assert(offsetof(struct mf_compiled, name) % 8 == 0, "the rules lie behind the name, aligned");
+
 static size_t rounded(size_t size)
 {
     return (size + 7) & ~(size_t)7;
@@ -45,7 +47,7 @@ static uint32_t n_stats(const struct mf_target *target)
 
 static size_t size_of(const struct mf_service *service)
 {
-    size_t size = sizeof(struct mf_compiled) + rounded(service->name.len) + service->n_rules * sizeof(struct mf_crule);
+    size_t size = offsetof(struct mf_compiled, name) + rounded(service->name.len) + service->n_rules * sizeof(struct mf_crule);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
         size += rule->n_targets * (sizeof(struct mf_ctarget) + sizeof(struct mf_ctarget_cold)) +
@@ -80,8 +82,9 @@ static struct mf_slice carve_text(uint8_t **at, struct mf_slice text)
 /* Head, name, rules, targets and their stats first: what every lookup reads lies together. */
 static void lay_out(struct mf_compiled *out, const struct mf_service *service)
 {
-    uint8_t *at = (uint8_t *)(out + 1);
-    out->name = carve_text(&at, service->name);
+    uint8_t *at = (uint8_t *)out->name;
+    struct mf_slice name = carve_text(&at, service->name);
+    out->name_len = (uint32_t)name.len;
     out->rules = carve(&at, service->n_rules * sizeof *out->rules);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
@@ -93,9 +96,11 @@ static void lay_out(struct mf_compiled *out, const struct mf_service *service)
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
         out->rules[r].matches = carve(&at, rule->n_matches * sizeof(struct mf_cmatch));
-        out->rules[r].cold = carve(&at, rule->n_targets * sizeof(struct mf_ctarget_cold));
+        out->rules[r].n_matches = (uint16_t)rule->n_matches;
+        out->rules[r].n_targets = (uint16_t)rule->n_targets;
+        struct mf_ctarget_cold *cold = carve(&at, rule->n_targets * sizeof *cold);
         for (uint32_t t = 0; t < rule->n_targets; t++)
-            out->rules[r].cold[t].text = carve_text(&at, rule->targets[t].text);
+            cold[t].text = carve_text(&at, rule->targets[t].text);
         for (uint32_t m = 0; m < rule->n_matches; m++) {
             const struct mf_match *match = &rule->matches[m];
             struct mf_cmatch *to = &out->rules[r].matches[m];
@@ -111,8 +116,6 @@ static void lay_out(struct mf_compiled *out, const struct mf_service *service)
 static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
 {
     to->timeout_ms = rule->timeout_ms;
-    to->n_matches = (uint16_t)rule->n_matches;
-    to->n_targets = (uint16_t)rule->n_targets;
     for (uint32_t m = 0; m < rule->n_matches; m++) {
         to->matches[m].n_conditions = (uint16_t)rule->matches[m].n_conditions;
         for (uint32_t c = 0; c < rule->matches[m].n_conditions; c++) {
@@ -134,7 +137,7 @@ static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
             target->by_label = from->by_label;
         else
             target->group = from->group;
-        to->cold[t].cluster = from->cluster;
+        mf_compiled_cold(to)[t].cluster = from->cluster;
         from->cluster->refs++;
     }
 }
@@ -142,12 +145,11 @@ static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
 /* The name as statistics and explain have it, with a pattern's star; in a piece that the caller frees. */
 static char *shown_name(const struct mf_compiled *compiled)
 {
-    char *name = mf_alloc(compiled->name.len + 1);
+    char *name = mf_alloc(compiled->name_len + 1);
     if (!name)
         return NULL;
-    if (compiled->name.len)
-        memcpy(name, compiled->name.ptr, compiled->name.len);
-    name[compiled->name.len] = '*';
+    memcpy(name, compiled->name, compiled->name_len);
+    name[compiled->name_len] = '*';
     return name;
 }
 
@@ -173,12 +175,12 @@ static int fill_stats(struct mf_compiled *out)
     char *shown = shown_name(out);
     if (!shown)
         return -ENOMEM;
-    struct mf_slice service = mf_slice_of(shown, out->name.len + out->starred);
+    struct mf_slice service = mf_slice_of(shown, out->name_len + out->starred);
     out->stat = mf_stat_intern(out->table, service, none, none);
     int rc = out->stat ? 0 : -ENOMEM;
     for (uint32_t r = 0; r < out->n_rules; r++)
         for (uint32_t t = 0; rc == 0 && t < out->rules[r].n_targets; t++)
-            rc = fill_target_stats(out, service, &out->rules[r].targets[t], &out->rules[r].cold[t]);
+            rc = fill_target_stats(out, service, &out->rules[r].targets[t], &mf_compiled_cold(&out->rules[r])[t]);
     mf_free(shown);
     return rc;
 }
@@ -200,12 +202,12 @@ static void release(struct mf_compiled *compiled)
     for (uint32_t r = 0; r < compiled->n_rules; r++) {
         for (uint32_t t = 0; t < compiled->rules[r].n_targets; t++) {
             release_target(&compiled->rules[r].targets[t]);
-            mf_cluster_give(compiled->table, compiled->rules[r].cold[t].cluster);
+            mf_cluster_give(compiled->table, mf_compiled_cold(&compiled->rules[r])[t].cluster);
         }
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
-    mf_free(compiled);
+    mf_free(compiled->memory);
 }
 
 void mf_compiled_retired(struct mf_epoch_entry *entry)
@@ -215,11 +217,15 @@ void mf_compiled_retired(struct mf_epoch_entry *entry)
 
 struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
 {
-    struct mf_compiled *out = mf_zalloc(size_of(service));
-    if (!out)
+    void *memory = mf_zalloc(size_of(service) + MF_CACHE_LINE - 1);
+    if (!memory)
         return NULL;
+    uintptr_t hot = (uintptr_t)memory + offsetof(struct mf_compiled, stat) + MF_CACHE_LINE - 1;
+    hot -= hot % MF_CACHE_LINE;
+    struct mf_compiled *out = (void *)(hot - offsetof(struct mf_compiled, stat));
+    out->memory = memory;
     out->table = table;
-    out->n_rules = service->n_rules;
+    out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)

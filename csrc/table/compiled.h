@@ -74,18 +74,20 @@ struct mf_crule {
     uint32_t timeout_ms;
     uint64_t total; /* of the targets' weights */
     struct mf_ctarget *targets;
-    struct mf_cmatch *matches;
-    struct mf_ctarget_cold *cold;
+    struct mf_cmatch *matches; /* behind the last: an mf_ctarget_cold for each target */
 };
 
 struct mf_compiled {
-    struct mf_slice name; /* without a pattern's star; the text follows this head */
-    uint32_t n_rules;
-    uint32_t starred;
-    struct mf_crule *rules;
-    struct mf_stat *stat; /* for calls that reach no target */
+    void *memory; /* where the allocation begins */
     struct mf_table *table;
     struct mf_epoch_entry entry;
+    /* What a lookup reads begins here, at a cache line. */
+    struct mf_stat *stat; /* for calls that reach no target */
+    struct mf_crule *rules;
+    uint32_t name_len;
+    uint16_t n_rules;
+    uint16_t starred; /* 1: the name is a pattern's */
+    char name[]; /* without a pattern's star */
 };
 
 struct mf_index {
@@ -98,6 +100,16 @@ struct mf_index {
 };
 
 extern struct mf_compiled mf_index_gone; /* has a name that equals none */
+
+static inline struct mf_slice mf_compiled_name(const struct mf_compiled *service)
+{
+    return mf_slice_of(service->name, service->name_len);
+}
+
+static inline struct mf_ctarget_cold *mf_compiled_cold(const struct mf_crule *rule)
+{
+    return (struct mf_ctarget_cold *)(rule->matches + rule->n_matches);
+}
 
 struct mf_slot { /* of a prefix */
     _Atomic(struct mf_compiled *) live; /* NULL: not published, or removed */

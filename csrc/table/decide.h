@@ -69,15 +69,15 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct mf_crule *rule, con
         if (target->group) {
             note(steps, MF_STEP_TARGET, r, 0, 0, t, target->group->name);
         } else {
-            note(steps, MF_STEP_TARGET, r, 0, 0, t, rule->cold[t].text);
-            note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, rule->cold[t].text);
+            note(steps, MF_STEP_TARGET, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
+            note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
         }
         return target->group;
     }
     struct mf_slice value = query->labels ? query->labels[target->label] : mf_slice_of("", 0);
     note(steps, MF_STEP_TARGET, r, 0, 0, t, value);
     if (!value.len) {
-        note(steps, MF_STEP_NO_LABEL, r, 0, 0, t, rule->cold[t].text);
+        note(steps, MF_STEP_NO_LABEL, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
         return NULL;
     }
     const struct mf_value *found = find_value(target->by_label, value);
@@ -133,7 +133,7 @@ MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_q
         note(steps, MF_STEP_NO_SERVICE, 0, 0, 0, 0, query->service);
         return MF_EROUTE_SERVICE;
     }
-    note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : service->name);
+    note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : query->service);
     out->stat = service->stat;
     for (uint32_t r = 0; r < service->n_rules; r++) {
         if (!rule_matches(service, r, query, steps))

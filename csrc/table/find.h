@@ -26,7 +26,7 @@ MF_ALWAYS_INLINE struct mf_compiled *find_exact(struct mf_index *index, struct m
         struct mf_compiled *service = mf_load_acquire(&index->places[at].service);
         if (!service)
             return NULL;
-        if (mf_load_relaxed(&index->places[at].hash) == hash && mf_slice_eq(service->name, name))
+        if (mf_load_relaxed(&index->places[at].hash) == hash && mf_slice_eq(mf_compiled_name(service), name))
             return service;
     }
 }

@@ -11,7 +11,7 @@ static struct mf_index *new_index(uint64_t places)
     return index;
 }
 
-struct mf_compiled mf_index_gone = {.name = {NULL, SIZE_MAX}};
+struct mf_compiled mf_index_gone = {.name_len = UINT32_MAX};
 
 int mf_index_init(struct mf_table *table)
 {
@@ -85,7 +85,7 @@ static int64_t place_of(struct mf_index *index, struct mf_slice name, uint64_t h
         }
         if (!service)
             return NOWHERE;
-        if (mf_slice_eq(service->name, name))
+        if (mf_slice_eq(mf_compiled_name(service), name))
             return (int64_t)at;
     }
 }
@@ -147,8 +147,9 @@ void mf_index_unreserve(struct mf_table *table)
 struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service)
 {
     struct mf_index *index = mf_load_relaxed(&table->live.index);
-    uint64_t hash = mf_hash(service->name, 0), room = 0;
-    int64_t at = place_of(index, service->name, hash, &room);
+    struct mf_slice name = mf_compiled_name(service);
+    uint64_t hash = mf_hash(name, 0), room = 0;
+    int64_t at = place_of(index, name, hash, &room);
     struct mf_compiled *old = at == NOWHERE ? NULL : mf_load_relaxed(&index->places[at].service);
     if (at == NOWHERE) {
         table->n_places += !mf_load_relaxed(&index->places[room].service);

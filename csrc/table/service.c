@@ -5,6 +5,8 @@ int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service
                    struct mf_service **out)
 {
     (void)table;
+    if (name.len > MF_SERVICE_NAME)
+        return MF_ELIMIT;
     struct mf_service *service = mf_zalloc(sizeof *service);
     if (!service)
         return -ENOMEM;

@@ -31,6 +31,7 @@ int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct
 /* All instances and subsets are given: groups them by label value. Must come before a service uses it. */
 int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster);
 
+enum { MF_SERVICE_NAME = 65535 }; /* longest name, bytes */
 enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY };
 /* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`. */
 int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern,
