@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from meshfast.model import Condition, Field, Match, Op, Origin, Rule, Service, Target, TargetKind
+from meshfast.model import Condition, Field, Label, LabelKind, Match, Op, Origin, Rule, Service, Target, TargetKind
 from meshfast.routing import Decision, Step, Table
 
 __all__ = ["explain"]
@@ -33,8 +33,7 @@ def explain(
 ) -> dict[str, Any]:  # fmt: skip
     """Asks the table and puts the answer in words."""
     headers, labels = dict(headers or {}), dict(labels or {})
-    # A label that travels in the request is found there, as it would be in a call.
-    found = {label: headers[label] for label in table.label_names() if label in headers} | labels
+    found = {label.name: value for label in table.labels() if (value := _carried(label, headers))} | labels
     decision = table.explain(service, headers, found, method=method)
     rule = table.rule(decision)
     steps = list(_steps(decision))
@@ -53,6 +52,17 @@ def explain(
         "why": "; ".join(step["text"] for step in steps if step["outcome"] == "-" and step["about"] == "target"),
         "steps": steps,
     }
+
+
+def _carried(label: Label, headers: Mapping[str, str]) -> str:
+    """The label's value as a call would have it; what is remembered by trace id only a call can find."""
+    lower = {key.lower(): value for key, value in headers.items()}
+    for source in label.sources:
+        if source.kind == LabelKind.HEADER and lower.get(source.text.lower()):
+            return lower[source.text.lower()]
+        if source.kind == LabelKind.LOCAL and source.text:
+            return source.text
+    return ""
 
 
 def _subset(decision: Decision) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from meshfast import _core
 from meshfast.apply import Applied, Writer
 from meshfast.errors import StateError
-from meshfast.model import Mesh, Pattern, Rule, Service
+from meshfast.model import Label, Mesh, Pattern, Rule, Service
 
 __all__ = ["Decision", "Route", "Step", "Table"]
 
@@ -63,7 +63,7 @@ class Table:
         self.native = _core.Table()
         self._writer = Writer(self.native)
         self._services: dict[tuple[str, Pattern], Service] = {}
-        self._labels: tuple[str, ...] = ()
+        self._labels: tuple[Label, ...] = ()
 
     def __len__(self) -> int:
         """How many services there are."""
@@ -75,7 +75,7 @@ class Table:
         :raises MeshfastError: something in it cannot be built; nothing has changed
         """
         applied = self._writer.apply(mesh)
-        self._labels = tuple(label.name for label in mesh.labels)
+        self._labels = mesh.labels
         self._services = {(service.name, service.pattern): service for service in mesh.services}
         return applied
 
@@ -119,7 +119,7 @@ class Table:
             return None
         return decision.service.rules[decision.route.rule]
 
-    def label_names(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[Label, ...]:
         """The traffic labels of the mesh in force."""
         return self._labels
 
