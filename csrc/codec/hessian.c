@@ -198,13 +198,30 @@ static int pass_text(struct mf_hessian *reader, size_t header, uint32_t units, s
     return 0;
 }
 
+/* True when the first `n` bytes are ASCII; reads whole words, so up to 7 bytes behind them must be readable. */
+static inline bool all_ascii(const uint8_t *p, uint32_t n)
+{
+    uint64_t seen = 0;
+    for (; n >= 8; n -= 8, p += 8)
+        seen |= load64(p);
+    if (n)
+        seen |= load64(p) << (64 - 8 * n);
+    return !(seen & HIGH_BITS);
+}
+
 int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out)
 {
-    *out = (struct mf_slice){0};
     size_t room = left(reader);
+    const uint8_t *p = reader->body.ptr + reader->at;
+    /* Nearly every string of a request: short, ASCII, and not at the body's very end. */
+    if (room >= 1 + 0x20 + 7 && *p < 0x20 && all_ascii(p + 1, *p)) {
+        *out = mf_slice_of(p + 1, *p);
+        reader->at += 1u + *p;
+        return 1;
+    }
+    *out = (struct mf_slice){0};
     if (!room)
         return too_short(reader);
-    const uint8_t *p = reader->body.ptr + reader->at;
     uint8_t tag = *p;
     size_t header;
     uint32_t units;
