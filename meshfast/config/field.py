@@ -7,6 +7,7 @@ its place marked bad, and an empty value of the right type stands in.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,19 +20,19 @@ _BOOL_LIKE = {"true", "false", "yes", "no", "on", "off"}
 _NULL = {"", "~", "null", "Null", "NULL"}
 
 
-class Type:
+class Type(ABC):
     """What a value may be. ``words`` names it in messages and in the reference."""
 
     words = "a value"
     many = ""  # the same for several; empty: as for one
 
+    @abstractmethod
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         """The value; raises Refused, or reports what is wrong further down."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty(self) -> Any:
         """What stands in for a value that was refused."""
-        raise NotImplementedError
 
 
 def not_a(words: str, node: Node, hint: str = "") -> Refused:
