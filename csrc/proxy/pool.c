@@ -224,6 +224,7 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
         mf_worker_report(worker, MF_EVENT_UPSTREAM_LOST, rc, &pool->addr);
     }
     struct mf_fault fault = mf_fault_of(rc < 0 ? rc : -ECONNRESET, MF_SIDE_UPSTREAM);
+    fault.status = MF_DUBBO_CHANNEL_INACTIVE; /* whatever ended it, a silent peer too */
     fault.text = "meshfast: the connection to the provider was lost before it answered";
     struct mf_list *node;
     while ((node = mf_list_shift(&conn->calls)))
