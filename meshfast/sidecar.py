@@ -170,10 +170,11 @@ class Sidecar:
                     raise event.error
                 self.reload(event.mesh)
                 self.state.last_error = ""
-            except (MeshfastError, OSError) as error:
+            except Exception as error:  # whatever it is, the next change must still be seen
                 self.state.rejected += 1
                 self.state.last_error = str(error)
-                log.error("configuration refused, the last good one stays:\n%s", error)
+                ours = isinstance(error, (MeshfastError, OSError))
+                log.error("configuration refused, the last good one stays:\n%s", error, exc_info=not ours)
 
     async def _reclaim(self) -> None:
         while True:

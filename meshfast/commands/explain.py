@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import click
-import h11
 import msgspec
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from meshfast import config
+from meshfast.ask import ask
 from meshfast.commands.output import FORMAT, console, print_json, print_problems
 from meshfast.errors import ConfigError
 from meshfast.explain import explain
@@ -76,39 +76,12 @@ def _local(
 def _ask(address: str, service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
     asked = [("service", service)] + ([("method", method)] if method else [])
     asked += [("header", f"{k}={v}") for k, v in headers.items()] + [("label", f"{k}={v}") for k, v in labels.items()]
-    status, body = asyncio.run(_get(address, f"/explain?{urlencode(asked)}"))
+    status, body = asyncio.run(ask(address, f"/explain?{urlencode(asked)}"))
     if status != 200:
         raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
     answer = msgspec.json.decode(body)
     assert isinstance(answer, dict)
     return answer
-
-
-async def _get(address: str, target: str) -> tuple[int, bytes]:
-    if address.startswith("unix://"):
-        reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix://"))
-    else:
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-    http = h11.Connection(h11.CLIENT)
-    headers = [("host", "meshfast"), ("connection", "close")]
-    writer.write(http.send(h11.Request(method="GET", target=target, headers=headers)) or b"")
-    http.send(h11.EndOfMessage())
-    status, body = 0, b""
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                event = http.next_event()
-                if event is h11.NEED_DATA:
-                    http.receive_data(await reader.read(65536))
-                elif isinstance(event, h11.Response):
-                    status = event.status_code
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                else:
-                    return status, body
-    finally:
-        writer.close()
 
 
 def _print(answer: dict[str, Any]) -> None:

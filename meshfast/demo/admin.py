@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
+from meshfast.ask import ask
 from meshfast.demo.process import DemoError
 from meshfast.demo.topology import HOST, LABEL
-
-TIMEOUT = 10.0  # seconds
 
 
 async def page(port: int, path: str) -> bytes:
     """The body of a page. DemoError when there is none."""
     try:
-        status, body = await get(port, path)
+        status, body = await ask(f"{HOST}:{port}", path)
     except OSError as error:
         raise DemoError(f"http://{HOST}:{port}{path}: {error or type(error).__name__}") from None
     if status != 200:
@@ -25,25 +23,10 @@ async def page(port: int, path: str) -> bytes:
     return body
 
 
-async def get(port: int, path: str) -> tuple[int, bytes]:
-    """GET: the status and the body. OSError when there is no whole answer in time."""
-    async with asyncio.timeout(TIMEOUT):
-        reader, writer = await asyncio.open_connection(HOST, port)
-        try:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode())
-            head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
-        finally:
-            writer.close()
-    parts = head.split(None, 2)
-    if len(parts) < 2 or not parts[1].isdigit():
-        raise ConnectionError(f"no HTTP answer from {HOST}:{port}")
-    return int(parts[1]), body
-
-
 async def ready(port: int) -> bool:
     """The sidecar takes calls."""
     try:
-        return (await get(port, "/ready"))[0] == 200
+        return (await ask(f"{HOST}:{port}", "/ready"))[0] == 200
     except OSError:
         return False
 

@@ -195,3 +195,37 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+MESH = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: cart}}
+spec:
+  hosts: [com.x.Cart]
+  ports: [{{number: 1, name: dubbo, protocol: TCP}}]
+  endpoints:
+{endpoints}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: by-label}}
+spec:
+  hosts: ["*"]
+  http: [{{route: [{{destination: {{subset: $env}}}}]}}]
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: TrafficLabel
+metadata: {{name: env}}
+spec:
+  rules: [{{labels: [{{name: env, valueFrom: ["$getContext(x-request-id)"]}}]}}]
+"""
+
+
+def mesh(*providers: tuple[Provider, str]) -> str:
+    """Policy that routes com.x.Cart to these by the label env, which is also found by x-request-id."""
+    lines = [
+        f"  - {{address: 127.0.0.1, ports: {{dubbo: {provider.port}}}, labels: {{{f'env: {env}' if env else ''}}}}}"
+        for provider, env in providers
+    ]
+    return MESH.format(endpoints="\n".join(lines))

@@ -6,36 +6,11 @@ import asyncio
 import gc
 
 import pytest
-from peers import Caller, Provider, closing
+from peers import Caller, Provider, closing, mesh
 
 from meshfast import _core, config
 from meshfast.loop import NativeSelector
 from meshfast.routing import Table
-
-MESH = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: cart}}
-spec:
-  hosts: [com.x.Cart]
-  ports: [{{number: 1, name: dubbo, protocol: TCP}}]
-  endpoints:
-  - {{address: 127.0.0.1, ports: {{dubbo: {base}}}}}
-  - {{address: 127.0.0.1, ports: {{dubbo: {dev1}}}, labels: {{env: dev1}}}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: by-label}}
-spec:
-  hosts: ["*"]
-  http: [{{route: [{{destination: {{subset: $env}}}}]}}]
----
-apiVersion: istio.alibabacloud.com/v1
-kind: TrafficLabel
-metadata: {{name: env}}
-spec:
-  rules: [{{labels: [{{name: env, valueFrom: ["$getContext(x-request-id)"]}}]}}]
-"""
 
 
 @pytest.fixture(params=["epoll", "io_uring"])
@@ -50,7 +25,7 @@ def test_calls_in_the_callers_own_loop(selector):
     async def program() -> None:
         base, dev1 = await Provider("base").start(), await Provider("dev1").start()
         table = Table()
-        table.publish(config.load_texts([("mesh.yaml", MESH.format(base=base.port, dev1=dev1.port).encode())]))
+        table.publish(config.load_texts([("mesh.yaml", mesh((base, ""), (dev1, "dev1")).encode())]))
         engine = _core.Engine(table.native, workers=0, loop=selector.loop)
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()

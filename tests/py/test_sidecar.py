@@ -11,9 +11,13 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import h11
 import pytest
-from peers import Caller, Provider, closing, until
+from peers import Caller, Provider, closing, mesh, until
+
+from meshfast.ask import ask
+from meshfast.model import Mesh
+from meshfast.sidecar import Sidecar
+from meshfast.source import Good
 
 BACKENDS = ["epoll", "io_uring"]
 
@@ -30,39 +34,6 @@ spec:
   - {{name: out, bind: "tcp://127.0.0.1:0"}}
 """
 
-MESH = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: cart}}
-spec:
-  hosts: [com.x.Cart]
-  ports: [{{number: 1, name: dubbo, protocol: TCP}}]
-  endpoints:
-{endpoints}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: by-label}}
-spec:
-  hosts: ["*"]
-  http: [{{route: [{{destination: {{subset: $env}}}}]}}]
----
-apiVersion: istio.alibabacloud.com/v1
-kind: TrafficLabel
-metadata: {{name: env}}
-spec:
-  rules: [{{labels: [{{name: env, valueFrom: ["$getContext(x-request-id)"]}}]}}]
-"""
-
-
-def mesh(*providers: tuple[Provider, str]) -> str:
-    lines = [
-        f"  - {{address: 127.0.0.1, ports: {{dubbo: {provider.port}}}, labels: {{{f'env: {env}' if env else ''}}}}}"
-        for provider, env in providers
-    ]
-    return MESH.format(endpoints="\n".join(lines))
-
-
 class Proxy:
     def __init__(self, process: asyncio.subprocess.Process, admin: str) -> None:
         self.process, self.admin = process, admin
@@ -75,22 +46,7 @@ class Proxy:
             self.log += line.decode()
 
     async def get(self, path: str, method: str = "GET") -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_unix_connection(self.admin)
-        http = h11.Connection(h11.CLIENT)
-        writer.write(http.send(h11.Request(method=method, target=path, headers=[("host", "x")])) or b"")
-        http.send(h11.EndOfMessage())
-        status, body = 0, b""
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                http.receive_data(await reader.read(65536))
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                body += event.data
-            else:
-                writer.close()
-                return status, body
+        return await ask(f"unix://{self.admin}", path, method)
 
     async def metric(self, name: str) -> float:
         _, body = await self.get("/stats/prometheus")
@@ -228,3 +184,21 @@ def test_a_taken_port_and_a_bad_file_are_told(tmp_path):
             assert process.returncode == 1 and b"Address already in use" in log and b"listener out" in log
 
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_watching_outlives_a_mistake_of_ours(monkeypatch):
+    async def changes():
+        yield Good(Mesh())
+        yield Good(Mesh())
+
+    sidecar = Sidecar(changes())
+    seen = []
+
+    def reload(mesh):
+        seen.append(mesh)
+        if len(seen) == 1:
+            raise ValueError("not foreseen")
+
+    monkeypatch.setattr(sidecar, "reload", reload)
+    asyncio.run(sidecar._watch(aiter(sidecar.source)))
+    assert len(seen) == 2 and sidecar.state.rejected == 1 and sidecar.state.last_error == ""
