@@ -14,7 +14,8 @@ from meshfast.config.document import Report, Text
 
 MAX_BYTES = 16 << 20  # of one file
 MAX_NODES = 2_000_000  # of one file; compose takes a few microseconds for each
-MAX_DEPTH = 100  # libyaml's composer recurses on the C stack without a bound of its own
+MAX_DEPTH = 100  # an older libyaml's composer recurses on the C stack without a bound of its own
+TOO_DEEP = f"the file is nested deeper than {MAX_DEPTH} levels"
 
 PLAIN, QUOTED, MAPPING, SEQUENCE = "plain", "quoted", "mapping", "sequence"
 
@@ -32,7 +33,7 @@ class _Marking:
     def descend_resolver(self, parent: object, index: object) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _TooMuch(f"the file is nested deeper than {MAX_DEPTH} levels")
+            raise _TooMuch(TOO_DEEP)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -100,6 +101,9 @@ def compose(text: Text, report: Report) -> list[Node]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         said = " ".join(filter(None, [error.context, error.problem])) or "not YAML"
+        if "maximum nesting depth" in said:  # a newer libyaml's own bound, met before ours is asked
+            report.add_at(text, 1, 1, TOO_DEEP)
+            return out
         hint = "indent with spaces" if "cannot start any token" in said and "\t" in text.line(line) else ""
         report.add_at(text, line, column, f"not YAML: {said}", hint)
     except yaml.YAMLError as error:
