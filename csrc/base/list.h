@@ -30,6 +30,12 @@ static inline void mf_list_push(struct mf_list *list, struct mf_list *node)
     list->prev = node;
 }
 
+/* Puts `node` first. */
+static inline void mf_list_unshift(struct mf_list *list, struct mf_list *node)
+{
+    mf_list_push(list->next, node);
+}
+
 /* Takes `node` off whatever list it is on; harmless on none. */
 static inline void mf_list_remove(struct mf_list *node)
 {

@@ -127,8 +127,10 @@ static int read_hessian_pair(struct mf_hessian *reader, uint32_t max, struct mf_
 {
     struct mf_slice key, value;
     int has_key = mf_hessian_string(reader, &key);
-    if (has_key == MF_EHESSIAN_TYPE)
+    if (has_key == MF_EHESSIAN_TYPE) {
+        out->plain = false;
         has_key = mf_hessian_skip(reader);
+    }
     if (has_key < 0)
         return has_key;
     int rc = mf_hessian_string(reader, &value);
@@ -138,6 +140,7 @@ static int read_hessian_pair(struct mf_hessian *reader, uint32_t max, struct mf_
         return 0;
     if (rc != MF_EHESSIAN_TYPE)
         return rc;
+    out->plain = false; /* it may name a class that an argument defined */
     if (has_key && is_timeout(key)) {
         int64_t number;
         rc = mf_hessian_integer(reader, &number);
@@ -148,13 +151,21 @@ static int read_hessian_pair(struct mf_hessian *reader, uint32_t max, struct mf_
     return mf_hessian_skip(reader);
 }
 
-static int read_hessian_arguments(struct mf_hessian *reader, struct mf_dubbo_request *out, const char **why)
+/* What the leading strings say of what comes behind them, which starts at `at`. */
+static int expect_arguments(struct mf_dubbo_request *out, size_t at, const char **why)
 {
     long n = count_types(out->types);
     if (n < 0)
         return bad_body(why, not_types);
+    out->arguments_at = (uint32_t)at;
+    out->n_arguments = (uint32_t)n;
     out->generic = is_generic(out);
-    for (long i = 0; i < n; i++) {
+    return 0;
+}
+
+static int read_hessian_arguments(struct mf_hessian *reader, struct mf_dubbo_request *out)
+{
+    for (uint32_t i = 0; i < out->n_arguments; i++) {
         int rc = MF_EHESSIAN_TYPE;
         if (out->generic && i == 0) {
             struct mf_slice method;
@@ -167,6 +178,35 @@ static int read_hessian_arguments(struct mf_hessian *reader, struct mf_dubbo_req
         if (rc < 0)
             return rc;
     }
+    return 0;
+}
+
+/* Arguments and attachments. */
+static int read_hessian_rest(struct mf_hessian *reader, uint32_t max, struct mf_dubbo_request *out, const char **why)
+{
+    int rc = read_hessian_arguments(reader, out);
+    if (rc)
+        return rc;
+    size_t start = reader->at;
+    rc = mf_hessian_map_begin(reader);
+    if (rc == MF_EHESSIAN_TYPE)
+        return bad_body(why, "the attachments are not a map");
+    if (rc < 0)
+        return rc;
+    out->plain = !out->generic && reader->body.ptr[start] != 'M'; /* a map's type may be one that an argument named */
+    if (rc) {
+        while ((rc = mf_hessian_map_next(reader)) == 1) {
+            rc = read_hessian_pair(reader, max, out, why);
+            if (rc)
+                return rc;
+        }
+        if (rc)
+            return rc;
+    }
+    if (reader->at != reader->body.len)
+        return bad_body(why, behind);
+    out->attachments_at = (uint32_t)start;
+    out->complete = true;
     return 0;
 }
 
@@ -185,37 +225,17 @@ static int read_hessian(struct mf_hessian *reader, uint32_t max, struct mf_dubbo
     }
     if (reader->at == reader->body.len)
         return 0;
-    int rc = read_hessian_arguments(reader, out, why);
-    if (rc)
-        return rc;
-    uint32_t start = (uint32_t)reader->at;
-    rc = mf_hessian_map_begin(reader);
-    if (rc == MF_EHESSIAN_TYPE)
-        return bad_body(why, "the attachments are not a map");
-    if (rc < 0)
-        return rc;
-    if (rc) {
-        while ((rc = mf_hessian_map_next(reader)) == 1) {
-            rc = read_hessian_pair(reader, max, out, why);
-            if (rc)
-                return rc;
-        }
-        if (rc)
-            return rc;
-    }
-    if (reader->at != reader->body.len)
-        return bad_body(why, behind);
-    out->attachments_at = start;
-    out->complete = true;
-    return 0;
+    int rc = expect_arguments(out, reader->at, why);
+    return rc ? rc : read_hessian_rest(reader, max, out, why);
 }
 
-static int parse_hessian(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max,
+static int parse_hessian(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max, bool rest,
                          struct mf_dubbo_request *out, const char **why)
 {
     struct mf_hessian reader;
     mf_hessian_init(&reader, body, limits->max_depth, limits->max_classes);
-    int rc = read_hessian(&reader, max, out, why);
+    reader.at = rest ? out->arguments_at : 0;
+    int rc = rest ? read_hessian_rest(&reader, max, out, why) : read_hessian(&reader, max, out, why);
     if (rc && !**why)
         *why = reader.why;
     out->at = (uint32_t)reader.at;
@@ -291,25 +311,10 @@ static int read_jsonb_pair(struct mf_jsonb *reader, uint32_t max, struct mf_dubb
     return mf_jsonb_skip(reader);
 }
 
-static int read_fastjson2(struct frames *frames, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_fastjson2_rest(struct frames *frames, uint32_t max, struct mf_dubbo_request *out, const char **why)
 {
     int rc;
-    for (int i = 0; i < N_STRINGS; i++) {
-        if (i == N_STRINGS - 1 && frames->at == frames->body.len)
-            return 0;
-        rc = read_frame_string(frames, leading_string(out, i), why);
-        if (rc)
-            return rc;
-        if (i == 3)
-            out->method = out->invoked;
-    }
-    if (frames->at == frames->body.len)
-        return 0;
-    long n = count_types(out->types);
-    if (n < 0)
-        return bad_body(why, not_types);
-    out->generic = is_generic(out);
-    for (long i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < out->n_arguments; i++) {
         rc = next_frame(frames, why);
         if (rc)
             return rc;
@@ -339,15 +344,34 @@ static int read_fastjson2(struct frames *frames, uint32_t max, struct mf_dubbo_r
     if (!frame_read(frames) || frames->at != frames->body.len)
         return bad_body(why, behind);
     out->attachments_at = start;
+    out->plain = !out->generic;
     out->complete = true;
     return 0;
 }
 
-static int parse_fastjson2(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max,
+static int read_fastjson2(struct frames *frames, uint32_t max, struct mf_dubbo_request *out, const char **why)
+{
+    int rc;
+    for (int i = 0; i < N_STRINGS; i++) {
+        if (i == N_STRINGS - 1 && frames->at == frames->body.len)
+            return 0;
+        rc = read_frame_string(frames, leading_string(out, i), why);
+        if (rc)
+            return rc;
+        if (i == 3)
+            out->method = out->invoked;
+    }
+    if (frames->at == frames->body.len)
+        return 0;
+    rc = expect_arguments(out, frames->at, why);
+    return rc ? rc : read_fastjson2_rest(frames, max, out, why);
+}
+
+static int parse_fastjson2(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max, bool rest,
                            struct mf_dubbo_request *out, const char **why)
 {
-    struct frames frames = {.body = body, .max_depth = limits->max_depth};
-    int rc = read_fastjson2(&frames, max, out, why);
+    struct frames frames = {.body = body, .max_depth = limits->max_depth, .at = rest ? out->arguments_at : 0};
+    int rc = rest ? read_fastjson2_rest(&frames, max, out, why) : read_fastjson2(&frames, max, out, why);
     if (rc && !**why)
         *why = frames.reader.why;
     out->at = (uint32_t)(frames.at - frames.reader.body.len + frames.reader.at);
@@ -376,19 +400,20 @@ static int parse_java(bool counted, struct mf_slice body, struct mf_dubbo_reques
     return MF_EDUBBO_OPAQUE;
 }
 
+static const struct mf_dubbo_limits most = {MF_DUBBO_MAX_DEPTH, MF_DUBBO_MAX_CLASSES};
+
 int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
                            struct mf_pair *attachments, uint32_t max_attachments, struct mf_dubbo_request *out,
                            const char **why)
 {
-    static const struct mf_dubbo_limits most = {MF_DUBBO_MAX_DEPTH, MF_DUBBO_MAX_CLASSES};
     *out = (struct mf_dubbo_request){
-        .attachments = attachments, .attachments_at = (uint32_t)body.len, .timeout_ms = -1};
+        .attachments = attachments, .attachments_at = (uint32_t)body.len, .timeout_ms = NO_TIMEOUT};
     *why = "";
     switch (serialization) {
     case MF_DUBBO_HESSIAN2:
-        return parse_hessian(body, limits ? limits : &most, max_attachments, out, why);
+        return parse_hessian(body, limits ? limits : &most, max_attachments, false, out, why);
     case MF_DUBBO_FASTJSON2:
-        return parse_fastjson2(body, limits ? limits : &most, max_attachments, out, why);
+        return parse_fastjson2(body, limits ? limits : &most, max_attachments, false, out, why);
     case MF_DUBBO_JAVA:
     case MF_DUBBO_COMPACTED_JAVA:
         return parse_java(true, body, out, why);
@@ -397,6 +422,51 @@ int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const st
     }
     *why = "a serialization that is not read";
     return MF_EDUBBO_OPAQUE;
+}
+
+int mf_dubbo_parse_rest(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
+                        uint32_t max_attachments, struct mf_dubbo_request *out, const char **why)
+{
+    out->n_attachments = 0;
+    out->attachments_at = (uint32_t)body.len;
+    out->timeout_ms = NO_TIMEOUT;
+    out->complete = out->plain = false;
+    *why = "";
+    if (body.len == out->arguments_at) { /* the strings are all there is: as where they are read */
+        out->at = out->arguments_at;
+        out->arguments_at = out->n_arguments = 0;
+        out->generic = false;
+        return 0;
+    }
+    return serialization == MF_DUBBO_HESSIAN2
+               ? parse_hessian(body, limits ? limits : &most, max_attachments, true, out, why)
+               : parse_fastjson2(body, limits ? limits : &most, max_attachments, true, out, why);
+}
+
+int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
+                                const struct mf_dubbo_limits *limits)
+{
+    if (!limits)
+        limits = &most;
+    if (serialization == MF_DUBBO_HESSIAN2) {
+        struct mf_hessian reader;
+        mf_hessian_init(&reader, body, limits->max_depth, limits->max_classes);
+        reader.at = request->arguments_at;
+        for (uint32_t i = 0; i < request->n_arguments; i++) {
+            int rc = mf_hessian_skip(&reader);
+            if (rc)
+                return rc;
+        }
+        return (int64_t)reader.at;
+    }
+    struct frames frames = {.body = body, .at = request->arguments_at};
+    const char *why;
+    for (uint32_t i = 0; i < request->n_arguments; i++) {
+        int rc = next_frame(&frames, &why);
+        if (rc)
+            return rc;
+    }
+    return (int64_t)frames.at;
 }
 
 /* --- a stamp */

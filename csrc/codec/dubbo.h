@@ -55,10 +55,12 @@ struct mf_dubbo_request {
     struct mf_slice invoked; /* the method on the wire: differs from `method` for $invoke, $invokeAsync */
     struct mf_pair *attachments; /* the caller's array; only pairs of two strings are put there */
     uint32_t n_attachments;
+    uint32_t arguments_at, n_arguments; /* where the arguments start in the body, and how many the types name */
     uint32_t attachments_at; /* where the attachments start in the body; its length when there are none */
     uint32_t at;             /* how far the reading came: after an error, where it is */
     int64_t timeout_ms;      /* the attachment `timeout`, text or number; -1 when absent or unreadable */
     bool generic;
+    bool plain;    /* complete, not generic, and the attachments mean what they mean whatever the arguments are */
     bool complete; /* false: the body ends after the leading strings, as some test clients write it */
 };
 
@@ -78,6 +80,14 @@ int mf_dubbo_parse_head(struct mf_slice in, uint32_t max_body, struct mf_dubbo_h
 int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
                            struct mf_pair *attachments, uint32_t max_attachments, struct mf_dubbo_request *out,
                            const char **why);
+
+/* The rest of a request whose leading strings are known: `out` has them, and arguments_at, n_arguments and generic; its
+ * attachments are read anew. Returns as mf_dubbo_parse_request. */
+int mf_dubbo_parse_rest(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
+                        uint32_t max_attachments, struct mf_dubbo_request *out, const char **why);
+/* Where the arguments of such a request end in `body`, or an error. */
+int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
+                                const struct mf_dubbo_limits *limits);
 
 /* True for the serializations that mf_dubbo_parse_request reads whole: Hessian2 and fastjson2. */
 bool mf_dubbo_readable(uint8_t serialization);

@@ -445,15 +445,21 @@ static int skip_head(struct mf_hessian *reader, uint32_t *inside)
     return 0;
 }
 
-int mf_hessian_skip(struct mf_hessian *reader)
+/* The head of one value, and the class definitions before it. */
+static int skip_start(struct mf_hessian *reader, uint32_t *inside)
 {
-    uint32_t stack[MF_HESSIAN_DEPTH], depth = 0, inside;
+    int rc;
+    do
+        rc = skip_head(reader, inside);
+    while (rc == MF_EMORE);
+    return rc;
+}
+
+/* What a value contains, however deep. */
+static int skip_inside(struct mf_hessian *reader, uint32_t inside)
+{
+    uint32_t stack[MF_HESSIAN_DEPTH], depth = 0;
     for (;;) {
-        int rc = skip_head(reader, &inside);
-        if (rc == MF_EMORE)
-            continue;
-        if (rc)
-            return rc;
         if (inside) {
             if (depth == reader->max_depth)
                 return refuse(reader, MF_EHESSIAN_DEPTH, "values are nested too deep");
@@ -485,7 +491,17 @@ int mf_hessian_skip(struct mf_hessian *reader)
                 depth--;
             }
         }
+        int rc = skip_start(reader, &inside);
+        if (rc)
+            return rc;
     }
+}
+
+int mf_hessian_skip(struct mf_hessian *reader)
+{
+    uint32_t inside;
+    int rc = skip_start(reader, &inside);
+    return rc || !inside ? rc : skip_inside(reader, inside);
 }
 
 int mf_hessian_map_begin(struct mf_hessian *reader)

@@ -83,18 +83,26 @@ struct mf_call *mf_call_begin(struct mf_worker *worker, struct mf_conn *down, ui
         return NULL;
     /* The next use of a slot has another id: an answer to an earlier use finds nothing. */
     uint64_t id = call->id + (1ULL << MF_CALL_SLOT_BITS);
-    *call = (struct mf_call){
-        .worker = worker,
-        .door = down->door,
-        .down = down,
-        .id = id,
-        .down_id = down_id,
-        .begun = mf_worker_now(worker),
-        .ops = down->ops,
-        .state = MF_CALL_ROUTING,
-        .serialization = serialization & (MF_SERIALIZATIONS - 1),
-        .two_way = two_way,
-    };
+    /* Each field by its own store: clearing the whole first costs more than all the rest of a call's beginning. */
+    call->worker = worker;
+    call->door = down->door;
+    call->down = down;
+    call->up = NULL;
+    call->pool = NULL;
+    call->id = id;
+    call->down_id = down_id;
+    call->begun = mf_worker_now(worker);
+    call->deadline = 0;
+    call->timer.at = 0;
+    call->stat = NULL;
+    call->ops = down->ops;
+    call->frame = NULL;
+    call->bytes_up = 0;
+    call->state = MF_CALL_ROUTING;
+    call->serialization = serialization & (MF_SERIALIZATIONS - 1);
+    call->tries = 0;
+    call->two_way = two_way;
+    call->by_table = false;
     mf_list_init(&call->up_node);
     mf_list_push(&down->calls, &call->down_node);
     down->n_calls++;
@@ -155,7 +163,7 @@ static void end(struct mf_call *call)
     call->stat = NULL;
     call->state = MF_CALL_FREE;
     worker->calls.n_live--;
-    mf_list_push(&worker->calls._free, &call->up_node);
+    mf_list_unshift(&worker->calls._free, &call->up_node); /* the next call takes it while it is in the cache */
     mf_store_relaxed(&worker->counters.calls_active, worker->calls.n_live);
     mf_store_relaxed(&worker->last_call, mf_worker_now(worker));
     if (down && down->ending && down->n_calls == 0)

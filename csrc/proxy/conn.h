@@ -5,6 +5,7 @@
  * Life: mf_conn_accept or mf_conn_dial; then mf_conn_close, or the peer's end; the memory goes after on_close. */
 #include "base/list.h"
 #include "loop/sock.h"
+#include "proxy/dubbo_read.h"
 #include "proxy/engine.h"
 
 struct mf_call;
@@ -50,6 +51,7 @@ struct mf_conn {
     struct mf_conn *other;  /* a relayed pair */
     struct mf_list waiters; /* connections paused until this one drains */
     struct mf_list waiting; /* on another's waiters */
+    struct mf_recent recent; /* down: what its requests were like */
     uint64_t heartbeat_at;  /* up: when the last heartbeat was sent; 0: answered */
     uint8_t pauses;         /* enum mf_conn_pause bits */
     bool up;                /* dialled by us */

@@ -12,6 +12,7 @@
     X(calls, counter, "calls begun")                                                                                   \
     X(calls_active, gauge, "calls in flight")                                                                          \
     X(calls_one_way, counter, "one-way calls forwarded")                                                               \
+    X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \
     X(calls_opaque, counter, "calls forwarded unread")                                                                 \
     X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \
     X(calls_abandoned, counter, "calls whose caller went away first")                                                  \

@@ -13,14 +13,15 @@ enum { TAIL_ROOM = 2048, TEXT_ROOM = 256 };
 
 /* A request while it is being routed: borrowed from the caller's input, or from a queued call's frame. */
 struct request {
-    struct mf_dubbo_head head;
+    const struct mf_dubbo_head *head;
     struct mf_slice body;
     struct mf_conn *from;    /* whose input the body is in; NULL: `frame` */
     struct mf_block *frame;  /* a queued call's, with its reference; NULL when it came in just now */
-    struct mf_dubbo_request parsed;
-    bool readable;           /* `parsed` has the attachments too */
-    struct mf_pair stamps[MF_LABELS];
+    const struct mf_dubbo_request *said;
+    bool readable;           /* `said` has the attachments too */
     uint32_t n_stamps;
+    struct mf_pair stamps[MF_LABELS];
+    struct mf_dubbo_request own; /* room for `said` where it is not remembered */
 };
 
 static void fail(struct mf_call *call, int rc, enum mf_side side, const char *text)
@@ -37,7 +38,7 @@ static void fail(struct mf_call *call, int rc, enum mf_side side, const char *te
 
 /* What is sent: the head with our id, the body without its last `cut` bytes, the tail. */
 struct outgoing {
-    uint8_t head[MF_DUBBO_HEAD_LEN];
+    struct mf_dubbo_head head;
     struct mf_slice body;
     uint8_t tail[TAIL_ROOM];
     size_t n_tail;
@@ -49,7 +50,7 @@ static int compose(const struct request *request, uint64_t id, struct outgoing *
     out->n_tail = 0;
     out->body = request->body;
     if (request->n_stamps) {
-        int n = mf_dubbo_stamp(request->head.serialization, request->body, &request->parsed, request->stamps,
+        int n = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->stamps,
                                request->n_stamps, out->tail, sizeof out->tail, &cut);
         if (n < 0 && n != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
             return n;
@@ -58,22 +59,21 @@ static int compose(const struct request *request, uint64_t id, struct outgoing *
             out->body.len -= cut;
         }
     }
-    struct mf_dubbo_head head = request->head;
-    head.id = id;
-    head.body_len = (uint32_t)(out->body.len + out->n_tail);
-    mf_dubbo_put_head(out->head, &head);
+    out->head = *request->head;
+    out->head.id = id;
+    out->head.body_len = (uint32_t)(out->body.len + out->n_tail);
     return 0;
 }
 
 static size_t length(const struct outgoing *out)
 {
-    return sizeof out->head + out->body.len + out->n_tail;
+    return MF_DUBBO_HEAD_LEN + (size_t)out->head.body_len;
 }
 
 static void copy_to(const struct outgoing *out, uint8_t *to)
 {
-    memcpy(to, out->head, sizeof out->head);
-    to += sizeof out->head;
+    mf_dubbo_put_head(to, &out->head);
+    to += MF_DUBBO_HEAD_LEN;
     if (out->body.len)
         memcpy(to, out->body.ptr, out->body.len);
     if (out->n_tail)
@@ -110,7 +110,9 @@ static int send_request(struct mf_conn *up, const struct request *request, const
         request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->from->sock, out->body, &at);
     if (!block)
         return -ENOMEM;
-    int rc = send_held(up, out->head, block, mf_slice_of(at, out->body.len), mf_slice_of(out->tail, out->n_tail));
+    uint8_t head[MF_DUBBO_HEAD_LEN];
+    mf_dubbo_put_head(head, &out->head);
+    int rc = send_held(up, head, block, mf_slice_of(at, out->body.len), mf_slice_of(out->tail, out->n_tail));
     mf_block_give(block);
     return rc;
 }
@@ -198,7 +200,7 @@ static void route_by_table(struct mf_call *call, struct mf_query *query, struct 
             fail(call, MF_EROUTE_DOWN, MF_SIDE_UPSTREAM, "meshfast: maxTries peers refused the connection");
             return;
         }
-        mf_call_set_timeout(call, mf_policy_timeout(request->parsed.timeout_ms, route.timeout_ms, worker->limits));
+        mf_call_set_timeout(call, mf_policy_timeout(request->said->timeout_ms, route.timeout_ms, worker->limits));
         struct mf_pool *pool = mf_pool_of_peer(worker, route.peer);
         rc = pool ? place(call, pool, request) : -ENOMEM;
         if (rc == 0)
@@ -242,7 +244,7 @@ static struct mf_pool *destination(struct mf_conn *down)
 
 static void forward(struct mf_call *call, struct mf_pool *pool, struct request *request)
 {
-    mf_call_set_timeout(call, mf_policy_timeout(request->parsed.timeout_ms, 0, call->worker->limits));
+    mf_call_set_timeout(call, mf_policy_timeout(request->said->timeout_ms, 0, call->worker->limits));
     int rc = place(call, pool, request);
     if (rc == 0)
         return;
@@ -253,11 +255,11 @@ static void forward(struct mf_call *call, struct mf_pool *pool, struct request *
 
 /* --- labels */
 
-static bool has_trace(const struct mf_labels *plan, const struct mf_dubbo_request *parsed)
+static bool has_trace(const struct mf_labels *plan, const struct mf_dubbo_request *said)
 {
     for (uint32_t t = 0; t < plan->n_traces; t++)
-        for (uint32_t i = 0; i < parsed->n_attachments; i++)
-            if (mf_slice_eq(plan->traces[t].text, parsed->attachments[i].key))
+        for (uint32_t i = 0; i < said->n_attachments; i++)
+            if (mf_slice_eq(plan->traces[t].text, said->attachments[i].key))
                 return true;
     return false;
 }
@@ -265,8 +267,8 @@ static bool has_trace(const struct mf_labels *plan, const struct mf_dubbo_reques
 static void find_labels(struct mf_worker *worker, struct request *request)
 {
     const struct mf_labels *plan = mf_table_labels(worker->table);
-    const struct mf_dubbo_request *parsed = &request->parsed;
-    mf_label_find(plan, worker->trace, parsed->attachments, parsed->n_attachments, mf_worker_now(worker),
+    const struct mf_dubbo_request *said = request->said;
+    mf_label_find(plan, worker->trace, said->attachments, said->n_attachments, mf_worker_now(worker),
                   &worker->labels);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
@@ -281,14 +283,14 @@ static void find_labels(struct mf_worker *worker, struct request *request)
             MF_COUNT(worker, labels_local);
             break;
         default:
-            if (worker->trace && has_trace(plan, parsed))
+            if (worker->trace && has_trace(plan, said))
                 MF_COUNT(worker, labels_lost);
             else
                 MF_COUNT(worker, labels_none);
             continue;
         }
         /* It came from elsewhere: it travels on in the request. */
-        if (parsed->complete)
+        if (said->complete)
             request->stamps[request->n_stamps++] =
                 (struct mf_pair){label->name, worker->labels.value[label->index]};
     }
@@ -296,12 +298,12 @@ static void find_labels(struct mf_worker *worker, struct request *request)
         MF_COUNT(worker, labels_stamped);
 }
 
-static void remember_labels(struct mf_worker *worker, const struct mf_dubbo_request *parsed)
+static void remember_labels(struct mf_worker *worker, const struct mf_dubbo_request *said)
 {
     if (!worker->trace)
         return;
     struct mf_label_kept kept = {0};
-    mf_label_remember(mf_table_labels(worker->table), worker->trace, parsed->attachments, parsed->n_attachments,
+    mf_label_remember(mf_table_labels(worker->table), worker->trace, said->attachments, said->n_attachments,
                       mf_worker_now(worker), &kept);
     MF_COUNT_N(worker, labels_conflict, kept.conflicts);
     MF_COUNT_N(worker, labels_evicted, kept.evicted);
@@ -324,26 +326,27 @@ static void count_limit(struct mf_worker *worker, int rc)
 /* 0 (see request->readable), or an error: `*why` says what is wrong with the bytes. */
 static int parse(struct mf_worker *worker, struct request *request, const char **why)
 {
-    struct mf_dubbo_limits limits = {(uint32_t)worker->limits->max_depth, (uint32_t)worker->limits->max_classes};
-    request->parsed = (struct mf_dubbo_request){.timeout_ms = -1};
-    int rc = mf_dubbo_parse_request(request->head.serialization, request->body, &limits, worker->attachments,
-                                    (uint32_t)worker->limits->max_attachments, &request->parsed, why);
+    struct mf_recent none = {0};
+    struct mf_recent *recent = request->from ? &request->from->recent : &none;
+    int rc = mf_dubbo_read(worker, recent, request->head->serialization, request->body, &request->own, &request->said,
+                           why);
+    request->n_stamps = 0;
+    request->readable = rc == 0;
     if (rc == MF_EDUBBO_OPAQUE) {
-        request->parsed.n_attachments = 0;
+        request->own.n_attachments = 0;
         return 0;
     }
-    request->readable = rc == 0;
     return rc;
 }
 
 static struct mf_query query_of(struct mf_worker *worker, const struct request *request)
 {
-    const struct mf_dubbo_request *parsed = &request->parsed;
+    const struct mf_dubbo_request *said = request->said;
     return (struct mf_query){
-        .service = parsed->service,
-        .method = parsed->method,
-        .headers = parsed->attachments,
-        .n_headers = parsed->n_attachments,
+        .service = said->service,
+        .method = said->method,
+        .headers = said->attachments,
+        .n_headers = said->n_attachments,
         .labels = worker->labels.value,
     };
 }
@@ -378,7 +381,7 @@ static void route_inbound(struct mf_call *call, struct mf_conn *down, struct req
 {
     struct mf_worker *worker = call->worker;
     if (request->readable)
-        remember_labels(worker, &request->parsed);
+        remember_labels(worker, request->said);
     else
         MF_COUNT(worker, calls_opaque);
     struct mf_pool *pool = destination(down);
@@ -417,7 +420,11 @@ void mf_dubbo_request_in(struct mf_conn *down, const struct mf_dubbo_head *head,
         return;
     }
 
-    struct request request = {.head = *head, .body = body, .from = down};
+    struct request request; /* set field by field: most of it is room that is rarely used */
+    request.head = head;
+    request.body = body;
+    request.from = down;
+    request.frame = NULL;
     const char *why;
     rc = parse(worker, &request, &why);
     if (rc < 0) {
@@ -439,16 +446,20 @@ void mf_dubbo_route_again(struct mf_call *call)
     struct mf_worker *worker = call->worker;
     struct mf_block *frame = call->frame;
     call->frame = NULL;
-    struct request request = {.frame = frame};
-    mf_dubbo_parse_head(mf_slice_of(frame->data, call->bytes_up), UINT32_MAX >> 1, &request.head);
-    request.body = mf_slice_of(frame->data + MF_DUBBO_HEAD_LEN, request.head.body_len);
+    struct request request;
+    struct mf_dubbo_head head;
+    mf_dubbo_parse_head(mf_slice_of(frame->data, call->bytes_up), UINT32_MAX >> 1, &head);
+    request.head = &head;
+    request.body = mf_slice_of(frame->data + MF_DUBBO_HEAD_LEN, head.body_len);
+    request.from = NULL;
+    request.frame = frame;
     const char *why;
     int rc = parse(worker, &request, &why);
     if (rc < 0) {
         fail(call, rc, MF_SIDE_OURS, why);
     } else {
         const struct mf_labels *plan = mf_table_labels(worker->table);
-        mf_label_find(plan, worker->trace, request.parsed.attachments, request.parsed.n_attachments,
+        mf_label_find(plan, worker->trace, request.said->attachments, request.said->n_attachments,
                       mf_worker_now(worker), &worker->labels);
         struct mf_query query = query_of(worker, &request);
         if (!request.readable && query.service.len == 0)

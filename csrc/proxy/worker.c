@@ -47,6 +47,7 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
     worker->random = mf_clock_ns() * 2654435761u + index + 1;
     mf_list_init(&worker->pools);
     mf_list_init(&worker->strays);
+    worker->dubbo_limits = (struct mf_dubbo_limits){(uint32_t)limits->max_depth, (uint32_t)limits->max_classes};
     worker->attachments = mf_alloc(limits->max_attachments * sizeof *worker->attachments);
     if (!worker->attachments)
         return -ENOMEM;
@@ -78,6 +79,7 @@ void mf_worker_dispose(struct mf_worker *worker)
     mf_calls_dispose(&worker->calls);
     mf_ring_dispose(&worker->events);
     mf_free(worker->attachments);
+    mf_memos_dispose(&worker->memos);
 }
 
 /* --- listeners */

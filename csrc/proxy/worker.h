@@ -5,9 +5,9 @@
  * `events` (the ring's other end), `last_call` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
-#include "codec/dubbo.h"
 #include "loop/sock.h"
 #include "proxy/call.h"
+#include "proxy/dubbo_read.h"
 #include "proxy/engine.h"
 
 #include <pthread.h>
@@ -68,6 +68,8 @@ struct mf_worker {
     uint64_t random;
 
     struct mf_pair *attachments; /* room for limits->max_attachments: one request is parsed at a time */
+    struct mf_dubbo_limits dubbo_limits;
+    struct mf_memos memos;
     struct mf_label_values labels;
 };
 

@@ -1,0 +1,25 @@
+#pragma once
+/* dubbo_read: what a request says: recalled where an equal one was read lately, else read.
+ *
+ * A worker keeps what it read by the bytes before the arguments, a few variants of each; a connection keeps which of
+ * them its own requests were. Whose bytes they were does not matter: they mean the same. */
+#include "codec/dubbo_memo.h"
+
+struct mf_worker;
+
+enum { MF_MEMOS = 256, MF_MEMO_VARIANTS = 4 };
+
+struct mf_memos {
+    struct mf_dubbo_memo *_memos[MF_MEMOS];
+    uint32_t _misses[MF_MEMOS]; /* what was read and would have had its place here */
+};
+
+/* Of one connection: places of memos, counted from 1, the likeliest first. Zeroed: none. */
+struct mf_recent {
+    uint16_t _places[MF_MEMO_VARIANTS];
+};
+
+/* As mf_dubbo_parse_request; `*said` is `own`, or what is remembered: good until the next request is read. */
+int mf_dubbo_read(struct mf_worker *worker, struct mf_recent *recent, uint8_t serialization, struct mf_slice body,
+                  struct mf_dubbo_request *own, const struct mf_dubbo_request **said, const char **why);
+void mf_memos_dispose(struct mf_memos *memos);
