@@ -107,6 +107,7 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
  * elsewhere and feed. `*whole`: that many bytes end the wanted frame. */
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at, bool *whole);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
+size_t mf_sock_missing(const struct mf_sock *sock); /* of a frame that was announced */
 void mf_sock_retell(struct mf_sock *sock);
 
 /* sock_out.c: output */

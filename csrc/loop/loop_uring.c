@@ -7,7 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Operations are one of each kind per socket: a multishot receive, one send (so that order holds), a poll while it
+/* Operations are one of each kind per socket: a multishot receive into the ring's buffers, or a receive of what is
+ * missing of a long frame into the socket's own block; one send (so that order holds), a poll while it
  * connects. `_ops` has a bit for each one under way, until its last completion, and one for its cancel; a socket is
  * gone when no bit is left. An operation that finds no room in the submission ring leaves its socket on the again
  * list, where the state says what to ask for. */
@@ -19,6 +20,10 @@ enum {
     OP_CONNECT = 1 << KIND_CONNECT,
     OP_ACCEPT = 1 << KIND_ACCEPT,
 };
+enum { OP_DIRECT = 1 << 15 }; /* the receive under way is into the socket's own block; no operation of its own */
+/* How much of a long frame must be missing for a receive of its own: two more trips through the ring cost as much as
+ * copying about this. */
+enum { DIRECT_FROM = 32 * 1024 };
 enum { CANCEL = 8, OPS = (1 << CANCEL) - 1 }; /* an op's bit, shifted: its cancel is on the way */
 
 static int init(struct mf_loop *loop, const struct mf_loop_options *options, const char **why)
@@ -157,9 +162,18 @@ static void sock_read(struct mf_sock *sock)
         return;
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         return;
+    uint8_t *at = NULL;
+    bool whole;
+    size_t space = mf_sock_missing(sock) >= DIRECT_FROM ? mf_sock_space(sock, &at, &whole) : 0;
     struct io_uring_sqe *sqe = ask(of(sock->loop), IORING_OP_RECV, sock->fd, sock, KIND_RECV);
     if (!sqe) {
         mf_sock_again(sock);
+        return;
+    }
+    if (space) {
+        sqe->addr = (uint64_t)(uintptr_t)at;
+        sqe->len = space > INT32_MAX ? INT32_MAX : (uint32_t)space;
+        sock->_ops |= OP_RECV | OP_DIRECT;
         return;
     }
     sqe->ioprio = IORING_RECV_MULTISHOT;
@@ -236,9 +250,14 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
 {
     struct uring *uring = of(sock->loop);
     uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    bool direct = sock->_ops & OP_DIRECT;
+    sock->_ops &= (uint16_t)~OP_DIRECT;
     bool use = ended(sock, KIND_RECV, cqe);
-    if (use && cqe->res > 0) {
+    if (use && cqe->res > 0)
         mf_count(&sock->loop->counts.reads, 1);
+    if (use && cqe->res > 0 && direct) {
+        mf_sock_filled(sock, (size_t)cqe->res);
+    } else if (use && cqe->res > 0) {
         mf_sock_feed(sock, mf_uring_buffer(&uring->buffers, id), (size_t)cqe->res, MF_READ_FRONT);
     }
     if (cqe->flags & IORING_CQE_F_BUFFER)
@@ -263,8 +282,12 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
     }
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         try_cancel(sock, KIND_RECV); /* not at the pause: most are over before bytes come */
+    else if (direct)
+        sock_read(sock);
     else if (!(sock->_ops & OP_RECV))
         mf_sock_again(sock);
+    else if (mf_sock_missing(sock) >= DIRECT_FROM)
+        try_cancel(sock, KIND_RECV);
 }
 
 static void send_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)

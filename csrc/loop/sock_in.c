@@ -162,8 +162,13 @@ void mf_sock_filled(struct mf_sock *sock, size_t len)
     sock->bytes_in += len;
     sock->last_read = sock->loop->now;
     mf_count(&sock->loop->counts.bytes_in, len);
-    if (left(sock) >= sock->_want)
+    if (left(sock) >= sock->_want && !stopped(sock))
         show_block(sock);
+}
+
+size_t mf_sock_missing(const struct mf_sock *sock)
+{
+    return sock->_want > left(sock) ? sock->_want - left(sock) : 0;
 }
 
 void mf_sock_retell(struct mf_sock *sock)

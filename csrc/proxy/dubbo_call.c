@@ -354,19 +354,21 @@ static struct mf_query query_of(struct mf_worker *worker, const struct request *
 static void route_outbound(struct mf_call *call, struct mf_conn *down, struct request *request)
 {
     struct mf_worker *worker = call->worker;
-    find_labels(worker, request);
+    if (!request->readable) {
+        MF_COUNT(worker, calls_opaque);
+        struct mf_pool *pool = destination(down);
+        if (pool) {
+            forward(call, pool, request);
+            return;
+        }
+    }
+    find_labels(worker, request); /* this workload's own hold for what cannot be read, too */
     struct mf_query query = query_of(worker, request);
     if (request->readable) {
         route_by_table(call, &query, request);
         return;
     }
     request->n_stamps = 0;
-    MF_COUNT(worker, calls_opaque);
-    struct mf_pool *pool = destination(down);
-    if (pool) {
-        forward(call, pool, request);
-        return;
-    }
     if (query.service.len == 0)
         query.service = down->door->front->options.service;
     if (query.service.len) {

@@ -229,6 +229,33 @@ static void test_pause_is_bounded(void)
     quit(&b);
 }
 
+/* A pause while a long frame is under way: its end comes, nothing is shown, and after the pause it is whole. */
+static void test_pause_in_long(void)
+{
+    int fds[2];
+    tcp_pair(fds);
+    struct end a, source;
+    use_want = true;
+    use_hold = false;
+    start(&a, fds[0]);
+    end_open(&source, fds[1]);
+    static uint8_t frame[HEAD + (1 << 20)];
+    size_t len = put_frame(frame, 1 << 20, 2);
+    CHECK_INT(mf_sock_write(&source.sock, mf_slice_of(frame, 300000)), 0);
+    UNTIL(a.sock.bytes_in >= 200000);
+    mf_sock_pause(&a.sock);
+    CHECK_INT(mf_sock_write(&source.sock, mf_slice_of(frame + 300000, len - 300000)), 0);
+    settle();
+    CHECK_INT(frames, 0);
+    mf_sock_resume(&a.sock);
+    UNTIL(frames == 1);
+    CHECK(body_sum == sum(frame + HEAD, len - HEAD));
+    CHECK_INT(mf_sock_write(&source.sock, mf_slice_of(frame, len)), 0); /* and the next, ended before it is whole */
+    UNTIL(a.sock.bytes_in >= len + 200000);
+    quit(&a);
+    quit(&source);
+}
+
 /* Bytes that a callback leaves are shown again, with more behind, even when they are more than a buffer's front. */
 static void test_long_left_over(void)
 {
@@ -304,6 +331,7 @@ int main(void)
     ON_EACH(test_lying_length);
     ON_EACH(test_pause);
     ON_EACH(test_pause_is_bounded);
+    ON_EACH(test_pause_in_long);
     ON_EACH(test_long_left_over);
     ON_EACH(test_urgent);
     ON_EACH(test_out_of_memory);
