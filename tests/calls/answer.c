@@ -229,7 +229,7 @@ int main(int argc, char **argv)
     net_watch(self.epoll, EPOLL_CTL_ADD, signals, EPOLLIN, &ending);
     for (;;) {
         struct epoll_event events[256];
-        int n = epoll_wait(self.epoll, events, 256, self.waiting ? 1 : -1);
+        int n = epoll_wait(self.epoll, events, 256, self.waiting ? 1 + (int)self.delay / 8 : -1);
         if (self.waiting)
             run_wheel();
         else

@@ -7,6 +7,7 @@ counts of callers, proxy and providers do not agree.
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -127,6 +128,7 @@ def main(calls: int, loops: str, workers: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     try:
         main()
     except RunError as error:

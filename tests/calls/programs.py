@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import selectors
 import signal
@@ -33,10 +34,23 @@ class RunError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on and that the kernel gives to no caller.
+
+    One of the kernel's own could be taken by an outgoing connection while its program is not there, and whoever asks
+    it whether it is ready yet may reach itself.
+    """
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [*range(10000, low), *range(high + 1, 65536)] or range(10000, 65536)
+    for _ in range(1000):
+        port: int = random.choice(ports)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise RunError("no free port was found")
 
 
 class Child:
@@ -92,10 +106,10 @@ class Child:
 
 
 class Answerer(Child):
-    """A provider; ``port`` 0: any."""
+    """A provider; ``port`` 0: any that is free."""
 
     def __init__(self, name: str, folder: Path, *, port: int = 0, delay: int = 4, wrong: int = 0) -> None:
-        argv = [BUILD / "calls" / "answer", "--listen", f"{HOST}:{port}", "--delay", delay]
+        argv = [BUILD / "calls" / "answer", "--listen", f"{HOST}:{port or free_port()}", "--delay", delay]
         super().__init__(name, [*argv, *(["--wrong", wrong] if wrong else [])], folder / f"{name}.log", pipe=True)
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
@@ -185,13 +199,11 @@ class Proxy(Child):
         self.write("mesh", mesh)
         argv = [sys.executable, "-m", "meshfast", "proxy", self.folder, "--log-level", "warning"]
         super().__init__(name, argv, folder / f"{name}.log")
-        deadline = time.monotonic() + READY_S
-        while not self._is_ready():
-            self.check()
-            if time.monotonic() > deadline:
-                self.close()
-                raise RunError(f"{name} is not ready after {READY_S:g} s: {self.tail()}")
-            time.sleep(0.05)
+        try:
+            self._wait(time.monotonic() + READY_S)
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, name: str, documents: Iterable[Document]) -> None:
         """Replaces one file of the configuration as a whole."""
@@ -199,6 +211,13 @@ class Proxy(Child):
         draft = target.with_suffix(".draft")
         draft.write_text(yaml.dump_all(list(documents), Dumper=yaml.CSafeDumper, sort_keys=False))
         draft.rename(target)
+
+    def _wait(self, deadline: float) -> None:
+        while not self._is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise RunError(f"{self.name} is not ready after {READY_S:g} s: {self.tail()}")
+            time.sleep(0.05)
 
     def _is_ready(self) -> bool:
         try:
