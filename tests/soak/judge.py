@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from soak.fit import Line, blocks, theil_sen
-from soak.side import Sample
+from soak.side import Sample, descriptors_left
 
 MIB = 1 << 20
 WARMUP = 0.25  # of the run: pools, pages of slots and the allocator's own heaps fill up first
@@ -62,8 +62,7 @@ def claims(
     fitted = fit(samples)
     lost = {key: totals[key] for key in ("lost", "crossed", "twice")}
     fds = fitted["fds"]
-    # The first listener of each worker and the like are there already when idle; upstreams may stay for later calls.
-    left = settled["fds"] - settled["upstream_active"] - (idle["fds"] - idle["upstream_active"])
+    left = descriptors_left(idle, settled)
     least_churn = 0.5 * samples[-1]["at"]
     return [
         (f"of {totals['begun']:,} calls none was lost, crossed or answered twice {lost}", not any(lost.values())),

@@ -5,6 +5,7 @@ Writes ``soak.json`` (all samples) and ``soak.html`` into ``--dir``. Exit code 1
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -13,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,23 @@ def facts() -> dict[str, str]:
         "python": platform.python_version(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Makes ``place`` an empty folder of this run's own.
+
+    :raises RunError: another run is using it
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another soak is running in {place}") from None
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        yield
 
 
 def progress(sides: list[Side], elapsed: float, seconds: float) -> Table:
@@ -110,11 +129,10 @@ def judged(side: Side, code: int) -> dict[str, Any]:
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="A copy of the summary, without samples.")
 def main(minutes: float, loops: str, workers: int, place: Path, out: Path | None) -> None:
     """Soak, sample, judge."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
     seconds = minutes * 60
     found: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
+        stack.enter_context(alone(place))
         sides = [stack.enter_context(Side(loop, place, workers)) for loop in loops.split(",")]
         for side in sides:
             side.start(seconds)

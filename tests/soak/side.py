@@ -34,6 +34,11 @@ CALLERS: dict[str, dict[str, object]] = {
 Sample = dict[str, float]
 
 
+def descriptors_left(idle: Sample, settled: Sample) -> float:
+    """How many more there are than before the load; upstream connections apart, which stay for later calls."""
+    return settled["fds"] - settled["upstream_active"] - (idle["fds"] - idle["upstream_active"])
+
+
 class Side:
     """A proxy on ``loop`` under load from ``start`` to ``settle``; a context manager."""
 
@@ -131,8 +136,8 @@ class Side:
         deadline = time.monotonic() + seconds
         while True:
             self.settled = self._look(time.monotonic())
-            busy = self.settled["calls_active"] or self.settled["downstream_active"] or self.settled["table_retired"]
-            if not busy or time.monotonic() > deadline:
+            busy = any(self.settled[key] for key in ("calls_active", "downstream_active", "table_retired"))
+            if not (busy or descriptors_left(self.idle, self.settled) > 0) or time.monotonic() > deadline:
                 break
             time.sleep(0.2)
 
