@@ -22,6 +22,7 @@ core = Extension(
     include_dirs=["csrc"],
     depends=[*glob("csrc/*.h"), *glob("csrc/*/*.h"), *glob("meshfast/bind/*.pxi"), "meshfast/core.pxd"],
     extra_compile_args=flags,
+    undef_macros=["NDEBUG"],  # Python's own flags define it; an impossible step must end here, not jump into nothing
     extra_link_args=link,
 )
 

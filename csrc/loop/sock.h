@@ -75,11 +75,14 @@ void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the fram
  * `*at` to where they are in it. No copy when they lie in the socket's own block. NULL: no memory. */
 struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at);
 
+/* False once writing has failed, or it is closed or shut down: it may be so before on_close tells. */
+bool mf_sock_writable(const struct mf_sock *sock);
 /* Queue bytes. 0 or -ENOMEM (nothing was queued), or MF_ECLOSED. */
 int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes);
 /* The same from a block: takes its own reference; short runs are copied all the same. */
 int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_slice bytes);
-/* Room for `len` bytes at the end of the output, or NULL; then say how many were written. Nothing between the two. */
+/* Room for `len` bytes at the end of the output, or NULL (no memory, or not writable); then say how many were written.
+ * Nothing between the two. */
 uint8_t *mf_sock_reserve(struct mf_sock *sock, size_t len);
 void mf_sock_commit(struct mf_sock *sock, size_t len);
 /* Sends FIN once what is queued has gone. */

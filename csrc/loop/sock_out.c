@@ -95,6 +95,11 @@ static bool refuses(const struct mf_sock *sock)
     return sock->_state & (MF_S_SILENT | MF_S_SHUT | MF_S_BROKEN);
 }
 
+bool mf_sock_writable(const struct mf_sock *sock)
+{
+    return !refuses(sock);
+}
+
 int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes)
 {
     if (refuses(sock))

@@ -499,7 +499,8 @@ void mf_dubbo_deliver(struct mf_conn *down, struct mf_call *call, const void *fr
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */
-        MF_COUNT(down->worker, out_of_memory);
+        if (mf_sock_writable(&down->sock)) /* else it is the caller that has gone */
+            MF_COUNT(down->worker, out_of_memory);
         mf_conn_doom(down, rc);
         return;
     }

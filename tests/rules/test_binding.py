@@ -7,6 +7,8 @@ from pathlib import Path
 
 from house import code, files, text
 
+from meshfast import _core
+
 PXD = Path("meshfast/core.pxd")
 
 
@@ -43,3 +45,11 @@ def test_declared_is_used():
     declared = functions(re.sub(r'(\w+) "\w+"\(', r"\1(", text(PXD)))
     idle = [name for name in declared if not re.search(rf"\b{name}\b", used)]
     assert idle == []
+
+
+def test_the_extension_asserts():
+    built = Path(_core.__file__).read_bytes()
+    for path in ("csrc/proxy/call.c", "csrc/loop/sock.c"):
+        claims = re.findall(r"^\s+assert\((.+)\);", text(Path(path)), re.M)
+        assert claims
+        assert [claim for claim in claims if claim.encode() not in built] == [], f"{path} was built with NDEBUG"

@@ -1,0 +1,106 @@
+"""The soak's own judgement: what it must call a leak, and what it must not."""
+
+from __future__ import annotations
+
+import html.parser
+import math
+import random
+from typing import Any
+
+import pytest
+from soak import judge, report
+from soak.fit import blocks, theil_sen
+from soak.side import ASKED, COUNTERS, Sample
+
+MIB = 1 << 20
+
+
+def samples(slope_mib_h: float, seconds: int = 1200, noise: float = 0.3) -> list[Sample]:
+    """A run with a warm-up, noise and single peaks, on a line of that slope."""
+    chance = random.Random(1)
+    found = []
+    for at in range(seconds):
+        warm = 10 * (1 - math.exp(-at / 40))
+        peak = 20.0 if chance.random() < 0.02 else 0.0
+        rss = 40 + warm + slope_mib_h * at / 3600 + chance.gauss(0, noise) + peak
+        sample = {name: 0.0 for name in COUNTERS} | {f"asked_{name}": float(at) for name in ASKED}
+        found.append(sample | {"at": float(at), "rss": rss * MIB, "pss": rss * MIB, "fds": 80.0 + at % 7})
+    return found
+
+
+def totals(**other: Any) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: 0 for name in ASKED} | {"begun": 1000, "status": {"35": 3}, "first": ""}
+    churn = {"policies_written": 1200, "providers_killed": 5, "nonsense_sent": 9, "churn_error": "", "asker_codes": [0]}
+    return counts | churn | other
+
+
+def broken(run: list[Sample], settled: dict[str, float] | None = None, code: int = 0, **other: Any) -> list[str]:
+    """The claims that do not hold."""
+    end = run[-1] | {"config_version": 1200.0, "bad_connections": 3.0, "fds": 20.0} | (settled or {})
+    idle = run[0] | {"fds": 20.0}
+    return [text for text, holds in judge.claims(run, idle, end, totals(**other), code) if not holds]
+
+
+@pytest.mark.parametrize("slope", [-3.0, 0.0, 0.5, 2.0, 50.0])
+def test_the_line_finds_the_slope(slope: float) -> None:
+    line = judge.slope(samples(slope), "rss")
+    assert line
+    found = line.as_dict(3600 / MIB)
+    assert found["low"] <= slope + 0.6 and found["high"] >= slope - 0.6
+    assert abs(found["slope"] - slope) < 0.6
+
+
+def test_a_line_by_hand() -> None:
+    line = theil_sen([(0, 1), (1, 3), (2, 5), (3, 7), (4, 100)])
+    assert line.slope == 2 and line.low <= 2 <= line.high and line.points == 5
+    assert blocks([(0, 1), (1, 9), (2, 2), (10, 5), (12, 7)], 10) == [(1, 2), (11, 6)]
+    with pytest.raises(ValueError):
+        theil_sen([(0, 1), (1, 2)])
+
+
+def test_a_flat_run_holds() -> None:
+    assert broken(samples(0.0)) == []
+    assert any("memory is flat" in text for text, _ in judge.claims(
+        samples(0.0), samples(0.0)[0], samples(0.0)[-1], totals(), 0))  # fmt: skip
+
+
+def test_a_leak_does_not() -> None:
+    assert any("memory grows" in text for text in broken(samples(8.0)))
+
+
+def test_a_short_noisy_run_claims_neither() -> None:
+    run = samples(1.0, 400, noise=3.0)
+    assert broken(run, policies_written=400) == []
+    assert any("nor is" in text for text, _ in judge.claims(run, run[0], run[-1], totals(), 0))
+
+
+@pytest.mark.parametrize(
+    ("settled", "other"),
+    [
+        ({}, {"lost": 1}), ({}, {"crossed": 1}), ({}, {"twice": 1}), ({}, {"status": {"100": 1}}),
+        ({}, {"asker_codes": [0, 1]}), ({}, {"churn_error": "OSError"}), ({}, {"policies_written": 3}),
+        ({"fds": 21.0}, {}), ({"calls_active": 1.0}, {}), ({"table_retired": 1.0}, {}), ({"config_rejected": 1.0}, {}),
+        ({"out_of_memory": 1.0}, {}), ({"bad_connections": 0.0}, {}), ({"config_version": 5.0}, {}), ({}, {"code": 1}),
+    ],
+)  # fmt: skip
+def test_each_wrong_is_seen(settled: dict[str, float], other: dict[str, Any]) -> None:
+    assert len(broken(samples(0.0), settled, **other)) == 1
+
+
+def test_the_page_is_whole_and_needs_nothing() -> None:
+    run = samples(0.0, 60)
+    found = {"claims": [("a < b", True), ("c", False)]}
+    facts = {"revision": "r", "machine": "m", "kernel": "k"}
+    page = report.page({"minutes": 1, "facts": facts, "sides": {"epoll": found}}, {"epoll": run})
+    seen: list[tuple[str, dict[str, str | None]]] = []
+
+    class Reader(html.parser.HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            seen.append((tag, dict(attrs)))
+
+    Reader().feed(page)
+    lines = [attrs["points"] for tag, attrs in seen if tag == "polyline"]
+    assert len(lines) == sum(len(plot) for _, plot in report.PLOTS)
+    assert all(line and "nan" not in line for line in lines)
+    assert not {"src", "href"} & {key for _, attrs in seen for key in attrs}
+    assert "a &lt; b" in page
