@@ -76,6 +76,8 @@ void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the fram
  * `*at` to where they are in it. No copy when they lie in the socket's own block. NULL: no memory. */
 struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at);
 
+/* No output is taken any more: it is closed or shut down, or has failed, of which on_close may still have to tell. */
+bool mf_sock_ended(const struct mf_sock *sock);
 /* Queue bytes. 0 or -ENOMEM (nothing was queued), or MF_ECLOSED. */
 int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes);
 /* The same from a block: takes its own reference; short runs are copied all the same. */

@@ -121,6 +121,8 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
         /* The application beside us has no other instance: its READONLY is passed on to the callers instead. */
         if (!conn->ready || conn->doomed || (conn->readonly && pool->peer))
             continue;
+        if (mf_sock_ended(&conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
+            continue;
         if (!best || conn->n_calls < best->n_calls)
             best = conn;
     }
