@@ -12,14 +12,14 @@ from rich.console import Console
 
 from faults.process import ROOT, RowError
 from faults.report import print_row, print_table, write_html, write_json
-from faults.rows import FAULTS, Fault, wire
+from faults.rows import FAULTS, Fault, configs, crowds, life, peers, selftest, wire
 from faults.stage import Stage
 from faults.verdict import Row, failed
 
 OUT = ROOT / "build" / "faults"
 LOOPS = ("epoll", "io_uring")
 
-assert wire
+assert all((selftest, wire, peers, crowds, configs, life))  # they have registered their rows
 
 console = Console() if Console().is_terminal else Console(width=200)
 

@@ -160,6 +160,10 @@ class Sidecar:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.program.pid}/fd"))
+
+    @property
     def cpu_seconds(self) -> float:
         ns = 0
         for task in Path(f"/proc/{self.program.pid}/task").iterdir():

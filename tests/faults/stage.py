@@ -1,7 +1,8 @@
 """What every row is played on: providers, relays, one sidecar, callers in mass and a neighbour that must not notice.
 
-A row has phases: `before` (all is well), `during` (the fault), `settle` (the fault is over, calls that it hit end), and
-`after` (all is well again). Calls are counted in the phase in which they began.
+A row has phases: `before` (all is well), `eve` (still, but its calls may be in flight when the fault begins), `during`
+(the fault), `settle` (the fault is over, calls that it hit end), and `after` (all is well again). Calls are counted in
+the phase in which they began.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from faults.verdict import Row
 
 DELAY_MS = 20  # of the busy service: 8 x 50 in flight are then 20,000 calls a second
 CALM_S = 1.0
+EVE_S = 0.3
 SETTLED_S = 0.3  # so long without an error is well again
 RECOVERS_S = 20.0
 
@@ -57,6 +59,11 @@ class Stage:
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
         return self._start(f"provider-{name}", *argv, announces=True)
+
+    def backend(self, fault: str) -> Program:
+        """The benchmark's provider, which can be told to answer wrongly."""
+        argv = (BIN.parent / "bench" / "dubbo_backend", "--fault", fault)
+        return self._start(f"backend-{fault.partition(':')[0]}", *argv, announces=True)
 
     def relay(self, name: str, to: str) -> Program:
         return self._start(f"relay-{name}", BIN / "relay", "--to", to, announces=True)
@@ -104,6 +111,8 @@ class Stage:
         wait_for("calls are answered", lambda: self.load.ask("count")[1] > 0 and self.neighbour.ask("count")[1] > 0)
         self.last(CALM_S)
         self.row.rss_before = self.sidecar.rss
+        self.phase("eve")  # whose calls the fault may find in flight; those of `before` have ended by then
+        self.last(EVE_S)
         self._first = self.sidecar.counters()
         self.phase("during")
 
@@ -156,11 +165,11 @@ class Stage:
         """Ends the callers and takes their counts."""
         for caller in (self.load, self.neighbour):
             caller.tell("quit")
-        self.row.phases = _counts(self.load)
-        self.row.neighbour = _counts(self.neighbour)
+        self.row.phases = counts_of(self.load)
+        self.row.neighbour = counts_of(self.neighbour)
 
 
-def _counts(caller: Program) -> list[dict[str, Any]]:
+def counts_of(caller: Program) -> list[dict[str, Any]]:
     """Its phases, but the empty ones."""
     phases: list[dict[str, Any]] = json.loads(caller.line())
     return [phase for phase in phases if phase["sent"] or phase["phase"] != "start"]

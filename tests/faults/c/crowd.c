@@ -2,8 +2,8 @@
  *
  *   --how idle    connect and say nothing
  *   --how loris   a byte now and then: of a first byte, of a head, of a body that never becomes whole
- *   --how reader  --calls requests each, whose answers are read at --rate bytes a second
- * With --again a connection that was closed by the other side is made again. Sources are 127.0.0.1 and the addresses
+ *   --how reader  a call now and then, --calls in all, whose answers are read at --rate bytes a second
+ * Now and then is every --every ms. With --again a connection that was closed by the other side is made again. Sources are 127.0.0.1 and the addresses
  * behind it, so that ports do not run short. Commands:
  *   count   answers: ok OPEN CONNECTED CLOSED REFUSED OLDEST_MS; the last is the greatest age at which one was closed
  *   close   closes all and makes none again */
@@ -14,6 +14,7 @@
 #include <getopt.h>
 
 enum { CONNECTING_MAX = 128, PER_SOURCE = 4000, COUNT_MAX = 100000, SMALL = 4096 };
+enum { SEGMENT = 536 }; /* loopback's 64 KiB would have the kernel take megabytes of answers from the sidecar */
 
 #define MS UINT64_C(1000000)
 
@@ -72,13 +73,15 @@ static void dial(struct conn *conn, uint32_t number, uint64_t now)
 {
     struct sockaddr_in source = {.sin_family = AF_INET};
     source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number / PER_SOURCE);
-    int on = 1, small = SMALL;
+    int on = 1, small = SMALL, segment = SEGMENT;
     conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->fd < 0)
         die(EXIT_FAILED, "socket %u: %s", number, strerror(errno));
     setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    if (options.how == READER)
+    if (options.how == READER) {
         setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        setsockopt(conn->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
     if (bind(conn->fd, (struct sockaddr *)&source, sizeof source))
         die(EXIT_FAILED, "bind: %s", strerror(errno));
     conn->connecting = true;
@@ -120,11 +123,13 @@ static void read_some(struct conn *conn, uint64_t now)
     conn->next = now + options.every;
 }
 
-static void pipeline(struct conn *conn)
+/* One call more; what the sidecar does not read any more stays with the kernel. */
+static void ask_one(struct conn *conn)
 {
+    size_t n = self.request.len - conn->sent % self.request.len;
     if (conn->sent == self.n_pipeline)
         return;
-    ssize_t sent = send(conn->fd, self.pipeline + conn->sent, self.n_pipeline - conn->sent, MSG_NOSIGNAL);
+    ssize_t sent = send(conn->fd, self.pipeline + conn->sent, n, MSG_NOSIGNAL);
     if (sent > 0)
         conn->sent += (size_t)sent;
 }
@@ -162,7 +167,7 @@ static void tend_all(uint64_t now)
         if (options.how == LORIS) {
             dribble(conn, now);
         } else if (options.how == READER) {
-            pipeline(conn);
+            ask_one(conn);
             read_some(conn, now);
         }
     }
