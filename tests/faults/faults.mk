@@ -7,6 +7,7 @@ $(BUILD)/faults/clock.so: tests/faults/c/clock.c
 	@mkdir -p $(@D)
 	$(CC) $(OPT) -fPIC -shared $< -ldl -o $@
 
+S ?= 60
 .PHONY: faults
-faults: $(VENV)/.built $(FAULT_TOOLS) $(BUILD)/faults/clock.so $(BUILD)/bench/dubbo_backend ## faults under load, on both loops; FAULTS="--only slowloris --loop epoll --seconds 10"
-	PYTHONPATH=tests:. $(PY) -m faults $(FAULTS)
+faults: $(VENV)/.built $(FAULT_TOOLS) $(BUILD)/faults/clock.so $(BUILD)/bench/dubbo_backend ## faults under load, S seconds each, on both loops; FAULTS="--only slowloris --loop epoll"
+	PYTHONPATH=tests:. $(PY) -m faults --seconds $(S) $(FAULTS)

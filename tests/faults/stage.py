@@ -55,7 +55,7 @@ class Stage:
     def provider(
         self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0
     ) -> Program:
-        argv = [BIN / "provider", "--listen", listen, "--delay", str(delay)]
+        argv: list[str | Path] = [BIN / "provider", "--listen", listen, "--delay", str(delay)]
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
         return self._start(f"provider-{name}", *argv, announces=True)

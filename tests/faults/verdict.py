@@ -50,13 +50,13 @@ class Row:
     # --- sums
 
     def total(self, key: str) -> int:
-        return sum(phase[key] for phase in self.phases)
+        return sum(int(phase[key]) for phase in self.phases)
 
     @property
     def lost(self) -> int:
         """Two-way calls that got neither answer nor error, where that was not the callers' own doing."""
         ours = self.total("lost") + (0 if self.own else self.total("cut"))
-        return ours + sum(phase["lost"] + phase["cut"] for phase in self.neighbour)
+        return ours + sum(int(phase["lost"] + phase["cut"]) for phase in self.neighbour)
 
     @property
     def crossed(self) -> int:
@@ -72,7 +72,7 @@ class Row:
 
     def p99(self, phase: str) -> float | None:
         """Of the neighbour, milliseconds."""
-        return next((one["latency_ms"]["p99"] for one in self.neighbour if one["phase"] == phase), None)
+        return next((float(one["latency_ms"]["p99"]) for one in self.neighbour if one["phase"] == phase), None)
 
     def phase(self, name: str) -> Phase:
         return next(phase for phase in self.phases if phase["phase"] == name)

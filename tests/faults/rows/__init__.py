@@ -1,4 +1,4 @@
-"""The rows: a fault each, in the order in which they are played."""
+"""The rows: a fault each."""
 
 from __future__ import annotations
 
