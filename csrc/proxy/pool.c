@@ -119,7 +119,9 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
     for (struct mf_list *node = pool->conns.next; node != &pool->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
         /* The application beside us has no other instance: its READONLY is passed on to the callers instead. */
-        if (!conn->ready || conn->doomed || (conn->readonly && pool->peer) || !mf_sock_writable(&conn->sock))
+        if (!conn->ready || conn->doomed || (conn->readonly && pool->peer))
+            continue;
+        if (!mf_sock_writable(&conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;
         if (!best || conn->n_calls < best->n_calls)
             best = conn;

@@ -72,7 +72,7 @@ struct setting {
     uint64_t value;
 };
 
-static void open_rig(struct rig *rig, int n_peers, enum mf_direction direction, const struct setting *settings)
+__attribute__((unused)) static void open_rig(struct rig *rig, int n_peers, enum mf_direction direction, const struct setting *settings)
 {
     const char *why = NULL;
     struct mf_engine_options options = {.workers = 1, .loop.backend = backend};
@@ -96,7 +96,7 @@ static void open_rig(struct rig *rig, int n_peers, enum mf_direction direction, 
     CHECK_INT(mf_engine_start(rig->engine), 0);
 }
 
-static void close_rig(struct rig *rig)
+__attribute__((unused)) static void close_rig(struct rig *rig)
 {
     mf_engine_free(rig->engine);
     for (int i = 0; i < 3; i++)

@@ -1,0 +1,446 @@
+/* load: a Dubbo2 caller that never gives up and counts what became of every call, whatever happens around it.
+ *
+ * Each connection keeps --inflight calls going; a slot rests --rest microseconds after an answer, and a while after an
+ * error. A connection that ends is made again. Commands on stdin, each answered by a line that begins with "ok":
+ *   phase NAME   calls that begin from now on are counted there
+ *   expect NAME  they must be answered by the provider of that name (see --named); * is any
+ *   pause        no more calls; answered when none is in flight
+ *   resume
+ *   half         every connection sends FIN, and goes on when its answers are in and the other side has closed
+ *   count        answers: ok SENT RIGHT ERRORS CUT LOST of this phase
+ *   quit         waits for what is in flight, prints the counts as JSON and ends
+ * What can become of a call: right; an error (by status); crossed (a body that is not the call's own, or an answer to
+ * no call); misrouted (right, from another provider than expected); cut (in flight when its connection ended); lost (no
+ * answer within --deadline on a connection that is there). */
+#include "command.h"
+#include "hist.h"
+#include "request.h"
+
+#include <getopt.h>
+
+enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, PHASES = 64, NAME_ROOM = 32, CONNS_MAX = 1024, INFLIGHT_MAX = 4096 };
+
+#define MS UINT64_C(1000000)
+#define ERROR_REST (10 * MS)
+#define DIAL_REST (50 * MS)
+
+enum state { FREE, RESTING, SENT, LOST };
+
+struct slot {
+    uint64_t id, at, nonce; /* `at`: sent, or rests until */
+    uint16_t phase;
+    uint8_t state;
+    char expect[NAME_ROOM];
+};
+
+struct conn {
+    int fd; /* -1: to be made at `dial_at` */
+    uint32_t events;
+    bool connecting, readonly, halved;
+    uint64_t dial_at, sequence;
+    struct slot *slots;
+    uint8_t *in, *out;
+    size_t in_end, in_cap, out_begin, out_end, out_cap;
+};
+
+struct phase {
+    char name[NAME_ROOM];
+    uint64_t sent, right, crossed, misrouted, cut, lost, late, errors, statuses[256], ends, refused, readonly;
+    struct hist latency, failing;
+};
+
+static struct {
+    const char *connect;
+    uint32_t connections, inflight;
+    uint64_t rest, deadline;
+    bool named;
+    struct request_options request;
+} options = {.connections = 8, .inflight = 50, .deadline = 10000 * MS,
+             .request = {.service = "org.meshfast.faults.Busy", .version = "1.0.0", .method = "echo", .payload = 200}};
+
+static struct {
+    int epoll;
+    struct addrinfo *to;
+    struct conn *conns;
+    struct request request;
+    struct phase *phases[PHASES], *now;
+    uint16_t n_phases;
+    char expect[NAME_ROOM];
+    uint32_t busy;
+    bool paused, pause_told, over;
+    struct commands commands;
+} self;
+
+static char stdin_mark;
+
+static void begin_phase(const char *name)
+{
+    if (self.n_phases == PHASES || strlen(name) >= NAME_ROOM)
+        die(EXIT_USAGE, "at most %d phases, with names under %d bytes", PHASES, NAME_ROOM);
+    self.now = self.phases[self.n_phases++] = must_alloc(sizeof *self.now);
+    snprintf(self.now->name, NAME_ROOM, "%s", name);
+}
+
+static struct phase *phase_of(const struct slot *slot)
+{
+    return self.phases[slot->phase];
+}
+
+/* --- connections */
+
+static void leave(struct slot *slot, uint64_t rest, uint64_t now)
+{
+    if (slot->state == SENT)
+        self.busy--;
+    slot->state = rest ? RESTING : FREE;
+    slot->at = now + rest;
+}
+
+static void hang_up(struct conn *conn, uint64_t now)
+{
+    close(conn->fd);
+    conn->fd = -1;
+    conn->dial_at = now + DIAL_REST;
+    if (conn->connecting)
+        self.now->refused++;
+    else
+        self.now->ends++;
+    for (uint32_t i = 0; i < options.inflight; i++) {
+        struct slot *slot = &conn->slots[i];
+        if (slot->state == SENT)
+            phase_of(slot)->cut++;
+        if (slot->state == SENT || slot->state == LOST)
+            leave(slot, ERROR_REST, now);
+    }
+}
+
+static void dial(struct conn *conn, uint64_t now)
+{
+    conn->fd = socket(self.to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (conn->fd < 0)
+        die(EXIT_FAILED, "socket: %s", strerror(errno));
+    net_nodelay(conn->fd);
+    conn->readonly = conn->halved = false;
+    conn->in_end = conn->out_begin = conn->out_end = 0;
+    conn->connecting = true;
+    if (connect(conn->fd, self.to->ai_addr, self.to->ai_addrlen) && errno != EINPROGRESS) {
+        hang_up(conn, now);
+        return;
+    }
+    net_watch(self.epoll, EPOLL_CTL_ADD, conn->fd, conn->events = EPOLLIN | EPOLLOUT, conn);
+}
+
+static void flush(struct conn *conn)
+{
+    if (conn->fd < 0 || conn->connecting)
+        return;
+    while (conn->out_end > conn->out_begin) {
+        ssize_t n = send(conn->fd, conn->out + conn->out_begin, conn->out_end - conn->out_begin, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) { /* answers may still be there to be read: the end comes from there */
+            conn->out_begin = conn->out_end;
+            break;
+        }
+        conn->out_begin += (size_t)n;
+    }
+    if (conn->out_begin == conn->out_end) {
+        conn->out_begin = conn->out_end = 0;
+        if (conn->halved)
+            shutdown(conn->fd, SHUT_WR);
+    }
+    uint32_t events = EPOLLIN | (conn->out_end ? EPOLLOUT : 0u);
+    if (events != conn->events)
+        net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
+}
+
+/* --- calls */
+
+static void send_call(struct conn *conn, uint32_t at, uint64_t now)
+{
+    struct slot *slot = &conn->slots[at];
+    slot->id = ++conn->sequence << 16 | at;
+    slot->state = SENT;
+    slot->at = now;
+    slot->phase = (uint16_t)(self.n_phases - 1);
+    memcpy(slot->expect, self.expect, NAME_ROOM);
+    slot->nonce = request_put(&self.request, conn->out + conn->out_end, slot->id);
+    conn->out_end += self.request.len;
+    self.busy++;
+    self.now->sent++;
+}
+
+/* Begins what can be begun, and looks for what should have ended. */
+static void tend(struct conn *conn, uint64_t now)
+{
+    bool may_call = conn->fd >= 0 && !conn->connecting && !conn->readonly && !conn->halved && !self.paused;
+    for (uint32_t i = 0; i < options.inflight; i++) {
+        struct slot *slot = &conn->slots[i];
+        if (slot->state == SENT && now - slot->at > options.deadline) {
+            slot->state = LOST; /* still known, should its answer come late */
+            self.busy--;
+            phase_of(slot)->lost++;
+        }
+        if (slot->state == RESTING && now >= slot->at)
+            slot->state = FREE;
+        if (slot->state == FREE && may_call && conn->out_cap - conn->out_end >= self.request.len)
+            send_call(conn, i, now);
+    }
+    flush(conn);
+}
+
+/* True when the attachment `from` of an answer is `name`. */
+static bool is_from(const uint8_t *tail, size_t len, const char *name)
+{
+    uint8_t wanted[64], *p = wanted;
+    *p++ = 'H';
+    p = wire_put_string(p, "from", 4);
+    p = wire_put_string(p, name, strlen(name));
+    *p++ = 'Z';
+    return len == (size_t)(p - wanted) && !memcmp(tail, wanted, len);
+}
+
+static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint64_t now)
+{
+    uint64_t id = wire_get64(frame + 4), at = id & 0xffff;
+    const uint8_t *body = frame + WIRE_HEAD;
+    struct slot *slot = at < options.inflight ? &conn->slots[at] : NULL;
+    if (!slot || slot->id != id || frame[2] & WIRE_REQUEST || (slot->state != SENT && slot->state != LOST)) {
+        self.now->crossed++;
+        return;
+    }
+    struct phase *phase = phase_of(slot);
+    uint64_t took = now - slot->at;
+    bool in_time = slot->state == SENT;
+    leave(slot, frame[3] == WIRE_OK ? options.rest : ERROR_REST, now);
+    if (!in_time) {
+        phase->late++;
+    } else if (frame[3] != WIRE_OK) {
+        phase->errors++;
+        phase->statuses[frame[3]]++;
+        hist_add(&phase->failing, took);
+    } else {
+        size_t own = self.request.answer_len;
+        bool fits = options.named ? len > own : len == own;
+        if (!fits || !request_check(&self.request, body, own, slot->nonce))
+            phase->crossed++;
+        else if (options.named && slot->expect[0] != '*' && !is_from(body + own, len - own, slot->expect))
+            phase->misrouted++;
+        else
+            phase->right++;
+        hist_add(&phase->latency, took);
+    }
+}
+
+/* Heartbeats are answered; READONLY: no new calls on this connection until it is made again. */
+static void on_peer_event(struct conn *conn, const uint8_t *frame, size_t len)
+{
+    if (!(frame[2] & WIRE_REQUEST))
+        return;
+    if (!(frame[2] & WIRE_TWO_WAY)) {
+        conn->readonly = len && frame[WIRE_HEAD + len - 1] == 'R';
+        self.now->readonly++;
+        return;
+    }
+    if (conn->out_cap - conn->out_end < WIRE_HEAD + len)
+        return;
+    uint8_t *to = conn->out + conn->out_end;
+    wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, wire_get64(frame + 4), (uint32_t)len);
+    memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, len);
+    conn->out_end += WIRE_HEAD + len;
+}
+
+static void on_readable(struct conn *conn, uint64_t now)
+{
+    ssize_t n = recv(conn->fd, conn->in + conn->in_end, conn->in_cap - conn->in_end, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) {
+        hang_up(conn, now);
+        return;
+    }
+    conn->in_end += (size_t)n;
+    size_t at = 0;
+    while (conn->in_end - at >= WIRE_HEAD) {
+        const uint8_t *frame = conn->in + at;
+        size_t len = wire_get32(frame + 12);
+        if (frame[0] != 0xda || frame[1] != 0xbb || WIRE_HEAD + len > conn->in_cap) {
+            self.now->crossed++; /* the stream means nothing from here on */
+            hang_up(conn, now);
+            return;
+        }
+        if (conn->in_end - at < WIRE_HEAD + len)
+            break;
+        if (frame[2] & WIRE_EVENT)
+            on_peer_event(conn, frame, len);
+        else
+            on_answer(conn, frame, len, now);
+        at += WIRE_HEAD + len;
+    }
+    conn->in_end -= at;
+    memmove(conn->in, conn->in + at, conn->in_end);
+}
+
+static void on_event(struct conn *conn, uint32_t events, uint64_t now)
+{
+    if (conn->fd < 0)
+        return;
+    if (conn->connecting) {
+        if (events & (EPOLLERR | EPOLLHUP)) {
+            hang_up(conn, now);
+            return;
+        }
+        conn->connecting = !(events & EPOLLOUT);
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        on_readable(conn, now);
+    if (conn->fd >= 0)
+        tend(conn, now);
+}
+
+/* --- commands and the end */
+
+static void obey(char *line)
+{
+    char *verb = strtok(line, " "), *word = strtok(NULL, " ");
+    if (verb && !strcmp(verb, "phase") && word) {
+        begin_phase(word);
+        reply("ok");
+    } else if (verb && !strcmp(verb, "expect") && word && strlen(word) < NAME_ROOM) {
+        snprintf(self.expect, NAME_ROOM, "%s", word);
+        reply("ok");
+    } else if (verb && !strcmp(verb, "pause")) {
+        self.paused = true;
+        self.pause_told = false;
+    } else if (verb && !strcmp(verb, "resume")) {
+        self.paused = false;
+        reply("ok");
+    } else if (verb && !strcmp(verb, "half")) {
+        for (uint32_t i = 0; i < options.connections; i++)
+            self.conns[i].halved = self.conns[i].fd >= 0 && !self.conns[i].connecting;
+        reply("ok");
+    } else if (verb && !strcmp(verb, "count")) {
+        reply("ok %llu %llu %llu %llu %llu", (unsigned long long)self.now->sent, (unsigned long long)self.now->right,
+              (unsigned long long)self.now->errors, (unsigned long long)self.now->cut,
+              (unsigned long long)self.now->lost);
+    } else if (verb && !strcmp(verb, "quit")) {
+        self.over = self.paused = self.pause_told = true;
+    } else {
+        die(EXIT_USAGE, "'%s' is not a command", verb ? verb : "");
+    }
+}
+
+static void put_hist(const char *name, const struct hist *h)
+{
+    printf("\"%s\": {\"n\": %llu, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", name, (unsigned long long)h->n,
+           (double)hist_quantile(h, 0.5) / 1e6, (double)hist_quantile(h, 0.99) / 1e6, (double)h->max / 1e6);
+}
+
+static void report(void)
+{
+    printf("[");
+    for (int i = 0; i < self.n_phases; i++) {
+        const struct phase *phase = self.phases[i];
+        const struct {
+            const char *name;
+            uint64_t n;
+        } counts[] = {{"sent", phase->sent}, {"right", phase->right}, {"errors", phase->errors},
+                      {"crossed", phase->crossed}, {"misrouted", phase->misrouted}, {"cut", phase->cut},
+                      {"lost", phase->lost}, {"late", phase->late}, {"ends", phase->ends},
+                      {"refused", phase->refused}, {"readonly", phase->readonly}};
+        printf("%s{\"phase\": \"%s\", ", i ? ", " : "", phase->name);
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+            printf("\"%s\": %llu, ", counts[c].name, (unsigned long long)counts[c].n);
+        put_hist("latency_ms", &phase->latency);
+        put_hist("failing_ms", &phase->failing);
+        printf("\"statuses\": {");
+        for (int s = 0, first = 1; s < 256; s++)
+            if (phase->statuses[s]) {
+                printf("%s\"%d\": %llu", first ? "" : ", ", s, (unsigned long long)phase->statuses[s]);
+                first = 0;
+            }
+        printf("}}");
+    }
+    printf("]\n");
+}
+
+static void parse_options(int argc, char **argv)
+{
+    static const struct option known[] = {{"connect", 1, NULL, 'C'},  {"connections", 1, NULL, 'c'},
+                                          {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
+                                          {"rest", 1, NULL, 'r'},     {"deadline", 1, NULL, 'd'},
+                                          {"service", 1, NULL, 'n'},  {"attach", 1, NULL, 'a'},
+                                          {"named", 0, NULL, 'N'},    {0}};
+    for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (c) {
+        case 'C': options.connect = optarg; break;
+        case 'c': options.connections = (uint32_t)number(optarg, 1, CONNS_MAX); break;
+        case 'i': options.inflight = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
+        case 'p': options.request.payload = number(optarg, NONCE_LEN, 16384); break;
+        case 'r': options.rest = number(optarg, 0, 10000000) * 1000; break;
+        case 'd': options.deadline = number(optarg, 1, 3600000) * MS; break;
+        case 'n': options.request.service = optarg; break;
+        case 'N': options.named = true; break;
+        case 'a':
+            if (options.request.n_attach == ATTACH_MAX || !strchr(optarg, '='))
+                die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
+            options.request.attach[options.request.n_attach++] = optarg;
+            break;
+        default: die(EXIT_USAGE, "see tests/faults/README.md");
+        }
+    }
+    if (!options.connect || optind != argc)
+        die(EXIT_USAGE, "usage: load --connect HOST:PORT [options]; see tests/faults/README.md");
+}
+
+static void open_all(void)
+{
+    self.to = net_resolve(options.connect);
+    self.conns = must_alloc(options.connections * sizeof *self.conns);
+    for (uint32_t i = 0; i < options.connections; i++) {
+        struct conn *conn = &self.conns[i];
+        conn->fd = -1;
+        conn->slots = must_alloc(options.inflight * sizeof *conn->slots);
+        conn->in_cap = IN_ROOM;
+        conn->out_cap = OUT_ROOM + options.inflight * self.request.len;
+        conn->in = must_alloc(conn->in_cap);
+        conn->out = must_alloc(conn->out_cap);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    parse_options(argc, argv);
+    request_init(&self.request, &options.request);
+    self.request.answer[0] = (uint8_t)(options.named ? 0x94 : 0x91);
+    strcpy(self.expect, "*");
+    self.epoll = epoll_create1(EPOLL_CLOEXEC);
+    net_nonblocking(STDIN_FILENO);
+    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
+    begin_phase("start");
+    self.paused = self.pause_told = true; /* until `resume` */
+    open_all();
+    while (!(self.over && !self.busy)) {
+        struct epoll_event events[256];
+        int n = epoll_wait(self.epoll, events, 256, 1);
+        uint64_t now = now_ns();
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.ptr != &stdin_mark)
+                on_event(events[i].data.ptr, events[i].events, now);
+            else if (!commands_read(&self.commands, obey))
+                exit(EXIT_FAILED); /* who would read the counts is gone */
+        }
+        for (uint32_t i = 0; i < options.connections; i++) {
+            struct conn *conn = &self.conns[i];
+            if (conn->fd < 0 && now >= conn->dial_at && !self.over)
+                dial(conn, now);
+            tend(conn, now);
+        }
+        if (self.paused && !self.pause_told && !self.busy) {
+            self.pause_told = true;
+            reply("ok");
+        }
+    }
+    report();
+    return 0;
+}

@@ -1,0 +1,286 @@
+/* provider: a Dubbo2 provider that returns its argument, as late as it is told, and says who it is.
+ *
+ * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
+ * argument. Commands: `count` is answered with "ok CALLS CONNECTIONS". */
+#include "command.h"
+#include "wire.h"
+
+#include <getopt.h>
+
+enum { READ_ROOM = 64 << 10, OUT_HIGH = 4 << 20, NAME_MAX_LEN = 31 };
+
+struct bytes {
+    uint8_t *base;
+    size_t begin, end, cap;
+};
+
+struct conn {
+    int fd;
+    uint32_t events, waiting; /* answers that are not due yet */
+    bool closed;
+    size_t ready;             /* bytes of `out` that are due */
+    struct bytes in, out;
+};
+
+/* Answers in the order in which they are due, which is that in which their calls came. */
+struct due {
+    struct due *next;
+    struct conn *conn;
+    uint64_t at;
+    size_t len;
+};
+
+static struct {
+    int epoll, listener;
+    uint64_t delay;
+    size_t answer;
+    const char *name;
+    uint8_t *padding; /* the string that --answer asks for, encoded */
+    size_t n_padding;
+    struct due *first, **last;
+    uint64_t calls, connections;
+    bool over;
+    struct commands commands;
+} self = {.last = &self.first};
+
+static char listener_mark, stdin_mark;
+
+static size_t held(const struct bytes *b)
+{
+    return b->end - b->begin;
+}
+
+static uint8_t *reserve(struct bytes *b, size_t room)
+{
+    if (b->cap - b->end < room) {
+        size_t cap = b->cap ? b->cap : 4096;
+        while (cap - held(b) < room)
+            cap *= 2;
+        uint8_t *base = must_alloc(cap);
+        if (held(b))
+            memcpy(base, b->base + b->begin, held(b));
+        free(b->base);
+        *b = (struct bytes){base, 0, held(b), cap};
+    }
+    return b->base + b->end;
+}
+
+/* What is used up needs no memory: a thousand idle connections cost nothing. */
+static void consume(struct bytes *b, size_t len)
+{
+    b->begin += len;
+    if (b->begin < b->end)
+        return;
+    free(b->base);
+    *b = (struct bytes){0};
+}
+
+static void forget(struct conn *conn)
+{
+    if (conn->waiting)
+        return;
+    free(conn->in.base);
+    free(conn->out.base);
+    free(conn);
+}
+
+static void end(struct conn *conn)
+{
+    close(conn->fd);
+    conn->closed = true;
+    self.connections--;
+    forget(conn);
+}
+
+static void put_later(struct conn *conn, size_t len)
+{
+    conn->out.end += len;
+    if (!self.delay) {
+        conn->ready += len;
+        return;
+    }
+    struct due *due = must_alloc(sizeof *due);
+    *due = (struct due){.conn = conn, .at = now_ns() + self.delay, .len = len};
+    *self.last = due;
+    self.last = &due->next;
+    conn->waiting++;
+}
+
+/* The first argument of a request with one string, as it is written; NULL: another kind of request. */
+static const uint8_t *argument(const uint8_t *body, size_t len, size_t *out_len)
+{
+    const uint8_t *p = body, *last = body + len;
+    for (int i = 0; i < 5 && p; i++)
+        p = wire_skip_string(p, last);
+    const uint8_t *after = p ? wire_skip_string(p, last) : NULL;
+    *out_len = after ? (size_t)(after - p) : 0;
+    return after ? p : NULL;
+}
+
+static void answer(struct conn *conn, const uint8_t *frame, size_t body_len)
+{
+    uint64_t id = wire_get64(frame + 4);
+    const uint8_t *body = frame + WIRE_HEAD;
+    if (!(frame[2] & WIRE_TWO_WAY))
+        return;
+    if (frame[2] & WIRE_EVENT) {
+        uint8_t *to = reserve(&conn->out, WIRE_HEAD + body_len);
+        wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, id, (uint32_t)body_len);
+        memcpy(to + WIRE_HEAD, body, body_len);
+        put_later(conn, WIRE_HEAD + body_len); /* behind the answers that are on their way: bytes go in order */
+        return;
+    }
+    self.calls++;
+    size_t value_len;
+    const uint8_t *value = argument(body, body_len, &value_len);
+    if (self.padding) {
+        value = self.padding;
+        value_len = self.n_padding;
+    }
+    uint8_t *to = reserve(&conn->out, WIRE_HEAD + 64 + value_len), *p = to + WIRE_HEAD;
+    *p++ = (uint8_t)((value ? 0x91 : 0x92) + (self.name ? 3 : 0)); /* a value, or none; with attachments */
+    if (value)
+        memcpy(p, value, value_len);
+    p += value_len;
+    if (self.name) {
+        *p++ = 'H';
+        p = wire_put_string(p, "from", 4);
+        p = wire_put_string(p, self.name, strlen(self.name));
+        *p++ = 'Z';
+    }
+    wire_put_head(to, WIRE_HESSIAN2, WIRE_OK, id, (uint32_t)(p - to - WIRE_HEAD));
+    put_later(conn, (size_t)(p - to));
+}
+
+static bool flush(struct conn *conn)
+{
+    while (conn->ready) {
+        ssize_t n = send(conn->fd, conn->out.base + conn->out.begin, conn->ready, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0)
+            return false;
+        conn->ready -= (size_t)n;
+        consume(&conn->out, (size_t)n);
+    }
+    uint32_t events = (conn->ready ? EPOLLOUT : 0u) | (held(&conn->out) < OUT_HIGH ? EPOLLIN : 0u);
+    if (events != conn->events)
+        net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
+    return true;
+}
+
+static bool serve(struct conn *conn)
+{
+    while (held(&conn->in) >= WIRE_HEAD) {
+        const uint8_t *frame = conn->in.base + conn->in.begin;
+        size_t body = wire_get32(frame + 12);
+        if (frame[0] != 0xda || frame[1] != 0xbb || body > WIRE_MAX_BODY)
+            return false;
+        if (held(&conn->in) < WIRE_HEAD + body)
+            return true;
+        if (frame[2] & WIRE_REQUEST)
+            answer(conn, frame, body);
+        consume(&conn->in, WIRE_HEAD + body);
+    }
+    return true;
+}
+
+static bool on_event(struct conn *conn, uint32_t events)
+{
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        ssize_t n = recv(conn->fd, reserve(&conn->in, READ_ROOM), READ_ROOM, 0);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            return false;
+        if (n > 0)
+            conn->in.end += (size_t)n;
+        consume(&conn->in, 0);
+        if (!serve(conn))
+            return false;
+    }
+    return flush(conn);
+}
+
+static void accept_all(void)
+{
+    int fd;
+    while ((fd = accept4(self.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct conn *conn = must_alloc(sizeof *conn);
+        net_nodelay(fd);
+        conn->fd = fd;
+        self.connections++;
+        net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
+    }
+}
+
+/* Sets free what is due; milliseconds until more is, -1 when nothing waits. */
+static int release(void)
+{
+    uint64_t now = now_ns();
+    while (self.first && self.first->at <= now) {
+        struct due *due = self.first;
+        struct conn *conn = due->conn;
+        self.first = due->next;
+        if (!self.first)
+            self.last = &self.first;
+        conn->ready += due->len;
+        conn->waiting--;
+        bool last = !self.first || self.first->conn != conn || self.first->at > now;
+        free(due);
+        if (conn->closed)
+            forget(conn);
+        else if (last && !flush(conn))
+            end(conn);
+    }
+    return self.first ? (int)((self.first->at - now) / 1000000 + 1) : -1;
+}
+
+static void obey(char *line)
+{
+    if (strcmp(line, "count"))
+        die(EXIT_USAGE, "'%s' is not a command", line);
+    reply("ok %llu %llu", (unsigned long long)self.calls, (unsigned long long)self.connections);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
+                                            {"answer", 1, NULL, 'a'}, {0}};
+    const char *at = "127.0.0.1:0";
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'l': at = optarg; break;
+        case 'd': self.delay = number(optarg, 0, 60000) * 1000000; break;
+        case 'a': self.answer = number(optarg, 1, 1 << 20); break;
+        case 'n': self.name = optarg; break;
+        default: die(EXIT_USAGE, "usage: provider [--listen HOST:PORT] [--delay MS] [--name TEXT] [--answer BYTES]");
+        }
+    }
+    if (self.name && strlen(self.name) > NAME_MAX_LEN)
+        die(EXIT_USAGE, "a name has at most %d bytes", NAME_MAX_LEN);
+    if (self.answer) {
+        char *text = must_alloc(self.answer);
+        memset(text, 'x', self.answer);
+        self.padding = must_alloc(wire_string_room(self.answer));
+        self.n_padding = (size_t)(wire_put_string(self.padding, text, self.answer) - self.padding);
+        free(text);
+    }
+    self.epoll = epoll_create1(EPOLL_CLOEXEC);
+    self.listener = net_listen(at);
+    net_nonblocking(STDIN_FILENO);
+    net_watch(self.epoll, EPOLL_CTL_ADD, self.listener, EPOLLIN, &listener_mark);
+    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
+    while (!self.over) {
+        struct epoll_event events[256];
+        int n = epoll_wait(self.epoll, events, 256, release());
+        for (int i = 0; i < n; i++) {
+            void *what = events[i].data.ptr;
+            if (what == &listener_mark)
+                accept_all();
+            else if (what == &stdin_mark)
+                self.over = !commands_read(&self.commands, obey);
+            else if (!on_event(what, events[i].events))
+                end(what);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,80 @@
+"""The command line: which rows, on which loops, for how long; and their order."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from faults.process import ROOT, RowError
+from faults.report import print_row, print_table, write_html, write_json
+from faults.rows import FAULTS, Fault, configs, crowds, life, peers, selftest, wire
+from faults.stage import Stage
+from faults.verdict import Row, failed
+
+OUT = ROOT / "build" / "faults"
+LOOPS = ("epoll", "io_uring")
+
+#: In this order they are played; the modules have registered their rows.
+ROOMS = [room.__name__ for room in (selftest, wire, peers, crowds, configs, life)]
+
+console = Console() if Console().is_terminal else Console(width=200)
+
+
+def play(one: Fault, loop: str, seconds: float, workers: int) -> Row:
+    """One row; whatever goes wrong on the way is a demand that is not met."""
+    row = Row(one.name, one.loop or loop, seconds, one.text, one.allowed, one.own)
+    directory = OUT / "rows" / f"{one.name}-{row.loop}"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        with Stage(row, directory, workers=workers) as stage:
+            one.play(stage)
+    except RowError as error:
+        row.check("the row can be played to its end", False, error)
+    return row
+
+
+def _in_order() -> list[Fault]:
+    return sorted(FAULTS.values(), key=lambda one: ROOMS.index(one.play.__module__))
+
+
+def _chosen(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(value.split(",")) if value else ()
+    for name in names:
+        if name not in FAULTS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(FAULTS)}")
+    return names
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--only", default="", callback=_chosen, metavar="NAME,...", help="Rows; default: all.")
+@click.option("--loop", "loops", type=click.Choice(LOOPS), multiple=True, help="Default: both.")
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="One row's fault.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 32), help="Of the sidecar.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="A copy of the JSON.")
+def main(only: tuple[str, ...], loops: tuple[str, ...], seconds: float, workers: int, out: Path | None) -> None:
+    """Play faults under load. Exit code 1 when a row is not met."""
+    began = time.monotonic()
+    rows: list[Row] = []
+    for one in _in_order():
+        if only and one.name not in only:
+            continue
+        for loop in (one.loop,) if one.loop else loops or LOOPS:
+            started = time.monotonic()
+            row = play(one, loop, seconds, workers)
+            rows.append(row)
+            print_row(console, row, time.monotonic() - started)
+    took = time.monotonic() - began
+    print_table(console, rows, took)
+    OUT.mkdir(parents=True, exist_ok=True)
+    for path in (OUT / "faults.json", out):
+        if path:
+            write_json(path, rows, seconds, took)
+    write_html(OUT / "faults.html", rows, seconds, took)
+    console.print(f"Written to {OUT / 'faults.json'} and faults.html beside it", soft_wrap=True)
+    sys.exit(1 if failed(rows) else 0)
