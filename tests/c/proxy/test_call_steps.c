@@ -585,9 +585,9 @@ static void test_wrap(void)
             CHECK((calls[n] = mf_call_begin(w.worker, &w.down, 1, 2, false, &rc)) != NULL);
             calls[n]->id = (borders[i] - (UINT64_C(2) << MF_CALL_SLOT_BITS)) | (uint64_t)n;
         }
-        for (int n = 0; n < SLOTS; n++)
+        for (int n = SLOTS; n-- > 0;) /* the slot that is free last is taken first */
             mf_call_step(calls[n], MF_CALL_ON_SENT, &(struct mf_call_input){0});
-        for (int use = -1; use < 3; use++) /* the second use is the border itself */
+        for (int use = -1; use < 3; use++) { /* the second use is the border itself */
             for (int n = 0; n < SLOTS; n++) {
                 struct mf_call *call = mf_call_begin(w.worker, &w.down, 1, 2, false, &rc);
                 uint64_t id = (borders[i] + ((uint64_t)(int64_t)use << MF_CALL_SLOT_BITS)) | (uint64_t)(calls[n] - calls[0]);
@@ -596,9 +596,13 @@ static void test_wrap(void)
                 CHECK(mf_calls_find(&w.worker->calls, id) == call);
                 CHECK(mf_calls_find(&w.worker->calls, id - (1 << MF_CALL_SLOT_BITS)) == NULL);
                 CHECK(mf_calls_find(&w.worker->calls, id + (1 << MF_CALL_SLOT_BITS)) == NULL);
-                mf_call_step(call, MF_CALL_ON_SENT, &(struct mf_call_input){0});
+            }
+            for (int n = SLOTS; n-- > 0;) {
+                uint64_t id = calls[n]->id;
+                mf_call_step(calls[n], MF_CALL_ON_SENT, &(struct mf_call_input){0});
                 CHECK(mf_calls_find(&w.worker->calls, id) == NULL);
             }
+        }
     }
     close_world();
 }
