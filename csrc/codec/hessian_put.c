@@ -68,6 +68,15 @@ static size_t put_units(uint8_t **to, const uint8_t **from, const uint8_t *end, 
     return units;
 }
 
+/* Nearly every label: one byte of length, then the text as it is. */
+static bool short_ascii(struct mf_slice text)
+{
+    uint8_t seen = 0;
+    for (size_t i = 0; i < text.len && text.len < 0x20; i++)
+        seen |= text.ptr[i];
+    return text.len < 0x20 && seen < 0x80;
+}
+
 size_t mf_hessian_string_room(size_t len)
 {
     return len + len / 2 + 3 * (len / (CHUNK - 1) + 1);
@@ -77,9 +86,11 @@ int mf_hessian_put_string(uint8_t *to, size_t room, struct mf_slice text)
 {
     if (room < mf_hessian_string_room(text.len))
         return MF_ELIMIT;
-    if (!text.len) {
-        *to = 0;
-        return 1;
+    if (short_ascii(text)) {
+        *to = (uint8_t)text.len;
+        if (text.len)
+            memcpy(to + 1, text.ptr, text.len);
+        return (int)(text.len + 1);
     }
     uint8_t *start = to;
     const uint8_t *from = text.ptr, *end = from + text.len;
