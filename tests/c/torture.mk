@@ -2,6 +2,7 @@
 OPS      ?= 1000000 # of each program; the demand is 100000000
 WEAK_OPS ?= 400000
 SEEDS    ?= 1 2 3
+HISTORY_OPS ?= 40000
 TORTURE  := $(wildcard tests/c/*/torture_*.c)
 WEAK     := $(ASAN) -DMF_WEAK -include tests/c/weak.h
 $(eval $(call variant,weak,WEAK))
@@ -15,3 +16,9 @@ TORTURE_WEAK := $(patsubst tests/c/table/%.c,$(BUILD)/weak/t/table/%,$(wildcard 
 .PHONY: weak
 weak: $(TORTURE_WEAK) ## torture tests with delays and late stores planted at every access to a shared word
 	@set -e; for seed in $(SEEDS); do for t in $^; do TORTURE_SEED=$$seed $$t $(WEAK_OPS); done; done
+
+HISTORIES := $(patsubst tests/c/%.c,$(BUILD)/weak/t/%,$(wildcard tests/c/table/history_*.c))
+.PHONY: linear
+linear: $(HISTORIES) ## record what threads did in the weak build and check that it is linearizable
+	@set -e; for seed in $(SEEDS); do for t in $^; do TORTURE_SEED=$$seed $$t $(HISTORY_OPS) > $$t.$$seed; \
+		$(PYTHON) tests/py/linear.py $$t.$$seed; done; done

@@ -1,5 +1,4 @@
-"""The models in tests/model: no state is bad, as many states are looked at as are on record, and every mutant of a model
-has a bad one."""
+"""The models in tests/model: no state is bad, as many are looked at as are on record, and every mutant has a bad one."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ static void check_route(const struct mf_route *route, struct mf_slice name)
 {
     const struct sockaddr_in *in = (const void *)&route->peer->addr.sa;
     MUST(ntohs(in->sin_port) == 1000 + route->timeout_ms % PORTS);
-    MUST(is_own(route, name) || route->stat->service[2] == '*');
+    MUST(is_own(route, name) || strchr(route->stat->service, '*'));
     MUST(mf_peer_listed(route->peer));
 }
 
@@ -161,6 +161,13 @@ int main(int argc, char **argv)
         case 2:
             mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
             break;
+        case 5: /* a prefix more, and one less: their list is replaced */
+            publish(S(version & 1 ? "b." : "b.S"), MF_SERVICE_PREFIX, version);
+            break;
+        case 6:
+            mf_table_remove(table, S("b."), MF_SERVICE_PREFIX);
+            mf_table_remove(table, S("b.S"), MF_SERVICE_PREFIX);
+            break;
         case 3:
             publish_plan(version);
             break;
@@ -179,6 +186,8 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < SERVICES; i++)
         mf_table_remove(table, name_of(i, name), MF_SERVICE_EXACT);
     mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
+    mf_table_remove(table, S("b."), MF_SERVICE_PREFIX);
+    mf_table_remove(table, S("b.S"), MF_SERVICE_PREFIX);
     mf_table_reclaim(table);
     MUST(mf_table_reclaim(table) == 0);
     MUST(n_peers(table) == 0 && n_stats_of(table) == 0 && mf_table_n_services(table) == 0);
