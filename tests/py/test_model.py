@@ -1,4 +1,4 @@
-"""The models in tests/model: no state is bad, as many are looked at as are on record, and every mutant has a bad one."""
+"""The models in tests/model: no bad state, as many states as are on record, and a bad one in every mutant."""
 
 from __future__ import annotations
 

@@ -22,6 +22,11 @@ static struct mf_slice name_of(uint64_t number, char out[32])
     return mf_slice_of(out, (size_t)snprintf(out, 32, "%s.S%llu", number % 3 ? "a" : "b", (unsigned long long)number));
 }
 
+static struct mf_slice prefix_of(uint64_t number, char out[32])
+{
+    return mf_slice_of(out, (size_t)snprintf(out, 32, "b.S%llu", (unsigned long long)(number % 10)));
+}
+
 /* Whether it was found by its own name, not by a pattern. */
 static bool is_own(const struct mf_route *route, struct mf_slice name)
 {
@@ -162,11 +167,11 @@ int main(int argc, char **argv)
             mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
             break;
         case 5: /* a prefix more, and one less: their list is replaced */
-            publish(S(version & 1 ? "b." : "b.S"), MF_SERVICE_PREFIX, version);
+            publish(prefix_of(number, name), MF_SERVICE_PREFIX, version);
             break;
         case 6:
-            mf_table_remove(table, S("b."), MF_SERVICE_PREFIX);
-            mf_table_remove(table, S("b.S"), MF_SERVICE_PREFIX);
+        case 7:
+            mf_table_remove(table, prefix_of(number, name), MF_SERVICE_PREFIX);
             break;
         case 3:
             publish_plan(version);
@@ -186,8 +191,8 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < SERVICES; i++)
         mf_table_remove(table, name_of(i, name), MF_SERVICE_EXACT);
     mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
-    mf_table_remove(table, S("b."), MF_SERVICE_PREFIX);
-    mf_table_remove(table, S("b.S"), MF_SERVICE_PREFIX);
+    for (uint64_t i = 0; i < SERVICES; i++)
+        mf_table_remove(table, prefix_of(i, name), MF_SERVICE_PREFIX);
     mf_table_reclaim(table);
     MUST(mf_table_reclaim(table) == 0);
     MUST(n_peers(table) == 0 && n_stats_of(table) == 0 && mf_table_n_services(table) == 0);
