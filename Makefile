@@ -53,10 +53,6 @@ test-embed: $(BUILD)/opt/embed ## a C program with meshfast.h and libmeshfast.a 
 $(BUILD)/opt/embed: tests/embed/embed.c $(BUILD)/opt/libmeshfast.a
 	$(CC) $(OPT) $< $(BUILD)/opt/libmeshfast.a -lpthread -o $@
 
-TSAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/tsan/t/%,$(wildcard tests/c/*/torture_*.c) tests/c/proxy/test_engine.c tests/c/proxy/test_faults.c tests/c/proxy/test_limits.c)
-tsan: $(TSAN_TESTS) ## torture tests and the engine under ThreadSanitizer
-	@set -e; for t in $^; do TSAN_OPTIONS=halt_on_error=1 $$t; done
-
 # --- Python
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -131,4 +131,5 @@ struct mf_published {
     _Atomic(struct mf_patterns *) patterns;
     _Atomic(struct mf_compiled *) any;
     _Atomic(struct mf_labels *) labels;
+    mf_atom64 changes; /* publishes and removals so far: counted after each */
 };

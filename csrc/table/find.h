@@ -31,9 +31,25 @@ MF_ALWAYS_INLINE struct mf_compiled *find_exact(struct mf_index *index, struct m
     }
 }
 
-MF_ALWAYS_INLINE struct mf_compiled *find(const struct mf_table *table, struct mf_slice name)
+MF_ALWAYS_INLINE struct mf_compiled *find_hashed(const struct mf_table *table, struct mf_slice name, uint64_t hash)
 {
     const struct mf_published *live = (const struct mf_published *)table;
-    struct mf_compiled *service = find_exact(mf_load_acquire(&live->index), name, mf_hash(name, 0));
-    return service ? service : find_pattern(table, name);
+    for (;;) {
+        /* Pairs with the release in changed (table.c): what was changed up to here is seen below. */
+        uint64_t changes = mf_load_acquire(&live->changes);
+        struct mf_compiled *service = find_exact(mf_load_acquire(&live->index), name, hash);
+        if (service)
+            return service;
+        /* A second look at a table that may have changed since the first: a name that was published and a pattern that
+         * was removed after it would both be missed. Every store of a place releases the count of the changes before it,
+         * so who saw such a second change sees the first one's count here. */
+        service = find_pattern(table, name);
+        if (mf_load_relaxed(&live->changes) == changes)
+            return service;
+    }
+}
+
+MF_ALWAYS_INLINE struct mf_compiled *find(const struct mf_table *table, struct mf_slice name)
+{
+    return find_hashed(table, name, mf_hash(name, 0));
 }

@@ -167,8 +167,8 @@ struct mf_compiled *mf_index_take(struct mf_table *table, struct mf_slice name)
     if (at == NOWHERE)
         return NULL;
     struct mf_compiled *old = mf_load_relaxed(&index->places[at].service);
-    /* Relaxed: there is nothing behind it to be seen. */
-    mf_store_relaxed(&index->places[at].service, &mf_index_gone);
+    /* Pairs with the acquire in find_exact (find.h): who sees it gone sees the changes before. */
+    mf_store_release(&index->places[at].service, &mf_index_gone);
     return old;
 }
 

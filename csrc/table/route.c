@@ -49,9 +49,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         /* Only a hint: the search in the next step looks for itself. */
         prefetch(hot_part(mf_load_relaxed(&index->places[hashes[i] & index->mask].service)), SERVICE_LINES);
     for (uint32_t i = 0; i < n; i++) {
-        services[i] = find_exact(index, queries[i].service, hashes[i]);
-        if (!services[i])
-            services[i] = find_pattern(table, queries[i].service);
+        services[i] = find_hashed(table, queries[i].service, hashes[i]);
         if (services[i] && services[i]->n_rules && services[i]->rules->n_targets)
             prefetch(services[i]->rules->targets->group, 2); /* or by_label */
     }

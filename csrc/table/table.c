@@ -21,6 +21,12 @@ int mf_table_new(struct mf_table **out)
     return 0;
 }
 
+/* After each change of a place: see find_hashed (find.h). */
+static void changed(struct mf_table *table)
+{
+    mf_store_release(&table->live.changes, mf_load_relaxed(&table->live.changes) + 1); /* our own store */
+}
+
 static void retire(struct mf_table *table, struct mf_compiled *old)
 {
     mf_epoch_retire(&table->epoch, &old->entry, mf_compiled_retired);
@@ -117,6 +123,7 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service)
         /* Pairs with the acquire in find_pattern (find.h). */
         mf_store_release(place, service->compiled);
     }
+    changed(table);
     service->compiled = NULL;
     if (old)
         retire(table, old);
@@ -131,8 +138,8 @@ static struct mf_compiled *take_pattern(struct mf_table *table, struct mf_slice 
     _Atomic(struct mf_compiled *) *place = pattern_place(table, mf_index_find_prefix(table, name), pattern);
     struct mf_compiled *old = place ? mf_load_relaxed(place) : NULL; /* our own store */
     if (old)
-        /* Relaxed: there is nothing behind NULL to be seen. */
-        mf_store_relaxed(place, NULL);
+        /* Pairs with the acquire in find_pattern (find.h): who sees it gone sees the changes before. */
+        mf_store_release(place, NULL);
     return old;
 }
 
@@ -142,6 +149,7 @@ int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_servic
         pattern == MF_SERVICE_EXACT ? mf_index_take(table, name) : take_pattern(table, name, pattern);
     if (!old)
         return MF_EROUTE_SERVICE;
+    changed(table);
     retire(table, old);
     table->n_services--;
     return 0;

@@ -1,5 +1,8 @@
 #pragma once
-/* torture: threads, random numbers, and an allocator that poisons what it frees, so that a late reader sees it. */
+/* torture: threads, random numbers, and an allocator that poisons what it frees, so that a late reader sees it.
+ *
+ * The first argument of each program is how many operations it does. Built as `weak`, every access to a shared word
+ * may be delayed and every store may wait: see tests/c/weak.h. */
 #include "base/atom.h"
 #include "test.h"
 
@@ -7,10 +10,23 @@
 #include <pthread.h>
 #include <sched.h>
 
+#ifdef MF_WEAK
+#include "table/weak_buffer.h"
+#else
+static void weak_flush(void)
+{
+}
+static void weak_seed(uint64_t seed)
+{
+    (void)seed;
+}
+#endif
+
 enum { POISON = 0xdd };
 
 static void poison_release(void *ptr)
 {
+    weak_flush(); /* a store that waits must not land in what the memory is used for next */
     if (ptr)
         memset(ptr, POISON, malloc_usable_size(ptr));
     free(ptr);
@@ -40,15 +56,54 @@ __attribute__((unused)) static uint64_t next_random(uint64_t *state)
     return x ^ x >> 27;
 }
 
+/* How many operations the program was asked for. */
+__attribute__((unused)) static uint64_t operations(int argc, char **argv, uint64_t few)
+{
+    uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : few;
+    return n < 1000 ? 1000 : n;
+}
+
+struct torture_task {
+    void *(*fn)(void *);
+    void *arg;
+    uint64_t seed;
+};
+
+static uint64_t torture_seed; /* of the delays; TORTURE_SEED */
+
+static void *run_task(void *arg)
+{
+    struct torture_task task = *(struct torture_task *)arg;
+    free(arg);
+    weak_seed(task.seed);
+    void *out = task.fn(task.arg);
+    weak_flush();
+    return out;
+}
+
 __attribute__((unused)) static void start(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
-    if (pthread_create(thread, NULL, fn, arg) != 0)
+    static uint64_t n;
+    struct torture_task *task = malloc(sizeof *task);
+    if (!task)
+        abort();
+    if (!n && getenv("TORTURE_SEED"))
+        torture_seed = strtoull(getenv("TORTURE_SEED"), NULL, 10);
+    *task = (struct torture_task){fn, arg, torture_seed * 1000 + ++n};
+    weak_flush();
+    if (pthread_create(thread, NULL, run_task, task) != 0)
         abort();
 }
 
-__attribute__((unused)) static int torture_end(const char *name, uint64_t operations)
+__attribute__((unused)) static void join(pthread_t thread)
 {
-    printf("%-24s %llu operations, %llu wrong\n", name, (unsigned long long)operations,
-           (unsigned long long)torture_wrong);
+    weak_flush();
+    pthread_join(thread, NULL);
+}
+
+__attribute__((unused)) static int torture_end(const char *name, uint64_t n)
+{
+    weak_flush();
+    printf("%-24s %llu operations, %llu wrong\n", name, (unsigned long long)n, (unsigned long long)torture_wrong);
     return torture_wrong ? 1 : 0;
 }

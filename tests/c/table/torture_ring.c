@@ -3,20 +3,18 @@
 #include "base/ring.h"
 #include "table/torture.h"
 
-enum { RECORDS = 600000 };
-
 struct record {
     uint64_t number, words[3];
 };
 
 static struct mf_ring ring;
 static mf_atom32 done;
-static uint64_t dropped;
+static uint64_t records, dropped;
 
 static void *push_all(void *arg)
 {
     (void)arg;
-    for (uint64_t i = 1; i <= RECORDS; i++) {
+    for (uint64_t i = 1; i <= records; i++) {
         struct record record = {i, {i * 3, i * 5, i * 7}};
         int rc = mf_ring_push(&ring, &record);
         MUST(rc == 0 || rc == MF_ERING_FULL);
@@ -30,10 +28,11 @@ static void *push_all(void *arg)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     pthread_t writer;
     uint64_t seen = 0, last = 0;
+    records = operations(argc, argv, 600000);
     if (mf_ring_init(&ring, sizeof(struct record), 64) != 0)
         return 1;
     start(&writer, push_all, NULL);
@@ -52,8 +51,8 @@ int main(void)
             sched_yield();
         }
     }
-    pthread_join(writer, NULL);
-    MUST(seen + dropped == RECORDS);
+    join(writer);
+    MUST(seen + dropped == records);
     mf_ring_dispose(&ring);
-    return torture_end("table/torture_ring", RECORDS);
+    return torture_end("table/torture_ring", records);
 }

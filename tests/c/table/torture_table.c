@@ -6,22 +6,38 @@
 #include "table/mesh.h"
 #include "table/torture.h"
 
-enum { READERS = 3, SERVICES = 48, PORTS = 16, LOOKUPS = 120000, WRITES = 15000, BATCH = 16 };
+#include <arpa/inet.h>
+
+enum { READERS = 3, SERVICES = 48, PORTS = 16, BATCH = 16 };
 
 static struct mf_table *table;
 static mf_atom32 running;
 static mf_atom64 reached;
+static uint64_t lookups; /* of each reader */
+static struct mf_slice names[SERVICES];
+static char texts[SERVICES][32];
 
 static struct mf_slice name_of(uint64_t number, char out[32])
 {
     return mf_slice_of(out, (size_t)snprintf(out, 32, "%s.S%llu", number % 3 ? "a" : "b", (unsigned long long)number));
 }
 
+static struct mf_slice prefix_of(uint64_t number, char out[32])
+{
+    return mf_slice_of(out, (size_t)snprintf(out, 32, "b.S%llu", (unsigned long long)(number % 10)));
+}
+
+/* Whether it was found by its own name, not by a pattern. */
+static bool is_own(const struct mf_route *route, struct mf_slice name)
+{
+    return memcmp(route->stat->service, name.ptr, name.len + 1) == 0;
+}
+
 static void check_route(const struct mf_route *route, struct mf_slice name)
 {
-    const char *colon = strrchr(route->peer->text, ':');
-    MUST(colon && atoi(colon + 1) == 1000 + (int)(route->timeout_ms % PORTS));
-    MUST(mf_slice_eq(mf_slice_str(route->stat->service), name) || route->stat->service[name.len < 2 ? 0 : 2] == '*');
+    const struct sockaddr_in *in = (const void *)&route->peer->addr.sa;
+    MUST(ntohs(in->sin_port) == 1000 + route->timeout_ms % PORTS);
+    MUST(is_own(route, name) || strchr(route->stat->service, '*'));
     MUST(mf_peer_listed(route->peer));
 }
 
@@ -36,15 +52,14 @@ static void *look_up(void *arg)
     struct mf_slice labels[MF_LABELS] = {{NULL, 0}};
     labels[0] = S("red");
     mf_epoch_online(epoch, reader);
-    for (int i = 0; i < LOOKUPS; i += BATCH) {
+    for (uint64_t i = 0; i < lookups; i += BATCH) {
         struct mf_query queries[BATCH];
         struct mf_route routes[BATCH];
-        char names[BATCH][32];
         int rcs[BATCH];
         uint64_t r = next_random(&random);
         for (int k = 0; k < BATCH; k++) {
             uint64_t number = next_random(&random) % SERVICES;
-            queries[k] = (struct mf_query){.service = name_of(number, names[k]), .method = S("m"), .labels = labels,
+            queries[k] = (struct mf_query){.service = names[number], .method = S("m"), .labels = labels,
                                            .now = number, .random = next_random(&random)};
         }
         if (r & 1)
@@ -52,7 +67,7 @@ static void *look_up(void *arg)
         else
             for (int k = 0; k < BATCH; k++)
                 rcs[k] = mf_route_lookup(table, &queries[k], &routes[k]);
-        if (r >> 1 & 1)
+        if ((r >> 1 & 15) == 0)
             sched_yield();
         for (int k = 0; k < BATCH; k++) {
             MUST(rcs[k] == 0 || rcs[k] == MF_EROUTE_SERVICE);
@@ -60,7 +75,7 @@ static void *look_up(void *arg)
                 continue;
             hits++;
             check_route(&routes[k], queries[k].service);
-            if (mf_slice_eq(mf_slice_str(routes[k].stat->service), queries[k].service)) {
+            if (is_own(&routes[k], queries[k].service)) {
                 MUST(routes[k].timeout_ms >= newest[queries[k].now]); /* never back in time */
                 newest[queries[k].now] = routes[k].timeout_ms;
             }
@@ -117,24 +132,28 @@ static void publish(struct mf_slice name, enum mf_service_pattern pattern, uint3
 static void publish_plan(uint32_t version)
 {
     struct mf_labels plan = {.n_labels = 1, .n_traces = 1 + version % 3};
-    static const char *const names[] = {"", "e", "en", "env"};
-    plan.labels[0].name = S(names[plan.n_traces]);
+    static const char *const prefixes[] = {"", "e", "en", "env"};
+    plan.labels[0].name = S(prefixes[plan.n_traces]);
     MUST(mf_table_publish_labels(table, &plan) == 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     pthread_t threads[READERS];
+    uint64_t n = operations(argc, argv, 400000);
     uint64_t random = 4711;
     uint32_t version = 0;
     char name[32];
     poison_what_is_freed();
     if (mf_table_new(&table) != 0 || mf_label_intern(table, S("env")) != 0)
         return 1;
+    for (uint64_t i = 0; i < SERVICES; i++)
+        names[i] = name_of(i, texts[i]);
+    lookups = (n / READERS + BATCH - 1) / BATCH * BATCH;
     atomic_store(&running, READERS);
     for (uintptr_t i = 0; i < READERS; i++)
         start(&threads[i], look_up, (void *)(i + 1));
-    while (version < WRITES || atomic_load(&running)) {
+    while (version < n / 50 || atomic_load(&running)) {
         uint64_t r = next_random(&random), number = r % SERVICES;
         version++;
         switch (r >> 32 & 15) {
@@ -146,6 +165,13 @@ int main(void)
             break;
         case 2:
             mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
+            break;
+        case 5: /* a prefix more, and one less: their list is replaced */
+            publish(prefix_of(number, name), MF_SERVICE_PREFIX, version);
+            break;
+        case 6:
+        case 7:
+            mf_table_remove(table, prefix_of(number, name), MF_SERVICE_PREFIX);
             break;
         case 3:
             publish_plan(version);
@@ -161,14 +187,16 @@ int main(void)
             mf_table_reclaim(table);
     }
     for (int i = 0; i < READERS; i++)
-        pthread_join(threads[i], NULL);
+        join(threads[i]);
     for (uint64_t i = 0; i < SERVICES; i++)
         mf_table_remove(table, name_of(i, name), MF_SERVICE_EXACT);
     mf_table_remove(table, S("a."), MF_SERVICE_PREFIX);
+    for (uint64_t i = 0; i < SERVICES; i++)
+        mf_table_remove(table, prefix_of(i, name), MF_SERVICE_PREFIX);
     mf_table_reclaim(table);
     MUST(mf_table_reclaim(table) == 0);
     MUST(n_peers(table) == 0 && n_stats_of(table) == 0 && mf_table_n_services(table) == 0);
-    MUST(reached > LOOKUPS);
+    MUST(reached > lookups);
     mf_table_free(table);
-    return torture_end("table/torture_table", (uint64_t)READERS * LOOKUPS + version);
+    return torture_end("table/torture_table", READERS * lookups + version);
 }

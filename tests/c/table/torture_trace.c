@@ -5,25 +5,26 @@
 
 #include <errno.h>
 
-enum { THREADS = 4, ROUNDS = 150000, IDS = 64, WORDS = MF_TRACE_VALUE / 8 };
+enum { THREADS = 4, IDS = 64, WORDS = MF_TRACE_VALUE / 8 };
 
 static struct mf_trace *trace;
+static char ids[IDS][MF_TRACE_ID];
+static uint64_t rounds; /* of each thread */
 static mf_atom64 found, refused;
 
-static struct mf_slice id_of(uint64_t number, char out[64])
+static void name_ids(void)
 {
-    return mf_slice_of(out, (size_t)snprintf(out, 64, "trace-%llu-%llu", (unsigned long long)number,
-                                             (unsigned long long)(number * 7919)));
+    for (unsigned i = 0; i < IDS; i++)
+        snprintf(ids[i], sizeof ids[i], "trace-%u-%u", i, i * 7919);
 }
 
 static void *work(void *arg)
 {
     uint64_t random = (uintptr_t)arg, hits = 0, busy = 0;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (uint64_t i = 0; i < rounds; i++) {
         uint64_t r = next_random(&random), number = r % IDS;
-        uint64_t words[WORDS], now = 1000 + (uint64_t)i / 100;
-        char text[64];
-        struct mf_slice id = id_of(number, text);
+        uint64_t words[WORDS], now = 1000 + i / 100;
+        struct mf_slice id = mf_slice_str(ids[number]);
         if (r >> 32 & 3) {
             int len = mf_trace_find(trace, id, (uint32_t)(number % 3), now, (uint8_t *)words);
             MUST(len == 0 || len == (int)(8 * (1 + (words[0] >> 40) % WORDS)));
@@ -46,17 +47,19 @@ static void *work(void *arg)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
+    rounds = operations(argc, argv, 600000) / THREADS;
+    name_ids();
     if (mf_trace_new(32, 5, &trace) != 0) /* few sets, half as many entries as ids, a short life: all paths */
         return 1;
     for (uintptr_t i = 0; i < THREADS; i++)
         start(&threads[i], work, (void *)(i + 1));
     for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    MUST(found > ROUNDS / 10);
-    MUST(refused < ROUNDS / 10);
+        join(threads[i]);
+    MUST(found > rounds / 10);
+    MUST(refused < rounds / 10);
     mf_trace_free(trace);
-    return torture_end("table/torture_trace", (uint64_t)THREADS * ROUNDS);
+    return torture_end("table/torture_trace", (uint64_t)THREADS * rounds);
 }
