@@ -289,7 +289,10 @@ class _Reader:
             if not more:
                 break
             tag = self.take(1)[0]
-        pairs = bytes(out).decode("utf-8", "surrogatepass" if b"\xed" in out else "replace")
+        try:
+            pairs = bytes(out).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return bytes(out).decode("utf-8", "replace")
         return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def binary(self, tag: int) -> bytes:

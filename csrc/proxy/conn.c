@@ -269,8 +269,10 @@ void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why)
     if (!(conn->pauses & why))
         return;
     conn->pauses &= (uint8_t)~why;
-    if (!conn->pauses && !conn->closed)
-        mf_sock_resume(&conn->sock);
+    if (conn->pauses || conn->closed)
+        return;
+    conn->sock.last_read = mf_worker_now(conn->worker); /* until now the silence was ours */
+    mf_sock_resume(&conn->sock);
 }
 
 void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)

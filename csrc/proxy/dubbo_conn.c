@@ -193,7 +193,7 @@ static void down_timer(struct mf_conn *down, uint64_t now)
 {
     uint64_t idle = down->worker->limits->idle_timeout * 1000000;
     uint64_t due = down->sock.last_read + idle;
-    if (down->n_calls > 0) {
+    if (down->n_calls > 0 || (down->pauses & MF_PAUSE_PEER)) { /* it may have sent what we do not read */
         mf_conn_wait(down, now + idle);
         return;
     }

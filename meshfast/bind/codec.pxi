@@ -15,8 +15,12 @@ cdef str dubbo_text(mf_slice text):
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        pairs = raw.decode("utf-8", "surrogatepass" if b"\xed" in raw else "replace")
-        return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        pass
+    try:
+        pairs = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # the core looks at where characters end, not at what they are
+        return raw.decode("utf-8", "replace")
+    return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 cdef tuple dubbo_head_tuple(mf_dubbo_head *head):

@@ -42,24 +42,43 @@ static int test_failures, test_checks;
         }                                                                                                              \
     } while (0)
 
-/* Copies `bytes` so that they end exactly at a page that must not be touched: reading one too far crashes. Freed by
- * the next call. */
-__attribute__((unused)) static struct mf_slice guarded(struct mf_slice bytes)
+/* Room for `len` bytes between two pages that must not be touched; `last` is where the second one begins. It is kept
+ * for the next call. */
+__attribute__((unused)) static uint8_t *fenced(size_t len, uint8_t **last)
 {
     static uint8_t *map;
-    static size_t len;
+    static size_t room;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (map)
-        munmap(map, len);
-    len = (bytes.len + page - 1) / page * page + page;
-    map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED)
-        abort();
-    mprotect(map + len - page, page, PROT_NONE);
-    uint8_t *at = map + len - page - bytes.len;
+    if (!map || room < len) {
+        if (map)
+            munmap(map, room + 2 * page);
+        room = (len + page) / page * page;
+        map = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (map == MAP_FAILED || mprotect(map + page, room, PROT_READ | PROT_WRITE) < 0)
+            abort();
+    }
+    *last = map + page + room;
+    return map + page;
+}
+
+/* Copies `bytes` so that they end exactly at a page that must not be touched: reading one too far crashes. Good until
+ * the next call, which may be given what this one gave. */
+__attribute__((unused)) static struct mf_slice guarded(struct mf_slice bytes)
+{
+    uint8_t *last;
+    fenced(bytes.len, &last);
     if (bytes.len)
-        memcpy(at, bytes.ptr, bytes.len);
-    return mf_slice_of(at, bytes.len);
+        memmove(last - bytes.len, bytes.ptr, bytes.len);
+    return mf_slice_of(last - bytes.len, bytes.len);
+}
+
+/* The same with the page before them: reading one too early crashes. */
+__attribute__((unused)) static struct mf_slice guarded_front(struct mf_slice bytes)
+{
+    uint8_t *last, *first = fenced(bytes.len, &last);
+    if (bytes.len)
+        memmove(first, bytes.ptr, bytes.len);
+    return mf_slice_of(first, bytes.len);
 }
 
 /* An allocator that fails the n-th allocation from now: fail_at(n), run, fail_at(0). `fail_seen` counts them. Where

@@ -1,4 +1,4 @@
-"""Write ``tests/wire/java-*.txt``: frames as real Java peers send them, one ``name hex`` per line.
+"""Write ``tests/wire/java-*.txt``: frames as real Java peers send them, one a line, and what to expect of each.
 
 Run by hand when a peer's version changes: ``python tests/e2e/record.py``. Request ids are as the peer chose them.
 """
@@ -6,6 +6,7 @@ Run by hand when a peer's version changes: ``python tests/e2e/record.py``. Reque
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,10 @@ from harness.process import PROJECT, until
 from harness.relay import Frame, Relay
 
 OUT = PROJECT / "tests" / "wire"
+sys.path.append(str(OUT))
+
+import expect  # noqa: E402
+
 HEARTBEAT = 1000  # ms; the SDK takes nothing shorter
 Acts = Iterator[tuple[str, Callable[[], Any]]]
 
@@ -117,7 +122,9 @@ def write(peer: str, serialization: str, named: list[tuple[str, Frame]]) -> None
         full = f"{'request' if frame.is_request else 'answer'}-{name}"
         seen[full] = seen.get(full, 0) + 1
         lines.append(f"{full}{'' if seen[full] == 1 else f'-{seen[full]}'} {frame.data.hex()}")
-    (OUT / f"{peer}-{serialization}.txt").write_text("\n".join(lines) + "\n")
+    path = OUT / f"{peer}-{serialization}.txt"
+    path.write_text("\n".join(lines) + "\n")
+    expect.annotate(path)
     print(peer, serialization, len(named), "frames")
 
 

@@ -5,20 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
+from wire import frames
 
 from meshfast import LimitError, ProtocolError, dubbo
 
 ROOT = Path(__file__).parents[2]
 ENVOY = ROOT.parent / "shared/vectors/dubbo/frames.json"
-
-
-def golden() -> list[tuple[str, bytes, dict[str, str]]]:
-    out = []
-    for line in (ROOT / "tests/wire/dubbo.txt").read_text().splitlines():
-        if not line.startswith("#"):
-            name, data, *expect = line.split(" ")
-            out.append((name, bytes.fromhex(data), dict(pair.split("=", 1) for pair in expect)))
-    return out
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -33,8 +25,11 @@ def pairs(text: str) -> dict[str, str]:
     return out
 
 
-@pytest.mark.parametrize(("name", "data", "expect"), golden(), ids=lambda v: v if isinstance(v, str) else "")
-def test_golden(name: str, data: bytes, expect: dict[str, str]) -> None:
+GOLDEN = {frame.name: frame.data for frame in frames("dubbo.txt")}
+
+
+@pytest.mark.parametrize(("data", "expect"), [pytest.param(f.data, f.expect, id=str(f)) for f in frames()])
+def test_golden(data: bytes, expect: dict[str, str]) -> None:
     if expect.get("head") == "MF_EMORE":
         assert dubbo.parse_head(data) is None
         return
@@ -47,6 +42,7 @@ def test_golden(name: str, data: bytes, expect: dict[str, str]) -> None:
     assert head is not None
     assert (head.request_id, head.serialization) == (int(expect["id"]), int(expect["ser"]))
     assert head.body_length == len(data) - dubbo.HEAD_LENGTH
+    assert str(head.status) == expect.get("status", str(head.status))
     assert dubbo.event(data) == expect.get("event")
     if "rc" not in expect:
         with pytest.raises(ProtocolError, match="not a request"):
@@ -101,11 +97,10 @@ def test_stamp_adds_at_the_end_and_wins() -> None:
     assert request.head.body_length == len(out) - 16
     assert (request.attachments["label"], request.attachments["y"]) == ("new", "字😀")
     assert dubbo.stamp(frame, {}) == frame
-    fastjson2 = next(data for name, data, _ in golden() if name == "fastjson2")
-    assert dubbo.parse_request(dubbo.stamp(fastjson2, {"a": "b"})).attachments["a"] == "b"
+    assert dubbo.parse_request(dubbo.stamp(GOLDEN["fastjson2"], {"a": "b"})).attachments["a"] == "b"
     for name in ("four-strings", "java", "protobuf"):
         with pytest.raises(ProtocolError, match="no attachments"):
-            dubbo.stamp(next(data for n, data, _ in golden() if n == name), {"a": "b"})
+            dubbo.stamp(GOLDEN[name], {"a": "b"})
 
 
 def test_answers_round_trip() -> None:
@@ -146,9 +141,9 @@ def test_a_request_keeps_its_buffer() -> None:
 
 def test_any_bytes_end_in_an_answer_or_an_error() -> None:
     rng = random.Random(7)
-    frames = [data for _, data, expect in golden() if "rc" in expect]
+    requests = [frame.data for frame in frames() if "rc" in frame.expect]
     for _ in range(3000):
-        data = bytearray(rng.choice(frames))
+        data = bytearray(rng.choice(requests))
         for _ in range(rng.randrange(1, 5)):
             data[rng.randrange(16, len(data)) if len(data) > 16 else 4] = rng.randrange(256)
         try:
@@ -162,8 +157,8 @@ def test_any_bytes_end_in_an_answer_or_an_error() -> None:
 def test_frames_of_envoy() -> None:
     refused = {"bad_magic": "MF_EDUBBO_MAGIC", "oversize_body": "MF_EDUBBO_SIZE"}
     refused["short_15_zero_bytes"] = "MF_EDUBBO_MAGIC"
-    frames = json.loads(ENVOY.read_text())
-    for frame in frames:
+    theirs = json.loads(ENVOY.read_text())
+    for frame in theirs:
         data, name = bytes.fromhex(frame["hex"]), frame["name"]
         if name in refused:
             with pytest.raises((ProtocolError, LimitError)) as caught:
@@ -177,4 +172,4 @@ def test_frames_of_envoy() -> None:
         elif not head.is_event and len(data) == 16 + head.body_length and head.serialization == 2:
             request = dubbo.parse_request(data)
             assert (request.service, request.method) in {("test", "test"), ("com.x.Demo", "hi"), ("a.B", "m")}
-    assert len(frames) >= 17
+    assert len(theirs) >= 17

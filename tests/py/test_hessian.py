@@ -57,6 +57,19 @@ def test_java_wrote_them() -> None:
         assert hessian.decode(data)[1] == len(data), name
 
 
+def test_text_that_is_no_text_is_still_readable() -> None:
+    """Whole characters by their first bytes, but none that exist, beside half a pair: shown, not raised."""
+    for raw in (b"\xed\xa0\x81\xc0\x80", b"\xf4\x90\x80\x80\xed\xa0\x81", b"\xed\xa0\x81"):
+        units = 3 if raw[0] == 0xF4 else 2 if len(raw) == 5 else 1
+        text = bytes([units]) + raw
+        assert "\ufffd" in hessian.decode(text)[0]
+        body = b"\x052.0.2" + text + b"N\x01m\x00H\x01k" + text + b"Z"
+        frame = bytes.fromhex("dabbc200") + (1).to_bytes(8, "big") + len(body).to_bytes(4, "big") + body
+        request = dubbo.parse_request(frame)
+        assert "\ufffd" in request.service
+        assert "\ufffd" in request.attachments["k"]
+
+
 @pytest.mark.skipif(not vectors(), reason="../shared/vectors/hessian2 is not there")
 def test_the_core_passes_over_what_python_reads() -> None:
     """Each value, and each value with a byte changed, as the argument of a request: both end at the same byte."""

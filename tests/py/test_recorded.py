@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import expect
 import pytest
+from wire import frames
 
 from meshfast import ProtocolError, dubbo
 
-WIRE = Path(__file__).resolve().parents[1] / "wire"
 READ = {"hessian2", "fastjson2"}
 STREAMS = {"java", "nativejava"}
 
-
-def frames() -> list[tuple[str, str, bytes]]:
-    found = []
-    for path in sorted(WIRE.glob("*-*.txt")):
-        for line in path.read_text().splitlines():
-            if line and not line.startswith("#"):
-                name, raw = line.split()[:2]
-                found.append((path.stem.rpartition("-")[2], name, bytes.fromhex(raw)))
-    return found
-
-
-ALL = frames()
+RECORDED = frames("*-*.txt")
+ALL = [(frame.file.rpartition("-")[2], frame.name, frame.data) for frame in RECORDED]
 REQUESTS = [one for one in ALL if one[1].startswith("request-") and not dubbo.parse_head(one[2]).is_event]  # type: ignore[union-attr]
 EVENTS = [one for one in ALL if dubbo.parse_head(one[2]).is_event]  # type: ignore[union-attr]
 ids = [f"{kind}-{name}" for kind, name, _ in REQUESTS]
@@ -31,6 +20,11 @@ ids = [f"{kind}-{name}" for kind, name, _ in REQUESTS]
 
 def test_there_are_many():
     assert len(ALL) > 200 and len(REQUESTS) > 100 and len(EVENTS) > 20
+
+
+def test_the_files_say_what_a_second_reader_finds():
+    for frame in RECORDED:
+        assert expect.expect(frame.data) == frame.expect, frame
 
 
 def test_heads():

@@ -1,6 +1,8 @@
 #pragma once
-/* frames: reads tests/wire/dubbo.txt line by line. */
+/* frames: reads the golden frames of tests/wire line by line; tests/py reads the same lines (wire.py). */
 #include "test.h"
+
+#include <glob.h>
 
 struct frame {
     char name[64];
@@ -32,24 +34,28 @@ __attribute__((unused)) static const char *expected(const struct frame *frame, c
     return NULL;
 }
 
-/* Calls `each` for every frame: how many there were. */
-static int for_frames(void (*each)(const struct frame *))
+/* Calls `each` for every frame of one file: how many there were. */
+static int for_frames_of(const char *path, void (*each)(const struct frame *))
 {
     static char line[20000];
     static struct frame frame;
     int n = 0;
-    FILE *file = fopen("tests/wire/dubbo.txt", "r");
+    FILE *file = fopen(path, "r");
     if (!file) {
-        fprintf(stderr, "run from the project's root: tests/wire/dubbo.txt is not there\n");
+        fprintf(stderr, "%s cannot be read\n", path);
         exit(1);
     }
     while (fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "\n")] = 0;
-        if (line[0] == '#')
+        char *end = strchr(line, '\n');
+        CHECK(end != NULL); /* else a line is longer than there is room */
+        if (line[0] == '#' || !end)
             continue;
+        *end = 0;
         char *hex = line + strcspn(line, " ");
         *hex++ = 0;
         char *expect = hex + strcspn(hex, " ");
+        CHECK(*expect == ' '); /* a frame of which nothing is expected tests nothing */
+        CHECK((size_t)(expect - hex) <= 2 * sizeof(frame.bytes));
         if (*expect)
             *expect++ = 0;
         snprintf(frame.name, sizeof(frame.name), "%.63s", line);
@@ -58,9 +64,24 @@ static int for_frames(void (*each)(const struct frame *))
         int before = test_failures;
         each(&frame);
         if (test_failures != before)
-            fprintf(stderr, "  in frame %s\n", frame.name);
+            fprintf(stderr, "  in frame %s of %s\n", frame.name, path);
         n++;
     }
     fclose(file);
+    return n;
+}
+
+/* The same for every file. */
+static int for_frames(void (*each)(const struct frame *))
+{
+    glob_t found = {0};
+    int n = 0;
+    if (glob("tests/wire/*.txt", 0, NULL, &found) != 0) {
+        fprintf(stderr, "run from the project's root: there is no tests/wire/*.txt\n");
+        exit(1);
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        n += for_frames_of(found.gl_pathv[i], each);
+    globfree(&found);
     return n;
 }
