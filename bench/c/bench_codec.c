@@ -70,6 +70,13 @@ static void stamp_whole(void *arg, uint64_t n)
     }
 }
 
+static void build(void *arg, uint64_t n)
+{
+    static uint8_t to[8192];
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += frame_build(to, arg).len;
+}
+
 static void put_error(void *arg, uint64_t n)
 {
     uint8_t to[MF_DUBBO_ERROR_ROOM];
@@ -129,6 +136,8 @@ int main(int argc, char **argv)
        (struct frame_shape){.attachments = 5, .argument = 4 << 20, .unit = "\xe4\xb8\x8a"});
     on("dubbo.stamp", stamp_only, (struct frame_shape){.attachments = 5, .argument = 64});
     on("dubbo.stamp_frame", stamp_whole, (struct frame_shape){.attachments = 5, .argument = 64});
+    bench_op("dubbo.build", build,
+             &(struct frame_shape){.serialization = MF_DUBBO_HESSIAN2, .attachments = 5, .argument = 64});
     bench_op("dubbo.error", put_error, NULL);
 
     struct mf_slice nested = mf_slice_of(bytes, frame_nested(bytes)), text = MF_SLICE(FRAMES_SERVICE);
