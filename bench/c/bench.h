@@ -2,7 +2,7 @@
 /* bench: times one primitive: pinned to a core, in rounds, one JSON object a line: least, median and most.
  *
  * 1. bench_begin with the program's arguments: --rounds N (15), --ms N (20) for one round, --cpu N (the last that we
- *    may use), --only PART of a name
+ *    may use), --only PART of a name, --most N (grow.c: no size above it)
  * 2. bench_op for what can be called again and again; bench_rounds for what has to be prepared out of the clock
  * The least is what the machine can do when nothing else runs; the median is what is compared. */
 #include "base/slice.h"
@@ -17,8 +17,9 @@ enum { BENCH_ROUNDS = 200 };
 static struct {
     int rounds, cpu, other; /* `other`: for a second thread; `cpu` itself where there is but one core */
     double ms;
+    uint64_t most;
     const char *only;
-} bench = {.rounds = 15, .cpu = -1, .other = -1, .ms = 20};
+} bench = {.rounds = 15, .cpu = -1, .other = -1, .ms = 20, .most = UINT64_MAX};
 
 static volatile uint64_t bench_sink; /* what keeps a result from being optimised away */
 
@@ -29,7 +30,7 @@ static inline double bench_now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* CPU time of this thread: for what waits in the kernel in between, or is long enough to be interrupted. */
+/* CPU time of this thread: what others did meanwhile is not in it. Reading it is a system call. */
 static inline double bench_cpu_now(void)
 {
     struct timespec t;
@@ -80,10 +81,12 @@ static inline void bench_begin(int argc, char **argv)
             bench.ms = atof(value);
         else if (value && !strcmp(argv[i], "--cpu"))
             bench.cpu = atoi(value);
+        else if (value && !strcmp(argv[i], "--most"))
+            bench.most = strtoull(value, NULL, 10);
         else if (value && !strcmp(argv[i], "--only"))
             bench.only = value;
         else {
-            fprintf(stderr, "usage: %s [--rounds N] [--ms N] [--cpu N] [--only PART]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--rounds N] [--ms N] [--cpu N] [--only PART] [--most N]\n", argv[0]);
             exit(2);
         }
     }
@@ -115,6 +118,17 @@ static inline void bench_print(const char *name, const char *unit, double *round
            name, unit, n, rounds[0], middle, rounds[n - 1]);
 }
 
+/* The mean of short spans, less those in which something else must have run: over 8 times their median. */
+static inline double bench_settled(double *spans, size_t n)
+{
+    double sum = 0;
+    size_t kept = 0;
+    qsort(spans, n, sizeof *spans, bench_by_number);
+    for (; kept < n && spans[kept] <= 8 * spans[n / 2]; kept++)
+        sum += spans[kept];
+    return sum / (double)kept;
+}
+
 /* `round` does one round and returns ns per operation. */
 static inline void bench_rounds(const char *name, double (*round)(void *), void *arg)
 {
@@ -135,16 +149,16 @@ static inline void bench_op(const char *name, void (*run)(void *, uint64_t), voi
     if (!bench_wanted(name))
         return;
     for (;; n *= 2) {
-        start = bench_now();
+        start = bench_cpu_now();
         run(arg, n);
-        ms = (bench_now() - start) / 1e6;
+        ms = (bench_cpu_now() - start) / 1e6;
         if (ms >= bench.ms / 2)
             break;
     }
     for (int i = 0; i < bench.rounds; i++) {
-        start = bench_now();
+        start = bench_cpu_now();
         run(arg, n);
-        took[i] = (bench_now() - start) / (double)n;
+        took[i] = (bench_cpu_now() - start) / (double)n;
     }
     bench_print(name, "ns", took, bench.rounds);
 }

@@ -17,20 +17,10 @@ struct job {
     uint32_t batch;
 };
 
-/* Only the lookups are on the clock. */
 static double look(void *arg)
 {
     struct job *job = arg;
-    double took = 0;
-    uint64_t n = 0;
-    for (double end = bench_now() + bench.ms * 1e6; n == 0 || bench_now() < end; n += WORLD_NEAR) {
-        world_ask(job->world, job->mix);
-        double start = bench_now();
-        world_lookup(job->world, WORLD_NEAR, job->batch);
-        took += bench_now() - start;
-        world_check(job->world, WORLD_NEAR);
-    }
-    return took / (double)n;
+    return world_time(job->world, job->mix, job->batch, bench.ms);
 }
 
 static void explain(void *arg, uint64_t n)
@@ -59,9 +49,9 @@ static void publish(void *arg, uint64_t n)
 static double build(void *arg)
 {
     uint32_t services = *(uint32_t *)arg;
-    double start = bench_now();
+    double start = bench_cpu_now();
     struct world *world = world_new(WORLD_USUAL(services));
-    double took = bench_now() - start;
+    double took = bench_cpu_now() - start;
     world_free(world);
     return took;
 }
@@ -99,10 +89,10 @@ static void *write_on(void *arg)
 
 static double window(struct job *job, int reader)
 {
+    static double spans[WORLD_SPANS];
     struct mf_epoch *epoch = mf_table_epoch(job->world->table);
-    double took = 0;
-    uint64_t n = 0;
-    for (double end = bench_now() + 10 * bench.ms * 1e6; bench_now() < end; n += WORLD_NEAR) {
+    size_t n = 0;
+    for (double end = bench_now() + 10 * bench.ms * 1e6; n == 0 || (n < WORLD_SPANS && bench_now() < end); n++) {
         world_ask(job->world, job->mix);
         double start = bench_now();
         for (uint32_t i = 0; i < WORLD_NEAR; i += BATCH) {
@@ -110,11 +100,11 @@ static double window(struct job *job, int reader)
                                   job->world->near.rcs + i);
             mf_epoch_quiesce(epoch, reader);
         }
-        took += bench_now() - start;
+        spans[n] = bench_now() - start;
         for (uint32_t i = 0; i < WORLD_NEAR; i++)
             bench_must(job->world->near.rcs[i], "a lookup");
     }
-    return took / (double)n;
+    return bench_settled(spans, n) / WORLD_NEAR;
 }
 
 static void readers(struct job *job)

@@ -168,3 +168,20 @@ static inline void world_check(struct world *world, uint32_t n)
         bench_sink += world->near.routes[i].peer->id;
     }
 }
+
+enum { WORLD_SPANS = 8192 };
+
+/* ns of one lookup, over about `ms`. Only lookups are on the clock, a block between two readings of it. */
+static inline double world_time(struct world *world, enum world_mix mix, uint32_t batch, double ms)
+{
+    static double spans[WORLD_SPANS];
+    size_t n = 0;
+    for (double end = bench_now() + ms * 1e6; n == 0 || (n < WORLD_SPANS && bench_now() < end); n++) {
+        world_ask(world, mix);
+        double start = bench_now();
+        world_lookup(world, WORLD_NEAR, batch);
+        spans[n] = bench_now() - start;
+        world_check(world, WORLD_NEAR);
+    }
+    return bench_settled(spans, n) / WORLD_NEAR;
+}

@@ -43,12 +43,21 @@ def main(smoke: bool, only: str, output: Path | None) -> None:
     native = [row for program in PROGRAMS for row in _native(program, smoke, only)]
     result = {"kind": "micro", "facts": machine_facts(), "c": native, "python": _python(smoke, only)}
     show(result)
+    if not only and (missing := _missing(native, result["python"])):
+        sys.exit(f"no primitive is called {', '.join(missing)}")
     if smoke and not output:
         return
     name = f"micro-{datetime.now(UTC):%Y%m%d-%H%M%S}-{result['facts']['revision']}.json"
     path = output or ROOT / "bench/results" / name
     path.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"{path}")
+
+
+def _missing(native: list[Row], python: list[Row]) -> list[str]:
+    """Names that a benchmark or a figure that is asked for means, and that nothing in C has."""
+    there = {row["name"] for row in native}
+    meant = {row["twin"] for row in python} | {name for name, *_ in ASKED}
+    return sorted(name for name in meant - there if name)
 
 
 def _native(program: str, smoke: bool, only: str) -> list[Row]:
