@@ -5,4 +5,4 @@ $(BUILD)/bench/grow: bench/growth/grow.c $(wildcard bench/c/*.h) $(BUILD)/opt/li
 
 .PHONY: growth
 growth: $(VENV)/.built $(BUILD)/bench/grow ## how cost grows, with fitted exponents: make growth GROWTH=--smoke
-	$(PY) -m bench.growth $(GROWTH)
+	CC="$(CC)" $(PY) -m bench.growth $(GROWTH)

@@ -7,4 +7,4 @@ $(MICRO_TOOLS): $(BUILD)/bench/%: bench/c/%.c $(wildcard bench/c/*.h) $(BUILD)/o
 .PHONY: bench-micro bench-micro-tools
 bench-micro-tools: $(MICRO_TOOLS)
 bench-micro: $(VENV)/.built bench-micro-tools ## time the primitives and the Python faces: make bench-micro MICRO=--smoke
-	$(PY) -m bench.micro $(MICRO)
+	CC="$(CC)" $(PY) -m bench.micro $(MICRO)

@@ -1,6 +1,7 @@
 /* The harness of the micro-benchmarks: what it drops, what it prints, and that its sample frames are real ones. */
 #include "../../../bench/c/bench.h"
 #include "../../../bench/c/frames.h"
+#include "../../../bench/c/rig.h"
 #include "../../../bench/c/world.h"
 #include "test.h"
 
@@ -69,10 +70,43 @@ static void test_world(void)
     world_free(world);
 }
 
+static uint64_t turns;
+
+static void counting_turn(struct rig *rig)
+{
+    turns++;
+    rig_turn(rig);
+}
+
+/* Over UNIX sockets an exchange is two turns, however many calls: else what is counted would depend on chance. */
+static void test_rig(void)
+{
+    static const struct rig_shape shapes[] = {
+        {.connections = 1, .argument = 200, .answer = 200},
+        {.connections = 16, .argument = 200, .answer = 0, .label = true},
+        {.connections = 3, .argument = 70000, .answer = 300000, .tcp = true},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct rig *rig = rig_open(shapes[i]);
+        rig_exchange(rig, shapes[i].connections, 1); /* the upstream connection is made */
+        rig->turn = counting_turn;
+        turns = 0;
+        for (uint32_t calls = 1; calls <= 64; calls *= 8)
+            rig_exchange(rig, shapes[i].connections, shapes[i].connections > 1 && !shapes[i].tcp ? 1 : calls);
+        CHECK(shapes[i].tcp ? turns >= 6 : turns == 6);
+        struct mf_counters counters;
+        mf_engine_counters(rig->engine, &counters);
+        CHECK_INT(mf_load_relaxed(&counters.calls_active), 0);
+        CHECK_INT(mf_load_relaxed(&counters.calls), rig->calls);
+        rig_close(rig);
+    }
+}
+
 int main(void)
 {
     test_settled();
     test_frames();
     test_world();
+    test_rig();
     return test_end("bench/c");
 }
