@@ -1,115 +1,148 @@
-/* bench_codec: nanoseconds per operation of the Dubbo2 codec, the best of seven rounds.
- *
- * cc -O2 -D_GNU_SOURCE -Icsrc bench/c/bench_codec.c build/opt/libmeshfast.a -o build/bench_codec && build/bench_codec */
-#include "codec/dubbo.h"
-#include "codec/hessian.h"
+/* bench_codec: nanoseconds for each thing that the codec does. One JSON object a line (bench.h). */
+#include "bench.h"
+#include "frames.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "codec/traceid.h"
 
 static struct mf_pair pairs[128];
-static uint8_t frame[7 << 20];
-static volatile uint64_t sink;
+static uint8_t bytes[16 << 20];
 
-static double now(void)
+static void must_parse(struct mf_slice in, struct mf_dubbo_head *head, struct mf_dubbo_request *request)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static size_t put(uint8_t *to, const char *text)
-{
-    return (size_t)mf_hessian_put_string(to, 4096, mf_slice_str(text));
-}
-
-/* A request with `n` attachments of the usual length (-1: not even the map), and one argument of about `argument` bytes
- * (0: none), made of `unit`. */
-static struct mf_slice build_of(int n, size_t argument, const char *unit)
-{
-    static const char *const attachments[][2] = {{"path", "org.apache.dubbo.demo.DemoService"},
-                                                 {"interface", "org.apache.dubbo.demo.DemoService"},
-                                                 {"version", "1.0.0"},
-                                                 {"timeout", "3000"},
-                                                 {"remote.application", "demo-consumer"}};
-    uint8_t *p = frame + MF_DUBBO_HEAD_LEN;
-    const char *strings[] = {"2.0.2", "org.apache.dubbo.demo.DemoService", "1.0.0", "sayHello",
-                             argument ? "Ljava/lang/String;" : ""};
-    for (int i = 0; i < 5; i++)
-        p += put(p, strings[i]);
-    if (argument) {
-        uint8_t *text = malloc(argument);
-        size_t step = strlen(unit);
-        argument -= argument % step;
-        for (size_t i = 0; i < argument; i += step)
-            memcpy(text + i, unit, step);
-        p += mf_hessian_put_string(p, mf_hessian_string_room(argument), mf_slice_of(text, argument));
-        free(text);
-    }
-    if (n >= 0) {
-        *p++ = 'H';
-        for (int i = 0; i < n; i++) {
-            p += put(p, attachments[i][0]);
-            p += put(p, attachments[i][1]);
-        }
-        *p++ = 'Z';
-    }
-    size_t len = (size_t)(p - frame);
-    struct mf_dubbo_head head = {.id = 1, .body_len = (uint32_t)(len - 16), .flags = 0xc0, .serialization = 2};
-    mf_dubbo_put_head(frame, &head);
-    return mf_slice_of(frame, len);
-}
-
-static struct mf_slice build(int n, size_t argument)
-{
-    return build_of(n, argument, "x");
-}
-
-static void parse(struct mf_slice in)
-{
-    struct mf_dubbo_head head;
-    struct mf_dubbo_request request;
     const char *why;
-    mf_dubbo_parse_head(in, 8 << 20, &head);
-    struct mf_slice body = mf_slice_of(in.ptr + 16, head.body_len);
-    int rc = mf_dubbo_parse_request(head.serialization, body, NULL, pairs, 128, &request, &why);
-    sink += (uint64_t)rc + request.n_attachments + request.method.len;
+    bench_must(mf_dubbo_parse_head(in, 8 << 20, head), "a head");
+    struct mf_slice body = mf_slice_of(in.ptr + MF_DUBBO_HEAD_LEN, head->body_len);
+    bench_must(mf_dubbo_parse_request(head->serialization, body, NULL, pairs, 128, request, &why), "a request");
 }
 
-static void stamp(struct mf_slice in)
+static void head(void *arg, uint64_t n)
 {
-    static uint8_t tail[512];
+    struct mf_slice in = *(struct mf_slice *)arg;
+    struct mf_dubbo_head out;
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += (uint64_t)mf_dubbo_parse_head(in, 8 << 20, &out) + out.body_len;
+}
+
+/* Head and request. */
+static void parse(void *arg, uint64_t n)
+{
+    struct mf_slice in = *(struct mf_slice *)arg;
+    struct mf_dubbo_head out;
     struct mf_dubbo_request request;
-    const char *why;
-    size_t cut;
-    struct mf_slice body = mf_slice_of(in.ptr + 16, in.len - 16);
+    for (uint64_t i = 0; i < n; i++) {
+        must_parse(in, &out, &request);
+        bench_sink += request.n_attachments + request.method.len;
+    }
+}
+
+static void stamp_only(void *arg, uint64_t n)
+{
+    struct mf_slice in = *(struct mf_slice *)arg, body = mf_slice_of(in.ptr + 16, in.len - 16);
+    struct mf_dubbo_head out;
+    struct mf_dubbo_request request;
     struct mf_pair label = {MF_SLICE("x-mesh-label"), MF_SLICE("dev1")};
-    mf_dubbo_parse_request(2, body, NULL, pairs, 128, &request, &why);
-    sink += (uint64_t)mf_dubbo_stamp(2, body, &request, &label, 1, tail, sizeof(tail), &cut);
+    uint8_t tail[512];
+    size_t cut;
+    must_parse(in, &out, &request);
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += (uint64_t)mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &cut);
 }
 
-static void run(const char *name, void (*each)(struct mf_slice), struct mf_slice in, long times)
+/* Parse, stamp, and the whole new frame: what `meshfast.dubbo.stamp` does. */
+static void stamp_whole(void *arg, uint64_t n)
 {
-    double best = 1e18;
-    for (int round = 0; round < 7; round++) {
-        double start = now();
-        for (long i = 0; i < times; i++)
-            each(in);
-        double took = (now() - start) / (double)times;
-        best = took < best ? took : best;
+    static uint8_t to[4096];
+    struct mf_slice in = *(struct mf_slice *)arg, body = mf_slice_of(in.ptr + 16, in.len - 16);
+    struct mf_dubbo_head out;
+    struct mf_dubbo_request request;
+    struct mf_pair label = {MF_SLICE("x-mesh-label"), MF_SLICE("dev1")};
+    uint8_t tail[512];
+    size_t cut;
+    for (uint64_t i = 0; i < n; i++) {
+        must_parse(in, &out, &request);
+        int added = mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &cut);
+        bench_must(added, "a stamp");
+        out.body_len = (uint32_t)(body.len - cut + (size_t)added);
+        mf_dubbo_put_head(to, &out);
+        memcpy(to + 16, body.ptr, body.len - cut);
+        memcpy(to + 16 + body.len - cut, tail, (size_t)added);
+        bench_sink += to[out.body_len];
     }
-    printf("%-44s %10.1f ns\n", name, best);
 }
 
-int main(void)
+static void build(void *arg, uint64_t n)
 {
-    run("head and strings, nothing behind them", parse, build(-1, 0), 1000000);
-    run("head, strings, no attachments", parse, build(0, 0), 1000000);
-    run("head, strings, five attachments", parse, build(5, 0), 1000000);
-    run("head, strings, a string argument, five", parse, build(5, 64), 1000000);
-    run("the same, and a stamp", stamp, build(5, 64), 1000000);
-    run("head, strings, 4 MiB of ASCII, five", parse, build(5, 4 << 20), 30);
-    run("head, strings, 4 MiB of Chinese, five", parse, build_of(5, 4 << 20, "\xe4\xb8\x8a"), 30);
+    static uint8_t to[8192];
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += frame_build(to, arg).len;
+}
+
+static void put_error(void *arg, uint64_t n)
+{
+    uint8_t to[MF_DUBBO_ERROR_ROOM];
+    (void)arg;
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += mf_dubbo_put_error(to, i, MF_DUBBO_HESSIAN2, MF_DUBBO_SERVICE_NOT_FOUND, "no such service");
+}
+
+static void skip(void *arg, uint64_t n)
+{
+    struct mf_slice in = *(struct mf_slice *)arg;
+    for (uint64_t i = 0; i < n; i++) {
+        struct mf_hessian reader;
+        mf_hessian_init(&reader, in, MF_HESSIAN_DEPTH, MF_HESSIAN_CLASSES);
+        bench_must(mf_hessian_skip(&reader), "a skip");
+        bench_sink += reader.at;
+    }
+}
+
+static void put_string(void *arg, uint64_t n)
+{
+    struct mf_slice text = *(struct mf_slice *)arg;
+    uint8_t to[512];
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += (uint64_t)mf_hessian_put_string(to, sizeof to, text);
+}
+
+static void traceparent(void *arg, uint64_t n)
+{
+    struct mf_slice key = MF_SLICE("traceparent");
+    struct mf_slice value = MF_SLICE("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    (void)arg;
+    for (uint64_t i = 0; i < n; i++)
+        bench_sink += mf_traceid_of(mf_traceid_format_of(key), value).len;
+}
+
+static void on(const char *name, void (*run)(void *, uint64_t), struct frame_shape shape)
+{
+    if (!shape.serialization)
+        shape.serialization = MF_DUBBO_HESSIAN2;
+    struct mf_slice in = frame_build(bytes, &shape);
+    bench_op(name, run, &in);
+}
+
+int main(int argc, char **argv)
+{
+    bench_begin(argc, argv);
+    on("dubbo.head", head, (struct frame_shape){.attachments = 5});
+    on("dubbo.strings", parse, (struct frame_shape){.attachments = -1});
+    on("dubbo.no_attachments", parse, (struct frame_shape){.attachments = 0});
+    on("dubbo.five", parse, (struct frame_shape){.attachments = 5});
+    on("dubbo.argument", parse, (struct frame_shape){.attachments = 5, .argument = 64});
+    on("dubbo.nested", parse, (struct frame_shape){.attachments = 5, .nested = true});
+    on("dubbo.jsonb", parse, (struct frame_shape){.serialization = MF_DUBBO_FASTJSON2, .attachments = 5});
+    on("dubbo.ascii_4MiB", parse, (struct frame_shape){.attachments = 5, .argument = 4 << 20});
+    on("dubbo.chinese_4MiB", parse,
+       (struct frame_shape){.attachments = 5, .argument = 4 << 20, .unit = "\xe4\xb8\x8a"});
+    on("dubbo.stamp", stamp_only, (struct frame_shape){.attachments = 5, .argument = 64});
+    on("dubbo.stamp_frame", stamp_whole, (struct frame_shape){.attachments = 5, .argument = 64});
+    bench_op("dubbo.build", build,
+             &(struct frame_shape){.serialization = MF_DUBBO_HESSIAN2, .attachments = 5, .argument = 64});
+    bench_op("dubbo.error", put_error, NULL);
+
+    struct mf_slice nested = mf_slice_of(bytes, frame_nested(bytes)), text = MF_SLICE(FRAMES_SERVICE);
+    bench_op("hessian.skip_nested", skip, &nested);
+    bench_op("hessian.put_string", put_string, &text);
+    bench_op("traceid.traceparent", traceparent, NULL);
     return 0;
 }

@@ -1,164 +1,181 @@
-/* bench_table: what a lookup and a publish cost, in ns, at 1,000 and 100,000 services.
+/* bench_table: what a lookup, a publish and an explain cost, and what publishes cost those who look up. One JSON object
+ * a line (bench.h).
  *
- * Services belong to applications of 20 interfaces with 8 instances each; a rule has one target by label and its
- * baseline, as the configuration compiles label routing. Queries come in random order: the memory is cold. */
+ * Names end in the number of services. Lookups come in random order over all of them: at 100,000 the memory is cold.
+ * `batch` is 16 calls at a time, as the proxy asks. */
+#include "world.h"
+
 #include "base/mem.h"
-#include "table/table.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <pthread.h>
 
-enum { APP = 20, INSTANCES = 8, BATCH = 16, LOOKUPS = 2000000, PUBLISHES = 2000, ROUNDS = 5 };
+enum { BATCH = 16, PUBLISHES_A_SECOND = 1000 };
 
-static uint64_t now_ns(void)
+struct job {
+    struct world *world;
+    enum world_mix mix;
+    uint32_t batch;
+};
+
+static double look(void *arg)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    struct job *job = arg;
+    return world_time(job->world, job->mix, job->batch, bench.ms);
 }
 
-static void must(int rc)
+static void explain(void *arg, uint64_t n)
 {
-    if (rc < 0) {
-        fprintf(stderr, "failed: %d\n", rc);
+    struct job *job = arg;
+    struct mf_route_step room[64];
+    world_ask(job->world, job->mix);
+    for (uint64_t i = 0; i < n; i++) {
+        struct mf_route_steps steps = {.steps = room, .room = 64};
+        struct mf_route route;
+        bench_must(mf_route_explain(job->world->table, &job->world->near.queries[i % WORLD_NEAR], &route, &steps),
+                   "an explain");
+        bench_sink += steps.n;
+    }
+}
+
+static void publish(void *arg, uint64_t n)
+{
+    struct world *world = arg;
+    for (uint64_t i = 0; i < n; i++) {
+        world_publish(world, (uint32_t)(world_random(world) % world->size.services));
+        mf_table_reclaim(world->table);
+    }
+}
+
+static double build(void *arg)
+{
+    uint32_t services = *(uint32_t *)arg;
+    double start = bench_cpu_now();
+    struct world *world = world_new(WORLD_USUAL(services));
+    double took = bench_cpu_now() - start;
+    world_free(world);
+    return took;
+}
+
+/* --- readers beside a writer: windows with publishes and without, in turn */
+
+struct writer {
+    struct world *world;
+    atomic_bool works, ends;
+    atomic_ullong published;
+};
+
+static void *write_on(void *arg)
+{
+    struct writer *writer = arg;
+    struct world *world = writer->world;
+    uint64_t random = 99;
+    struct timespec next;
+    bench_pin(bench.other);
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    while (!atomic_load_explicit(&writer->ends, memory_order_relaxed)) {
+        next.tv_nsec += 1000000000 / PUBLISHES_A_SECOND;
+        next.tv_sec += next.tv_nsec / 1000000000;
+        next.tv_nsec %= 1000000000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+        if (!atomic_load_explicit(&writer->works, memory_order_relaxed))
+            continue;
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        world_publish(world, (uint32_t)(random >> 33) % world->size.services);
+        mf_table_reclaim(world->table);
+        atomic_fetch_add_explicit(&writer->published, 1, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+static double window(struct job *job, int reader)
+{
+    static double spans[WORLD_SPANS];
+    struct mf_epoch *epoch = mf_table_epoch(job->world->table);
+    size_t n = 0;
+    for (double end = bench_now() + 10 * bench.ms * 1e6; n == 0 || (n < WORLD_SPANS && bench_now() < end); n++) {
+        world_ask(job->world, job->mix);
+        double start = bench_now();
+        for (uint32_t i = 0; i < WORLD_NEAR; i += BATCH) {
+            mf_route_lookup_batch(job->world->table, job->world->near.queries + i, BATCH, job->world->near.routes + i,
+                                  job->world->near.rcs + i);
+            mf_epoch_quiesce(epoch, reader);
+        }
+        spans[n] = bench_now() - start;
+        for (uint32_t i = 0; i < WORLD_NEAR; i++)
+            bench_must(job->world->near.rcs[i], "a lookup");
+    }
+    return bench_settled(spans, n) / WORLD_NEAR;
+}
+
+static void readers(struct job *job)
+{
+    double quiet[BENCH_ROUNDS], busy[BENCH_ROUNDS], slower[BENCH_ROUNDS], rate[BENCH_ROUNDS];
+    struct writer writer = {.world = job->world};
+    pthread_t thread;
+    if (!bench_wanted("table.readers"))
+        return;
+    int reader = mf_epoch_join(mf_table_epoch(job->world->table));
+    bench_must(reader, "a reader");
+    mf_epoch_online(mf_table_epoch(job->world->table), reader);
+    if (pthread_create(&thread, NULL, write_on, &writer))
         exit(1);
-    }
+    for (int i = 0; i < bench.rounds; i++)
+        for (int k = 0; k < 2; k++) {
+            bool works = (i + k) % 2; /* who is first changes */
+            atomic_store_explicit(&writer.works, works, memory_order_relaxed);
+            unsigned long long before = atomic_load_explicit(&writer.published, memory_order_relaxed);
+            double start = bench_now(), took = window(job, reader);
+            *(works ? &busy[i] : &quiet[i]) = took;
+            if (works)
+                rate[i] = (double)(atomic_load_explicit(&writer.published, memory_order_relaxed) - before) /
+                          (bench_now() - start) * 1e9;
+        }
+    atomic_store_explicit(&writer.ends, true, memory_order_relaxed);
+    pthread_join(thread, NULL);
+    mf_epoch_leave(mf_table_epoch(job->world->table), reader);
+    for (int i = 0; i < bench.rounds; i++)
+        slower[i] = (busy[i] / quiet[i] - 1) * 100;
+    bench_print("table.readers_quiet/100000", "ns", quiet, bench.rounds);
+    bench_print("table.readers_published/100000", "ns", busy, bench.rounds);
+    bench_print("table.readers_slower/100000", "%", slower, bench.rounds);
+    bench_print("table.publishes_a_second/100000", "1/s", rate, bench.rounds);
+    if (bench.other == bench.cpu)
+        fprintf(stderr, "one core only: the writer took the reader's\n");
 }
 
-static size_t name_of(uint32_t i, char out[64])
+static void at(uint32_t services)
 {
-    return (size_t)snprintf(out, 64, "com.example.app%u.api.Service%u", i / APP, i);
-}
-
-static struct mf_cluster *new_cluster(struct mf_table *table, uint32_t app)
-{
-    struct mf_cluster *cluster;
-    char text[64];
-    snprintf(text, sizeof text, "app%u", app);
-    must(mf_cluster_new(table, mf_slice_str(text), &cluster));
-    for (uint32_t i = 0; i < INSTANCES; i++) {
-        snprintf(text, sizeof text, "10.%u.%u.%u:20880", app / 200, app % 200, i + 1);
-        struct mf_pair env = {MF_SLICE("env"), i % 2 ? MF_SLICE("red") : MF_SLICE("blue")};
-        must(mf_cluster_add(table, cluster, mf_slice_str(text), &env, i >= 6, 1));
-    }
-    must(mf_cluster_seal(table, cluster));
-    return cluster;
-}
-
-static void publish(struct mf_table *table, struct mf_cluster *cluster, uint32_t i)
-{
+    static const struct {
+        const char *name;
+        enum world_mix mix;
+        uint32_t batch;
+    } lookups[] = {
+        {"table.lookup", WORLD_HALF, 1},           {"table.lookup_batch", WORLD_HALF, BATCH},
+        {"table.lookup_label", WORLD_HIT, 1},      {"table.lookup_no_label", WORLD_NO_LABEL, 1},
+        {"table.lookup_fallback", WORLD_FALLBACK, 1},
+    };
     char name[64];
-    struct mf_service *service;
-    must(mf_service_new(table, mf_slice_of(name, name_of(i, name)), MF_SERVICE_EXACT, &service));
-    must(mf_service_rule(service, 0));
-    must(mf_service_target(table, service, 0, cluster, MF_TARGET_LABEL, MF_SLICE("env"), 100,
-                           MF_FALLBACK_NO_AVAILABLE, 1));
-    must(mf_service_target(table, service, 0, cluster, MF_TARGET_BASELINE, MF_SLICE("env"), 0,
-                           MF_FALLBACK_NO_AVAILABLE, MF_NO_TARGET));
-    must(mf_table_publish(table, service));
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    return x ^ x >> 31;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *rounds)
-{
-    qsort(rounds, ROUNDS, sizeof *rounds, by_number);
-    return rounds[ROUNDS / 2];
-}
-
-/* Queries lie ready in the cache, as they do when a request has just been parsed; only the lookups are timed. */
-static double lookups(struct mf_table *table, char (*names)[64], uint32_t n, bool batched)
-{
-    struct mf_slice labels[MF_LABELS] = {{NULL, 0}};
-    struct mf_query queries[BATCH];
-    struct mf_route routes[BATCH];
-    char near[BATCH][64];
-    uint64_t random = 1, sum = 0, took = 0;
-    int rcs[BATCH];
-    labels[mf_label_intern(table, MF_SLICE("env"))] = MF_SLICE("red");
-    for (uint32_t done = 0; done < LOOKUPS; done += BATCH) {
-        for (uint32_t i = 0; i < BATCH; i++) {
-            uint64_t r = next_random(&random);
-            memcpy(near[i], names[r % n], sizeof near[i]);
-            queries[i] = (struct mf_query){.service = mf_slice_str(near[i]),
-                                           .method = MF_SLICE("sayHello"),
-                                           .labels = r >> 63 ? labels : NULL,
-                                           .random = r};
-        }
-        uint64_t start = now_ns();
-        if (batched)
-            mf_route_lookup_batch(table, queries, BATCH, routes, rcs);
-        else
-            for (uint32_t i = 0; i < BATCH; i++)
-                rcs[i] = mf_route_lookup(table, &queries[i], &routes[i]);
-        took += now_ns() - start;
-        for (uint32_t i = 0; i < BATCH; i++) {
-            must(rcs[i]);
-            sum += routes[i].peer->id;
-        }
+    struct world *world = world_new(WORLD_USUAL(services));
+    for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
+        struct job job = {world, lookups[i].mix, lookups[i].batch};
+        snprintf(name, sizeof name, "%s/%u", lookups[i].name, services);
+        bench_rounds(name, look, &job);
     }
-    if (sum == 0)
-        puts("?");
-    return (double)took / LOOKUPS;
+    snprintf(name, sizeof name, "table.explain/%u", services);
+    bench_op(name, explain, &(struct job){.world = world});
+    snprintf(name, sizeof name, "table.publish/%u", services);
+    bench_op(name, publish, world);
+    if (services == 100000)
+        readers(&(struct job){.world = world});
+    world_free(world);
 }
 
-static void run(uint32_t n)
+int main(int argc, char **argv)
 {
-    struct mf_table *table;
-    struct mf_cluster *cluster = NULL, **clusters = mf_zalloc((n / APP + 1) * sizeof *clusters);
-    char(*names)[64] = mf_zalloc(n * sizeof *names);
-    double single[ROUNDS], batch[ROUNDS];
-    must(mf_table_new(&table));
-    uint64_t start = now_ns();
-    for (uint32_t i = 0; i < n; i++) {
-        if (i % APP == 0)
-            clusters[i / APP] = cluster = new_cluster(table, i / APP);
-        publish(table, cluster, i);
-        name_of(i, names[i]);
-    }
-    mf_table_reclaim(table);
-    printf("%7u services  built in %.0f ms\n", n, (double)(now_ns() - start) / 1e6);
-    for (int round = 0; round < ROUNDS; round++) {
-        single[round] = lookups(table, names, n, false);
-        batch[round] = lookups(table, names, n, true);
-    }
-    printf("%7u services  lookup %.1f ns, in batches of %d %.1f ns\n", n, median(single), BATCH, median(batch));
-
-    uint64_t random = 7, worst = 0, sum = 0;
-    for (int i = 0; i < PUBLISHES; i++) {
-        uint32_t which = (uint32_t)(next_random(&random) % n);
-        uint64_t from = now_ns();
-        publish(table, clusters[which / APP], which);
-        mf_table_reclaim(table);
-        uint64_t took = now_ns() - from;
-        sum += took;
-        worst = took > worst ? took : worst;
-    }
-    printf("%7u services  publish of one and reclaim %.0f ns, worst of %d %.0f ns\n", n, (double)sum / PUBLISHES,
-           PUBLISHES, (double)worst);
-    for (uint32_t i = 0; i <= n / APP; i++)
-        if (clusters[i])
-            mf_cluster_give(table, clusters[i]);
-    mf_table_free(table);
-    mf_free(clusters);
-    mf_free(names);
-}
-
-int main(void)
-{
-    run(1000);
-    run(100000);
+    uint32_t services = 1000;
+    bench_begin(argc, argv);
+    bench_rounds("table.build/1000", build, &services);
+    at(1000);
+    at(100000);
     return 0;
 }

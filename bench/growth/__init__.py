@@ -1,0 +1,1 @@
+"""How cost grows with each size: measured, fitted, drawn."""

@@ -1,0 +1,1 @@
+"""Micro-benchmarks: the Python faces, each beside its twin in C (bench/c)."""
