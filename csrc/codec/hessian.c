@@ -445,21 +445,15 @@ static int skip_head(struct mf_hessian *reader, uint32_t *inside)
     return 0;
 }
 
-/* The head of one value, and the class definitions before it. */
-static int skip_start(struct mf_hessian *reader, uint32_t *inside)
+static int skip_any(struct mf_hessian *reader)
 {
-    int rc;
-    do
-        rc = skip_head(reader, inside);
-    while (rc == MF_EMORE);
-    return rc;
-}
-
-/* What a value contains, however deep. */
-static int skip_inside(struct mf_hessian *reader, uint32_t inside)
-{
-    uint32_t stack[MF_HESSIAN_DEPTH], depth = 0;
+    uint32_t stack[MF_HESSIAN_DEPTH], depth = 0, inside;
     for (;;) {
+        int rc = skip_head(reader, &inside);
+        if (rc == MF_EMORE)
+            continue;
+        if (rc)
+            return rc;
         if (inside) {
             if (depth == reader->max_depth)
                 return refuse(reader, MF_EHESSIAN_DEPTH, "values are nested too deep");
@@ -491,17 +485,19 @@ static int skip_inside(struct mf_hessian *reader, uint32_t inside)
                 depth--;
             }
         }
-        int rc = skip_start(reader, &inside);
-        if (rc)
-            return rc;
     }
 }
 
 int mf_hessian_skip(struct mf_hessian *reader)
 {
-    uint32_t inside;
-    int rc = skip_start(reader, &inside);
-    return rc || !inside ? rc : skip_inside(reader, inside);
+    if (left(reader)) { /* most arguments are a string or a number, which need no stack */
+        uint8_t kind = kinds[reader->body.ptr[reader->at]];
+        if (kind < K_FIRST)
+            return skip_bytes(reader, 1, kind);
+        if (kind >= K_STRING_SHORT && kind <= K_STRING_CHUNK)
+            return skip_string(reader);
+    }
+    return skip_any(reader);
 }
 
 int mf_hessian_map_begin(struct mf_hessian *reader)
