@@ -20,6 +20,9 @@ void *mf_alloc(size_t size)
 
 void *mf_zalloc(size_t size)
 {
+    /* Fresh pages are zero as they come: what is large and hardly used (trace.c) is not made resident here. */
+    if (ops == &libc_ops)
+        return calloc(1, size);
     void *ptr = ops->alloc(size);
     if (ptr)
         memset(ptr, 0, size);
