@@ -134,6 +134,8 @@ def _between(old: tuple[T, ...], new: tuple[T, ...]) -> tuple[tuple[T, ...], tup
     """Both without the objects that they begin and end with alike."""
     shorter = min(len(old), len(new))
     first = next(compress(count(), map(is_not, old, new)), shorter)
+    if first == len(old) == len(new):
+        return (), ()
     last = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
     last = min(last, shorter - first)
     return old[first : len(old) - last], new[first : len(new) - last]
