@@ -62,8 +62,8 @@ class Table:
     def __init__(self) -> None:
         self.native = _core.Table()
         self._writer = Writer(self.native)
-        self._services: dict[tuple[str, Pattern], Service] = {}
-        self._labels: tuple[Label, ...] = ()
+        self._mesh = Mesh()
+        self._services: dict[tuple[str, Pattern], Service] | None = None  # made when it is asked for
 
     def __len__(self) -> int:
         """How many services there are."""
@@ -75,8 +75,7 @@ class Table:
         :raises MeshfastError: something in it cannot be built; nothing has changed
         """
         applied = self._writer.apply(mesh)
-        self._labels = mesh.labels
-        self._services = {(service.name, service.pattern): service for service in mesh.services}
+        self._mesh, self._services = mesh, None
         return applied
 
     def lookup(
@@ -106,6 +105,8 @@ class Table:
     def _find(self, steps: tuple[Step, ...]) -> Service | None:
         if not steps or steps[0].kind != "service":
             return None
+        if self._services is None:
+            self._services = {(service.name, service.pattern): service for service in self._mesh.services}
         name = steps[0].text
         if name == "*":
             return self._services.get(("", Pattern.ANY)) or self._services.get(("*", Pattern.ANY))
@@ -121,7 +122,7 @@ class Table:
 
     def labels(self) -> tuple[Label, ...]:
         """The traffic labels of the mesh in force."""
-        return self._labels
+        return self._mesh.labels
 
     def stats(self) -> list[dict[str, Any]]:
         """Counts per service, application and subset."""

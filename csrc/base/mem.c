@@ -1,5 +1,7 @@
 #include "base/mem.h"
 
+#include "base/atom.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +20,9 @@ void *mf_alloc(size_t size)
 
 void *mf_zalloc(size_t size)
 {
+    /* Fresh pages are zero as they come: what is large and hardly used (trace.c) is not made resident here. */
+    if (ops == &libc_ops)
+        return calloc(1, size);
     void *ptr = ops->alloc(size);
     if (ptr)
         memset(ptr, 0, size);
@@ -33,6 +38,24 @@ void mf_free(void *ptr)
 {
     if (ptr)
         ops->release(ptr);
+}
+
+/* Where the allocation begins stands before the line. */
+void *mf_zalloc_line(size_t size)
+{
+    void *start = mf_zalloc(size + sizeof start + MF_CACHE_LINE - 1);
+    if (!start)
+        return NULL;
+    uintptr_t at = (uintptr_t)start + sizeof start + MF_CACHE_LINE - 1;
+    void **line = (void **)(at - at % MF_CACHE_LINE);
+    line[-1] = start;
+    return line;
+}
+
+void mf_free_line(void *ptr)
+{
+    if (ptr)
+        mf_free(((void **)ptr)[-1]);
 }
 
 char *mf_copy(const void *bytes, size_t len)

@@ -17,6 +17,9 @@ void *mf_alloc(size_t size);
 void *mf_zalloc(size_t size);
 void *mf_resize(void *ptr, size_t size);
 void mf_free(void *ptr);
+/* Zeroed, and beginning at a cache line; freed by mf_free_line alone. */
+void *mf_zalloc_line(size_t size);
+void mf_free_line(void *ptr);
 /* A copy of `len` bytes with a NUL behind them. */
 char *mf_copy(const void *bytes, size_t len);
 

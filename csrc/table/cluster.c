@@ -20,10 +20,10 @@ int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_clust
 static void free_by_label(struct mf_by_label *by)
 {
     for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
-        mf_free(by->groups[i]);
+        mf_free_line(by->groups[i]);
     mf_free(by->groups);
-    mf_free(by->baseline);
-    mf_free(by);
+    mf_free_line(by->baseline);
+    mf_free_line(by);
 }
 
 void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
@@ -43,11 +43,11 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
         mf_free(cluster->subsets[i].labels);
         mf_free(cluster->subsets[i].name);
-        mf_free(cluster->subsets[i].group);
+        mf_free_line(cluster->subsets[i].group);
     }
     mf_free(cluster->instances);
     mf_free(cluster->subsets);
-    mf_free(cluster->all);
+    mf_free_line(cluster->all);
     mf_free(cluster->host);
     mf_free(cluster);
 }
@@ -152,37 +152,39 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
     return true;
 }
 
-static struct mf_group *new_group(struct mf_slice name, uint32_t room)
+/* For `n` members, which are put next. */
+static struct mf_group *new_group(struct mf_slice name, uint32_t n)
 {
-    size_t text = (name.len + 7) & ~(size_t)7;
-    struct mf_group *group = mf_alloc(sizeof *group + text + room * sizeof *group->members);
+    size_t member = sizeof(struct mf_peer *) + sizeof(uint64_t);
+    struct mf_group *group = mf_zalloc_line(sizeof *group + name.len + 7 + n * member);
     if (!group)
         return NULL;
-    uint8_t *at = (uint8_t *)(group + 1);
-    *group = (struct mf_group){.name = mf_slice_of(at, name.len), .members = (void *)(at + text)};
+    group->n = n;
+    group->name_len = (uint32_t)name.len;
     if (name.len)
-        memcpy(at, name.ptr, name.len);
+        memcpy(group->name, name.ptr, name.len);
     return group;
 }
 
-static void put_member(struct mf_group *group, const struct mf_instance *instance)
+static void put_member(struct mf_group *group, uint32_t *n, const struct mf_instance *instance)
 {
-    group->each = group->n == 0 || group->each == instance->weight ? instance->weight : 0;
+    group->each = *n == 0 || group->each == instance->weight ? instance->weight : 0;
     group->total += instance->weight;
-    group->members[group->n++] = (struct mf_group_member){instance->peer, group->total};
+    mf_group_peers(group)[*n] = instance->peer;
+    mf_group_sums(group)[(*n)++] = group->total;
 }
 
 /* The instances with all these labels. */
 static struct mf_group *group_with(const struct mf_cluster *cluster, struct mf_slice name,
                                    const struct mf_pair *labels, uint32_t n_labels)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, put = 0;
     for (uint32_t i = 0; i < cluster->n_instances; i++)
         n += carries(&cluster->instances[i], labels, n_labels);
     struct mf_group *group = new_group(name, n);
     for (uint32_t i = 0; group && i < cluster->n_instances; i++)
         if (carries(&cluster->instances[i], labels, n_labels))
-            put_member(group, &cluster->instances[i]);
+            put_member(group, &put, &cluster->instances[i]);
     return group;
 }
 
@@ -212,10 +214,10 @@ struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct
     return subset ? subset->group : NULL;
 }
 
-/* While groups are made: one value, and how many instances have it. */
+/* While groups are made: one value, how many instances have it, and how many of them are put. */
 struct entry {
     struct mf_slice name;
-    uint32_t n;
+    uint32_t n, put;
 };
 
 static const struct mf_group taken; /* marks a place while its group is not yet made */
@@ -259,8 +261,9 @@ static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice k
 }
 
 static int fill_groups(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
-                       const struct entry *entries, uint32_t without)
+                       struct entry *entries, uint32_t without)
 {
+    uint32_t put = 0;
     for (uint32_t i = 0; i < by->n_groups; i++) {
         by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(entries[i].name, entries[i].n);
         if (!by->groups[i])
@@ -274,9 +277,9 @@ static int fill_groups(const struct mf_cluster *cluster, struct mf_slice key, st
         const struct mf_slice *value = label_of(&cluster->instances[i], key);
         uint32_t index = value ? place_of(by, entries, *value)->index : 0;
         if (!value)
-            put_member(by->baseline, &cluster->instances[i]);
+            put_member(by->baseline, &put, &cluster->instances[i]);
         else if (index >= by->n_subsets)
-            put_member(by->groups[index], &cluster->instances[i]);
+            put_member(by->groups[index], &entries[index].put, &cluster->instances[i]);
     }
     return 0;
 }
@@ -289,7 +292,7 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     size_t most = (size_t)cluster->n_instances + cluster->n_subsets, places = 4;
     while (places < most * 2)
         places *= 2;
-    struct mf_by_label *by = mf_zalloc(sizeof *by + places * sizeof *by->places);
+    struct mf_by_label *by = mf_zalloc_line(sizeof *by + places * sizeof *by->places);
     struct entry *entries = mf_zalloc((most + 1) * sizeof *entries);
     if (!by || !entries)
         goto no_memory;

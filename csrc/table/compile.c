@@ -131,12 +131,14 @@ static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
         target->kind = from->kind;
         target->on = from->on;
         target->fallback = from->fallback;
-        target->label = from->label;
+        target->label = (uint8_t)from->label;
         target->upto = to->total;
-        if (from->by_label)
+        if (from->by_label) {
             target->by_label = from->by_label;
-        else
+            target->bits = (uint8_t)__builtin_popcount(from->by_label->mask);
+        } else {
             target->group = from->group;
+        }
         mf_compiled_cold(to)[t].cluster = from->cluster;
         from->cluster->refs++;
     }
@@ -158,11 +160,11 @@ static int fill_target_stats(struct mf_compiled *out, struct mf_slice service, s
 {
     struct mf_slice host = mf_slice_str(cold->cluster->host);
     if (target->kind != MF_TARGET_LABEL) {
-        target->stat = mf_stat_intern(out->table, service, host, target->group ? target->group->name : cold->text);
+        target->stat = mf_stat_intern(out->table, service, host, target->group ? mf_group_name(target->group) : cold->text);
         return target->stat ? 0 : -ENOMEM;
     }
     for (uint32_t i = 0; i < target->by_label->n_groups; i++) {
-        target->stats[i] = mf_stat_intern(out->table, service, host, target->by_label->groups[i]->name);
+        target->stats[i] = mf_stat_intern(out->table, service, host, mf_group_name(target->by_label->groups[i]));
         if (!target->stats[i])
             return -ENOMEM;
     }
@@ -207,7 +209,7 @@ static void release(struct mf_compiled *compiled)
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
-    mf_free(compiled->memory);
+    mf_free_line(compiled);
 }
 
 void mf_compiled_retired(struct mf_epoch_entry *entry)
@@ -217,13 +219,9 @@ void mf_compiled_retired(struct mf_epoch_entry *entry)
 
 struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
 {
-    void *memory = mf_zalloc(size_of(service) + MF_CACHE_LINE - 1);
-    if (!memory)
+    struct mf_compiled *out = mf_zalloc_line(size_of(service));
+    if (!out)
         return NULL;
-    uintptr_t hot = (uintptr_t)memory + offsetof(struct mf_compiled, stat) + MF_CACHE_LINE - 1;
-    hot -= hot % MF_CACHE_LINE;
-    struct mf_compiled *out = (void *)(hot - offsetof(struct mf_compiled, stat));
-    out->memory = memory;
     out->table = table;
     out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;

@@ -8,19 +8,14 @@
 
 #define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-struct mf_group_member {
-    struct mf_peer *peer;
-    uint64_t upto; /* the sum of the weights up to and with this one */
-};
-
-/* Some instances of a cluster: all, a subset, those with one label value, the baseline. One allocation: head, name,
- * members. */
+/* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line, with
+ * a short name and a few peers in that line; behind the peers, for each the sum of the weights up to and with it. */
 struct mf_group {
     uint64_t total; /* of the weights */
     uint32_t n;
     uint32_t each;  /* every member's weight when they are equal, else 0 */
-    struct mf_slice name;
-    struct mf_group_member *members;
+    uint32_t name_len;
+    char name[];
 };
 
 struct mf_value {
@@ -29,14 +24,15 @@ struct mf_value {
     struct mf_group *group; /* NULL: a free place, and the end of a search */
 };
 
-/* A cluster's instances by the value of one label; a declared subset of that name wins. */
+/* A cluster's instances by the value of one label; a declared subset of that name wins. Readers know the mask from the
+ * target and look at the places alone: few values are one cache line. */
 struct mf_by_label {
     uint32_t mask, label;
     uint32_t n_groups, n_subsets; /* the first groups are the cluster's own subsets */
-    struct mf_by_label *next;     /* writer only, as the next two */
+    struct mf_by_label *next;
     struct mf_group **groups;
     struct mf_group *baseline;    /* instances without the label */
-    struct mf_value places[];
+    _Alignas(MF_CACHE_LINE) struct mf_value places[];
 };
 
 struct mf_ccondition {
@@ -52,7 +48,9 @@ struct mf_cmatch {
 
 struct mf_ctarget {
     uint8_t kind, on; /* enum mf_target_kind, enum mf_fallback_case */
-    uint16_t fallback, label;
+    uint8_t label;
+    uint8_t bits;     /* of by_label's mask */
+    uint16_t fallback;
     uint64_t upto;    /* the sum of the weights up to and with this target */
     union {
         const struct mf_group *group;       /* not MF_TARGET_LABEL; NULL: no such subset */
@@ -78,11 +76,10 @@ struct mf_crule {
 };
 
 struct mf_compiled {
-    void *memory; /* where the allocation begins */
     struct mf_table *table;
     struct mf_epoch_entry entry;
-    /* What a lookup reads begins here, at a cache line. */
-    struct mf_stat *stat; /* for calls that reach no target */
+    /* What a lookup reads begins here. */
+    _Alignas(MF_CACHE_LINE) struct mf_stat *stat; /* for calls that reach no target */
     struct mf_crule *rules;
     uint32_t name_len;
     uint16_t n_rules;
@@ -109,6 +106,24 @@ static inline struct mf_slice mf_compiled_name(const struct mf_compiled *service
 static inline struct mf_ctarget_cold *mf_compiled_cold(const struct mf_crule *rule)
 {
     return (struct mf_ctarget_cold *)(rule->matches + rule->n_matches);
+}
+
+static inline struct mf_slice mf_group_name(const struct mf_group *group)
+{
+    return mf_slice_of(group->name, group->name_len);
+}
+
+/* The first member's peer; each member's follows. */
+MF_ALWAYS_INLINE struct mf_peer **mf_group_peers(const struct mf_group *group)
+{
+    size_t at = (offsetof(struct mf_group, name) + group->name_len + 7) & ~(size_t)7;
+    return (struct mf_peer **)((uintptr_t)group + at);
+}
+
+/* The first member's sum of weights; each member's follows. */
+MF_ALWAYS_INLINE uint64_t *mf_group_sums(const struct mf_group *group)
+{
+    return (uint64_t *)(mf_group_peers(group) + group->n);
 }
 
 struct mf_slot { /* of a prefix */

@@ -37,110 +37,176 @@ MF_ALWAYS_INLINE bool rule_matches(const struct mf_compiled *service, uint32_t r
     return false;
 }
 
-/* The place of a label's value, or NULL. */
-static inline const struct mf_value *find_value(const struct mf_by_label *by, struct mf_slice value)
+/* A place of the search for a label's value: the first, the second... */
+MF_ALWAYS_INLINE const struct mf_value *value_place(const struct mf_ctarget *target, uint32_t hash, uint32_t nth)
 {
-    uint32_t hash = (uint32_t)mf_hash(value, 0);
-    for (uint32_t at = hash & by->mask; by->places[at].group; at = (at + 1) & by->mask)
-        if (by->places[at].hash == hash && mf_slice_eq(by->places[at].group->name, value))
-            return &by->places[at];
-    return NULL;
+    return &target->by_label->places[(hash + nth) & ((UINT32_C(1) << target->bits) - 1)];
+}
+
+/* The place of a label's value, or NULL. */
+MF_ALWAYS_INLINE const struct mf_value *find_value(const struct mf_ctarget *target, struct mf_slice value,
+                                                   uint32_t hash)
+{
+    for (uint32_t nth = 0;; nth++) {
+        const struct mf_value *place = value_place(target, hash, nth);
+        if (!place->group)
+            return NULL;
+        if (place->hash == hash && mf_slice_eq(mf_group_name(place->group), value))
+            return place;
+    }
 }
 
 MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t random)
 {
     uint32_t t = 0;
-    if (rule->total == 0)
-        return rule->n_targets ? 0 : MF_NO_TARGET;
+    if (rule->n_targets == 0)
+        return MF_NO_TARGET;
+    if (rule->targets[0].upto == rule->total) /* no other has a weight: nothing to draw */
+        return 0;
     uint64_t point = mf_hash_below(mf_hash_mix(random ^ MF_HASH_B, MF_HASH_A), rule->total);
     while (rule->targets[t].upto <= point)
         t++;
     return t;
 }
 
-/* The target's instances; NULL when there can be none. */
-MF_ALWAYS_INLINE const struct mf_group *resolve(const struct mf_crule *rule, const struct mf_query *query, uint32_t r,
-                                                uint32_t t, struct mf_stat **stat, struct mf_route_steps *steps)
+/* A decision on its way: the rule that matched, and the target that is looked at. */
+struct walk {
+    const struct mf_crule *rule;
+    uint32_t r, t, passed;
+    uint32_t hash; /* of the label's value that the target asks for */
+    int rc;        /* what it ends with when no target is left */
+};
+
+MF_ALWAYS_INLINE struct mf_slice value_of(const struct mf_ctarget *target, const struct mf_query *query)
 {
-    const struct mf_ctarget *target = &rule->targets[t];
-    *stat = NULL;
-    if (target->kind != MF_TARGET_LABEL) {
-        *stat = target->stat;
-        if (target->group) {
-            note(steps, MF_STEP_TARGET, r, 0, 0, t, target->group->name);
-        } else {
-            note(steps, MF_STEP_TARGET, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
-            note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
-        }
-        return target->group;
-    }
-    struct mf_slice value = query->labels ? query->labels[target->label] : mf_slice_of("", 0);
-    note(steps, MF_STEP_TARGET, r, 0, 0, t, value);
-    if (!value.len) {
-        note(steps, MF_STEP_NO_LABEL, r, 0, 0, t, mf_compiled_cold(rule)[t].text);
-        return NULL;
-    }
-    const struct mf_value *found = find_value(target->by_label, value);
-    if (!found) {
-        note(steps, MF_STEP_NO_SUBSET, r, 0, 0, t, value);
-        return NULL;
-    }
-    *stat = target->stats[found->index];
-    return found->group;
+    return query->labels ? query->labels[target->label] : mf_slice_of("", 0);
 }
 
-MF_ALWAYS_INLINE int follow(const struct mf_crule *rule, uint32_t r, const struct mf_query *query,
+/* Goes on to the target's fallback; false where there is none. */
+MF_ALWAYS_INLINE bool pass_on(struct walk *walk, bool down, struct mf_route_steps *steps)
+{
+    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    if (down)
+        walk->rc = MF_EROUTE_DOWN;
+    if (target->fallback == MF_NO_TARGET || (down && target->on == MF_FALLBACK_NO_INSTANCE)) {
+        note(steps, MF_STEP_END, walk->r, 0, 0, walk->t, mf_slice_of("", 0));
+        return false;
+    }
+    walk->t = target->fallback;
+    walk->passed++;
+    return true;
+}
+
+/* Stops at the first target that may have instances for this request, as far as the service alone can tell. */
+MF_ALWAYS_INLINE bool aim(struct walk *walk, const struct mf_query *query, struct mf_route_steps *steps)
+{
+    for (;;) { /* ends: publishing refused circles */
+        const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+        if (target->kind != MF_TARGET_LABEL)
+            return true;
+        struct mf_slice value = value_of(target, query);
+        if (value.len) {
+            walk->hash = (uint32_t)mf_hash(value, 0);
+            return true;
+        }
+        note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
+        note(steps, MF_STEP_NO_LABEL, walk->r, 0, 0, walk->t,
+             steps ? mf_compiled_cold(walk->rule)[walk->t].text : value);
+        if (!pass_on(walk, false, steps))
+            return false;
+    }
+}
+
+/* The first rule that matches and its first target. False: there is none, walk->rc says why. */
+MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service, const struct mf_query *query,
                             struct mf_route *out, struct mf_route_steps *steps)
 {
-    struct mf_slice nothing = mf_slice_of("", 0);
-    int rc = MF_EROUTE_PEER;
-    uint32_t t = pick_target(rule, query->random), passed = 0;
-    while (t != MF_NO_TARGET) { /* ends: publishing refused circles */
-        const struct mf_ctarget *target = &rule->targets[t];
-        bool down = false;
-        struct mf_stat *stat;
-        const struct mf_group *group = resolve(rule, query, r, t, &stat, steps);
-        struct mf_peer *peer = group && group->n ? pick(group, query->random, query->now) : NULL;
-        if (peer) {
-            note(steps, MF_STEP_PEER, r, 0, 0, t, steps ? mf_slice_str(peer->text) : nothing);
-            out->peer = peer;
-            out->stat = stat;
-            out->fallbacks = (uint8_t)(passed < 255 ? passed : 255);
-            return 0;
-        }
-        if (group) {
-            down = group->n > 0;
-            note(steps, down ? MF_STEP_DOWN : MF_STEP_EMPTY, r, 0, 0, t, group->name);
-        }
-        if (down)
-            rc = MF_EROUTE_DOWN;
-        if (target->fallback == MF_NO_TARGET || (down && target->on == MF_FALLBACK_NO_INSTANCE)) {
-            note(steps, MF_STEP_END, r, 0, 0, t, nothing);
-            break;
-        }
-        t = target->fallback;
-        passed++;
-    }
-    out->fallbacks = (uint8_t)(passed < 255 ? passed : 255);
-    return rc;
-}
-
-MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_query *query, struct mf_route *out,
-                            struct mf_route_steps *steps)
-{
     *out = (struct mf_route){0};
+    walk->passed = 0;
     if (!service) {
         note(steps, MF_STEP_NO_SERVICE, 0, 0, 0, 0, query->service);
-        return MF_EROUTE_SERVICE;
+        walk->rc = MF_EROUTE_SERVICE;
+        return false;
     }
     note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : query->service);
     out->stat = service->stat;
     for (uint32_t r = 0; r < service->n_rules; r++) {
         if (!rule_matches(service, r, query, steps))
             continue;
+        const struct mf_crule *rule = &service->rules[r];
         out->rule = (uint16_t)r;
-        out->timeout_ms = service->rules[r].timeout_ms;
-        return follow(&service->rules[r], r, query, out, steps);
+        out->timeout_ms = rule->timeout_ms;
+        *walk = (struct walk){.rule = rule, .r = r, .t = pick_target(rule, query->random), .rc = MF_EROUTE_PEER};
+        return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }
-    return MF_EROUTE_RULE;
+    walk->rc = MF_EROUTE_RULE;
+    return false;
+}
+
+/* The target's instances; NULL when there can be none. */
+MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const struct mf_query *query,
+                                                struct mf_stat **stat, struct mf_route_steps *steps)
+{
+    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    if (target->kind != MF_TARGET_LABEL) {
+        *stat = target->stat;
+        if (target->group) {
+            note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, mf_group_name(target->group));
+        } else if (steps) {
+            struct mf_slice text = mf_compiled_cold(walk->rule)[walk->t].text;
+            note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, text);
+            note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, text);
+        }
+        return target->group;
+    }
+    struct mf_slice value = value_of(target, query);
+    note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
+    const struct mf_value *found = find_value(target, value, walk->hash);
+    if (!found) {
+        note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, value);
+        return NULL;
+    }
+    *stat = target->stats[found->index];
+    return found->group;
+}
+
+MF_ALWAYS_INLINE int end(const struct walk *walk, struct mf_route *out)
+{
+    out->fallbacks = (uint8_t)(walk->passed < 255 ? walk->passed : 255);
+    return walk->rc;
+}
+
+/* Picks from `group`, which the walk's target resolved to, and where that gives no peer goes on to the others. */
+MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, struct mf_stat *stat,
+                            const struct mf_query *query, struct mf_route *out, struct mf_route_steps *steps)
+{
+    for (;;) {
+        struct mf_peer *peer = group && group->n ? pick(group, query->random, query->now) : NULL;
+        if (peer) {
+            note(steps, MF_STEP_PEER, walk->r, 0, 0, walk->t,
+                 steps ? mf_slice_str(peer->text) : mf_slice_of("", 0));
+            out->peer = peer;
+            out->stat = stat;
+            walk->rc = 0;
+            break;
+        }
+        bool down = group && group->n > 0;
+        if (group)
+            note(steps, down ? MF_STEP_DOWN : MF_STEP_EMPTY, walk->r, 0, 0, walk->t, mf_group_name(group));
+        if (!pass_on(walk, down, steps) || !aim(walk, query, steps))
+            break;
+        group = resolve(walk, query, &stat, steps);
+    }
+    return end(walk, out);
+}
+
+MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_query *query, struct mf_route *out,
+                            struct mf_route_steps *steps)
+{
+    struct mf_stat *stat;
+    struct walk walk;
+    if (!enter(&walk, service, query, out, steps))
+        return end(&walk, out);
+    const struct mf_group *group = resolve(&walk, query, &stat, steps);
+    return follow(&walk, group, stat, query, out, steps);
 }

@@ -24,6 +24,13 @@ static inline uint64_t mf_hash_word(const uint8_t *p)
     return word;
 }
 
+static inline uint64_t mf_hash_half(const uint8_t *p)
+{
+    uint32_t half;
+    memcpy(&half, p, 4);
+    return half;
+}
+
 /* A secret `seed` where strangers choose the bytes; 0 elsewhere. */
 static inline uint64_t mf_hash(struct mf_slice bytes, uint64_t seed)
 {
@@ -36,8 +43,11 @@ static inline uint64_t mf_hash(struct mf_slice bytes, uint64_t seed)
     if (left >= 8) {
         a = mf_hash_word(p);
         b = mf_hash_word(p + left - 8);
-    } else if (left) {
-        memcpy(&a, p, left);
+    } else if (left >= 4) {
+        a = mf_hash_half(p);
+        b = mf_hash_half(p + left - 4);
+    } else if (left) { /* its first, middle and last byte: all of it */
+        a = (uint64_t)p[0] << 16 | (uint64_t)p[left / 2] << 8 | p[left - 1];
     }
     h = mf_hash_mix(a ^ h ^ MF_HASH_A, b ^ h ^ MF_HASH_B);
     return mf_hash_mix(h ^ MF_HASH_B, MF_HASH_A);

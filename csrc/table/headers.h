@@ -5,6 +5,8 @@
 
 static inline bool mf_headers_same_name(struct mf_slice a, struct mf_slice b)
 {
+    if (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0) /* as nearly always */
+        return true;
     for (size_t i = 0; i < a.len; i++) {
         uint8_t x = a.ptr[i], y = b.ptr[i];
         if (x == y)

@@ -14,7 +14,7 @@ int mf_peers_init(struct mf_peers *peers)
 
 static void release(struct mf_peer *peer)
 {
-    mf_free(peer->_memory);
+    mf_free_line(peer);
 }
 
 void mf_peers_dispose(struct mf_peers *peers)
@@ -82,11 +82,9 @@ struct mf_peer *mf_peer_intern(struct mf_table *table, const struct mf_addr *add
     }
     if (reserve_id(peers) != 0)
         return NULL;
-    void *memory = mf_zalloc(sizeof(struct mf_peer) + MF_CACHE_LINE);
-    if (!memory)
+    struct mf_peer *peer = mf_zalloc_line(sizeof *peer);
+    if (!peer)
         return NULL;
-    struct mf_peer *peer = (void *)(((uintptr_t)memory + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1));
-    peer->_memory = memory;
     peer->_table = table;
     peer->addr = *addr;
     mf_addr_format(addr, peer->text);

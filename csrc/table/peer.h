@@ -15,7 +15,6 @@ struct mf_peer {
     mf_atom32 _refs;         /* clusters and pools that hold it */
     struct mf_peer *_next;   /* in the writer's hash of addresses */
     struct mf_table *_table;
-    void *_memory;           /* where the allocation begins */
     _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
     mf_atom32 failures;      /* failed connects in a row */
     mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */

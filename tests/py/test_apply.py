@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from meshfast import _core
+from meshfast import _core, apply
 from meshfast.apply import Applied, Writer
 from meshfast.errors import LimitError, MeshfastError
 from meshfast.model import (
@@ -177,3 +178,63 @@ def test_many(writer):
     clusters[7] = cluster("app7", "10.9.9.9:80")
     assert writer.apply(mesh(clusters, services)) == Applied(10, 0, 2990)
     assert address(writer.table, "com.app7.S75") == "10.9.9.9:80"
+
+
+def test_one_among_many_is_all_that_is_looked_at(writer, monkeypatch):
+    """A mesh that shares the rest with the one before costs what changed, not what there is."""
+    clusters = [cluster(f"a{i}", f"10.0.{i}.1:1") for i in range(200)]
+    services = [service(f"s{i}", f"a{i}") for i in range(200)]
+    writer.apply(mesh(clusters, services))
+    looked: list[str] = []
+    for name in ("_service_picture", "_cluster_picture"):
+        true = getattr(apply, name)
+        monkeypatch.setattr(apply, name, lambda one, *rest, true=true: looked.append(one.name) or true(one, *rest))
+
+    services[70] = service("s70", "a71")
+    assert writer.apply(mesh(clusters, services)) == Applied(published=1, removed=0, unchanged=199)
+    assert looked == ["s70"] and address(writer.table, "s70") == "10.0.71.1:1"
+    looked.clear()
+    clusters[71] = cluster("a71", "10.1.1.1:1")
+    assert writer.apply(mesh(clusters, services)) == Applied(published=2, removed=0, unchanged=198)
+    assert sorted(looked) == ["a71", "s70", "s71"]
+    assert [address(writer.table, f"s{i}") for i in (70, 71, 72)] == ["10.1.1.1:1", "10.1.1.1:1", "10.0.72.1:1"]
+    looked.clear()
+    del services[5], clusters[5]
+    assert writer.apply(mesh(clusters, services)) == Applied(published=0, removed=1, unchanged=199)
+    assert looked == [] and isinstance(address(writer.table, "s5"), int)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_changes_end_as_if_begun_anew(seed):
+    """Whatever was added, removed, moved, listed twice or pointed elsewhere: the table says what a new one says."""
+    random = Random(seed)
+    clusters = {f"a{i}": cluster(f"a{i}", f"10.0.{i}.1:1") for i in range(8)}
+    services = [service(f"s{i}", f"a{i % 8}") for i in range(8)]
+    writer = Writer(_core.Table())
+    for step in range(60):
+        at, name = random.randrange(len(services) + 1), f"a{random.randrange(8)}"
+        match random.choice(["add", "add", "remove", "swap", "cluster", "order"]):
+            case "add":
+                services.insert(at, service(f"s{random.randrange(12)}", name))
+            case "remove" if at < len(services):
+                del services[at]
+            case "swap" if at < len(services):
+                services[at] = service(services[at].name, name)
+            case "cluster":
+                clusters[name] = cluster(name, f"10.{random.randrange(1, 200)}.{step}.1:1")
+            case "order":
+                random.shuffle(services)
+        picture = Mesh(clusters, tuple(services))  # the mapping is the caller's, who goes on to change it
+        writer.apply(picture)
+        anew = Writer(_core.Table())
+        anew.apply(picture)
+        for i in range(12):
+            assert address(writer.table, f"s{i}") == address(anew.table, f"s{i}"), (step, i)
+        assert len(writer.table) == len(anew.table)
+
+
+def test_a_cluster_that_is_gone_but_used(writer):
+    writer.apply(mesh([A, B], [service("x", "a"), service("y", "b")]))
+    with pytest.raises(KeyError, match="a"):
+        writer.apply(mesh([B], [service("x", "a"), service("y", "b")]))
+    assert address(writer.table, "x") == "10.0.0.1:1"

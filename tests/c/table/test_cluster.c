@@ -10,7 +10,7 @@ static uint32_t size_of(struct mf_group *group)
 static struct mf_group *value_of(struct mf_by_label *by, const char *value)
 {
     for (uint32_t i = 0; i <= by->mask; i++)
-        if (by->places[i].group && mf_slice_eq(by->places[i].group->name, S(value)))
+        if (by->places[i].group && mf_slice_eq(mf_group_name(by->places[i].group), S(value)))
             return by->places[i].group;
     return NULL;
 }
@@ -47,7 +47,7 @@ static void test_groups(void)
     CHECK(value_of(env, "both") == mf_cluster_find_subset(cluster, S("both")));
     CHECK(!value_of(env, "blue"));
     CHECK_INT(size_of(env->baseline), 2);
-    CHECK_STR(env->baseline->name, "baseline");
+    CHECK_STR(mf_group_name(env->baseline), "baseline");
     CHECK(env == mf_cluster_by_label(table, cluster, 0));
     struct mf_by_label *lane = mf_cluster_by_label(table, cluster, (uint32_t)mf_label_intern(table, S("lane")));
     CHECK_INT(size_of(lane->baseline), 5);
@@ -68,7 +68,7 @@ static void test_subset_wins(void)
     CHECK_INT(mf_cluster_seal(table, cluster), 0);
     struct mf_by_label *env = mf_cluster_by_label(table, cluster, (uint32_t)mf_label_intern(table, S("env")));
     CHECK_INT(env->n_groups, 1);
-    CHECK_TEXT(value_of(env, "red")->members[0].peer->text, "10.0.0.2:1");
+    CHECK_TEXT(mf_group_peers(value_of(env, "red"))[0]->text, "10.0.0.2:1");
     mf_cluster_give(table, cluster);
     mf_table_free(table);
 }

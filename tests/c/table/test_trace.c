@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static struct mf_slice S(const char *text)
 {
@@ -124,8 +125,29 @@ static void test_many(void)
     fail_at(0);
 }
 
+static long resident_pages(void)
+{
+    long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file && fscanf(file, "%ld %ld", &all, &resident) == 2);
+    if (file)
+        fclose(file);
+    return resident;
+}
+
+/* Room is set aside, not taken: 150 MiB of it. (A sanitizer's own shadow of it may be.) */
+static void test_unused_room(void)
+{
+    struct mf_trace *trace;
+    long before = resident_pages();
+    CHECK_INT(mf_trace_new(1 << 20, 1, &trace), 0);
+    CHECK((resident_pages() - before) * sysconf(_SC_PAGESIZE) < 50 << 20);
+    mf_trace_free(trace);
+}
+
 int main(void)
 {
+    test_unused_room();
     test_life();
     test_lengths();
     test_eviction();
