@@ -425,7 +425,8 @@ static void parse_options(int argc, char **argv)
         {"connect", 1, NULL, 'C'}, {"connections", 1, NULL, 'c'}, {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
         {"warmup", 1, NULL, 'w'},  {"seconds", 1, NULL, 's'},     {"rate", 1, NULL, 'r'},     {"calls", 1, NULL, 'N'},
         {"stall", 1, NULL, 'S'},   {"watch", 1, NULL, 'W'},       {"service", 1, NULL, 'n'},  {"version", 1, NULL, 'v'},
-        {"method", 1, NULL, 'm'},  {"attach", 1, NULL, 'a'},      {"trace", 0, NULL, 't'},    {0}};
+        {"method", 1, NULL, 'm'},  {"attach", 1, NULL, 'a'},      {"trace", 0, NULL, 't'},    {"serialization", 1, NULL, 'z'},
+        {0}};
     struct request_options *request = &options.request;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
@@ -442,6 +443,7 @@ static void parse_options(int argc, char **argv)
         case 'v': request->version = optarg; break;
         case 'm': request->method = optarg; break;
         case 't': request->trace = true; break;
+        case 'z': request->serialization = (uint8_t)number(optarg, 1, 31); break;
         case 'a':
             if (request->n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
