@@ -9,7 +9,7 @@ from typing import Any
 from bench.harness.measure import Sample
 from bench.harness.report import COLUMNS, counted
 from bench.harness.rivals import LAYER4, RIVALS
-from bench.harness.spread import BUSY, Spread, choose_base, failures, good, notes, ratio_text, short, spread
+from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, notes, ratio_text, short, spread
 from bench.harness.suites import SUITES, best_layer4, verdicts
 from bench.harness.svg import Bar, bars, percentiles
 
@@ -19,15 +19,16 @@ STYLE = """
 :root { --ink: #1d2733; --soft: #66727f; --rule: #dde3e9; --ours: #1668b8; --relay: #8a97a5; --other: #d0813a; }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); margin: 0 auto;
-       max-width: 1180px; padding: 28px; background: #fff; }
+       max-width: 1240px; padding: 28px; background: #fff; }
 h1 { font-size: 26px; margin: 0 0 2px; }
 h2 { font-size: 20px; margin: 40px 0 8px; border-bottom: 2px solid var(--rule); }
 h3 { font-size: 14px; margin: 14px 0 0; color: var(--soft); font-weight: 600; }
 .lead { color: var(--soft); margin: 0 0 14px; }
-table { border-collapse: collapse; margin: 8px 0 4px; font-size: 13px; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--rule); padding: 3px 10px; }
-td { padding: 3px 10px; border-bottom: 1px solid #eef1f4; vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; } tr.ours td:first-child { color: var(--ours); font-weight: 600; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 8px 0 4px; font-size: 12.5px; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--rule); padding: 3px 8px; }
+td { padding: 3px 8px; border-bottom: 1px solid #eef1f4; vertical-align: top; }
+td.n, th.n { text-align: right; white-space: nowrap; } td:first-child { white-space: nowrap; } tr.ours td:first-child { color: var(--ours); font-weight: 600; }
 .range { color: var(--soft); font-size: 11px; } .faint { color: var(--soft); }
 .yes { color: #18794e; font-weight: 600; } .no, .failed { color: #c22f2f; font-weight: 600; }
 .key span { display: inline-block; margin-right: 18px; } .key i { display: inline-block; width: 11px; height: 11px;
@@ -50,6 +51,8 @@ def page(result: dict[str, Any], base: str = "") -> str:
     base = choose_base(rivals, base)
     suite = SUITES.get(result["suite"])
     facts = result["facts"]
+    judged = verdicts(result)
+    asked = any(one.asked for one in judged)
     body = [
         f"<h1>meshfast against others: {escape(result['suite'])}</h1>",
         f'<p class="lead">{escape(suite.what if suite else "")}. {escape(str(facts["date"]))}, revision '
@@ -59,13 +62,14 @@ def page(result: dict[str, Any], base: str = "") -> str:
         '<span><i style="background:var(--relay)"></i>layer 4: bytes passed on unread</span>'
         '<span><i style="background:var(--other)"></i>layer 7</span></p>',
         *_section("Failures", [_list(failures(result), "failed")] if failures(result) else []),
-        *_section("Asked and reached", [_verdicts(result)] if verdicts(result) else []),
+        *_section("Asked and reached" if asked else "Ratios", [_verdicts(result)] if judged else []),
         *(part for point in result["options"]["points"] for part in _point(result, point, rivals, base)),
         *_section("Measured apart", _measures(result["measures"])),
         *_section("To keep in mind", [_list(notes(result, base))] if notes(result, base) else []),
         *_section("Who and how", [_who(result)]),
     ]
-    head = f'<meta charset="utf-8"><title>meshfast: {escape(result["suite"])}</title><style>{STYLE}</style>'
+    title = f"meshfast: {escape(result['suite'])}"
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
 
 
@@ -83,7 +87,7 @@ def _list(lines: Iterable[str], kind: str = "") -> str:
 
 def _table(headings: Sequence[str], rows: Iterable[str], numbers_from: int) -> str:
     heads = "".join(f'<th class="{"n" if i >= numbers_from else ""}">{escape(h)}</th>' for i, h in enumerate(headings))
-    return f"<table><tr>{heads}</tr>{''.join(rows)}</table>"
+    return f'<div class="wide"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
 
 
 def _cell(value: Spread) -> str:
@@ -96,21 +100,22 @@ def _row(cells: Sequence[str], numbers_from: int, kind: str = "") -> str:
 
 
 def _verdicts(result: dict[str, Any]) -> str:
+    judged = verdicts(result)
+    asked = any(one.asked for one in judged)
     rows = []
-    for one in verdicts(result):
-        word = "" if not one.asked else "?" if one.met is None else "yes" if one.met else "no"
-        cells = [escape(one.what), escape(one.asked), escape(one.reached), f'<span class="{word}">{word}</span>']
-        rows.append(_row(cells, 9))
-    return _table(("what", "asked", "reached", "met"), rows, 9)
+    for one in judged:
+        end = [f'<span class="{one.word}">{one.word}</span>'] if asked else []
+        rows.append(_row([escape(one.what), *([escape(one.asked)] if asked else []), escape(one.reached), *end], 9))
+    return _table(("what", "asked", "reached", "met") if asked else ("what", "ratio"), rows, 9)
 
 
-HEADINGS = ("proxy", "CPU us/call", "of the first", "of the best relay", "calls/s", "p50 us", "p99 us", "p99.9 us",
+HEADINGS = ("proxy", "CPU us/call", "ratio", "to best relay", "calls/s", "p50 us", "p99 us", "p99.9 us",
             "max us", "busy", "RSS MiB", "syscalls", "instructions")  # fmt: skip
 
 
 def _point(result: dict[str, Any], point: str, rivals: Sequence[str], base: str) -> list[str]:
     samples: list[Sample] = result["samples"]
-    cells = {rival: good(samples, point, rival) for rival in rivals}
+    cells = {rival: cell(samples, point, rival) for rival in rivals}
     shown = [rival for rival in rivals if cells[rival]]
     best = best_layer4(result, point)
     if not shown:
@@ -157,7 +162,8 @@ def _point_row(
         against(base),
         against(best),
         rate if busy.median >= BUSY else f'<span class="faint">({rate})</span>',
-        *(_cell(spread(cells, key)) for key in ("p50_us", "p99_us", "p99_9_us")),
+        short(spread(cells, "p50_us").median),
+        *(_cell(spread(cells, key)) for key in ("p99_us", "p99_9_us")),
         short(spread(cells, "max_us").high),
         f"{busy.median:.0%}",
         short(spread(cells, "rss_mib").high),

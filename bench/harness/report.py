@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.harness.measure import Sample
-from bench.harness.spread import BUSY, Spread, choose_base, failures, good, notes, ratio_text, short, spread
-from bench.harness.suites import best_layer4, verdicts
+from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, good, notes, ratio_text, short, spread
+from bench.harness.suites import Verdict, best_layer4, verdicts
 
 
 def print_result(console: Console, result: dict[str, Any], base: str = "") -> None:
@@ -22,22 +22,28 @@ def print_result(console: Console, result: dict[str, Any], base: str = "") -> No
     base = choose_base(rivals, base)
     for point in result["options"]["points"]:
         console.print(_point_table(result, samples, point, rivals, base))
-    if result.get("measures"):
+    if any(one["what"] not in COLUMNS for one in result.get("measures", ())):
         console.print(_measures_table(result["measures"]))
     judged = verdicts(result)
     if judged:
-        table = Table(title="asked and reached", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-        for heading in ("what", "asked", "reached", "met"):
-            table.add_column(heading, no_wrap=heading != "what")
-        for one in judged:
-            word = "" if not one.asked else "?" if one.met is None else "yes" if one.met else "no"
-            colour = {"yes": "green", "no": "red"}.get(word, "none")
-            table.add_row(one.what, one.asked, one.reached, f"[{colour}]{word}[/]")
-        console.print(table)
+        console.print(_verdicts_table(judged))
     for note in notes(result, base):
         console.print(escape(note), soft_wrap=True)
     for failure in failures(result):
         console.print(failure, style="red", markup=False, soft_wrap=True)
+
+
+def _verdicts_table(judged: Sequence[Verdict]) -> Table:
+    asked = any(one.asked for one in judged)
+    title = "asked and reached" if asked else "ratios"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for heading in ("what", "asked", "reached", "met") if asked else ("what", "reached"):
+        table.add_column(heading, no_wrap=heading != "what")
+    for one in judged:
+        colour = {"yes": "green", "no": "red"}.get(one.word, "none")
+        end = (one.asked, one.reached, f"[{colour}]{one.word}[/]") if asked else (one.reached,)
+        table.add_row(one.what, *end)
+    return table
 
 
 def _measures_table(measures: Sequence[dict[str, Any]]) -> Table:
@@ -79,11 +85,10 @@ def _point_table(
     table.add_column("proxy", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    base_cells = good(samples, point, base)
+    base_cells = cell(samples, point, base)
     for rival in rivals:
-        cells = good(samples, point, rival)
-        failed = any(s["point"] == point and s["rival"] == rival and "error" in s for s in samples)
-        if not cells or failed:
+        cells = cell(samples, point, rival)
+        if not cells:
             table.add_row(rival, "[red]failed[/]")
             continue
         cpu, busy = spread(cells, "cpu_us"), spread(cells, "busy")

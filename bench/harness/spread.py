@@ -55,6 +55,12 @@ def good(samples: Sequence[Sample], point: str, rival: str) -> list[Sample]:
     return [s for s in samples if s["point"] == point and s["rival"] == rival and "error" not in s]
 
 
+def cell(samples: Sequence[Sample], point: str, rival: str) -> list[Sample]:
+    """The samples of one cell; none when one of them failed: what is left would be the lucky ones."""
+    failed = any(s["point"] == point and s["rival"] == rival and "error" in s for s in samples)
+    return [] if failed else good(samples, point, rival)
+
+
 def spread(samples: Sequence[Sample], key: str) -> Spread:
     return Spread.of([sample[key] for sample in samples])
 

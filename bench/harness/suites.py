@@ -1,7 +1,7 @@
 """The suites: which proxies, at which points, and what is asked of the figures.
 
-A demand compares medians of one run. Where the ranges of the two figures overlap, the ratio is marked with ≈: it cannot
-be told from 1.
+A demand compares medians of one run. Where the ranges of the two figures overlap, it says ≈: the two cannot be told
+apart, and whether a bound on their ratio holds is judged by the medians.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.harness.rivals import LAYER4
-from bench.harness.spread import LEAST, Spread, good, ratio_text, spread
+from bench.harness.spread import LEAST, Spread, cell, ratio_text, spread
 
 Result = dict[str, Any]
 
@@ -27,6 +27,10 @@ class Verdict:
     asked: str
     reached: str
     met: bool | None
+
+    @property
+    def word(self) -> str:
+        return "" if not self.asked else "?" if self.met is None else "yes" if self.met else "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Suite:
 
 def best_layer4(result: Result, point: str, key: str = "cpu_us", most: bool = False) -> str | None:
     """The layer-4 proxy whose median at the point is the least (or, with ``most``, the most)."""
-    found = {name: good(result["samples"], point, name) for name in LAYER4}
+    found = {name: cell(result["samples"], point, name) for name in LAYER4}
     medians = {name: spread(cells, key).median for name, cells in found.items() if cells}
     return (max if most else min)(medians, key=lambda name: medians[name]) if medians else None
 
@@ -61,7 +65,7 @@ def _ratio(
 ) -> Verdict:
     names = {"cpu_us": "CPU a call", "calls_per_s": "calls a second", "worker_us": "CPU a call of the worker alone"}
     what = f"{point}: {names[key]}, {one} / {other}"
-    cells = [good(result["samples"], point, name) for name in (one, other)]
+    cells = [cell(result["samples"], point, name) for name in (one, other)]
     if not all(cells):
         return Verdict(what, asked, "not measured", None)
     if key == "worker_us":
@@ -71,7 +75,9 @@ def _ratio(
     if not values[1].median:
         return Verdict(what, asked, "not measured", None)
     ratio = values[0].median / values[1].median
-    text = f"{ratio:.2f}x" + (" (≈)" if ratio_text(*values) == "≈" else "")
+    text = f"{ratio:.2f}x"
+    if ratio_text(*values) == "≈":
+        text = f"≈ (medians {text})" if asked else "≈"
     told = min(value.n for value in values) >= LEAST
     return Verdict(what, asked, text, enough(ratio) if told else None)
 
@@ -82,7 +88,7 @@ def _plain(result: Result) -> Iterator[Verdict]:
         best = best_layer4(result, point)
         for name in ("meshfast-epoll", "meshfast-uring"):
             for other in (best, "envoy"):
-                if other and name in result["options"]["rivals"] and good(result["samples"], point, other):
+                if other and name in result["options"]["rivals"] and cell(result["samples"], point, other):
                     yield _ratio(result, point, name, other, "cpu_us", "", lambda ratio: True)
 
 
@@ -124,7 +130,7 @@ def _churn(result: Result) -> Iterator[Verdict]:
 
 def _rates(result: Result) -> Iterator[Verdict]:
     for point in result["options"]["points"]:
-        cells = good(result["samples"], point, "meshfast-epoll")
+        cells = cell(result["samples"], point, "meshfast-epoll")
         unsent = sum(s["raw"]["unsent"] for s in cells)
         if cells:
             yield Verdict(f"{point}: meshfast-epoll, calls due and never sent", "0", f"{unsent}", unsent == 0)

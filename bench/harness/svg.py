@@ -86,7 +86,7 @@ def percentiles(rows: Sequence[tuple[str, str, Sequence[float]]], label: str) ->
     bottom = TOP_H + ROW_H * len(rows)
     for power in range(low, high + 1):
         x = at(10**power)
-        out += [_line(x, TOP_H - 4, x, bottom, "grid"), _text(x, TOP_H - 9, f"{10**power:,g}", "axis", "middle")]
+        out += [_line(x, TOP_H - 4, x, bottom, "grid"), _text(x, TOP_H - 9, f"{10**power:,}", "axis", "middle")]
     for i, (name, kind, row) in enumerate(rows):
         y = TOP_H + ROW_H * i + ROW_H / 2
         out.append(_text(NAME_W - 8, y + 4, name, f"name {kind}", "end"))

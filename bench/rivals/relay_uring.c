@@ -2,7 +2,7 @@
  *
  * relay_uring LISTEN UPSTREAM. What arrives is sent from the very buffer that the kernel put it into; what arrives while
  * a send is under way waits behind it and goes out by one sendmsg of many buffers. A side that falls far behind is not
- * read for until it has caught up. Raw system calls: the C library here knows none of them. */
+ * read for until it has caught up. Raw system calls: no library to install. */
 #include "../load/net.h"
 
 #include <linux/io_uring.h>
