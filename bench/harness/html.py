@@ -28,7 +28,8 @@ h3 { font-size: 14px; margin: 14px 0 0; color: var(--soft); font-weight: 600; }
 table { border-collapse: collapse; margin: 8px 0 4px; font-size: 12.5px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--rule); padding: 3px 8px; }
 td { padding: 3px 8px; border-bottom: 1px solid #eef1f4; vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; } td:first-child { white-space: nowrap; } tr.ours td:first-child { color: var(--ours); font-weight: 600; }
+td.n, th.n { text-align: right; white-space: nowrap; } td:first-child { white-space: nowrap; }
+tr.ours td:first-child { color: var(--ours); font-weight: 600; }
 .range { color: var(--soft); font-size: 11px; } .faint { color: var(--soft); }
 .yes { color: #18794e; font-weight: 600; } .no, .failed { color: #c22f2f; font-weight: 600; }
 .key span { display: inline-block; margin-right: 18px; } .key i { display: inline-block; width: 11px; height: 11px;
