@@ -165,7 +165,7 @@ def smoke(suites: tuple[str, ...]) -> None:
     failed = False
     for suite in (SUITES[name] for name in suites or SUITES):
         only = tuple(name for name in suite.rivals or SMOKE if name.startswith(OURS) and RIVALS[name].find())
-        plan = _plan(suite, only, _points(None, None, suite.smoke), rounds=1, seconds=0.5, warmup=0.1)
+        plan = _plan(suite, only, _points(None, None, suite.smoke), rounds=1, seconds=0.5, warmup=0.1, tries=10)
         counts = DEFAULT_COUNTS.get(suite.name, frozenset(COUNTS[:1])) - {"instructions"}
         result = _measure(Session(suite, plan, counts, quick=True))
         errors.rule(suite.name)

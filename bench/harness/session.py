@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -90,7 +91,7 @@ class Session:
                             value = syscalls.count(self.plan, point, proxy, directory)
                             self.measures.append(measure(rival.name, "system calls a call", "", [value], str(point)))
                     except (BenchError, OSError) as error:
-                        self.failures.append(f"{rival.name}, system calls: {error}")
+                        self._count_failed(f"{rival.name}, system calls: {error}")
 
     def _instructions(self, directory: Path) -> None:
         points = [point for point in self.plan.points if str(point) in INSTRUCTION_POINTS]
@@ -104,15 +105,22 @@ class Session:
                     value = count_instructions(self.plan, rival, point, 300 if self.quick else 5000, directory)
                     self.measures.append(measure(rival.name, "instructions a call", "", [value], str(point)))
                 except BenchError as error:
-                    self.failures.append(f"{rival.name} at {point}, instructions: {error}")
+                    self._count_failed(f"{rival.name} at {point}, instructions: {error}")
+
+    def _count_failed(self, text: str) -> None:
+        """Of a moment there may be too little to count."""
+        (self.notes if self.quick else self.failures).append(text)
 
     def _profiles(self, directory: Path) -> None:
+        if not shutil.which("perf"):
+            self.notes.append("No profile was taken: perf is not there.")
+            return
         for rival in self._ours():
             for point in self.plan.points:
                 try:
                     found = self._profile(rival, point, directory)
                 except (BenchError, OSError) as error:
-                    self.failures.append(f"{rival.name} at {point}, profile: {error}")
+                    self._count_failed(f"{rival.name} at {point}, profile: {error}")
                     continue
                 what = "user-space copying, share of CPU"
                 self.measures.append(measure(rival.name, what, "", [found.copying], str(point)))
