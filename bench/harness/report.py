@@ -1,10 +1,8 @@
-"""What samples mean: medians with their ranges, ratios where ranges do not overlap, and tables of them."""
+"""Results on a terminal: one table for each point, what was asked, what was counted, what failed."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,116 +11,108 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.harness.measure import Sample
-
-BUSY = 0.9  # below, the proxy was not the limit, so calls a second say nothing about it
-LEAST = 3  # samples without which two figures are not told apart at all
-ROUNDS = 7  # fewer do not show how far a figure spreads
-NOISY = 0.05  # of a core used by strangers or stolen
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median, least and most of some samples."""
-
-    median: float
-    low: float
-    high: float
-    n: int = LEAST
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        return cls(statistics.median(values), min(values), max(values), len(values))
-
-    def above(self, other: Spread) -> bool:
-        """Greater beyond the ranges of both, which must be of enough samples to be ranges."""
-        return min(self.n, other.n) >= LEAST and self.low > other.high
-
-    def text(self) -> str:
-        return f"{_short(self.median)} [dim]{_short(self.low)}–{_short(self.high)}[/]"
-
-
-def _short(value: float) -> str:
-    """Three digits, as many as are worth reading."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
-
-
-def ratio_text(value: Spread, base: Spread) -> str:
-    """``value`` as a multiple of ``base``, or "≈" where a difference cannot be told."""
-    if not (value.above(base) or base.above(value)) or not base.median:
-        return "≈"
-    return f"{value.median / base.median:.2f}x"
-
-
-def good(samples: Sequence[Sample], point: str, rival: str) -> list[Sample]:
-    """The samples of one cell in which every answer was right."""
-    return [s for s in samples if s["point"] == point and s["rival"] == rival and "error" not in s]
-
-
-def spread(samples: Sequence[Sample], key: str) -> Spread:
-    return Spread.of([sample[key] for sample in samples])
-
-
-def choose_base(rivals: Sequence[str], wanted: str = "") -> str:
-    """Whom ratios refer to: the one asked for, else the first meshfast, else the first."""
-    if wanted in rivals:
-        return wanted
-    return next((name for name in rivals if name.startswith("meshfast")), rivals[0])
+from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, good, notes, ratio_text, short, spread
+from bench.harness.suites import Verdict, best_layer4, verdicts
 
 
 def print_result(console: Console, result: dict[str, Any], base: str = "") -> None:
-    """One table for each point, then what to keep in mind about them."""
+    """All of it, then what to keep in mind about it."""
     samples: list[Sample] = result["samples"]
     rivals: list[str] = result["options"]["rivals"]
     base = choose_base(rivals, base)
     for point in result["options"]["points"]:
-        console.print(_point_table(samples, point, rivals, base))
-    notes = [f"Ratios are CPU per call against {base}; ≈: ranges overlap, or there are under {LEAST} rounds."]
-    notes.append(f"Calls a second in brackets: the proxy was under {BUSY:.0%} busy, so they are no measure of it.")
-    if result["options"]["rounds"] < ROUNDS:
-        notes.append(f"[yellow]Under {ROUNDS} rounds: the ranges are too narrow to believe the ratios.[/]")
-    noisy = sum(1 for s in samples if s.get("foreign", 0) > NOISY or s.get("steal", 0) > NOISY)
-    if noisy:
-        notes.append(f"[yellow]{noisy} of {len(samples)} windows lost over {NOISY:.0%} of a core to others.[/]")
-    for sample in samples:
-        if "error" in sample:
-            notes.append(f"[red]{sample['rival']} at {sample['point']}: {escape(sample['error'])}[/]")
-    for note in dict.fromkeys(notes):
-        console.print(note, soft_wrap=True)
+        console.print(_point_table(result, samples, point, rivals, base))
+    if any(one["what"] not in COLUMNS for one in result.get("measures", ())):
+        console.print(_measures_table(result["measures"]))
+    judged = verdicts(result)
+    if judged:
+        console.print(_verdicts_table(judged))
+    for note in notes(result, base):
+        console.print(escape(note), soft_wrap=True)
+    for failure in failures(result):
+        console.print(failure, style="red", markup=False, soft_wrap=True)
 
 
-def _point_table(samples: Sequence[Sample], point: str, rivals: Sequence[str], base: str) -> Table:
-    table = Table(title=f"{point}", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+def _verdicts_table(judged: Sequence[Verdict]) -> Table:
+    asked = any(one.asked for one in judged)
+    title = "asked and reached" if asked else "ratios"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for heading in ("what", "asked", "reached", "met") if asked else ("what", "reached"):
+        table.add_column(heading, no_wrap=heading != "what")
+    for one in judged:
+        colour = {"yes": "green", "no": "red"}.get(one.word, "none")
+        end = (one.asked, one.reached, f"[{colour}]{one.word}[/]") if asked else (one.reached,)
+        table.add_row(one.what, *end)
+    return table
+
+
+def _measures_table(measures: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="measured apart", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for heading in ("proxy", "what", "at"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("median, range", justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for one in sorted(measures, key=lambda one: (one["what"], one["point"])):
+        if one["what"] in COLUMNS:
+            continue
+        value = Spread.of(one["values"]) if one["values"] else None
+        text = "failed" if value is None else value.text() if len(one["values"]) > 1 else short(value.median)
+        table.add_row(one["rival"], one["what"], one["point"], text, one["unit"])
+    return table
+
+
+COLUMNS = ("system calls a call", "instructions a call")  # measures that stand beside the samples of their point
+
+
+def counted(result: dict[str, Any], what: str, point: str, rival: str) -> str:
+    """A figure that was taken apart from the samples, or nothing."""
+    for one in result.get("measures", ()):
+        if (one["what"], one["point"], one["rival"]) == (what, point, rival) and one["values"]:
+            return short(one["values"][0])
+    return ""
+
+
+HEADINGS = ("CPU us/call", "ratio", "calls/s", "p50 us", "p99 us", "p99.9 us", "max us", "busy", "RSS MiB", "syscalls",
+            "instr.", "load us", "backend us")  # fmt: skip
+
+
+def _point_table(
+    result: dict[str, Any], samples: Sequence[Sample], point: str, rivals: Sequence[str], base: str
+) -> Table:
+    best = best_layer4(result, point)
+    title = f"{point}" + (f"   best layer-4 relay: {best}" if best else "")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("proxy", no_wrap=True)
-    for heading in ("CPU us/call", "ratio", "calls/s", "p50 us", "p99 us", "busy", "RSS MiB", "load us", "backend us"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    base_cells = good(samples, point, base)
+    base_cells = cell(samples, point, base)
     for rival in rivals:
-        cells = good(samples, point, rival)
-        failed = any(s["point"] == point and s["rival"] == rival and "error" in s for s in samples)
-        if not cells or failed:
+        cells = cell(samples, point, rival)
+        if not cells:
             table.add_row(rival, "[red]failed[/]")
             continue
         cpu, busy = spread(cells, "cpu_us"), spread(cells, "busy")
-        rate = _short(spread(cells, "calls_per_s").median)
+        rate = short(spread(cells, "calls_per_s").median)
         table.add_row(
             rival,
             cpu.text(),
             "1" if rival == base else ratio_text(cpu, spread(base_cells, "cpu_us")) if base_cells else "",
             rate if busy.median >= BUSY else f"[dim]({rate})[/]",
-            spread(cells, "p50_us").text(),
+            short(spread(cells, "p50_us").median),
             spread(cells, "p99_us").text(),
+            short(spread(cells, "p99_9_us").median),
+            short(spread(cells, "max_us").high),
             f"{busy.median:.0%}",
-            _short(spread(cells, "rss_mib").high),
-            _short(spread(cells, "load_us").median),
-            _short(spread(cells, "backend_us").median),
+            short(spread(cells, "rss_mib").high),
+            *(counted(result, what, point, rival) for what in COLUMNS),
+            short(spread(cells, "load_us").median),
+            short(spread(cells, "backend_us").median),
         )
     return table
 
 
 FACTS_THAT_MATTER = ("cpu", "cpus", "kernel", "machine")
-OPTIONS_THAT_MATTER = ("payload", "attach", "trace")
+OPTIONS_THAT_MATTER = ("payload", "attach", "trace", "serialization")
 
 
 def print_comparison(console: Console, old: dict[str, Any], new: dict[str, Any]) -> bool:

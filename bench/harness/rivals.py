@@ -27,6 +27,7 @@ class Place:
     port: int
     backend: str
     directory: Path
+    connections: int = 8000  # at most; what some reserve memory for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def _fill(template: str, place: Place, **more: str) -> Path:
         backend=place.backend,
         backend_port=place.backend.rpartition(":")[2],
         directory=place.directory,
+        connections=str(place.connections),
         service=SERVICE,
         version=VERSION,
         **more,
@@ -92,15 +94,21 @@ def _first_line(argv: Sequence[str | Path]) -> str:
     return lines[0] if lines else "unknown"
 
 
-def _relay() -> Rival:
+def _built(name: str) -> Callable[[], Path | None]:
     def find() -> Path | None:
-        path = BUILD / "relay"
+        path = BUILD / name
         return path if path.exists() else None
+
+    return find
+
+
+def _relay(name: str, program: str, what: str) -> Rival:
+    find = _built(program)
 
     def command(place: Place) -> list[str]:
         return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend]
 
-    return Rival("relay", "layer-4 relay in C, epoll", "make bench-tools", find, command, lambda: "own")
+    return Rival(name, what, "make bench-tools", find, command, lambda: "own")
 
 
 def _haproxy() -> Rival:
@@ -160,26 +168,47 @@ def _envoy() -> Rival:
     )
 
 
-def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml") -> Rival:
-    def find() -> Path | None:
-        path = ROOT / "meshfast/commands/proxy.py"
-        built = any(ROOT.glob("meshfast/_core*.so"))
-        return path if path.exists() and built else None
+def _mosn() -> Rival:
+    find = _built("mosn")
 
+    def command(place: Place) -> list[str]:
+        return ["/usr/bin/env", "GOMAXPROCS=1", str(_must(find())), str(_fill("mosn.json", place))]
+
+    def version() -> str:
+        wanted = (TEMPLATES / "mosn/go.mod").read_text().splitlines()
+        return next((line.split()[-1] for line in wanted if "mosn.io/mosn " in line), "unknown")
+
+    return Rival("mosn", "MOSN, dubbo", "Go, and make bench-rivals", find, command, version)
+
+
+def _extension() -> Path | None:
+    return next(iter(ROOT.glob("meshfast/_core*.so")), None)
+
+
+def _meshfast_version() -> str:
+    return _first_line([sys.executable, "-m", "meshfast", "version"])
+
+
+def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml", by_default: bool = True) -> Rival:
     def command(place: Place) -> list[str]:
         # --loop sets Python's own loop too; the configuration sets the workers' only.
         return [sys.executable, "-m", "meshfast", "proxy", "--loop", loop, str(_fill(template, place, loop=loop))]
 
-    def version() -> str:
-        return _first_line([sys.executable, "-m", "meshfast", "version"])
+    missing = "the extension built in this tree: make"
+    return Rival(name, what, missing, _extension, command, _meshfast_version, by_default)
 
-    return Rival(name, what, "the extension built in this tree: make", find, command, version)
+
+def _churn(name: str, what: str, services: int, updates: int) -> Rival:
+    def command(place: Place) -> list[str]:
+        argv = [f"127.0.0.1:{place.port}", place.backend, "epoll", str(services), str(updates)]
+        return [sys.executable, "-m", "bench.rivals.churn", *argv]
+
+    missing = "the extension built in this tree: make"
+    return Rival(name, what, missing, _extension, command, _meshfast_version, by_default=False)
 
 
 def _engine(name: str, loop: str, *flags: str) -> Rival:
-    def find() -> Path | None:
-        path = BUILD / "engine"
-        return path if path.exists() else None
+    find = _built("engine")
 
     def command(place: Place) -> list[str]:
         return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend, loop, *flags]
@@ -188,18 +217,34 @@ def _engine(name: str, loop: str, *flags: str) -> Rival:
     return Rival(name, what, "make bench-tools", find, command, lambda: "own", by_default=False)
 
 
+LABELLED = "meshfast, epoll, routes by label and stamps it"
+HEADER = "meshfast, epoll, matches an attachment, routes by label and stamps it"
+OPAQUE = "meshfast, epoll, for bodies that it does not read"
+MANY, UPDATES = 10_000, 1_000  # services in the table of the churn suite, and how many change in a second
+
 RIVALS: dict[str, Rival] = {
     rival.name: rival
     for rival in (
         _meshfast("meshfast-epoll", "meshfast, epoll", "epoll"),
         _meshfast("meshfast-uring", "meshfast, io_uring", "io_uring"),
-        _meshfast("meshfast-label", "meshfast, epoll, routes by label and stamps it", "epoll", "meshfast-label.yaml"),
+        _meshfast("meshfast-label", LABELLED, "epoll", "meshfast-label.yaml", by_default=False),
+        _meshfast("meshfast-header", HEADER, "epoll", "meshfast-header.yaml", by_default=False),
+        _meshfast("meshfast-opaque", OPAQUE, "epoll", "meshfast-opaque.yaml", by_default=False),
+        _churn("meshfast-table", f"meshfast, {MANY:,} services", MANY, 0),
+        _churn("meshfast-churn", f"meshfast, {MANY:,} services, {UPDATES:,} updates a second by Python", MANY, UPDATES),
         _engine("engine-epoll", "epoll"),
         _engine("engine-uring", "io_uring"),
         _engine("engine-label", "epoll", "label"),
-        _relay(),
+        _engine("engine-table", "epoll", str(MANY)),
+        _engine("engine-churn", "epoll", str(MANY), str(UPDATES)),
+        _relay("relay", "relay", "layer-4 relay in C, epoll"),
+        _relay("relay-uring", "relay_uring", "layer-4 relay in C, io_uring"),
         _nginx(),
         _haproxy(),
         _envoy(),
+        _mosn(),
     )
 }
+
+#: Those that pass bytes on unread: the best of them at a point is what a proxy that reads is held against.
+LAYER4 = ("relay", "relay-uring", "nginx", "haproxy")

@@ -106,12 +106,16 @@ static int answer(struct bytes *out, const uint8_t *frame, size_t body_len)
     }
     if (!(frame[2] & WIRE_TWO_WAY))
         return 0;
-    size_t value_len;
-    const uint8_t *value = argument(body, body_len, &value_len);
-    wire_put_head(to, WIRE_HESSIAN2, WIRE_OK, id, (uint32_t)(1 + value_len));
-    to[WIRE_HEAD] = value ? 0x91 : 0x92;
+    uint8_t serialization = frame[2] & 0x1f;
+    size_t value_len, kind = serialization == WIRE_HESSIAN2; /* bytes before the value: a body not read has none */
+    const uint8_t *value = kind ? argument(body, body_len, &value_len) : body;
+    if (!kind)
+        value_len = body_len;
+    wire_put_head(to, serialization, WIRE_OK, id, (uint32_t)(kind + value_len));
+    if (kind)
+        to[WIRE_HEAD] = value ? 0x91 : 0x92;
     if (value)
-        memcpy(to + WIRE_HEAD + 1, value, value_len);
+        memcpy(to + WIRE_HEAD + kind, value, value_len);
     if (self.fault != FAULT_NONE && ++self.seen % self.every == 0) {
         if (self.fault == FAULT_DROP)
             return 0;
@@ -122,9 +126,9 @@ static int answer(struct bytes *out, const uint8_t *frame, size_t body_len)
         else if (self.fault == FAULT_ID)
             wire_put64(to + 4, id ^ 1u << 20);
         else
-            to[WIRE_HEAD + value_len] ^= 1;
+            to[WIRE_HEAD + kind + value_len - 1] ^= 1;
     }
-    out->end += WIRE_HEAD + 1 + value_len;
+    out->end += WIRE_HEAD + kind + value_len;
     return 0;
 }
 

@@ -62,7 +62,8 @@ static struct {
 } self;
 
 struct spent {
-    uint64_t at, own_ns, watched_ns[WATCH_MAX];
+    uint64_t at, own_ns;
+    struct probe_cpu watched[WATCH_MAX];
     struct probe_machine machine;
 };
 
@@ -263,7 +264,7 @@ static struct spent look(void)
 {
     struct spent spent = {.machine = probe_machine()};
     for (uint32_t i = 0; i < options.n_watch; i++)
-        spent.watched_ns[i] = probe_cpu_ns(options.watch[i]);
+        spent.watched[i] = probe_cpu(options.watch[i]);
     struct timespec own;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
     spent.own_ns = (uint64_t)own.tv_sec * SECOND + (uint64_t)own.tv_nsec;
@@ -400,8 +401,10 @@ static void report(const struct spent *first, const struct spent *last)
            (double)(last->own_ns - first->own_ns) / 1e9, last->machine.busy_s - first->machine.busy_s,
            last->machine.steal_s - first->machine.steal_s);
     for (uint32_t i = 0; i < options.n_watch; i++)
-        printf("%s{\"pid\": %d, \"cpu_s\": %.6f, \"rss\": %llu}", i ? ", " : "", options.watch[i],
-               (double)(last->watched_ns[i] - first->watched_ns[i]) / 1e9, (unsigned long long)probe_rss(options.watch[i]));
+        printf("%s{\"pid\": %d, \"cpu_s\": %.6f, \"main_cpu_s\": %.6f, \"rss\": %llu}", i ? ", " : "", options.watch[i],
+               (double)(last->watched[i].all - first->watched[i].all) / 1e9,
+               (double)(last->watched[i].main - first->watched[i].main) / 1e9,
+               (unsigned long long)probe_rss(options.watch[i]));
     printf("], \"errors\": %llu, \"wrong\": {", (unsigned long long)self.n_wrong);
     for (int i = 0; i < WRONG_KINDS; i++)
         printf("%s\"%s\": %llu", i ? ", " : "", wrong_names[i], (unsigned long long)self.wrong[i]);
@@ -425,7 +428,8 @@ static void parse_options(int argc, char **argv)
         {"connect", 1, NULL, 'C'}, {"connections", 1, NULL, 'c'}, {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
         {"warmup", 1, NULL, 'w'},  {"seconds", 1, NULL, 's'},     {"rate", 1, NULL, 'r'},     {"calls", 1, NULL, 'N'},
         {"stall", 1, NULL, 'S'},   {"watch", 1, NULL, 'W'},       {"service", 1, NULL, 'n'},  {"version", 1, NULL, 'v'},
-        {"method", 1, NULL, 'm'},  {"attach", 1, NULL, 'a'},      {"trace", 0, NULL, 't'},    {0}};
+        {"method", 1, NULL, 'm'},  {"attach", 1, NULL, 'a'},      {"trace", 0, NULL, 't'},    {"serialization", 1, NULL, 'z'},
+        {0}};
     struct request_options *request = &options.request;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
@@ -442,6 +446,7 @@ static void parse_options(int argc, char **argv)
         case 'v': request->version = optarg; break;
         case 'm': request->method = optarg; break;
         case 't': request->trace = true; break;
+        case 'z': request->serialization = (uint8_t)number(optarg, 1, 31); break;
         case 'a':
             if (request->n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);

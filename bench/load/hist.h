@@ -29,9 +29,10 @@ static inline void hist_add(struct hist *h, uint64_t v)
 /* The highest value of the cell in which the share `q` of all values is reached; 0 when empty. */
 static inline uint64_t hist_quantile(const struct hist *h, double q)
 {
-    uint64_t rank = (uint64_t)(q * (double)h->n + 0.5), seen = 0;
-    if (rank < 1)
-        rank = 1;
+    double share = q * (double)h->n;
+    uint64_t rank = (uint64_t)share, seen = 0;
+    if (rank < 1 || (double)rank < share)
+        rank++; /* the least value that so many reach: with few values, p99.9 is the greatest */
     for (uint32_t i = 0; i < HIST_CELLS && h->n; i++) {
         seen += h->cells[i];
         if (seen < rank)

@@ -11,15 +11,19 @@ struct probe_machine {
     double busy_s, steal_s; /* summed over the CPUs, in steps of a clock tick (10 ms) */
 };
 
-/* CPU nanoseconds of all threads of `pid`; gives up when the process is gone. */
-static inline uint64_t probe_cpu_ns(int pid)
+struct probe_cpu {
+    uint64_t all, main; /* nanoseconds; `main`: of the thread that the process began with */
+};
+
+/* CPU of all threads of `pid`; gives up when the process is gone. */
+static inline struct probe_cpu probe_cpu(int pid)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *tasks = opendir(path);
     if (!tasks)
         die(EXIT_FAILED, "process %d is gone", pid);
-    uint64_t sum = 0;
+    struct probe_cpu sum = {0};
     for (struct dirent *task; (task = readdir(tasks));) {
         int tid = atoi(task->d_name);
         unsigned long long ns;
@@ -29,8 +33,10 @@ static inline uint64_t probe_cpu_ns(int pid)
         FILE *file = fopen(path, "re");
         if (!file)
             continue;
-        if (fscanf(file, "%llu", &ns) == 1)
-            sum += ns;
+        if (fscanf(file, "%llu", &ns) == 1) {
+            sum.all += ns;
+            sum.main += tid == pid ? ns : 0;
+        }
         fclose(file);
     }
     closedir(tasks);

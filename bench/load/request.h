@@ -13,6 +13,7 @@ struct request_options {
     const char *attach[ATTACH_MAX];      /* "key=value" beside those that every Dubbo consumer sends */
     uint32_t n_attach;
     bool trace;                          /* a fresh traceparent in every request */
+    uint8_t serialization;               /* 0 and 2: Hessian2; others: the body is the argument alone, and so is the answer */
 };
 
 struct request {
@@ -36,8 +37,27 @@ static inline void request_hex(uint8_t *to, uint64_t v)
         to[i] = (uint8_t)"0123456789abcdef"[v >> (60 - 4 * i) & 15];
 }
 
+/* A body that no proxy can read: text from its first byte to its last, as the answer's is. */
+static inline void request_init_opaque(struct request *r, const struct request_options *o)
+{
+    r->len = WIRE_HEAD + o->payload;
+    r->frame = must_alloc(r->len);
+    r->answer = must_alloc(o->payload);
+    r->answer_len = o->payload;
+    for (size_t i = 0; i < o->payload; i++)
+        r->answer[i] = r->frame[WIRE_HEAD + i] = (uint8_t)('a' + i % 26);
+    wire_put_head(r->frame, (uint8_t)(WIRE_REQUEST | WIRE_TWO_WAY | o->serialization), 0, 0, (uint32_t)o->payload);
+    r->nonce_at = WIRE_HEAD;
+    r->answer_nonce_at = r->trace_at = 0;
+    r->random = now_ns();
+}
+
 static inline void request_init(struct request *r, const struct request_options *o)
 {
+    if (o->serialization != 0 && o->serialization != WIRE_HESSIAN2) {
+        request_init_opaque(r, o);
+        return;
+    }
     const char *service = o->service, *version = o->version;
     const char *pairs[][2] = {{"path", service},          {"interface", service},
                               {"version", version},       {"timeout", "3000"},

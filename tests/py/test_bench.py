@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from rich.console import Console
 
 from bench.harness.measure import Plan, Point, Sample, default_cpus, derive, take_all
 from bench.harness.process import BenchError, Program, free_port
-from bench.harness.report import Spread, choose_base, print_comparison, print_result, ratio_text
+from bench.harness.report import print_comparison, print_result
 from bench.harness.rivals import BUILD, RIVALS, ROOT
+from bench.harness.spread import Spread, choose_base, ratio_text
 from bench.run import load_result, main
 
 CPU = min(os.sched_getaffinity(0))
@@ -43,6 +45,12 @@ def load(address: str, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+def uring_allowed(argv: list[str]) -> bool:
+    """Whether the relay on io_uring gets as far as its listener: it refuses an address that is none only then."""
+    done = subprocess.run([argv[0], "x", argv[2]], capture_output=True, text=True, timeout=10)
+    return "host:port" in done.stderr
+
+
 @pytest.fixture
 def echo(tmp_path: Path) -> Iterator[Program]:
     with backend(tmp_path) as program:
@@ -56,6 +64,9 @@ def echo(tmp_path: Path) -> Iterator[Program]:
         ("64x16", Point(64, 16)),
         ("64x1@10k", Point(64, 1, 10_000)),
         ("2x3@1500", Point(2, 3, 1500)),
+        ("4x4/1m", Point(4, 4, 0, 1 << 20)),
+        ("4x4@1k/64k", Point(4, 4, 1000, 64 << 10)),
+        ("1x1/100", Point(1, 1, 0, 100)),
     ],
 )
 def test_point(text: str, point: Point) -> None:
@@ -63,7 +74,7 @@ def test_point(text: str, point: Point) -> None:
     assert Point.parse(str(point)) == point
 
 
-@pytest.mark.parametrize("text", ["", "1", "0x1", "1x0", "1x1@", "1x1@k", "-1x1", "1x1 "])
+@pytest.mark.parametrize("text", ["", "1", "0x1", "1x0", "1x1@", "1x1@k", "-1x1", "1x1 ", "1x1/", "1x1/0", "1x1/1g"])
 def test_bad_point(text: str) -> None:
     with pytest.raises(ValueError, match="CONNECTIONSxINFLIGHT"):
         Point.parse(text)
@@ -100,22 +111,33 @@ def test_derive() -> None:
     assert figures["steal"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("options", [(), ("--connections", "4", "--inflight", "8"), ("--payload", "70000", "--trace")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--connections", "4", "--inflight", "8"),
+        ("--payload", "70000", "--trace"),
+        ("--serialization", "12", "--payload", "5000"),
+    ],
+)
 def test_right_answers(echo: Program, options: tuple[str, ...]) -> None:
     code, report = load(echo.address, "--attach", "dubbo.tag=dev1", "--watch", str(echo.pid), *options)
     assert (code, report["errors"], report["first_error"]) == (0, 0, "")
     assert report["calls"] > 0
     assert report["watched"][0]["cpu_s"] > 0
+    assert report["watched"][0]["main_cpu_s"] == report["watched"][0]["cpu_s"]  # a program of one thread
     assert 0 < report["latency_us"]["p50"] <= report["latency_us"]["p99"] <= report["latency_us"]["max"]
 
 
+@pytest.mark.parametrize("serialization", ["2", "12"])
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [("status:50", "status"), ("body:50", "body"), ("id:50", "id"), ("drop:50", "stall"), ("close:50", "closed")],
 )
-def test_wrong_answers_are_seen(tmp_path: Path, fault: str, kind: str) -> None:
+def test_wrong_answers_are_seen(tmp_path: Path, fault: str, kind: str, serialization: str) -> None:
+    options = ("--connections", "2", "--inflight", "4", "--seconds", "0.5", "--serialization", serialization)
     with backend(tmp_path, fault) as program:
-        code, report = load(program.address, "--connections", "2", "--inflight", "4", "--seconds", "0.5")
+        code, report = load(program.address, *options)
     assert code == 1
     assert report["wrong"][kind] > 0
     assert report["first_error"]
@@ -143,12 +165,20 @@ def test_nobody_listens() -> None:
     assert "refused" in done.stderr
 
 
-def test_relay_passes_everything_on(echo: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["relay", "relay_uring"])
+def test_relay_passes_everything_on(echo: Program, tmp_path: Path, name: str) -> None:
     address = f"127.0.0.1:{free_port()}"
-    argv = [str(BUILD / "relay"), address, echo.address]
-    with Program("relay", argv, cpu=CPU, log=tmp_path / "relay.log", address=address):
-        for options in (("--connections", "8", "--inflight", "32"), ("--payload", "500000", "--inflight", "8")):
-            code, report = load(address, *options)
+    argv = [str(BUILD / name), address, echo.address]
+    if name == "relay_uring" and not uring_allowed(argv):
+        pytest.skip("no io_uring here")
+    loads = (
+        ("--connections", "8", "--inflight", "32"),
+        ("--payload", "500000", "--inflight", "8"),
+        ("--payload", "300000", "--inflight", "4", "--connections", "16"),  # more than all receive buffers hold
+    )
+    with Program(name, argv, cpu=CPU, log=tmp_path / "relay.log", address=address):
+        for options in loads:
+            code, report = load(address, *options, "--stall", "20000")
             assert (code, report["first_error"]) == (0, "")
 
 
@@ -173,6 +203,11 @@ def test_whole_run_of_the_relay(tmp_path: Path) -> None:
     again = CliRunner().invoke(main, ["compare", str(out), str(out)])
     assert again.exit_code == 0
     assert "≈" in again.output
+    shown = CliRunner().invoke(main, ["report", str(out)])
+    assert shown.exit_code == 0, shown.output
+    text = out.with_suffix(".html").read_text()
+    assert text.count("<svg") == 4  # CPU and latency of each point
+    assert not re.search(r"<script|src=|href=|url\(", text)
 
     for sample in result["samples"]:
         sample["cpu_us"] *= 100
@@ -218,3 +253,11 @@ def test_result_of_another_format(tmp_path: Path) -> None:
     path.write_text('{"format": 0}')
     with pytest.raises(BenchError, match="not a result"):
         load_result(path)
+
+
+def test_result_of_the_first_format_is_still_shown() -> None:
+    old = min((ROOT / "bench" / "results").glob("*.json"))
+    assert json.loads(old.read_text())["format"] == 1
+    shown = CliRunner().invoke(main, ["show", str(old)])
+    assert shown.exit_code == 0, shown.output
+    assert "best layer-4 relay: " in shown.output

@@ -1,0 +1,129 @@
+"""Resident memory: of the idle process, and of each connection that was used once and then stays open.
+
+Each connection sends one heartbeat and gets its answer, so that the proxy has met its protocol and served it; then
+nothing. A layer-4 proxy has a second connection for each, to the provider, whose memory counts as the first one's.
+"""
+
+from __future__ import annotations
+
+import resource
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.harness.measure import Plan, start_backend
+from bench.harness.process import BenchError, Program, free_port
+from bench.harness.rivals import LAYER4, Place, Rival
+
+HEARTBEAT = struct.pack(">HBBqi", 0xDABB, 0x80 | 0x40 | 0x20 | 2, 0, 1, 1) + b"N"
+HEAD = 16
+SPARE = 200  # descriptors beside the connections
+REST_S, REST_TRIES = 0.1, 50  # between two looks until memory has come to rest
+Measure = dict[str, Any]
+
+
+def measure(rival: str, what: str, unit: str, values: list[float], point: str = "") -> Measure:
+    """One figure that is no window's: as it goes into the result."""
+    return {"rival": rival, "what": what, "point": point, "unit": unit, "values": values}
+
+
+def answered(connection: socket.socket) -> bool:
+    """Sends a heartbeat; False when the connection ends before its answer."""
+    connection.sendall(HEARTBEAT)
+    got = b""
+    while len(got) < HEAD or len(got) < HEAD + struct.unpack_from(">i", got, 12)[0]:
+        part = connection.recv(4096)
+        if not part:
+            return False
+        got += part
+    return got[:2] == HEARTBEAT[:2]
+
+
+def resident(pid: int) -> int:
+    """Bytes, once they no longer change."""
+    last = -1
+    for _ in range(REST_TRIES):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        if pages == last:
+            break
+        last = pages
+        time.sleep(REST_S)
+    return last * resource.getpagesize()
+
+
+def kernel_bytes() -> int:
+    """The kernel's slabs, whoever uses them."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("Slab:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def allow_descriptors(needed: int) -> None:
+    """For this process and those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise BenchError(f"{needed:,} descriptors are needed; the limit is {hard:,}")
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+@contextmanager
+def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
+    """So many, each of which had its heartbeat answered."""
+    host, _, port = address.rpartition(":")
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            one = stack.enter_context(socket.create_connection((host, int(port)), 10))
+            found.append(one)
+            if not answered(one):
+                raise BenchError(f"{address}: connection {len(found)} was closed before its heartbeat was answered")
+        yield found
+
+
+@dataclass
+class Memory:
+    """The memory suite. ``counts``: idle connections; a layer-4 proxy is measured with the least of them alone."""
+
+    plan: Plan
+    directory: Path
+    counts: tuple[int, ...] = (1000, 10_000)
+    measures: list[Measure] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        for rival in self.plan.rivals:
+            for count in self.counts if rival.name not in LAYER4 else self.counts[:1]:
+                try:
+                    idle, each, kernel = self._rounds(rival, count)
+                except (BenchError, OSError) as error:
+                    self.failures.append(f"{rival.name} with {count:,} connections: {error}")
+                    continue
+                if count == self.counts[0]:
+                    self.measures.append(measure(rival.name, "idle", "MiB", idle))
+                self.measures.append(measure(rival.name, "a connection", "KiB", each, f"{count:,}"))
+                what = "a connection, kernel, both ends"
+                self.measures.append(measure(rival.name, what, "KiB", kernel, f"{count:,}"))
+
+    def _rounds(self, rival: Rival, count: int) -> tuple[list[float], list[float], list[float]]:
+        allow_descriptors(2 * count + SPARE if rival.name in LAYER4 else count + SPARE)
+        rows = [self._once(rival, count) for _ in range(self.plan.rounds)]
+        return tuple(map(list, zip(*rows, strict=True)))  # type: ignore[return-value]
+
+    def _once(self, rival: Rival, count: int) -> tuple[float, float, float]:
+        with start_backend(self.plan, self.directory) as backend:
+            place = Place(free_port(), backend.address, self.directory / rival.name, max(8000, 3 * count))
+            with rival.start(place, self.plan.proxy_cpu) as proxy:
+                return self._look(proxy, count)
+
+    def _look(self, proxy: Program, count: int) -> tuple[float, float, float]:
+        before, kernel = resident(proxy.pid), kernel_bytes()
+        with connections(proxy.address, count):
+            after, kernel_after = resident(proxy.pid), kernel_bytes()
+        return before / 2**20, (after - before) / count / 1024, (kernel_after - kernel) / count / 1024
