@@ -167,7 +167,7 @@ def entry(endpoints: Iterable[Document], app: str = "answer", host: str = SERVIC
 
 
 class Proxy(Child):
-    """``meshfast proxy`` with one outbound listener on ``port``."""
+    """``meshfast proxy`` with one outbound listener on ``port``. ``module``: what runs it, and its own arguments."""
 
     def __init__(
         self,
@@ -178,6 +178,7 @@ class Proxy(Child):
         workers: int,
         mesh: Iterable[Document],
         limits: Mapping[str, Any] | None = None,
+        module: Sequence[object] = ("meshfast",),
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True)
@@ -197,7 +198,7 @@ class Proxy(Child):
         }
         self.write("sidecar", [sidecar])
         self.write("mesh", mesh)
-        argv = [sys.executable, "-m", "meshfast", "proxy", self.folder, "--log-level", "warning"]
+        argv = [sys.executable, "-m", *module, "proxy", self.folder, "--log-level", "warning"]
         super().__init__(name, argv, folder / f"{name}.log")
         try:
             self._wait(time.monotonic() + READY_S)
