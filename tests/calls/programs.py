@@ -26,6 +26,7 @@ SERVICE = "org.meshfast.calls.Echo"
 READY_S = 60.0
 
 Document = dict[str, Any]
+_given: set[int] = set()
 SAMPLE = re.compile(r"^meshfast_(?P<name>[a-z_]+?)(?:_total)?(?:\{[^}]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
 
 
@@ -43,13 +44,16 @@ def free_port() -> int:
     ports = [*range(10000, low), *range(high + 1, 65536)] or range(10000, 65536)
     for _ in range(1000):
         port: int = random.choice(ports)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise RunError("no free port was found")
 
 

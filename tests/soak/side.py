@@ -63,7 +63,7 @@ class Side:
             self._policy = Policy(self._providers.ports())
             self.proxy = Proxy(
                 "proxy", self._folder, loop=self.loop, workers=self._workers, mesh=self._policy.documents(),
-                limits={"frameTimeout": "2s", "peerBackoff": "100ms"}, module=("soak.inside", self._witness),
+                limits={"peerBackoff": "100ms"}, module=("soak.inside", self._witness),
             )  # fmt: skip
             self._stack.callback(self.proxy.close)
         except BaseException:
