@@ -76,8 +76,6 @@ void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the fram
  * `*at` to where they are in it. No copy when they lie in the socket's own block. NULL: no memory. */
 struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at);
 
-/* False once writing has failed, or it is closed or shut down: it may be so before on_close tells. */
-bool mf_sock_writable(const struct mf_sock *sock);
 /* Queue bytes. 0 or -ENOMEM (nothing was queued), or MF_ECLOSED. */
 int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes);
 /* The same from a block: takes its own reference; short runs are copied all the same. */
@@ -124,6 +122,13 @@ int mf_sock_local(int fd, struct mf_addr *out);
 static inline size_t mf_sock_pending(const struct mf_sock *sock)
 {
     return sock->_out_len;
+}
+
+/* False once writing has failed, or it is closed or shut down: it may be so before on_close tells. */
+static inline bool mf_sock_writable(const struct mf_sock *sock)
+{
+    enum { REFUSES = 0x80d0 }; /* bits of backend.h; sock_out.c holds them together */
+    return !(sock->_state & REFUSES);
 }
 
 static inline bool mf_sock_full(const struct mf_sock *sock)

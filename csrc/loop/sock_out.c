@@ -90,19 +90,11 @@ static void queued(struct mf_sock *sock, size_t len)
         mf_sock_dirty(sock);
 }
 
-static bool refuses(const struct mf_sock *sock)
-{
-    return sock->_state & (MF_S_SILENT | MF_S_SHUT | MF_S_BROKEN);
-}
-
-bool mf_sock_writable(const struct mf_sock *sock)
-{
-    return !refuses(sock);
-}
+_Static_assert((MF_S_SILENT | MF_S_SHUT | MF_S_BROKEN) == 0x80d0, "mf_sock_writable names these bits");
 
 int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes)
 {
-    if (refuses(sock))
+    if (!mf_sock_writable(sock))
         return MF_ECLOSED;
     if (bytes.len == 0)
         return 0;
@@ -133,7 +125,7 @@ int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_
 {
     if (bytes.len < SHORT)
         return mf_sock_write(sock, bytes);
-    if (refuses(sock))
+    if (!mf_sock_writable(sock))
         return MF_ECLOSED;
     struct mf_sock_segment *run = mf_alloc(sizeof *run);
     if (!run)
@@ -146,7 +138,7 @@ int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_
 
 uint8_t *mf_sock_reserve(struct mf_sock *sock, size_t len)
 {
-    if (refuses(sock))
+    if (!mf_sock_writable(sock))
         return NULL;
     uint8_t *at = NULL;
     if (tail_room(sock, &at) >= len && at)
@@ -168,7 +160,7 @@ void mf_sock_commit(struct mf_sock *sock, size_t len)
 
 void mf_sock_shutdown(struct mf_sock *sock)
 {
-    if (refuses(sock))
+    if (!mf_sock_writable(sock))
         return;
     sock->_state |= MF_S_SHUT;
     if (!(sock->_state & MF_S_CONNECTING))
