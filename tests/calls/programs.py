@@ -26,6 +26,7 @@ SERVICE = "org.meshfast.calls.Echo"
 READY_S = 60.0
 
 Document = dict[str, Any]
+_given: set[int] = set()
 SAMPLE = re.compile(r"^meshfast_(?P<name>[a-z_]+?)(?:_total)?(?:\{[^}]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
 
 
@@ -43,13 +44,16 @@ def free_port() -> int:
     ports = [*range(10000, low), *range(high + 1, 65536)] or range(10000, 65536)
     for _ in range(1000):
         port: int = random.choice(ports)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise RunError("no free port was found")
 
 
@@ -167,7 +171,7 @@ def entry(endpoints: Iterable[Document], app: str = "answer", host: str = SERVIC
 
 
 class Proxy(Child):
-    """``meshfast proxy`` with one outbound listener on ``port``."""
+    """``meshfast proxy`` with one outbound listener on ``port``. ``module``: what runs it, and its own arguments."""
 
     def __init__(
         self,
@@ -178,6 +182,7 @@ class Proxy(Child):
         workers: int,
         mesh: Iterable[Document],
         limits: Mapping[str, Any] | None = None,
+        module: Sequence[object] = ("meshfast",),
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True)
@@ -197,7 +202,7 @@ class Proxy(Child):
         }
         self.write("sidecar", [sidecar])
         self.write("mesh", mesh)
-        argv = [sys.executable, "-m", "meshfast", "proxy", self.folder, "--log-level", "warning"]
+        argv = [sys.executable, "-m", *module, "proxy", self.folder, "--log-level", "warning"]
         super().__init__(name, argv, folder / f"{name}.log")
         try:
             self._wait(time.monotonic() + READY_S)

@@ -11,17 +11,22 @@ from soak.side import Sample, descriptors_left
 
 MIB = 1 << 20
 WARMUP = 0.25  # of the run: pools, pages of slots and the allocator's own heaps fill up first
+WARMUP_S = 3600.0  # more is not left out
 BLOCK_S = 10.0
-SLOPE_MIB_H = 1.0  # the demand: resident memory grows by less than this an hour
-FDS_H = 60.0  # descriptors: less than one a minute, on the median of a number that goes up and down
 LEAST_BLOCKS = 24  # of ten seconds: a line through less says nothing of an hour
+SLOPE_MIB_H = 1.0  # the demand: memory grows by less than this an hour, after an hour
+RSS_SHORT_MIB_H = 24.0  # resident memory of a run under two hours: it still creeps towards the highest load
+OBJECTS_H = 2000.0  # Python's own: about 100 bytes each
+FDS_H = 60.0  # descriptors: less than one a minute, on the median of a number that goes up and down
 SHORT_GROWTH_MIB = 48.0  # all that a run too short for a slope can be held to: warm-up and nothing else
+
+Claim = tuple[str, bool]
 
 
 def after_warmup(samples: Sequence[Sample]) -> list[Sample]:
     """The samples that count for the fit."""
-    end = samples[-1]["at"] if samples else 0.0
-    return [sample for sample in samples if sample["at"] >= end * WARMUP]
+    begin = min(samples[-1]["at"] * WARMUP, WARMUP_S) if samples else 0.0
+    return [sample for sample in samples if sample["at"] >= begin]
 
 
 def slope(samples: Sequence[Sample], key: str) -> Line | None:
@@ -31,50 +36,53 @@ def slope(samples: Sequence[Sample], key: str) -> Line | None:
     return theil_sen(thin) if len(thin) >= LEAST_BLOCKS else None
 
 
-def fit(samples: Sequence[Sample]) -> dict[str, Any]:
-    """The slopes as they are reported: MiB and descriptors an hour."""
-    found: dict[str, Any] = {}
-    for key, scale in (("rss", 3600 / MIB), ("pss", 3600 / MIB), ("fds", 3600.0), ("table_retired", 3600.0)):
-        line = slope(samples, key)
-        found[key] = line.as_dict(scale) if line else None
-    return found
+SCALES = {"allocated": 3600 / MIB, "rss": 3600 / MIB, "pss": 3600 / MIB, "objects": 3600.0, "fds": 3600.0}
 
 
-def memory_claim(rss: dict[str, float] | None, samples: Sequence[Sample], idle: Sample) -> tuple[str, bool]:
+def fit(samples: Sequence[Sample]) -> dict[str, dict[str, float] | None]:
+    """The slopes as they are reported: MiB, objects and descriptors an hour."""
+    found = {key: slope(samples, key) for key in SCALES}
+    return {key: line.as_dict(SCALES[key]) if line else None for key, line in found.items()}
+
+
+def growth(what: str, unit: str, line: dict[str, float] | None, limit: float) -> Claim:
     """The interval, not the slope alone, decides: what it does not exclude is not called a leak, nor called flat."""
-    if rss is None:
-        grown = (max(s["rss"] for s in samples) - idle["rss"]) / MIB
-        return f"memory grew by {grown:.1f} MiB, under {SHORT_GROWTH_MIB:g} (too short a run for a slope)", (
-            grown < SHORT_GROWTH_MIB
-        )
-    text = f"{rss['slope']:+.2f} MiB/h [{rss['low']:+.2f}, {rss['high']:+.2f}] at 95 %"
-    if rss["high"] < SLOPE_MIB_H:
-        return f"memory is flat: {text}, under {SLOPE_MIB_H:g} MiB/h", True
-    if rss["low"] < SLOPE_MIB_H:
-        return f"memory: {text}: no leak is shown, nor is {SLOPE_MIB_H:g} MiB/h excluded: run longer for that", True
-    return f"memory grows: {text}, over {SLOPE_MIB_H:g} MiB/h", False
+    if line is None:
+        return f"{what}: too short a run for a slope", True
+    text = f"{what}: {line['slope']:+.2f} {unit}/h [{line['low']:+.2f}, {line['high']:+.2f}] at 95 %"
+    if line["high"] < limit:
+        return f"{text}: under {limit:g}", True
+    if line["low"] < limit:
+        return f"{text}: {limit:g} is neither shown nor excluded: run longer for that", True
+    return f"{text}: it grows, by more than {limit:g}", False
+
+
+def memory(samples: Sequence[Sample], idle: Sample) -> list[Claim]:
+    """What is allocated, what is resident, and how far it got."""
+    fitted = fit(samples)
+    grown = (max(s["rss"] for s in samples) - idle["rss"]) / MIB
+    long = samples[-1]["at"] >= 2 * WARMUP_S
+    return [
+        growth("allocated memory", "MiB", fitted["allocated"], SLOPE_MIB_H),
+        growth("Python's objects", "objects", fitted["objects"], OBJECTS_H),
+        growth("resident memory", "MiB", fitted["rss"], SLOPE_MIB_H if long else RSS_SHORT_MIB_H),
+        (f"resident memory grew by {grown:.1f} MiB in all, under {SHORT_GROWTH_MIB:g}", grown < SHORT_GROWTH_MIB),
+    ]
 
 
 def claims(
     samples: Sequence[Sample], idle: Sample, settled: Sample, totals: dict[str, Any], code: int
-) -> list[tuple[str, bool]]:
+) -> list[Claim]:
     """Every claim in words, and whether it holds."""
-    fitted = fit(samples)
     lost = {key: totals[key] for key in ("lost", "crossed", "twice")}
-    fds = fitted["fds"]
     left = descriptors_left(idle, settled)
     least_churn = 0.5 * samples[-1]["at"]
     return [
         (f"of {totals['begun']:,} calls none was lost, crossed or answered twice {lost}", not any(lost.values())),
         (f"callers saw no status but 20, 35 and 80: {totals['status']}", set(totals["status"]) <= {"35", "80"}),
         ("callers ended well", totals["asker_codes"] == [0] * len(totals["asker_codes"])),
-        memory_claim(fitted["rss"], samples, idle),
-        (
-            "descriptors: too short a run for a slope"
-            if fds is None
-            else f"descriptors are flat: {fds['slope']:+.1f} an hour [{fds['low']:+.1f}, {fds['high']:+.1f}]",
-            fds is None or fds["low"] < FDS_H,
-        ),
+        *memory(samples, idle),
+        growth("descriptors", "descriptors", fit(samples)["fds"], FDS_H),
         (f"descriptors came back: {left:+.0f} against before the load, upstreams apart", left <= 0),
         ("no call and no caller is left", not settled["calls_active"] and not settled["downstream_active"]),
         (f"no replaced table is left: {settled['table_retired']:.0f}", not settled["table_retired"]),

@@ -24,6 +24,8 @@ svg text { font: 11px system-ui, sans-serif; fill: #555 }
 #: What is drawn: title, and each line's name, key, divisor, and whether its growth a second is meant.
 PLOTS: tuple[tuple[str, tuple[tuple[str, str, float, bool], ...]], ...] = (
     ("memory, MiB", (("RSS", "rss", MIB, False), ("PSS", "pss", MIB, False))),
+    ("allocated, MiB", (("malloc", "allocated", MIB, False),)),
+    ("Python objects, thousands", (("objects", "objects", 1000, False),)),
     ("open descriptors", (("descriptors", "fds", 1, False),)),
     ("calls a second", (("begun", "asked_begun", 1, True), ("answered", "asked_right", 1, True))),
     ("errors a second (providers are being killed)", (("errors", "asked_errors", 1, True),)),

@@ -46,6 +46,7 @@ class Side:
         self.loop = loop
         self._folder = folder / loop
         self._folder.mkdir()
+        self._witness = self._folder / "allocated"
         self._workers = workers
         self._stack = ExitStack()
         self._askers: list[Asker] = []
@@ -62,7 +63,7 @@ class Side:
             self._policy = Policy(self._providers.ports())
             self.proxy = Proxy(
                 "proxy", self._folder, loop=self.loop, workers=self._workers, mesh=self._policy.documents(),
-                limits={"frameTimeout": "2s", "peerBackoff": "100ms"},
+                limits={"peerBackoff": "100ms"}, module=("soak.inside", self._witness),
             )  # fmt: skip
             self._stack.callback(self.proxy.close)
         except BaseException:
@@ -107,6 +108,11 @@ class Side:
                 sample[name] = next(float(line.split()[1]) * 1024 for line in lines if line.startswith(key))
             except (OSError, StopIteration):
                 sample[name] = float("nan")
+        try:
+            allocated, objects = self._witness.read_text().split()
+            sample |= {"allocated": float(allocated), "objects": float(objects)}
+        except OSError:  # it has just started
+            sample |= {"allocated": float("nan"), "objects": float("nan")}
         counted = self.proxy.counters()
         sample.update({name: counted[name] for name in COUNTERS})
         for name in ASKED:

@@ -1,0 +1,44 @@
+"""``meshfast`` with a witness inside: what malloc has given out and what Python holds, in a file twice a second.
+
+    python -m soak.inside FILE proxy ...
+
+Resident memory also holds what the allocator keeps for later, and creeps towards the highest load there was. What is
+allocated does not: if that grows, something leaks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+
+from meshfast.cli import main
+
+EVERY_S = 0.5
+FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class Mallinfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``: sums over all arenas."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
+
+
+def witness(path: str) -> None:
+    """Writes until the process ends."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = Mallinfo
+    rest = threading.Event()
+    while not rest.wait(EVERY_S):
+        info = mallinfo()
+        text = f"{info.uordblks + info.hblkhd} {sys.getallocatedblocks()}\n"
+        with open(f"{path}.draft", "w") as draft:
+            draft.write(text)
+        os.replace(f"{path}.draft", path)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=witness, args=(sys.argv.pop(1),), daemon=True).start()
+    sys.argv[0] = "meshfast"
+    main()
