@@ -79,6 +79,7 @@ struct mf_loop {
     struct mf_timer linger_timer;
     struct mf_list dead;           /* socks to be told on_close */
     struct mf_list dead_listeners; /* the same */
+    struct mf_block_spares blocks; /* long blocks of input that nobody holds */
     struct mf_sock_segment *spare; /* empty output runs of the common size */
     uint32_t spares;
     uint32_t read_size;

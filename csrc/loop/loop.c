@@ -30,6 +30,7 @@ static void dispose(struct mf_loop *loop)
     if (loop->wake.fd >= 0)
         close(loop->wake.fd);
     mf_sock_trim(loop);
+    mf_block_spares_free(&loop->blocks);
     mf_free(loop);
 }
 

@@ -40,14 +40,18 @@ static int make_room(struct mf_sock *sock, size_t cap)
     struct mf_block *block = sock->_in;
     if (block && !mf_block_shared(block) && block->cap - sock->_in_begin >= cap)
         return 0;
-    if (block && !mf_block_shared(block) && sock->_in_begin == 0) {
+    /* It was allocated before: to take it for a length that is only announced gives a stranger nothing. */
+    struct mf_block_spares *spares = &sock->loop->blocks;
+    struct mf_block *fresh = sock->_want > cap ? mf_block_spare(spares, sock->_want) : NULL;
+    if (!fresh && block && !mf_block_shared(block) && sock->_in_begin == 0) {
         block = mf_block_grow(block, cap);
         if (!block)
             return -ENOMEM;
         sock->_in = block;
         return 0;
     }
-    struct mf_block *fresh = mf_block_new(cap);
+    if (!fresh)
+        fresh = mf_block_new(cap, spares);
     if (!fresh)
         return -ENOMEM;
     size_t have = left(sock);
@@ -189,7 +193,7 @@ struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const
         *at = bytes.ptr;
         return mf_block_take(block);
     }
-    block = mf_block_new(bytes.len);
+    block = mf_block_new(bytes.len, &sock->loop->blocks);
     if (!block)
         return NULL;
     if (bytes.len)

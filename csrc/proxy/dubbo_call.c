@@ -137,7 +137,7 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct request *req
         return rc;
     call->bytes_up = (uint32_t)length(&out);
     if (!up) {
-        struct mf_block *frame = mf_block_new(length(&out));
+        struct mf_block *frame = mf_block_new(length(&out), NULL);
         if (!frame)
             return -ENOMEM;
         copy_to(&out, frame->data);

@@ -55,7 +55,7 @@ static void test_buf(void)
 
 static void test_block(void)
 {
-    struct mf_block *block = mf_block_new(64);
+    struct mf_block *block = mf_block_new(64, NULL);
     CHECK(!mf_block_shared(block));
     memset(block->data, 1, 64);
     block = mf_block_grow(block, 100000);
@@ -65,6 +65,34 @@ static void test_block(void)
     mf_block_give(block);
     mf_block_give(block);
     mf_block_give(NULL);
+}
+
+/* Long blocks come back, to those that need most of them; short ones and what is over the limit are freed. */
+static void test_block_spares(void)
+{
+    struct mf_block_spares spares = {0};
+    struct mf_block *one = mf_block_new(1 << 20, &spares), *small = mf_block_new(1000, &spares);
+    CHECK(mf_block_spare(&spares, 1) == NULL);
+    mf_block_take(one);
+    mf_block_give(one);
+    CHECK_INT(spares._bytes, 0); /* still held */
+    mf_block_give(one);
+    mf_block_give(small);
+    CHECK_INT(spares._bytes, 1 << 20);
+    CHECK(mf_block_spare(&spares, (1 << 20) + 1) == NULL);
+    CHECK(mf_block_spare(&spares, 1 << 18) == NULL); /* a quarter of it: too good */
+    CHECK(mf_block_spare(&spares, (1 << 18) + 1) == one);
+    CHECK(!mf_block_shared(one));
+    CHECK_INT(spares._bytes, 0);
+    struct mf_block *many[20];
+    for (int i = 0; i < 20; i++)
+        many[i] = mf_block_new(1 << 20, &spares);
+    for (int i = 0; i < 20; i++)
+        mf_block_give(many[i]);
+    mf_block_give(one);
+    CHECK_INT(spares._bytes, MF_BLOCK_SPARES);
+    mf_block_spares_free(&spares);
+    CHECK(mf_block_spare(&spares, 1 << 20) == NULL);
 }
 
 static void test_list(void)
@@ -147,6 +175,7 @@ int main(void)
     test_arena();
     test_buf();
     test_block();
+    test_block_spares();
     test_list();
     test_addr();
     test_ring();

@@ -12,7 +12,7 @@ static void test_order(void)
     a.sock.low = 0;
     static uint8_t want[3 << 20];
     fill(want, sizeof want, 5);
-    struct mf_block *block = mf_block_new(100000);
+    struct mf_block *block = mf_block_new(100000, NULL);
     size_t at = 0;
     uint32_t seed = 1;
     while (at < sizeof want) {
@@ -24,7 +24,7 @@ static void test_order(void)
             break;
         case 1: {
             n = n > 100000 ? 100000 : n;
-            block = block->_refs > 1 ? (mf_block_give(block), mf_block_new(100000)) : block;
+            block = block->_refs > 1 ? (mf_block_give(block), mf_block_new(100000, NULL)) : block;
             memcpy(block->data, want + at, n);
             CHECK_INT(mf_sock_write_block(&a.sock, block, mf_slice_of(block->data, n)), 0);
             break;
@@ -104,7 +104,7 @@ static void test_out_of_memory(void)
     end_open(&b, fds[1]);
     static uint8_t bytes[40000];
     fill(bytes, sizeof bytes, 4);
-    struct mf_block *block = mf_block_new(8000);
+    struct mf_block *block = mf_block_new(8000, NULL);
     memcpy(block->data, bytes, 8000);
     size_t sent = 0;
     for (long n = 1; n < 4; n++) {

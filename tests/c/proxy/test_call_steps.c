@@ -216,7 +216,7 @@ static void step(struct plan *plan, int event)
     struct mf_call_input input = {.up = &w.up, .pool = &w.pool, .fault = &fault, .head = &w,
                                   .body = mf_slice_of("answer.", BODY), .status = w.status};
     if (event == MF_CALL_ON_WAIT) {
-        plan->frame = mf_block_new(plan->bytes);
+        plan->frame = mf_block_new(plan->bytes, NULL);
         input.frame = mf_block_take(plan->frame);
     }
     mf_call_step(plan->call, (enum mf_call_event)event, &input);
