@@ -232,7 +232,7 @@ static void on_timer(struct mf_timer *timer)
         mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
         return;
     }
-    if (conn->frame_by) {
+    if (conn->frame_by && !conn->pauses) {
         if (now >= conn->frame_by) {
             MF_COUNT(worker, limit_frame_timeout);
             mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
@@ -259,8 +259,10 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at)
 
 void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why)
 {
-    if (!conn->pauses)
+    if (!conn->pauses) {
+        conn->paused_at = mf_worker_now(conn->worker);
         mf_sock_pause(&conn->sock);
+    }
     conn->pauses |= (uint8_t)why;
 }
 
@@ -271,7 +273,12 @@ void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why)
     conn->pauses &= (uint8_t)~why;
     if (conn->pauses || conn->closed)
         return;
-    conn->sock.last_read = mf_worker_now(conn->worker); /* until now the silence was ours */
+    /* Until now the silence was ours: what it had begun has as long again. */
+    conn->sock.last_read = mf_worker_now(conn->worker);
+    if (conn->frame_by) {
+        conn->frame_by += conn->sock.last_read - conn->paused_at;
+        mf_conn_wait(conn, conn->frame_by);
+    }
     mf_sock_resume(&conn->sock);
 }
 

@@ -43,6 +43,7 @@ struct mf_conn {
     struct mf_list node;    /* on its door's downs, its pool's conns or the worker's strays */
     struct mf_timer timer;  /* the nearest of its waits; fires early rather than being moved */
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
+    uint64_t paused_at;     /* since when it is not read */
     uint64_t discard;       /* bytes of a refused frame still to be thrown away */
     struct mf_list calls;   /* down: calls it asked for. up: calls that await its answer */
     uint32_t n_calls;

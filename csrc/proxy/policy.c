@@ -40,9 +40,10 @@ struct mf_fault mf_fault_of(int rc, enum mf_side side)
 
 uint64_t mf_policy_timeout(int64_t attachment_ms, uint32_t rule_ms, const struct mf_limits *limits)
 {
+    enum { LONGEST_MS = INT32_MAX }; /* Java's own; what is longer would wrap around when it is nanoseconds */
     uint64_t least = 0;
     if (attachment_ms > 0)
-        least = (uint64_t)attachment_ms;
+        least = attachment_ms < LONGEST_MS ? (uint64_t)attachment_ms : LONGEST_MS;
     if (rule_ms && (!least || rule_ms < least))
         least = rule_ms;
     return least ? least : limits->call_timeout;

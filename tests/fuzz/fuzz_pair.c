@@ -90,7 +90,11 @@ static void answer(void)
             open[n++] = k;
     if (!n)
         return;
-    int k = open[(which & 0x7f) % n];
+    int k = open[(which & 0x3f) % n], other = choose((which & 0x3f) + 1, true);
+    if ((which & 0x40) && other >= 0 && other != pair.asked[k].up) {
+        hold(other, frame, pair_forge(frame, k), cut);
+        return;
+    }
     size_t len = pair_answer(frame, k, status, size * 128u);
     hold(pair.asked[k].up, frame, len, cut);
 }
@@ -113,6 +117,7 @@ static void step(uint8_t what, uint8_t who)
     case CALLER_COMES:
         if (fake.n < FAKE_CONNS - 8)
             fake_connect();
+        pair_look(); /* it may be plain TCP from the start */
         return;
     case ASK:
         if ((any = choose(who, false)) >= 0)

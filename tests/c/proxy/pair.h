@@ -73,6 +73,28 @@ static uint64_t pair_get(const uint8_t *p, int n)
     return v;
 }
 
+/* --- marks */
+
+static void pair_mark(uint8_t text[PAIR_MARK], char kind, int number)
+{
+    uint64_t x = (uint64_t)number * 0x9e3779b97f4a7c15 + (uint8_t)kind;
+    x ^= x >> 29;
+    x *= 0xbf58476d1ce4e5b9;
+    for (int i = 0; i < PAIR_MARK; i++, x >>= 8)
+        text[i] = (uint8_t)(0x21 + (x & 0x3f)); /* one byte each in Hessian2 */
+}
+
+/* Not memcmp: a fuzzer looks over its shoulder. */
+static bool pair_bears(const uint8_t *frame, size_t len, size_t at, const uint8_t mark[PAIR_MARK])
+{
+    if (len < at + PAIR_MARK)
+        return false;
+    for (int k = 0; k < PAIR_MARK; k++)
+        if (mark[k] != frame[at + k])
+            return false;
+    return true;
+}
+
 /* --- reading both directions again */
 
 typedef void (*frame_fn)(int i, const uint8_t *frame, size_t len, bool whole);
@@ -146,12 +168,13 @@ static void pair_answered(int i, const uint8_t *frame, size_t len, bool whole)
             BROKEN("caller %d got a request", i);
         return;
     }
-    for (int m = 0; len >= 16 + PAIR_MARK && m < pair.n_marks; m++) {
+    uint8_t forged[PAIR_MARK];
+    pair_mark(forged, 'f', 0);
+    if (pair_bears(frame, len, 16, forged))
+        BROKEN("caller %d got an answer from a provider that was not asked", i);
+    for (int m = 0; m < pair.n_marks; m++) {
         struct mark *mark = &pair.marks[m];
-        bool same = true;
-        for (int k = 0; k < PAIR_MARK; k++) /* not memcmp: a fuzzer looks over its shoulder */
-            same &= mark->answer[k] == frame[16 + k];
-        if (same && (mark->down != i || mark->id != id || mark->delivered++))
+        if (pair_bears(frame, len, 16, mark->answer) && (mark->down != i || mark->id != id || mark->delivered++))
             BROKEN("the answer to call %d came to caller %d as %llu, time %d", m, i, (unsigned long long)id,
                    mark->delivered);
     }
@@ -178,10 +201,7 @@ static void pair_asked(int i, const uint8_t *frame, size_t len, bool whole)
             BROKEN("two calls were sent as %llu", (unsigned long long)asked->id);
     for (int m = 0; m < pair.n_marks; m++) {
         struct mark *mark = &pair.marks[m];
-        bool same = len >= mark->at + PAIR_MARK;
-        for (int k = 0; same && k < PAIR_MARK; k++)
-            same = mark->question[k] == frame[mark->at + k];
-        if (same)
+        if (pair_bears(frame, len, mark->at, mark->question))
             asked->mark = m;
     }
     pair.n_asked++;
@@ -263,15 +283,6 @@ static size_t pair_text(uint8_t *to, const char *text, size_t len)
     return (size_t)mf_hessian_put_string(to, mf_hessian_string_room(len), mf_slice_of(text, len));
 }
 
-static void pair_mark(uint8_t text[PAIR_MARK], char kind, int number)
-{
-    uint64_t x = (uint64_t)number * 0x9e3779b97f4a7c15 + (uint8_t)kind;
-    x ^= x >> 29;
-    x *= 0xbf58476d1ce4e5b9;
-    for (int i = 0; i < PAIR_MARK; i++, x >>= 8)
-        text[i] = (uint8_t)(0x21 + (x & 0x3f)); /* one byte each in Hessian2 */
-}
-
 enum { PAIR_REQUEST = 40000 };
 
 /* A request of caller `down` with a mark in its argument, which is `size` bytes longer; `key` NULL: no attachment.
@@ -323,6 +334,16 @@ static size_t pair_answer(uint8_t *to, int k, uint8_t status, size_t size)
     mf_dubbo_put_head(to, &head);
     asked->answered = true;
     return 16 + PAIR_MARK + size;
+}
+
+/* An answer to the same, as a provider that was not asked would send it. */
+__attribute__((unused)) static size_t pair_forge(uint8_t *to, int k)
+{
+    bool answered = pair.asked[k].answered;
+    size_t len = pair_answer(to, k, 20, 0);
+    pair.asked[k].answered = answered;
+    pair_mark(to + 16, 'f', 0);
+    return len;
 }
 
 /* --- begin and end */

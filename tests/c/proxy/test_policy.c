@@ -39,6 +39,8 @@ static void test_waits(void)
     CHECK_INT(mf_policy_timeout(1000, 300, &limits), 300);
     CHECK_INT(mf_policy_timeout(100, 300, &limits), 100);
     CHECK_INT(mf_policy_timeout(0, 300, &limits), 300);
+    CHECK_INT(mf_policy_timeout(INT64_MAX, 0, &limits), INT32_MAX); /* "for ever" is not "at once" */
+    CHECK_INT(mf_policy_timeout(INT64_MAX, 300, &limits), 300);
     CHECK_INT(mf_policy_backoff(1, &limits), 1000000000);
     CHECK_INT(mf_policy_backoff(3, &limits), 4000000000);
     CHECK_INT(mf_policy_backoff(1000, &limits), 30000000000);
