@@ -315,7 +315,7 @@ static void beat(struct mf_conn *up, uint64_t now)
 void mf_dubbo_doubt(struct mf_conn *up, uint64_t since)
 {
     uint64_t now = mf_worker_now(up->worker);
-    if (up->probe_at || up->sock.last_read >= since)
+    if (!up->ready || up->probe_at || up->sock.last_read >= since)
         return;
     beat(up, now);
     up->probe_at = now;
