@@ -54,6 +54,7 @@ struct mf_conn {
     struct mf_list waiting; /* on another's waiters */
     struct mf_recent recent; /* down: what its requests were like */
     uint64_t heartbeat_at;  /* up: when the last heartbeat was sent; 0: answered */
+    uint64_t probe_at;      /* up: when one was sent because calls time out in silence; 0: no such doubt */
     uint8_t pauses;         /* enum mf_conn_pause bits */
     bool up;                /* dialled by us */
     bool ready;             /* up: connected */

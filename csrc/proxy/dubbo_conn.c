@@ -7,6 +7,9 @@
 
 #include <errno.h>
 
+/* How long a live peer may take to answer a heartbeat that is sent because it is in doubt. */
+#define PROBE_NS UINT64_C(1000000000)
+
 static bool reading(const struct mf_conn *conn)
 {
     return !conn->pauses && !conn->doomed && !conn->closed;
@@ -301,10 +304,30 @@ static void up_eof(struct mf_conn *up)
     mf_conn_close(up, MF_CLOSE_NOW, -ECONNRESET);
 }
 
+static void beat(struct mf_conn *up, uint64_t now)
+{
+    uint8_t event[MF_DUBBO_EVENT_ROOM];
+    put_event(up, event, mf_dubbo_put_heartbeat(event, up->worker->random >> 1));
+    MF_COUNT(up->worker, heartbeats_out);
+    up->heartbeat_at = now;
+}
+
+void mf_dubbo_doubt(struct mf_conn *up, uint64_t since)
+{
+    uint64_t now = mf_worker_now(up->worker);
+    if (!up->ready || up->probe_at || up->sock.last_read >= since)
+        return;
+    beat(up, now);
+    up->probe_at = now;
+    mf_conn_wait(up, now + PROBE_NS);
+}
+
 static void up_ready(struct mf_conn *up)
 {
-    up->sock.last_read = mf_worker_now(up->worker);
-    mf_conn_wait(up, up->sock.last_read + up->worker->limits->heartbeat * 1000000);
+    uint64_t now = up->sock.last_read = mf_worker_now(up->worker);
+    mf_conn_wait(up, now + up->worker->limits->heartbeat * 1000000);
+    if (up->pool->failures) /* a slow call must not be what it is judged by */
+        beat(up, now);
     mf_pool_connected(up->pool, up);
 }
 
@@ -322,15 +345,19 @@ static void up_timer(struct mf_conn *up, uint64_t now)
         mf_conn_close(up, MF_CLOSE_NOW, -ETIMEDOUT);
         return;
     }
+    if (up->probe_at && now - up->probe_at >= PROBE_NS) {
+        if (up->sock.last_read < up->probe_at)
+            mf_pool_silent(up->pool);
+        up->probe_at = 0;
+    } else if (up->probe_at) {
+        mf_conn_wait(up, up->probe_at + PROBE_NS);
+    }
     if (silent < every) {
         up->heartbeat_at = 0;
         mf_conn_wait(up, up->sock.last_read + every);
         return;
     }
-    uint8_t event[MF_DUBBO_EVENT_ROOM];
-    put_event(up, event, mf_dubbo_put_heartbeat(event, up->worker->random >> 1));
-    MF_COUNT(up->worker, heartbeats_out);
-    up->heartbeat_at = now;
+    beat(up, now);
     mf_conn_wait(up, now + every);
 }
 

@@ -78,13 +78,28 @@ static void set_down(struct mf_pool *pool, uint64_t until)
     pool->down_until = until;
 }
 
-static void connect_failed(struct mf_pool *pool, int rc)
+static void rest(struct mf_pool *pool)
 {
     struct mf_worker *worker = pool->worker;
-    MF_COUNT(worker, upstream_connect_failed);
-    if (pool->failures++ == 0)
-        mf_worker_report(worker, MF_EVENT_PEER_DOWN, rc, &pool->addr);
     set_down(pool, mf_worker_now(worker) + mf_policy_backoff(pool->failures, worker->limits));
+}
+
+static void peer_failed(struct mf_pool *pool, int rc)
+{
+    if (pool->failures++ == 0)
+        mf_worker_report(pool->worker, MF_EVENT_PEER_DOWN, rc, &pool->addr);
+    rest(pool);
+}
+
+static void connect_failed(struct mf_pool *pool, int rc)
+{
+    MF_COUNT(pool->worker, upstream_connect_failed);
+    peer_failed(pool, rc);
+}
+
+void mf_pool_silent(struct mf_pool *pool)
+{
+    peer_failed(pool, -ETIMEDOUT);
 }
 
 /* Our own want of memory or descriptors says nothing of the peer. */
@@ -138,6 +153,8 @@ struct mf_conn *mf_pool_pick(struct mf_pool *pool, int *rc)
     }
     if (!best && pool->n_connecting == 0)
         *rc = MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    else if (pool->failures && pool->peer)
+        rest(pool); /* one call tries it, and the others go elsewhere until it speaks */
     return best;
 }
 
@@ -216,6 +233,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
             connect_failed(pool, rc);
     } else if (conn->sock.bytes_in == 0 && !mf_list_empty(&conn->calls)) {
         connect_failed(pool, rc < 0 ? rc : -ECONNRESET); /* it was let in and hung up on: a relay without a backend */
+    } else if (rc == -ETIMEDOUT) {
+        mf_pool_silent(pool);
     } else if (conn->readonly) { /* it has stopped: the next connect finds out whether it is back */
         set_down(pool, mf_worker_now(worker) + mf_policy_backoff(1, worker->limits));
     }

@@ -35,6 +35,8 @@ void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *down);
 /* What became of a connection that was being made, or was there. `rc` 0: we closed it. */
 void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn);
 void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc);
+/* It is there and says nothing: the peer rests, and after that single calls try it until it speaks. */
+void mf_pool_silent(struct mf_pool *pool);
 /* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */
 void mf_pool_alive(struct mf_pool *pool);
 /* READONLY and WRITEABLE from the peer. */

@@ -23,6 +23,7 @@ sys.path.append(str(ROOT / "tests" / "wire"))
 CORPUS = HERE / "corpus"
 FLOOR = 90.0  # per cent of the lines of csrc/codec, all files together
 LONGEST = 2048
+KEPT = 300  # bytes of the longest input that is kept
 SHOWN = ("csrc/codec", "csrc/proxy", "csrc/loop/sock", "csrc/table/dfa", "csrc/table/label", "csrc/table/trace")
 OPTIONS = {"ASAN_OPTIONS": "quarantine_size_mb=8:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
@@ -117,6 +118,7 @@ def keep(build: Path, target: str) -> str | None:
         return f"{target} cannot be merged\n{done.stderr[-3000:]}"
     golden_ones = set() if target == "pair" else set(seeds(target))
     inputs = {path.read_bytes() for path in out.iterdir()} - golden_ones  # those are in tests/wire already
+    inputs = {one for one in inputs if len(one) <= KEPT}
     CORPUS.mkdir(exist_ok=True)
     head = f"# inputs of fuzz_{target}, one a line in hex; written by `make fuzz-keep`"
     lines = [one.hex() for one in sorted(inputs, key=lambda one: (len(one), one))]

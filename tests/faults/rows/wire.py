@@ -82,28 +82,38 @@ def refuse(stage: Stage) -> None:
     stage.finish()
 
 
-def _silent(stage: Stage, command: str) -> None:
+def _silent(stage: Stage, command: str, limits: dict[str, int | str], found_s: float) -> None:
+    """One of two providers falls silent; after ``found_s`` hardly a call may go there."""
     relay = stage.relay("a", stage.provider("a").address)
-    stage.begin([relay.address, stage.provider("b").address], limits=SILENT)
+    stage.begin([relay.address, stage.provider("b").address], limits=limits)
     relay.ask(command)
-    stage.last(max(stage.row.seconds, 4.0))
-    beats = stage.moved("limit_heartbeat_timeout_total")
-    stage.row.check("the silence was found by heartbeats", beats > 0, f"{beats} connections")
+    stage.last(found_s)
+    stage.phase("found")
+    stage.last(max(stage.row.seconds - found_s, 2.0))
+    beats = stage.moved("heartbeats_out_total")
+    stage.row.check("it was asked for a word", beats > 0, f"{beats} heartbeats")
     relay.ask("cut")
     stage.settle(within=40.0)
     stage.finish()
-    right = stage.row.phase("during")["right"]
-    stage.row.check("the other instance goes on", right > 0, f"{right:,} answers during")
+    found = stage.row.phase("found")
+    right, errors = found["right"], found["errors"]
+    stage.row.figures["found_share"] = round(errors / max(right, 1), 5)
+    stage.row.check(f"after {found_s:g} s under 1 call in 100 fails", errors * 100 < right, f"{errors} of {right:,}")
 
 
 @fault("blackhole", "a provider accepts, and reads nothing and says nothing any more", allowed=(31, 35))
 def blackhole(stage: Stage) -> None:
-    _silent(stage, "stall both")
+    _silent(stage, "stall both", SILENT, 4.0)
 
 
 @fault("mute", "a provider reads everything and says nothing any more", allowed=(31, 35))
 def mute(stage: Stage) -> None:
-    _silent(stage, "swallow down")
+    _silent(stage, "swallow down", SILENT, 4.0)
+
+
+@fault("doubt", "a provider falls silent between heartbeats: found by calls that time out", allowed=(31, 35))
+def doubt(stage: Stage) -> None:
+    _silent(stage, "stall both", {}, 8.0)  # calls time out twice, and a second for an answer to the heartbeat
 
 
 @fault("slow-provider", "the way to a provider is throttled to 20 kB/s: only its calls time out", allowed=(31,))
