@@ -215,8 +215,8 @@ static void route_by_table(struct mf_call *call, struct mf_query *query, struct 
 }
 
 /* The application behind an inbound listener, or an outbound listener's forward, kept by the listener; or the address
- * that this connection dialled, kept by the connection. */
-static struct mf_pool *destination(struct mf_conn *down)
+ * that this connection dialled, kept by the connection. NULL: `*rc` says whether there is none, or no memory. */
+static struct mf_pool *destination(struct mf_conn *down, int *rc)
 {
     struct mf_door *door = down->door;
     if (door->front->options.transparent) {
@@ -226,11 +226,14 @@ static struct mf_pool *destination(struct mf_conn *down)
         return door->forward;
     }
     struct mf_addr to;
-    if (mf_conn_destination(down, &to) < 0)
+    *rc = mf_conn_destination(down, &to);
+    if (*rc < 0)
         return NULL;
     struct mf_pool *pool = mf_pool_of_addr(down->worker, &to);
-    if (!pool)
+    if (!pool) {
+        *rc = -ENOMEM;
         return NULL;
+    }
     pool->users++;
     if (door->front->options.transparent) {
         down->pool = pool;
@@ -359,9 +362,14 @@ static void route_outbound(struct mf_call *call, struct mf_conn *down, struct re
     }
     request->n_stamps = 0;
     MF_COUNT(worker, calls_opaque);
-    struct mf_pool *pool = destination(down);
+    int rc;
+    struct mf_pool *pool = destination(down, &rc);
     if (pool) {
         forward(call, pool, request);
+        return;
+    }
+    if (rc == -ENOMEM) {
+        fail(call, rc, MF_SIDE_OURS, NULL);
         return;
     }
     if (query.service.len == 0)
@@ -381,9 +389,12 @@ static void route_inbound(struct mf_call *call, struct mf_conn *down, struct req
         remember_labels(worker, &request->parsed);
     else
         MF_COUNT(worker, calls_opaque);
-    struct mf_pool *pool = destination(down);
+    int rc;
+    struct mf_pool *pool = destination(down, &rc);
     if (pool)
         forward(call, pool, request);
+    else if (rc == -ENOMEM)
+        fail(call, rc, MF_SIDE_OURS, NULL);
     else
         fail(call, MF_EROUTE_PEER, MF_SIDE_UPSTREAM, "meshfast: this listener has no forward address");
 }
@@ -486,7 +497,6 @@ void mf_dubbo_deliver(struct mf_conn *down, struct mf_call *call, const void *fr
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */
-        MF_COUNT(down->worker, out_of_memory);
         mf_conn_doom(down, rc);
         return;
     }
