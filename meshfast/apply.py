@@ -39,6 +39,7 @@ class Writer:
         """Puts ``mesh`` in force.
 
         :raises MeshfastError: something in it cannot be built; the table is as it was
+        :raises MemoryError: the same for want of memory
         """
         clusters = {name: self._cluster(cluster) for name, cluster in mesh.clusters.items()}
         services: dict[Key, Hashable] = {}
