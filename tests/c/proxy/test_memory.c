@@ -3,7 +3,7 @@
  * Whatever fails: nobody is sent what is not his, every call that came in gets its answer, or an error, or the end of
  * its connection; nothing leaks; and once there is memory again the same engine serves as before. */
 #include "loops.h"
-#include "stage.h"
+#include "stage_turn.h"
 
 static struct mf_addr stuck;
 
@@ -19,12 +19,14 @@ static int prepare(struct mf_table *table, struct mf_cluster *cluster, const cha
     if (rc >= 0)
         rc = mf_service_match(*out, 0);
     if (rc >= 0)
-        rc = mf_service_condition(table, *out, 0, 0, MF_FIELD_HEADER, MF_SLICE("never-sent"), MF_OP_ABSENT, MF_SLICE(""));
+        rc = mf_service_condition(table, *out, 0, 0, MF_FIELD_HEADER, MF_SLICE("never-sent"), MF_OP_ABSENT,
+                                  MF_SLICE(""));
     if (rc >= 0)
-        rc = mf_service_target(table, *out, 0, cluster, MF_TARGET_LABEL, MF_SLICE("dev"), 100, MF_FALLBACK_NO_AVAILABLE, 1);
+        rc = mf_service_target(table, *out, 0, cluster, MF_TARGET_LABEL, MF_SLICE("dev"), 100,
+                               MF_FALLBACK_NO_AVAILABLE, 1);
     if (rc >= 0)
-        rc = mf_service_target(table, *out, 0, cluster, MF_TARGET_BASELINE, MF_SLICE("dev"), 0, MF_FALLBACK_NO_AVAILABLE,
-                               MF_NO_TARGET);
+        rc = mf_service_target(table, *out, 0, cluster, MF_TARGET_BASELINE, MF_SLICE("dev"), 0,
+                               MF_FALLBACK_NO_AVAILABLE, MF_NO_TARGET);
     return rc < 0 ? rc : mf_table_prepare(table, *out);
 }
 
@@ -188,6 +190,24 @@ struct callers {
     struct end *a, *b, *in;
 };
 
+/* More connections have output at once than ever before, so that none finds a run to use again; then all is as new. */
+static void first_words(struct stage *stage, struct callers *from)
+{
+    struct question out = {"svc", ECHO, 10, .want = 20, .to = ONE}, in = {"any", ECHO, 10, .want = 20, .to = OWN};
+    struct end *other = call_in(stage, &stage->outbound);
+    put_question(stage, &from->a, &stage->outbound, &out);
+    settle(stage);
+    put_question(stage, &from->in, &stage->inbound, &in);
+    settle(stage);
+    put_question(stage, &from->a, &stage->outbound, &out);
+    put_question(stage, &from->b, &stage->outbound, &out);
+    put_question(stage, &other, &stage->outbound, &out);
+    put_question(stage, &from->in, &stage->inbound, &in);
+    settle(stage);
+    put_question(stage, &other, &stage->outbound, Q("svc", DROP, 10, .want = 35, .to = ONE));
+    settle(stage);
+}
+
 static void while_connecting(struct stage *stage, struct callers *from)
 {
     struct end **a = &from->a, **b = &from->b, **in = &from->in;
@@ -198,16 +218,19 @@ static void while_connecting(struct stage *stage, struct callers *from)
     put_question(stage, b, &stage->outbound, Q("svc", BIG, 70000, .want = 20, .to = ONE));
     put_question(stage, b, &stage->outbound, Q("svc", ONE_WAY_CALL, 17000, .to = ONE));
     const char *const *pairs = PAIRS("dev", "dev1", "x-request-id", "t1");
-    struct ask *told = put_question(stage, in, &stage->inbound, Q("any", ECHO, 10, .pairs = pairs, .want = 20, .to = OWN));
+    struct question labelled = {"any", ECHO, 10, .pairs = pairs, .want = 20, .to = OWN};
+    struct ask *told = put_question(stage, in, &stage->inbound, &labelled);
     settle(stage);
 
     /* By trace id alone, where what goes with it was surely remembered. */
     if (told->status != 20)
         return;
-    pairs = PAIRS("x-request-id", "t1");
-    put_question(stage, b, &stage->outbound, Q("svc", ECHO, 10, .pairs = pairs, .want = 20, .to = DEV, .stamped = true));
+    struct question traced = {"svc", ECHO, 10, PAIRS("x-request-id", "t1"), 20, DEV, .stamped = true};
+    put_question(stage, b, &stage->outbound, &traced);
     settle(stage);
-    put_question(stage, b, &stage->outbound, Q("svc", BIG, 70000, .pairs = pairs, .want = 20, .to = DEV, .stamped = true));
+    traced.command = BIG;
+    traced.size = 70000;
+    put_question(stage, b, &stage->outbound, &traced);
 }
 
 static void when_connected(struct stage *stage, struct callers *from)
@@ -269,7 +292,8 @@ static void change_table(struct stage *stage, struct callers *from)
     struct question second = {"second", ECHO, 10, .want = rc ? 60 : 20, .to = ONE};
     put_question(stage, a, &stage->outbound, &first);
     put_question(stage, a, &stage->outbound, &second);
-    put_question(stage, a, &stage->outbound, Q("svc", MEDIUM, 10, .pairs = PAIRS("dev", "dev1"), .want = 20, .to = DEV));
+    struct question labelled = {"svc", MEDIUM, 10, PAIRS("dev", "dev1"), 20, DEV, .stamped = false};
+    put_question(stage, a, &stage->outbound, &labelled);
     settle(stage);
 }
 
@@ -303,8 +327,8 @@ static void end_of_life(struct stage *stage, struct end **a)
 /* As far as the failure is met: what comes after it is what a new caller meets, too. */
 static void live(struct stage *stage)
 {
-    static void (*const parts[])(struct stage *, struct callers *) = {while_connecting, when_connected,
-                                                                      when_providers_fail, plain_bytes, change_table};
+    static void (*const parts[])(struct stage *, struct callers *) = {
+        first_words, while_connecting, when_connected, when_providers_fail, plain_bytes, change_table};
     start(stage);
     struct callers from;
     from.a = call_in(stage, &stage->outbound);
