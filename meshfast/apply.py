@@ -50,6 +50,7 @@ class Writer:
         """Puts ``mesh`` in force.
 
         :raises MeshfastError: something in it cannot be built; the table is as it was
+        :raises MemoryError: the same for want of memory
         """
         listed = tuple(mesh.clusters.values()), mesh.services
         was, now = _between(self._listed[0], listed[0])

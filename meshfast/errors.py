@@ -7,7 +7,7 @@ MeshfastError
 ├── LimitError       a named limit was reached
 └── StateError       something is not there, or no longer
 
-What the system refuses stays an OSError with its errno.
+What the system refuses stays an OSError with its errno; want of memory is MemoryError.
 """
 
 from __future__ import annotations

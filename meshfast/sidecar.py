@@ -173,7 +173,7 @@ class Sidecar:
             except Exception as error:  # whatever it is, the next change must still be seen
                 self.state.rejected += 1
                 self.state.last_error = str(error)
-                ours = isinstance(error, (MeshfastError, OSError))
+                ours = isinstance(error, (MeshfastError, OSError, MemoryError))
                 log.error("configuration refused, the last good one stays:\n%s", error, exc_info=not ours)
 
     async def _reclaim(self) -> None:

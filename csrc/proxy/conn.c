@@ -55,8 +55,11 @@ void mf_conn_accept(struct mf_door *door, int fd)
         return;
     }
     conn->door = door;
-    if (mf_sock_open(worker->loop, &conn->sock, fd) < 0) {
+    int rc = mf_sock_open(worker->loop, &conn->sock, fd);
+    if (rc < 0) {
         mf_free(conn);
+        if (rc == -ENOMEM)
+            MF_COUNT(worker, out_of_memory);
         return;
     }
     mf_list_push(&door->downs, &conn->node);
@@ -64,7 +67,7 @@ void mf_conn_accept(struct mf_door *door, int fd)
     MF_COUNT(worker, downstream_connections);
     if (door->front->options.protocol == MF_LISTEN_TCP) {
         conn->ops = &mf_tcp_ops;
-        int rc = mf_tcp_join(conn);
+        rc = mf_tcp_join(conn);
         if (rc < 0)
             mf_conn_doom(conn, rc);
         return;
@@ -111,6 +114,8 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     }
     conn->closed = true;
     struct mf_worker *worker = conn->worker;
+    if (rc == -ENOMEM || conn->doomed_rc == -ENOMEM)
+        MF_COUNT(worker, out_of_memory);
     mf_list_remove(&conn->waiting);
     if (conn->ops)
         conn->ops->on_lost(conn, rc);
@@ -175,8 +180,10 @@ static size_t sniff(struct mf_conn *conn, struct mf_slice view)
     conn->ops = &mf_tcp_ops;
     int rc = mf_tcp_join(conn);
     if (rc < 0) {
-        MF_COUNT(worker, bad_connections);
-        mf_worker_report(worker, MF_EVENT_BAD_DOWNSTREAM, rc, NULL);
+        if (rc != -ENOMEM) { /* that is not the caller's doing */
+            MF_COUNT(worker, bad_connections);
+            mf_worker_report(worker, MF_EVENT_BAD_DOWNSTREAM, rc, NULL);
+        }
         mf_conn_close(conn, MF_CLOSE_NOW, rc);
         return view.len;
     }

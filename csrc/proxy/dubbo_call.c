@@ -217,8 +217,8 @@ static void route_by_table(struct mf_call *call, struct mf_query *query, struct 
 }
 
 /* The application behind an inbound listener, or an outbound listener's forward, kept by the listener; or the address
- * that this connection dialled, kept by the connection. */
-static struct mf_pool *destination(struct mf_conn *down)
+ * that this connection dialled, kept by the connection. NULL: `*rc` says whether there is none, or no memory. */
+static struct mf_pool *destination(struct mf_conn *down, int *rc)
 {
     struct mf_door *door = down->door;
     if (door->front->options.transparent) {
@@ -228,11 +228,14 @@ static struct mf_pool *destination(struct mf_conn *down)
         return door->forward;
     }
     struct mf_addr to;
-    if (mf_conn_destination(down, &to) < 0)
+    *rc = mf_conn_destination(down, &to);
+    if (*rc < 0)
         return NULL;
     struct mf_pool *pool = mf_pool_of_addr(down->worker, &to);
-    if (!pool)
+    if (!pool) {
+        *rc = -ENOMEM;
         return NULL;
+    }
     pool->users++;
     if (door->front->options.transparent) {
         down->pool = pool;
@@ -356,9 +359,14 @@ static void route_outbound(struct mf_call *call, struct mf_conn *down, struct re
     struct mf_worker *worker = call->worker;
     if (!request->readable) {
         MF_COUNT(worker, calls_opaque);
-        struct mf_pool *pool = destination(down);
+        int rc;
+        struct mf_pool *pool = destination(down, &rc);
         if (pool) {
             forward(call, pool, request);
+            return;
+        }
+        if (rc == -ENOMEM) {
+            fail(call, rc, MF_SIDE_OURS, NULL);
             return;
         }
     }
@@ -386,9 +394,12 @@ static void route_inbound(struct mf_call *call, struct mf_conn *down, struct req
         remember_labels(worker, request->said);
     else
         MF_COUNT(worker, calls_opaque);
-    struct mf_pool *pool = destination(down);
+    int rc;
+    struct mf_pool *pool = destination(down, &rc);
     if (pool)
         forward(call, pool, request);
+    else if (rc == -ENOMEM)
+        fail(call, rc, MF_SIDE_OURS, NULL);
     else
         fail(call, MF_EROUTE_PEER, MF_SIDE_UPSTREAM, "meshfast: this listener has no forward address");
 }
@@ -499,8 +510,8 @@ void mf_dubbo_deliver(struct mf_conn *down, struct mf_call *call, const void *fr
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */
-        if (mf_sock_writable(&down->sock)) /* else it is the caller that has gone */
-            MF_COUNT(down->worker, out_of_memory);
+        if (!mf_sock_writable(&down->sock)) /* it is the caller that has gone, not memory */
+            rc = MF_ECLOSED;
         mf_conn_doom(down, rc);
         return;
     }

@@ -194,6 +194,8 @@ void mf_pool_connected(struct mf_pool *pool, struct mf_conn *conn)
         int rc = conn->ops->send(conn, call);
         if (rc < 0) {
             struct mf_fault fault = mf_fault_of(rc, MF_SIDE_OURS);
+            if (rc == -ENOMEM)
+                MF_COUNT(pool->worker, out_of_memory);
             mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
         } else {
             mf_call_step(call, two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT, &(struct mf_call_input){.up = conn});
@@ -231,7 +233,7 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_conn *conn, int rc)
         pool->n_connecting--;
         if (rc < 0 && peers_fault(rc))
             connect_failed(pool, rc);
-    } else if (conn->sock.bytes_in == 0 && !mf_list_empty(&conn->calls)) {
+    } else if (conn->sock.bytes_in == 0 && !mf_list_empty(&conn->calls) && peers_fault(rc)) {
         connect_failed(pool, rc < 0 ? rc : -ECONNRESET); /* it was let in and hung up on: a relay without a backend */
     } else if (rc == -ETIMEDOUT) {
         mf_pool_silent(pool);

@@ -37,7 +37,6 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     if (!other)
         return view.len;
     if (mf_sock_write(&other->sock, view) < 0) {
-        MF_COUNT(conn->worker, out_of_memory);
         mf_conn_doom(conn, -ENOMEM);
         return view.len;
     }

@@ -1,5 +1,7 @@
 # check: the one door from C's return codes to Python's exceptions.
 
+from libc.errno cimport ENOMEM
+
 from meshfast.errors import LimitError, ProtocolError, StateError
 
 
@@ -8,6 +10,8 @@ cdef object fault(int rc, object detail=None, object offset=-1):
     kind = _mf_err_kind(rc)
     text = mf_err_text(rc).decode()
     message = f"{detail}: {text}" if detail else text
+    if rc == -ENOMEM:
+        return MemoryError(message)
     if kind == MF_KIND_system:
         return OSError(-rc, message)
     if kind == MF_KIND_limit:

@@ -1,7 +1,6 @@
 # codec: the Dubbo2 frame and trace ids. Requests keep the buffer they were read from; text is made when it is asked for.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport ENOMEM
 from libc.string cimport memcpy
 
 cdef enum:

@@ -35,6 +35,6 @@ def command(config: tuple[str, ...], workers: int | None, backend: str | None, l
         try:
             with asyncio.Runner(loop_factory=lambda: new_event_loop(backend or "auto")) as runner:
                 runner.run(Sidecar(FileSource(config), backend=backend, workers=workers).run())
-        except (MeshfastError, OSError, ValueError) as error:
+        except (MeshfastError, OSError, ValueError, MemoryError) as error:
             click.echo(error, err=True)
             sys.exit(1)

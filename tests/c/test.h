@@ -81,36 +81,64 @@ __attribute__((unused)) static struct mf_slice guarded_front(struct mf_slice byt
     return mf_slice_of(first, bytes.len);
 }
 
-/* An allocator that fails the n-th allocation from now: fail_at(n), run, fail_at(0). `fail_seen` counts them. Where
- * other threads allocate, the first fail_at comes before they start. */
+/* An allocator that fails on demand: fail_at(n) fails the n-th allocation from now, fail_from(n) every later one too;
+ * then run; fail_at(0) heals. `fail_seen` counts those asked for, `fail_failed` those refused, `fail_live` those not
+ * given back. Where other threads allocate, the first of them comes before they start. */
 static _Atomic long fail_countdown;
-__attribute__((unused)) static _Atomic long fail_seen;
+static _Atomic int fail_stays, fail_on;
+__attribute__((unused)) static _Atomic long fail_seen, fail_failed, fail_live;
 
 static int fail_now(void)
 {
     fail_seen++;
-    return fail_countdown > 0 && --fail_countdown == 0;
+    if (!fail_on && !(fail_countdown > 0 && --fail_countdown == 0))
+        return 0;
+    fail_on = fail_stays;
+    fail_failed++;
+    return 1;
 }
 
 static void *fail_alloc(size_t size)
 {
-    return fail_now() ? NULL : malloc(size);
+    void *ptr = fail_now() ? NULL : malloc(size);
+    fail_live += ptr != NULL;
+    return ptr;
 }
 
 static void *fail_resize(void *ptr, size_t size)
 {
-    return fail_now() ? NULL : realloc(ptr, size);
+    void *moved = fail_now() ? NULL : realloc(ptr, size);
+    fail_live += !ptr && moved;
+    return moved;
 }
 
-__attribute__((unused)) static void fail_at(long n)
+static void fail_release(void *ptr)
 {
-    static const struct mf_mem_ops ops = {fail_alloc, fail_resize, free};
+    fail_live--;
+    free(ptr);
+}
+
+__attribute__((unused)) static void fail_set(long n, int stays)
+{
+    static const struct mf_mem_ops ops = {fail_alloc, fail_resize, fail_release};
     static int used;
     if (!used)
         mf_mem_use(&ops); /* libc's own underneath: what was allocated before may be given back here */
     used = 1;
-    fail_seen = 0;
+    fail_seen = fail_failed = 0;
+    fail_on = 0;
+    fail_stays = stays;
     fail_countdown = n;
+}
+
+__attribute__((unused)) static void fail_at(long n)
+{
+    fail_set(n, 0);
+}
+
+__attribute__((unused)) static void fail_from(long n)
+{
+    fail_set(n, 1);
 }
 
 /* The last line of every main: prints the plain count and gives the exit code. */

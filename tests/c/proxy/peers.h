@@ -20,7 +20,7 @@ struct frame {
     size_t len;     /* 0: the peer closed; or nothing came in time */
 };
 
-static int limit_waits(int fd)
+__attribute__((unused)) static int limit_waits(int fd)
 {
     struct timeval time = {.tv_sec = 5};
     int on = 1;
@@ -30,7 +30,7 @@ static int limit_waits(int fd)
     return fd;
 }
 
-static int waits(struct pollfd *fds, nfds_t n, int ms)
+__attribute__((unused)) static int waits(struct pollfd *fds, nfds_t n, int ms)
 {
     int rc;
     do
@@ -39,7 +39,7 @@ static int waits(struct pollfd *fds, nfds_t n, int ms)
     return rc;
 }
 
-static int dial(const struct mf_addr *addr)
+__attribute__((unused)) static int dial(const struct mf_addr *addr)
 {
     int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, &addr->sa, addr->len) < 0) {
@@ -49,7 +49,7 @@ static int dial(const struct mf_addr *addr)
     return limit_waits(fd);
 }
 
-static int serve(struct mf_addr *bound)
+__attribute__((unused)) static int serve(struct mf_addr *bound)
 {
     struct mf_addr any;
     mf_addr_parse(MF_SLICE("127.0.0.1:0"), &any);
@@ -59,7 +59,7 @@ static int serve(struct mf_addr *bound)
 }
 
 /* The next connection, within 5 s; negative when there is none. */
-static int take(int listener)
+__attribute__((unused)) static int take(int listener)
 {
     struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
     if (waits(&poll_fd, 1, 5000) != 1)
@@ -68,7 +68,7 @@ static int take(int listener)
     return fd < 0 ? -errno : limit_waits(fd);
 }
 
-static bool read_all(int fd, uint8_t *to, size_t len)
+__attribute__((unused)) static bool read_all(int fd, uint8_t *to, size_t len)
 {
     while (len) {
         ssize_t n = read(fd, to, len);
@@ -82,13 +82,13 @@ static bool read_all(int fd, uint8_t *to, size_t len)
     return true;
 }
 
-static void drop(struct frame *frame)
+__attribute__((unused)) static void drop(struct frame *frame)
 {
     free(frame->bytes);
     *frame = (struct frame){0};
 }
 
-static struct frame get(int fd)
+__attribute__((unused)) static struct frame get(int fd)
 {
     struct frame frame = {0};
     uint8_t head[MF_DUBBO_HEAD_LEN];
@@ -123,7 +123,7 @@ __attribute__((unused)) static bool closes(int fd)
     return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
-static bool put(int fd, const void *bytes, size_t len)
+__attribute__((unused)) static bool put(int fd, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     while (len) {
@@ -138,13 +138,13 @@ static bool put(int fd, const void *bytes, size_t len)
     return true;
 }
 
-static size_t put_text(uint8_t *to, struct mf_slice text)
+__attribute__((unused)) static size_t put_text(uint8_t *to, struct mf_slice text)
 {
     return (size_t)mf_hessian_put_string(to, mf_hessian_string_room(text.len), text);
 }
 
 /* A request of `service`.hi(argument) with attachments from `pairs`, ended by a NULL key. `to` has room enough. */
-static size_t request(uint8_t *to, uint64_t id, uint8_t flags, const char *service, struct mf_slice argument,
+__attribute__((unused)) static size_t request(uint8_t *to, uint64_t id, uint8_t flags, const char *service, struct mf_slice argument,
                       const char *const *pairs)
 {
     uint8_t *at = to + MF_DUBBO_HEAD_LEN;
@@ -166,14 +166,14 @@ static size_t request(uint8_t *to, uint64_t id, uint8_t flags, const char *servi
 
 enum { TWO_WAY = MF_DUBBO_REQUEST | MF_DUBBO_TWO_WAY, ONE_WAY = MF_DUBBO_REQUEST };
 
-static void ask(int fd, uint64_t id, const char *service, const char *const *pairs)
+__attribute__((unused)) static void ask(int fd, uint64_t id, const char *service, const char *const *pairs)
 {
     uint8_t bytes[1024];
     CHECK(put(fd, bytes, request(bytes, id, TWO_WAY, service, MF_SLICE("x"), pairs)));
 }
 
 /* Answers with status and a body of `len` times 'a' behind the id of 8 bytes, so that crossed answers show. */
-static void answer(int fd, uint64_t id, uint8_t status, size_t len)
+__attribute__((unused)) static void answer(int fd, uint64_t id, uint8_t status, size_t len)
 {
     uint8_t *bytes = malloc(MF_DUBBO_HEAD_LEN + len + 8);
     struct mf_dubbo_head head = {.id = id,

@@ -1,8 +1,7 @@
 #pragma once
 /* rig: an engine with one listener, three providers' sockets and a label `dev`, on either loop; and its counters. */
+#include "loops.h"
 #include "peers.h"
-
-static enum mf_loop_backend backend;
 
 struct rig {
     struct mf_table *table;
@@ -104,24 +103,4 @@ __attribute__((unused)) static void close_rig(struct rig *rig)
             close(rig->listeners[i]);
     mf_table_free(rig->table);
     mf_trace_free(rig->trace);
-}
-
-/* Runs every test on both loops; where the kernel has no io_uring for us, says so. */
-static int run_all(const char *name, void (*const tests[])(void), size_t n)
-{
-    enum mf_loop_backend all[] = {MF_LOOP_EPOLL, MF_LOOP_URING};
-    fail_at(0);
-    for (int i = 0; i < 2; i++) {
-        struct mf_loop *probe;
-        const char *why = NULL;
-        backend = all[i];
-        if (mf_loop_new(&(struct mf_loop_options){.backend = backend}, &probe, &why) < 0) {
-            printf("%s: this kernel has no io_uring for us (%s): epoll only\n", name, why ? why : "refused");
-            continue;
-        }
-        mf_loop_free(probe);
-        for (size_t t = 0; t < n; t++)
-            tests[t]();
-    }
-    return test_end(name);
 }
