@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *ptr, size_t size);
 
 static uintptr_t first, last;
@@ -44,6 +45,11 @@ static int now(const void *caller)
 void *malloc(size_t size)
 {
     return now(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return now(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *ptr, size_t size)
