@@ -175,8 +175,11 @@ int mf_engine_start(struct mf_engine *engine)
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         int rc = engine->options.workers ? start_thread(engine, engine->workers[i])
                                          : mf_worker_open(engine->workers[i], engine->fronts, engine->n_fronts);
-        if (rc < 0)
+        if (rc < 0) {
+            /* What it opened stays in the caller's loop until mf_engine_stop takes it off. */
+            engine->workers[i]->started = engine->options.workers == 0;
             return rc;
+        }
     }
     return 0;
 }
