@@ -17,9 +17,9 @@ static void test_half_started(void)
     struct mf_listen_options listen = {.name = MF_SLICE("one"), .direction = MF_OUTBOUND};
     struct mf_addr bound;
     CHECK_INT(mf_addr_parse(MF_SLICE("127.0.0.1:0"), &listen.bind), 0);
-    CHECK_INT(mf_engine_listen(engine, &listen, &bound), 0);
+    CHECK(mf_engine_listen(engine, &listen, &bound) >= 0);
     listen.name = MF_SLICE("two");
-    CHECK_INT(mf_engine_listen(engine, &listen, &bound), 0);
+    CHECK(mf_engine_listen(engine, &listen, &bound) >= 0);
     int *second = &engine->fronts[1].fds[0], was = *second;
     *second = -1; /* no loop takes that */
     int rc = mf_engine_start(engine);
