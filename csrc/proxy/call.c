@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "proxy/conn.h"
-#include "proxy/dubbo_conn.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
 
@@ -276,7 +275,7 @@ static void time_out(struct mf_call *call, const struct mf_call_input *input)
                                                          : "meshfast: no connection to a provider was made in time";
     MF_COUNT(call->worker, limit_call_timeout);
     if (call->up)
-        mf_dubbo_doubt(call->up, call->begun);
+        call->up->ops->doubt(call->up, call->begun);
     tell_caller(call, &fault);
     count_end(call, mf_stat_status_index(fault.status));
     end(call);

@@ -29,6 +29,8 @@ struct mf_protocol_ops {
     void (*route_again)(struct mf_call *call); /* choose a peer again; ends in a step of the call */
     /* Upstream protocols: sends a queued call's frame: 0, or an error (nothing was sent). */
     int (*send)(struct mf_conn *up, struct mf_call *call);
+    /* A call that began at `since` got no answer in time: find out whether the peer is still there. */
+    void (*doubt)(struct mf_conn *up, uint64_t since);
 };
 
 enum mf_conn_pause {

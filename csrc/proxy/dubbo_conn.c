@@ -312,7 +312,8 @@ static void beat(struct mf_conn *up, uint64_t now)
     up->heartbeat_at = now;
 }
 
-void mf_dubbo_doubt(struct mf_conn *up, uint64_t since)
+/* Where nothing at all was said since then, the peer is asked for a word. */
+static void up_doubt(struct mf_conn *up, uint64_t since)
 {
     uint64_t now = mf_worker_now(up->worker);
     if (!up->ready || up->probe_at || up->sock.last_read >= since)
@@ -368,4 +369,5 @@ const struct mf_protocol_ops mf_dubbo_up_ops = {
     .on_lost = up_lost,
     .on_timer = up_timer,
     .send = mf_dubbo_send_queued,
+    .doubt = up_doubt,
 };

@@ -5,8 +5,5 @@
 
 extern const struct mf_protocol_ops mf_dubbo_down_ops, mf_dubbo_up_ops;
 
-/* A call timed out on `up`: where nothing at all was said since it began, `since`, the peer is asked for a word. */
-void mf_dubbo_doubt(struct mf_conn *up, uint64_t since);
-
 /* Tells a caller to send nothing new, or to go on. */
 void mf_dubbo_tell_readonly(struct mf_conn *down, bool readonly);

@@ -76,8 +76,16 @@ static void note_route_again(struct mf_call *call)
     w.about = call;
 }
 
+static uint32_t doubts, timeouts_of_sent;
+
+static void note_doubt(struct mf_conn *up, uint64_t since)
+{
+    CHECK(up == &w.up && since > 0);
+    doubts++;
+}
+
 static const struct mf_protocol_ops ops = {
-    .deliver = note_deliver, .answer = note_answer, .route_again = note_route_again};
+    .deliver = note_deliver, .answer = note_answer, .route_again = note_route_again, .doubt = note_doubt};
 
 static void open_world(void)
 {
@@ -90,7 +98,7 @@ static void open_world(void)
     w.options = (struct mf_engine_options){.table = w.table, .embed = w.loop};
     CHECK_INT(mf_worker_init(w.worker, NULL, &w.options, &w.limits, 0, -1, &why), 0);
     w.down = (struct mf_conn){.worker = w.worker, .ops = &ops};
-    w.up = (struct mf_conn){.worker = w.worker, .up = true};
+    w.up = (struct mf_conn){.worker = w.worker, .ops = &ops, .up = true};
     w.pool = (struct mf_pool){.worker = w.worker};
     w.stat = mf_zalloc(sizeof *w.stat);
     mf_list_init(&w.down.calls);
@@ -196,6 +204,8 @@ static int means(struct plan *plan, int event)
         return MF_CALL_FREE;
     case MF_CALL_ON_TIMEOUT:
         w.want.timeouts++;
+        timeouts_of_sent += plan->state == MF_CALL_SENT;
+        CHECK_INT(doubts, timeouts_of_sent); /* a peer is doubted for what was sent to it, and for nothing else */
         told(plan);
         ended(plan, mf_stat_status_index(31));
         return MF_CALL_FREE;
