@@ -55,9 +55,11 @@ static struct mf_slice from_source(const struct mf_label *label, const struct mf
 void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_pair *headers,
                    uint32_t n_headers, uint64_t now, struct mf_label_values *out)
 {
-    memset(out->value, 0, sizeof out->value);
+    /* Only what this plan or one before it can have set: clearing all costs as much as finding one. */
+    memset(out->value, 0, plan->n_names * sizeof *out->value);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
+        out->value[label->index] = mf_slice_of(NULL, 0);
         out->kind[label->index] = MF_LABEL_NONE;
         for (uint32_t j = 0; j < label->n_sources; j++) {
             struct mf_slice value = from_source(label, &label->sources[j], trace, headers, n_headers, now,

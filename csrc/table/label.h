@@ -34,6 +34,7 @@ struct mf_label {
 struct mf_labels {
     struct mf_epoch_entry _entry;
     uint32_t n_labels;
+    uint32_t n_names; /* set when it is published: the labels that have a number by then */
     struct mf_label labels[MF_LABELS];
     struct mf_label_source traces[MF_LABEL_SOURCES]; /* where trace ids are looked for on requests that come in */
     uint32_t n_traces;
@@ -51,7 +52,8 @@ struct mf_label_values {
     uint8_t kept[MF_LABELS][MF_TRACE_VALUE];
 };
 
-/* Fills `out` for each label of the plan, first source that yields wins. `trace` may be NULL. */
+/* Fills `out` for each label of the plan, first source that yields wins; it was zeroed once, or used with an earlier
+ * plan of the same table. `trace` may be NULL. */
 void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_pair *headers,
                    uint32_t n_headers, uint64_t now, struct mf_label_values *out);
 

@@ -187,6 +187,7 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
     if (!copy)
         return -ENOMEM;
     *copy = *plan;
+    copy->n_names = table->n_labels;
     uint8_t *at = (uint8_t *)(copy + 1);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         struct mf_label *label = &copy->labels[i];

@@ -57,6 +57,7 @@ static void test_find(void)
     bool evicted;
     CHECK_INT(mf_trace_new(64, 1000, &trace), 0);
     memset(&out, 0xee, sizeof out);
+    plan.n_names = MF_LABELS; /* as if an earlier plan had set them all */
     mf_label_find(&plan, NULL, NULL, 0, 1, &out);
     CHECK_STR(out.value[ENV], "home");
     CHECK_INT(out.kind[ENV], MF_LABEL_LOCAL);
