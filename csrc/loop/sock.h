@@ -9,7 +9,7 @@
  * is given again, with more behind it. While nothing is left over an idle socket holds no input memory (bytes are read
  * into a buffer that the loop's sockets share). A frame that is known to be long is announced with mf_sock_want, so
  * that it is read straight into one block, which grows as bytes really arrive, never ahead of them by more than 64 KiB
- * or the bytes already there; that block can then be held and sent on from where it lies.
+ * or three times the bytes already there; that block can then be held and sent on from where it lies.
  *
  * Output belongs to the socket: small writes are copied together, blocks are sent from where they lie, and all goes
  * out once per loop turn, in order. */

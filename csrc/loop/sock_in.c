@@ -6,7 +6,7 @@
 /* Input. New bytes come in a buffer that the loop's sockets share and are shown from there: with a short left-over put
  * in front of them, or, when the left-over is long or a long frame was announced, behind the left-over in its block. */
 
-enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024 };
+enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, EVEN = 32 * 1024 };
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -30,8 +30,11 @@ static size_t sized(const struct mf_sock *sock, size_t have)
 {
     if (sock->_want <= have)
         return have;
-    size_t most = have + (have > AHEAD ? have : AHEAD);
-    return sock->_want < most ? sock->_want : most;
+    size_t most = have + (3 * have > AHEAD ? 3 * have : AHEAD);
+    if (sock->_want > most)
+        return most;
+    /* Evenly, so that a block that is kept fits frames that are a little longer than its first one too. */
+    return sock->_want < MF_BLOCK_LONG ? sock->_want : (sock->_want + EVEN - 1) / EVEN * EVEN;
 }
 
 /* Makes the block ours alone, with the left-over at its start and room for `cap` bytes. */
