@@ -237,7 +237,7 @@ static void name_value(struct mf_by_label *by, struct entry *entries, struct mf_
     if (place->group)
         return;
     entries[by->n_groups].name = name;
-    *place = (struct mf_value){(uint32_t)mf_hash(name, 0), by->n_groups++, (struct mf_group *)&taken};
+    *place = (struct mf_value){(uint32_t)mf_hash(name, 0), by->n_groups++, &taken};
 }
 
 /* Names every value, the declared subsets first; counts the instances of each, and those without the label. */

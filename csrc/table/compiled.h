@@ -21,7 +21,7 @@ struct mf_group {
 struct mf_value {
     uint32_t hash;
     uint32_t index; /* into groups, and into a target's stats */
-    struct mf_group *group; /* NULL: a free place, and the end of a search */
+    const struct mf_group *group; /* NULL: a free place, and the end of a search */
 };
 
 /* A cluster's instances by the value of one label; a declared subset of that name wins. Readers know the mask from the

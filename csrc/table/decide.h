@@ -72,6 +72,8 @@ MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t rand
 /* A decision on its way: the rule that matched, and the target that is looked at. */
 struct walk {
     const struct mf_crule *rule;
+    const struct mf_ctarget *target;
+    const struct mf_group *const *next; /* where its group should stand: what resolve reads first */
     uint32_t r, t, passed;
     uint32_t hash; /* of the label's value that the target asks for */
     int rc;        /* what it ends with when no target is left */
@@ -85,7 +87,7 @@ MF_ALWAYS_INLINE struct mf_slice value_of(const struct mf_ctarget *target, const
 /* Goes on to the target's fallback; false where there is none. */
 MF_ALWAYS_INLINE bool pass_on(struct walk *walk, bool down, struct mf_route_steps *steps)
 {
-    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    const struct mf_ctarget *target = walk->target;
     if (down)
         walk->rc = MF_EROUTE_DOWN;
     if (target->fallback == MF_NO_TARGET || (down && target->on == MF_FALLBACK_NO_INSTANCE)) {
@@ -101,12 +103,15 @@ MF_ALWAYS_INLINE bool pass_on(struct walk *walk, bool down, struct mf_route_step
 MF_ALWAYS_INLINE bool aim(struct walk *walk, const struct mf_query *query, struct mf_route_steps *steps)
 {
     for (;;) { /* ends: publishing refused circles */
-        const struct mf_ctarget *target = &walk->rule->targets[walk->t];
-        if (target->kind != MF_TARGET_LABEL)
+        const struct mf_ctarget *target = walk->target = &walk->rule->targets[walk->t];
+        if (target->kind != MF_TARGET_LABEL) {
+            walk->next = &target->group;
             return true;
+        }
         struct mf_slice value = value_of(target, query);
         if (value.len) {
             walk->hash = (uint32_t)mf_hash(value, 0);
+            walk->next = &value_place(target, walk->hash, 0)->group;
             return true;
         }
         note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
@@ -136,7 +141,10 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         const struct mf_crule *rule = &service->rules[r];
         out->rule = (uint16_t)r;
         out->timeout_ms = rule->timeout_ms;
-        *walk = (struct walk){.rule = rule, .r = r, .t = pick_target(rule, query->random), .rc = MF_EROUTE_PEER};
+        walk->rule = rule;
+        walk->r = r;
+        walk->t = pick_target(rule, query->random);
+        walk->rc = MF_EROUTE_PEER;
         return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }
     walk->rc = MF_EROUTE_RULE;
@@ -147,7 +155,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
 MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const struct mf_query *query,
                                                 struct mf_stat **stat, struct mf_route_steps *steps)
 {
-    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    const struct mf_ctarget *target = walk->target;
     if (target->kind != MF_TARGET_LABEL) {
         *stat = target->stat;
         if (target->group) {
@@ -176,6 +184,14 @@ MF_ALWAYS_INLINE int end(const struct walk *walk, struct mf_route *out)
     return walk->rc;
 }
 
+MF_ALWAYS_INLINE int reach(struct walk *walk, struct mf_peer *peer, struct mf_stat *stat, struct mf_route *out)
+{
+    out->peer = peer;
+    out->stat = stat;
+    walk->rc = 0;
+    return end(walk, out);
+}
+
 /* Picks from `group`, which the walk's target resolved to, and where that gives no peer goes on to the others. */
 MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, struct mf_stat *stat,
                             const struct mf_query *query, struct mf_route *out, struct mf_route_steps *steps)
@@ -185,10 +201,7 @@ MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, str
         if (peer) {
             note(steps, MF_STEP_PEER, walk->r, 0, 0, walk->t,
                  steps ? mf_slice_str(peer->text) : mf_slice_of("", 0));
-            out->peer = peer;
-            out->stat = stat;
-            walk->rc = 0;
-            break;
+            return reach(walk, peer, stat, out);
         }
         bool down = group && group->n > 0;
         if (group)

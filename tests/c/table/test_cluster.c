@@ -2,12 +2,12 @@
 #include "table/mesh.h"
 #include "table/writer.h"
 
-static uint32_t size_of(struct mf_group *group)
+static uint32_t size_of(const struct mf_group *group)
 {
     return group ? group->n : 999;
 }
 
-static struct mf_group *value_of(struct mf_by_label *by, const char *value)
+static const struct mf_group *value_of(struct mf_by_label *by, const char *value)
 {
     for (uint32_t i = 0; i <= by->mask; i++)
         if (by->places[i].group && mf_slice_eq(mf_group_name(by->places[i].group), S(value)))
