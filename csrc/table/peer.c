@@ -14,7 +14,7 @@ int mf_peers_init(struct mf_peers *peers)
 
 static void release(struct mf_peer *peer)
 {
-    mf_free_line(peer);
+    mf_slab_free(peer);
 }
 
 void mf_peers_dispose(struct mf_peers *peers)
@@ -82,7 +82,7 @@ struct mf_peer *mf_peer_intern(struct mf_table *table, const struct mf_addr *add
     }
     if (reserve_id(peers) != 0)
         return NULL;
-    struct mf_peer *peer = mf_zalloc_line(sizeof *peer);
+    struct mf_peer *peer = mf_table_zalloc(table, peers->n, sizeof *peer);
     if (!peer)
         return NULL;
     peer->_table = table;

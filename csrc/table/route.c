@@ -1,6 +1,6 @@
 #include "table/decide.h"
 
-enum { BATCH = 16, LINE = MF_CACHE_LINE, SERVICE_LINES = 3 };
+enum { BATCH = 16, LINE = MF_CACHE_LINE, SERVICE_LINES = 2 };
 
 int mf_route_lookup(const struct mf_table *table, const struct mf_query *query, struct mf_route *out)
 {
@@ -38,7 +38,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         /* Only a hint: the search in the next step looks for itself. */
         const struct mf_compiled *service = mf_load_relaxed(&index->places[asks[i].hash & index->mask].service);
         if (service)
-            prefetch(&service->stat, SERVICE_LINES);
+            prefetch(&service->name_len, SERVICE_LINES);
     }
     for (uint32_t i = 0; i < n; i++) {
         /* What is in this index was published when the batch began or later; what is not may be in a newer one. */
