@@ -155,23 +155,23 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
 /* For `n` members, which are put next. */
 static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, uint32_t n)
 {
-    size_t member = sizeof(struct mf_peer *) + sizeof(uint64_t);
-    struct mf_group *group = mf_table_zalloc(table, table->peers.n, sizeof *group + name.len + 7 + n * member);
+    size_t members = n * (sizeof(struct mf_peer *) + sizeof(uint64_t));
+    struct mf_group *group = mf_table_zalloc(table, table->peers.n, sizeof *group + members + name.len);
     if (!group)
         return NULL;
     group->n = n;
     group->name_len = (uint32_t)name.len;
     if (name.len)
-        memcpy(group->name, name.ptr, name.len);
+        memcpy((char *)group + sizeof *group + members, name.ptr, name.len);
     return group;
 }
 
 static void put_member(struct mf_group *group, uint32_t *n, const struct mf_instance *instance)
 {
     group->each = *n == 0 || group->each == instance->weight ? instance->weight : 0;
-    group->total += instance->weight;
-    mf_group_peers(group)[*n] = instance->peer;
-    mf_group_sums(group)[(*n)++] = group->total;
+    group->peers[*n] = instance->peer;
+    mf_group_sums(group)[*n] = instance->weight + (*n ? mf_group_sums(group)[*n - 1] : 0);
+    ++*n;
 }
 
 /* The instances with all these labels. */

@@ -50,10 +50,22 @@ static size_t size_of(const struct mf_service *service)
     size_t size = offsetof(struct mf_compiled, name) + rounded(service->name.len) + service->n_rules * sizeof(struct mf_crule);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
-        size += sizeof(struct mf_crule_cold) + rule->n_matches * sizeof(struct mf_cmatch) +
-                rule->n_targets * (sizeof(struct mf_ctarget) + sizeof(uint64_t) + sizeof(struct mf_ctarget_cold));
+        size += rule->n_targets * sizeof(struct mf_ctarget);
         for (uint32_t t = 0; t < rule->n_targets; t++)
-            size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *) + rounded(rule->targets[t].text.len);
+            size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *);
+    }
+    return size;
+}
+
+static size_t size_of_rest(const struct mf_service *service)
+{
+    size_t size = 0;
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        size += sizeof(struct mf_crule_cold) + rule->n_matches * sizeof(struct mf_cmatch) +
+                rule->n_targets * (sizeof(uint64_t) + sizeof(struct mf_ctarget_cold));
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            size += rounded(rule->targets[t].text.len);
         for (uint32_t m = 0; m < rule->n_matches; m++) {
             const struct mf_match *match = &rule->matches[m];
             size += match->n_conditions * sizeof(struct mf_ccondition);
@@ -79,10 +91,8 @@ static struct mf_slice carve_text(uint8_t **at, struct mf_slice text)
     return mf_slice_of(piece, text.len);
 }
 
-static void lay_out_cold(uint8_t **at, struct mf_crule *to, const struct mf_rule *rule)
+static void lay_out_cold(uint8_t **at, struct mf_crule_cold *cold, const struct mf_rule *rule)
 {
-    struct mf_crule_cold *cold = carve(at, sizeof *cold);
-    to->cold = (uint32_t)((uint8_t *)cold - (uint8_t *)to);
     cold->upto = carve(at, rule->n_targets * sizeof *cold->upto);
     cold->matches = carve(at, rule->n_matches * sizeof *cold->matches);
     cold->targets = carve(at, rule->n_targets * sizeof *cold->targets);
@@ -115,13 +125,16 @@ static void lay_out(struct mf_compiled *out, const struct mf_service *service)
             if (rule->targets[t].by_label)
                 targets[t].stats = carve(&at, n_stats(&rule->targets[t]) * sizeof(struct mf_stat *));
     }
-    for (uint32_t r = 0; r < service->n_rules; r++)
-        lay_out_cold(&at, &rules[r], &service->rules[r]);
+    at = out->rest;
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        rules[r].cold = (uint32_t)(at - out->rest);
+        lay_out_cold(&at, carve(&at, sizeof(struct mf_crule_cold)), &service->rules[r]);
+    }
 }
 
-static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
+static void fill_rule(struct mf_compiled *out, struct mf_crule *to, const struct mf_rule *rule)
 {
-    struct mf_crule_cold *cold = mf_crule_cold(to);
+    struct mf_crule_cold *cold = mf_crule_cold(out, to);
     struct mf_ctarget *targets = mf_crule_targets(to);
     uint64_t total = 0;
     to->timeout_ms = rule->timeout_ms;
@@ -193,7 +206,7 @@ static int fill_stats(struct mf_compiled *out)
     for (uint32_t r = 0; r < out->n_rules; r++) {
         const struct mf_crule *rule = &mf_compiled_rules(out)[r];
         for (uint32_t t = 0; rc == 0 && t < rule->n_targets; t++)
-            rc = fill_target_stats(out, service, &mf_crule_targets(rule)[t], &mf_crule_cold(rule)->targets[t]);
+            rc = fill_target_stats(out, service, &mf_crule_targets(rule)[t], &mf_crule_cold(out, rule)->targets[t]);
     }
     mf_free(shown);
     return rc;
@@ -217,11 +230,12 @@ static void release(struct mf_compiled *compiled)
         const struct mf_crule *rule = &mf_compiled_rules(compiled)[r];
         for (uint32_t t = 0; t < rule->n_targets; t++) {
             release_target(&mf_crule_targets(rule)[t]);
-            mf_cluster_give(compiled->table, mf_crule_cold(rule)->targets[t].cluster);
+            mf_cluster_give(compiled->table, mf_crule_cold(compiled, rule)->targets[t].cluster);
         }
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
+    mf_free(compiled->rest);
     mf_slab_free(compiled);
 }
 
@@ -232,18 +246,23 @@ void mf_compiled_retired(struct mf_epoch_entry *entry)
 
 struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
 {
-    size_t size = size_of(service);
-    if (size > UINT32_MAX) /* offsets in it have 32 bits */
+    size_t size = size_of(service), rest = size_of_rest(service);
+    if (size > UINT32_MAX || rest > UINT32_MAX) /* offsets in them have 32 bits */
         return NULL;
     struct mf_compiled *out = mf_table_zalloc(table, table->n_services, size);
     if (!out)
         return NULL;
+    out->rest = mf_zalloc(rest + 1);
+    if (!out->rest) {
+        mf_slab_free(out);
+        return NULL;
+    }
     out->table = table;
     out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
-        fill_rule(&mf_compiled_rules(out)[r], &service->rules[r]);
+        fill_rule(out, &mf_compiled_rules(out)[r], &service->rules[r]);
     if (fill_stats(out) != 0) {
         release(out);
         return NULL;

@@ -3,20 +3,20 @@
  *
  * At 100,000 services the cost of a lookup is its cache misses, so what a lookup reads of a service lies together, with
  * no pointers to itself: head, name, rules, targets. With a name of up to 40 bytes, one rule without matches and two
- * targets that is two cache lines; before them in the same piece lies what only the writer reads, behind them the rest. */
+ * targets that is two cache lines. Before them in the same piece lies what is hardly read; the rest has a piece of its
+ * own, so that the services lie close and few pages hold them. */
 #include "table/hash.h"
 #include "table/table.h"
 
 #define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line, with
- * a short name and a few peers in that line; behind the peers, for each the sum of the weights up to and with it. */
+/* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line,
+ * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, and the name. */
 struct mf_group {
-    uint64_t total; /* of the weights */
     uint32_t n;
-    uint32_t each;  /* every member's weight when they are equal, else 0 */
+    uint32_t each; /* every member's weight when they are equal, else 0 */
     uint32_t name_len;
-    char name[];
+    struct mf_peer *peers[];
 };
 
 struct mf_value {
@@ -77,13 +77,15 @@ struct mf_crule_cold { /* what not every lookup reads */
 struct mf_crule {
     uint16_t n_matches, n_targets;
     uint32_t timeout_ms;
-    uint32_t targets, cold; /* where they begin: bytes from here */
+    uint32_t targets; /* where they begin: bytes from here */
+    uint32_t cold;    /* and its mf_crule_cold: bytes into the service's rest */
 };
 
 struct mf_compiled {
     struct mf_table *table;
     struct mf_epoch_entry entry;
     struct mf_stat *stat; /* for calls that reach no target */
+    uint8_t *rest;        /* what is cold */
     /* What a lookup reads begins here. */
     _Alignas(MF_CACHE_LINE) uint32_t name_len;
     uint16_t n_rules;
@@ -118,27 +120,26 @@ MF_ALWAYS_INLINE struct mf_ctarget *mf_crule_targets(const struct mf_crule *rule
     return (struct mf_ctarget *)((uintptr_t)rule + rule->targets);
 }
 
-MF_ALWAYS_INLINE struct mf_crule_cold *mf_crule_cold(const struct mf_crule *rule)
+MF_ALWAYS_INLINE struct mf_crule_cold *mf_crule_cold(const struct mf_compiled *service,
+                                                     const struct mf_crule *rule)
 {
-    return (struct mf_crule_cold *)((uintptr_t)rule + rule->cold);
-}
-
-static inline struct mf_slice mf_group_name(const struct mf_group *group)
-{
-    return mf_slice_of(group->name, group->name_len);
-}
-
-/* The first member's peer; each member's follows. */
-MF_ALWAYS_INLINE struct mf_peer **mf_group_peers(const struct mf_group *group)
-{
-    size_t at = (offsetof(struct mf_group, name) + group->name_len + 7) & ~(size_t)7;
-    return (struct mf_peer **)((uintptr_t)group + at);
+    return (struct mf_crule_cold *)(uintptr_t)(service->rest + rule->cold);
 }
 
 /* The first member's sum of weights; each member's follows. */
 MF_ALWAYS_INLINE uint64_t *mf_group_sums(const struct mf_group *group)
 {
-    return (uint64_t *)(mf_group_peers(group) + group->n);
+    return (uint64_t *)(uintptr_t)(group->peers + group->n);
+}
+
+static inline uint64_t mf_group_total(const struct mf_group *group)
+{
+    return group->n ? mf_group_sums(group)[group->n - 1] : 0;
+}
+
+static inline struct mf_slice mf_group_name(const struct mf_group *group)
+{
+    return mf_slice_of(mf_group_sums(group) + group->n, group->name_len);
 }
 
 struct mf_slot { /* of a prefix */

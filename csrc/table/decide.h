@@ -24,7 +24,7 @@ MF_ALWAYS_INLINE bool rule_matches(const struct mf_compiled *service, uint32_t r
         return true;
     }
     for (uint32_t m = 0; m < rule->n_matches; m++) {
-        const struct mf_cmatch *match = &mf_crule_cold(rule)->matches[m];
+        const struct mf_cmatch *match = &mf_crule_cold(service, rule)->matches[m];
         uint32_t c = 0;
         while (c < match->n_conditions && holds(&match->conditions[c], query, &text))
             c++;
@@ -56,14 +56,15 @@ MF_ALWAYS_INLINE const struct mf_value *find_value(const struct mf_ctarget *targ
     }
 }
 
-MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t random)
+MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_compiled *service, const struct mf_crule *rule,
+                                      uint64_t random)
 {
     uint32_t t = 0;
     if (rule->n_targets == 0)
         return MF_NO_TARGET;
     if (mf_crule_targets(rule)->alone)
         return 0;
-    const uint64_t *upto = mf_crule_cold(rule)->upto;
+    const uint64_t *upto = mf_crule_cold(service, rule)->upto;
     uint64_t point = mf_hash_below(mf_hash_mix(random ^ MF_HASH_B, MF_HASH_A), upto[rule->n_targets - 1]);
     while (upto[t] <= point)
         t++;
@@ -118,7 +119,7 @@ MF_ALWAYS_INLINE bool aim(struct walk *walk, const struct mf_query *query, struc
         }
         note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
         note(steps, MF_STEP_NO_LABEL, walk->r, 0, 0, walk->t,
-             steps ? mf_crule_cold(walk->rule)->targets[walk->t].text : value);
+             steps ? mf_crule_cold(walk->service, walk->rule)->targets[walk->t].text : value);
         if (!pass_on(walk, false, steps))
             return false;
     }
@@ -145,7 +146,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         out->timeout_ms = rule->timeout_ms;
         walk->rule = rule;
         walk->r = r;
-        walk->t = pick_target(rule, query->random);
+        walk->t = pick_target(service, rule, query->random);
         walk->rc = MF_EROUTE_PEER;
         return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }
@@ -163,7 +164,7 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
         if (target->group) {
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, mf_group_name(target->group));
         } else if (steps) {
-            struct mf_slice text = mf_crule_cold(walk->rule)->targets[walk->t].text;
+            struct mf_slice text = mf_crule_cold(walk->service, walk->rule)->targets[walk->t].text;
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, text);
             note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, text);
         }
