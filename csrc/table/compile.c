@@ -252,7 +252,7 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
     struct mf_compiled *out = mf_table_zalloc(table, table->n_services, size);
     if (!out)
         return NULL;
-    out->rest = mf_zalloc(rest + 1);
+    out->rest = mf_alloc(rest + 1); /* all of it is filled below */
     if (!out->rest) {
         mf_slab_free(out);
         return NULL;
