@@ -88,7 +88,7 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_trace:
         pass
     cdef struct mf_peer:
-        const char text[128]
+        const char *text
     cdef struct mf_stat:
         const char *service
         const char *host

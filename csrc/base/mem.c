@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static const struct mf_mem_ops libc_ops = {malloc, realloc, free};
 static const struct mf_mem_ops *ops = &libc_ops;
@@ -43,11 +44,14 @@ void mf_free(void *ptr)
 /* Where the allocation begins stands before the line. */
 void *mf_zalloc_line(size_t size)
 {
-    void *start = mf_zalloc(size + sizeof start + MF_CACHE_LINE - 1);
+    size_t align = size < MF_HUGE_PAGE ? MF_CACHE_LINE : MF_HUGE_PAGE;
+    void *start = mf_zalloc(size + sizeof start + align - 1);
     if (!start)
         return NULL;
-    uintptr_t at = (uintptr_t)start + sizeof start + MF_CACHE_LINE - 1;
-    void **line = (void **)(at - at % MF_CACHE_LINE);
+    uintptr_t at = (uintptr_t)start + sizeof start + align - 1;
+    void **line = (void **)(at - at % align);
+    if (align == MF_HUGE_PAGE)
+        madvise(line, size - size % align, MADV_HUGEPAGE); /* refused: then in small pages */
     line[-1] = start;
     return line;
 }

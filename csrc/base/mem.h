@@ -17,7 +17,10 @@ void *mf_alloc(size_t size);
 void *mf_zalloc(size_t size);
 void *mf_resize(void *ptr, size_t size);
 void mf_free(void *ptr);
-/* Zeroed, and beginning at a cache line; freed by mf_free_line alone. */
+enum { MF_HUGE_PAGE = 2 << 20 };
+
+/* Zeroed, and beginning at a cache line; freed by mf_free_line alone. From MF_HUGE_PAGE on it begins at such a page, and
+ * the kernel is asked for huge ones. */
 void *mf_zalloc_line(size_t size);
 void mf_free_line(void *ptr);
 /* A copy of `len` bytes with a NUL behind them. */

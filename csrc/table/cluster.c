@@ -20,10 +20,10 @@ int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_clust
 static void free_by_label(struct mf_by_label *by)
 {
     for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
-        mf_free_line(by->groups[i]);
+        mf_slab_free(by->groups[i]);
     mf_free(by->groups);
-    mf_free_line(by->baseline);
-    mf_free_line(by);
+    mf_slab_free(by->baseline);
+    mf_slab_free(by);
 }
 
 void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
@@ -43,11 +43,11 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
         mf_free(cluster->subsets[i].labels);
         mf_free(cluster->subsets[i].name);
-        mf_free_line(cluster->subsets[i].group);
+        mf_slab_free(cluster->subsets[i].group);
     }
     mf_free(cluster->instances);
     mf_free(cluster->subsets);
-    mf_free_line(cluster->all);
+    mf_slab_free(cluster->all);
     mf_free(cluster->host);
     mf_free(cluster);
 }
@@ -153,35 +153,35 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
 }
 
 /* For `n` members, which are put next. */
-static struct mf_group *new_group(struct mf_slice name, uint32_t n)
+static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, uint32_t n)
 {
-    size_t member = sizeof(struct mf_peer *) + sizeof(uint64_t);
-    struct mf_group *group = mf_zalloc_line(sizeof *group + name.len + 7 + n * member);
+    size_t members = n * (sizeof(struct mf_peer *) + sizeof(uint64_t));
+    struct mf_group *group = mf_table_zalloc(table, table->peers.n, sizeof *group + members + name.len);
     if (!group)
         return NULL;
     group->n = n;
     group->name_len = (uint32_t)name.len;
     if (name.len)
-        memcpy(group->name, name.ptr, name.len);
+        memcpy((char *)group + sizeof *group + members, name.ptr, name.len);
     return group;
 }
 
 static void put_member(struct mf_group *group, uint32_t *n, const struct mf_instance *instance)
 {
     group->each = *n == 0 || group->each == instance->weight ? instance->weight : 0;
-    group->total += instance->weight;
-    mf_group_peers(group)[*n] = instance->peer;
-    mf_group_sums(group)[(*n)++] = group->total;
+    group->peers[*n] = instance->peer;
+    mf_group_sums(group)[*n] = instance->weight + (*n ? mf_group_sums(group)[*n - 1] : 0);
+    ++*n;
 }
 
 /* The instances with all these labels. */
-static struct mf_group *group_with(const struct mf_cluster *cluster, struct mf_slice name,
+static struct mf_group *group_with(struct mf_table *table, const struct mf_cluster *cluster, struct mf_slice name,
                                    const struct mf_pair *labels, uint32_t n_labels)
 {
     uint32_t n = 0, put = 0;
     for (uint32_t i = 0; i < cluster->n_instances; i++)
         n += carries(&cluster->instances[i], labels, n_labels);
-    struct mf_group *group = new_group(name, n);
+    struct mf_group *group = new_group(table, name, n);
     for (uint32_t i = 0; group && i < cluster->n_instances; i++)
         if (carries(&cluster->instances[i], labels, n_labels))
             put_member(group, &put, &cluster->instances[i]);
@@ -190,17 +190,16 @@ static struct mf_group *group_with(const struct mf_cluster *cluster, struct mf_s
 
 int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster)
 {
-    (void)table;
     if (cluster->sealed)
         return 0;
     if (!cluster->all)
-        cluster->all = group_with(cluster, mf_slice_of("", 0), NULL, 0);
+        cluster->all = group_with(table, cluster, mf_slice_of("", 0), NULL, 0);
     if (!cluster->all)
         return -ENOMEM;
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
         struct mf_subset *subset = &cluster->subsets[i];
         if (!subset->group)
-            subset->group = group_with(cluster, mf_slice_str(subset->name), subset->labels, subset->n_labels);
+            subset->group = group_with(table, cluster, mf_slice_str(subset->name), subset->labels, subset->n_labels);
         if (!subset->group)
             return -ENOMEM;
     }
@@ -237,7 +236,7 @@ static void name_value(struct mf_by_label *by, struct entry *entries, struct mf_
     if (place->group)
         return;
     entries[by->n_groups].name = name;
-    *place = (struct mf_value){(uint32_t)mf_hash(name, 0), by->n_groups++, (struct mf_group *)&taken};
+    *place = (struct mf_value){(uint32_t)mf_hash(name, 0), by->n_groups++, &taken};
 }
 
 /* Names every value, the declared subsets first; counts the instances of each, and those without the label. */
@@ -260,17 +259,17 @@ static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice k
     return without;
 }
 
-static int fill_groups(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
+static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
                        struct entry *entries, uint32_t without)
 {
     uint32_t put = 0;
     for (uint32_t i = 0; i < by->n_groups; i++) {
-        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(entries[i].name, entries[i].n);
+        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(table, entries[i].name, entries[i].n);
         if (!by->groups[i])
             return -ENOMEM;
         place_of(by, entries, entries[i].name)->group = by->groups[i];
     }
-    by->baseline = new_group(MF_SLICE("baseline"), without);
+    by->baseline = new_group(table, MF_SLICE("baseline"), without);
     if (!by->baseline)
         return -ENOMEM;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
@@ -292,7 +291,7 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     size_t most = (size_t)cluster->n_instances + cluster->n_subsets, places = 4;
     while (places < most * 2)
         places *= 2;
-    struct mf_by_label *by = mf_zalloc_line(sizeof *by + places * sizeof *by->places);
+    struct mf_by_label *by = mf_table_zalloc(table, table->peers.n, sizeof *by + places * sizeof *by->places);
     struct entry *entries = mf_zalloc((most + 1) * sizeof *entries);
     if (!by || !entries)
         goto no_memory;
@@ -301,7 +300,7 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     struct mf_slice key = mf_label_name(table, label);
     uint32_t without = count_values(cluster, key, by, entries);
     by->groups = mf_zalloc((by->n_groups + 1) * sizeof *by->groups);
-    if (!by->groups || fill_groups(cluster, key, by, entries, without) != 0)
+    if (!by->groups || fill_groups(table, cluster, key, by, entries, without) != 0)
         goto no_memory;
     mf_free(entries);
     by->next = cluster->by_label;

@@ -50,10 +50,22 @@ static size_t size_of(const struct mf_service *service)
     size_t size = offsetof(struct mf_compiled, name) + rounded(service->name.len) + service->n_rules * sizeof(struct mf_crule);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         const struct mf_rule *rule = &service->rules[r];
-        size += rule->n_targets * (sizeof(struct mf_ctarget) + sizeof(struct mf_ctarget_cold)) +
-                rule->n_matches * sizeof(struct mf_cmatch);
+        size += rule->n_targets * sizeof(struct mf_ctarget);
         for (uint32_t t = 0; t < rule->n_targets; t++)
-            size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *) + rounded(rule->targets[t].text.len);
+            size += n_stats(&rule->targets[t]) * sizeof(struct mf_stat *);
+    }
+    return size;
+}
+
+static size_t size_of_rest(const struct mf_service *service)
+{
+    size_t size = 0;
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        size += sizeof(struct mf_crule_cold) + rule->n_matches * sizeof(struct mf_cmatch) +
+                rule->n_targets * (sizeof(uint64_t) + sizeof(struct mf_ctarget_cold));
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            size += rounded(rule->targets[t].text.len);
         for (uint32_t m = 0; m < rule->n_matches; m++) {
             const struct mf_match *match = &rule->matches[m];
             size += match->n_conditions * sizeof(struct mf_ccondition);
@@ -79,69 +91,80 @@ static struct mf_slice carve_text(uint8_t **at, struct mf_slice text)
     return mf_slice_of(piece, text.len);
 }
 
-/* Head, name, rules, targets and their stats first: what every lookup reads lies together. */
-static void lay_out(struct mf_compiled *out, const struct mf_service *service)
+static void lay_out_cold(uint8_t **at, struct mf_crule_cold *cold, const struct mf_rule *rule)
 {
-    uint8_t *at = (uint8_t *)out->name;
-    struct mf_slice name = carve_text(&at, service->name);
-    out->name_len = (uint32_t)name.len;
-    out->rules = carve(&at, service->n_rules * sizeof *out->rules);
-    for (uint32_t r = 0; r < service->n_rules; r++) {
-        const struct mf_rule *rule = &service->rules[r];
-        out->rules[r].targets = carve(&at, rule->n_targets * sizeof(struct mf_ctarget));
-        for (uint32_t t = 0; t < rule->n_targets; t++)
-            if (rule->targets[t].by_label)
-                out->rules[r].targets[t].stats = carve(&at, n_stats(&rule->targets[t]) * sizeof(struct mf_stat *));
-    }
-    for (uint32_t r = 0; r < service->n_rules; r++) {
-        const struct mf_rule *rule = &service->rules[r];
-        out->rules[r].matches = carve(&at, rule->n_matches * sizeof(struct mf_cmatch));
-        out->rules[r].n_matches = (uint16_t)rule->n_matches;
-        out->rules[r].n_targets = (uint16_t)rule->n_targets;
-        struct mf_ctarget_cold *cold = carve(&at, rule->n_targets * sizeof *cold);
-        for (uint32_t t = 0; t < rule->n_targets; t++)
-            cold[t].text = carve_text(&at, rule->targets[t].text);
-        for (uint32_t m = 0; m < rule->n_matches; m++) {
-            const struct mf_match *match = &rule->matches[m];
-            struct mf_cmatch *to = &out->rules[r].matches[m];
-            to->conditions = carve(&at, match->n_conditions * sizeof *to->conditions);
-            for (uint32_t c = 0; c < match->n_conditions; c++) {
-                to->conditions[c].key = carve_text(&at, match->conditions[c].key);
-                to->conditions[c].value = carve_text(&at, match->conditions[c].value);
-            }
+    cold->upto = carve(at, rule->n_targets * sizeof *cold->upto);
+    cold->matches = carve(at, rule->n_matches * sizeof *cold->matches);
+    cold->targets = carve(at, rule->n_targets * sizeof *cold->targets);
+    for (uint32_t t = 0; t < rule->n_targets; t++)
+        cold->targets[t].text = carve_text(at, rule->targets[t].text);
+    for (uint32_t m = 0; m < rule->n_matches; m++) {
+        const struct mf_match *match = &rule->matches[m];
+        struct mf_cmatch *match_to = &cold->matches[m];
+        match_to->conditions = carve(at, match->n_conditions * sizeof *match_to->conditions);
+        for (uint32_t c = 0; c < match->n_conditions; c++) {
+            match_to->conditions[c].key = carve_text(at, match->conditions[c].key);
+            match_to->conditions[c].value = carve_text(at, match->conditions[c].value);
         }
     }
 }
 
-static void fill_rule(struct mf_crule *to, const struct mf_rule *rule)
+/* Head, name, rules, targets and their stats first: what every lookup reads lies together. */
+static void lay_out(struct mf_compiled *out, const struct mf_service *service)
 {
+    uint8_t *at = (uint8_t *)out->name;
+    out->name_len = (uint32_t)carve_text(&at, service->name).len;
+    struct mf_crule *rules = carve(&at, service->n_rules * sizeof *rules);
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        const struct mf_rule *rule = &service->rules[r];
+        struct mf_ctarget *targets = carve(&at, rule->n_targets * sizeof *targets);
+        rules[r].targets = (uint32_t)((uint8_t *)targets - (uint8_t *)&rules[r]);
+        rules[r].n_matches = (uint16_t)rule->n_matches;
+        rules[r].n_targets = (uint16_t)rule->n_targets;
+        for (uint32_t t = 0; t < rule->n_targets; t++)
+            if (rule->targets[t].by_label)
+                targets[t].stats = carve(&at, n_stats(&rule->targets[t]) * sizeof(struct mf_stat *));
+    }
+    at = out->rest;
+    for (uint32_t r = 0; r < service->n_rules; r++) {
+        rules[r].cold = (uint32_t)(at - out->rest);
+        lay_out_cold(&at, carve(&at, sizeof(struct mf_crule_cold)), &service->rules[r]);
+    }
+}
+
+static void fill_rule(struct mf_compiled *out, struct mf_crule *to, const struct mf_rule *rule)
+{
+    struct mf_crule_cold *cold = mf_crule_cold(out, to);
+    struct mf_ctarget *targets = mf_crule_targets(to);
+    uint64_t total = 0;
     to->timeout_ms = rule->timeout_ms;
     for (uint32_t m = 0; m < rule->n_matches; m++) {
-        to->matches[m].n_conditions = (uint16_t)rule->matches[m].n_conditions;
+        cold->matches[m].n_conditions = (uint16_t)rule->matches[m].n_conditions;
         for (uint32_t c = 0; c < rule->matches[m].n_conditions; c++) {
-            to->matches[m].conditions[c].field = rule->matches[m].conditions[c].field;
-            to->matches[m].conditions[c].op = rule->matches[m].conditions[c].op;
-            to->matches[m].conditions[c].label = rule->matches[m].conditions[c].label;
+            cold->matches[m].conditions[c].field = rule->matches[m].conditions[c].field;
+            cold->matches[m].conditions[c].op = rule->matches[m].conditions[c].op;
+            cold->matches[m].conditions[c].label = rule->matches[m].conditions[c].label;
         }
     }
     for (uint32_t t = 0; t < rule->n_targets; t++) {
         const struct mf_target *from = &rule->targets[t];
-        struct mf_ctarget *target = &to->targets[t];
-        to->total += from->weight;
+        struct mf_ctarget *target = &targets[t];
+        cold->upto[t] = total += from->weight;
         target->kind = from->kind;
         target->on = from->on;
         target->fallback = from->fallback;
         target->label = (uint8_t)from->label;
-        target->upto = to->total;
         if (from->by_label) {
             target->by_label = from->by_label;
             target->bits = (uint8_t)__builtin_popcount(from->by_label->mask);
         } else {
             target->group = from->group;
         }
-        mf_compiled_cold(to)[t].cluster = from->cluster;
+        cold->targets[t].cluster = from->cluster;
         from->cluster->refs++;
     }
+    if (rule->n_targets)
+        targets[0].alone = cold->upto[0] == total;
 }
 
 /* The name as statistics and explain have it, with a pattern's star; in a piece that the caller frees. */
@@ -180,9 +203,11 @@ static int fill_stats(struct mf_compiled *out)
     struct mf_slice service = mf_slice_of(shown, out->name_len + out->starred);
     out->stat = mf_stat_intern(out->table, service, none, none);
     int rc = out->stat ? 0 : -ENOMEM;
-    for (uint32_t r = 0; r < out->n_rules; r++)
-        for (uint32_t t = 0; rc == 0 && t < out->rules[r].n_targets; t++)
-            rc = fill_target_stats(out, service, &out->rules[r].targets[t], &mf_compiled_cold(&out->rules[r])[t]);
+    for (uint32_t r = 0; r < out->n_rules; r++) {
+        const struct mf_crule *rule = &mf_compiled_rules(out)[r];
+        for (uint32_t t = 0; rc == 0 && t < rule->n_targets; t++)
+            rc = fill_target_stats(out, service, &mf_crule_targets(rule)[t], &mf_crule_cold(out, rule)->targets[t]);
+    }
     mf_free(shown);
     return rc;
 }
@@ -202,14 +227,16 @@ static void release_target(struct mf_ctarget *target)
 static void release(struct mf_compiled *compiled)
 {
     for (uint32_t r = 0; r < compiled->n_rules; r++) {
-        for (uint32_t t = 0; t < compiled->rules[r].n_targets; t++) {
-            release_target(&compiled->rules[r].targets[t]);
-            mf_cluster_give(compiled->table, mf_compiled_cold(&compiled->rules[r])[t].cluster);
+        const struct mf_crule *rule = &mf_compiled_rules(compiled)[r];
+        for (uint32_t t = 0; t < rule->n_targets; t++) {
+            release_target(&mf_crule_targets(rule)[t]);
+            mf_cluster_give(compiled->table, mf_crule_cold(compiled, rule)->targets[t].cluster);
         }
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
-    mf_free_line(compiled);
+    mf_free(compiled->rest);
+    mf_slab_free(compiled);
 }
 
 void mf_compiled_retired(struct mf_epoch_entry *entry)
@@ -219,15 +246,23 @@ void mf_compiled_retired(struct mf_epoch_entry *entry)
 
 struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
 {
-    struct mf_compiled *out = mf_zalloc_line(size_of(service));
+    size_t size = size_of(service), rest = size_of_rest(service);
+    if (size > UINT32_MAX || rest > UINT32_MAX) /* offsets in them have 32 bits */
+        return NULL;
+    struct mf_compiled *out = mf_table_zalloc(table, table->n_services, size);
     if (!out)
         return NULL;
+    out->rest = mf_alloc(rest + 1); /* all of it is filled below */
+    if (!out->rest) {
+        mf_slab_free(out);
+        return NULL;
+    }
     out->table = table;
     out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
-        fill_rule(&out->rules[r], &service->rules[r]);
+        fill_rule(out, &mf_compiled_rules(out)[r], &service->rules[r]);
     if (fill_stats(out) != 0) {
         release(out);
         return NULL;

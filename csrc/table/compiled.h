@@ -1,27 +1,28 @@
 #pragma once
 /* compiled: what readers walk. Immutable once published, except the one pointer in each slot. Private to this floor.
  *
- * At 100,000 services the cost of a lookup is its cache misses, so what a lookup reads lies together: a service is one
- * allocation that begins with head, name, rules and targets. */
+ * At 100,000 services the cost of a lookup is its cache misses, so what a lookup reads of a service lies together, with
+ * no pointers to itself: head, name, rules, targets. With a name of up to 40 bytes, one rule without matches and two
+ * targets that is two cache lines. Before them in the same piece lies what is hardly read; the rest has a piece of its
+ * own, so that the services lie close and few pages hold them. */
 #include "table/hash.h"
 #include "table/table.h"
 
 #define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line, with
- * a short name and a few peers in that line; behind the peers, for each the sum of the weights up to and with it. */
+/* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line,
+ * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, and the name. */
 struct mf_group {
-    uint64_t total; /* of the weights */
     uint32_t n;
-    uint32_t each;  /* every member's weight when they are equal, else 0 */
+    uint32_t each; /* every member's weight when they are equal, else 0 */
     uint32_t name_len;
-    char name[];
+    struct mf_peer *peers[];
 };
 
 struct mf_value {
     uint32_t hash;
     uint32_t index; /* into groups, and into a target's stats */
-    struct mf_group *group; /* NULL: a free place, and the end of a search */
+    const struct mf_group *group; /* NULL: a free place, and the end of a search */
 };
 
 /* A cluster's instances by the value of one label; a declared subset of that name wins. Readers know the mask from the
@@ -51,7 +52,7 @@ struct mf_ctarget {
     uint8_t label;
     uint8_t bits;     /* of by_label's mask */
     uint16_t fallback;
-    uint64_t upto;    /* the sum of the weights up to and with this target */
+    uint16_t alone;   /* of a rule's first target, 1: no other has a weight, nothing to draw */
     union {
         const struct mf_group *group;       /* not MF_TARGET_LABEL; NULL: no such subset */
         const struct mf_by_label *by_label; /* MF_TARGET_LABEL */
@@ -67,31 +68,36 @@ struct mf_ctarget_cold { /* what a lookup does not read */
     struct mf_cluster *cluster; /* holds a reference */
 };
 
+struct mf_crule_cold { /* what not every lookup reads */
+    struct mf_cmatch *matches;
+    uint64_t *upto; /* for each target the sum of the weights up to and with it */
+    struct mf_ctarget_cold *targets;
+};
+
 struct mf_crule {
     uint16_t n_matches, n_targets;
     uint32_t timeout_ms;
-    uint64_t total; /* of the targets' weights */
-    struct mf_ctarget *targets;
-    struct mf_cmatch *matches; /* behind the last: an mf_ctarget_cold for each target */
+    uint32_t targets; /* where they begin: bytes from here */
+    uint32_t cold;    /* and its mf_crule_cold: bytes into the service's rest */
 };
 
 struct mf_compiled {
     struct mf_table *table;
     struct mf_epoch_entry entry;
+    struct mf_stat *stat; /* for calls that reach no target */
+    uint8_t *rest;        /* what is cold */
     /* What a lookup reads begins here. */
-    _Alignas(MF_CACHE_LINE) struct mf_stat *stat; /* for calls that reach no target */
-    struct mf_crule *rules;
-    uint32_t name_len;
+    _Alignas(MF_CACHE_LINE) uint32_t name_len;
     uint16_t n_rules;
     uint16_t starred; /* 1: the name is a pattern's */
-    char name[]; /* without a pattern's star */
+    char name[];      /* without a pattern's star; the rules are behind it */
 };
 
 struct mf_index {
     uint64_t mask;
     struct mf_epoch_entry entry;
     struct {
-        mf_atom64 hash;
+        _Alignas(16) mf_atom64 hash; /* so that no place is in two cache lines */
         _Atomic(struct mf_compiled *) service; /* NULL: free, and the end of a search; mf_index_gone: removed */
     } places[];
 };
@@ -103,27 +109,37 @@ static inline struct mf_slice mf_compiled_name(const struct mf_compiled *service
     return mf_slice_of(service->name, service->name_len);
 }
 
-static inline struct mf_ctarget_cold *mf_compiled_cold(const struct mf_crule *rule)
+MF_ALWAYS_INLINE struct mf_crule *mf_compiled_rules(const struct mf_compiled *service)
 {
-    return (struct mf_ctarget_cold *)(rule->matches + rule->n_matches);
+    size_t at = (offsetof(struct mf_compiled, name) + service->name_len + 7) & ~(size_t)7;
+    return (struct mf_crule *)((uintptr_t)service + at);
 }
 
-static inline struct mf_slice mf_group_name(const struct mf_group *group)
+MF_ALWAYS_INLINE struct mf_ctarget *mf_crule_targets(const struct mf_crule *rule)
 {
-    return mf_slice_of(group->name, group->name_len);
+    return (struct mf_ctarget *)((uintptr_t)rule + rule->targets);
 }
 
-/* The first member's peer; each member's follows. */
-MF_ALWAYS_INLINE struct mf_peer **mf_group_peers(const struct mf_group *group)
+MF_ALWAYS_INLINE struct mf_crule_cold *mf_crule_cold(const struct mf_compiled *service,
+                                                     const struct mf_crule *rule)
 {
-    size_t at = (offsetof(struct mf_group, name) + group->name_len + 7) & ~(size_t)7;
-    return (struct mf_peer **)((uintptr_t)group + at);
+    return (struct mf_crule_cold *)(uintptr_t)(service->rest + rule->cold);
 }
 
 /* The first member's sum of weights; each member's follows. */
 MF_ALWAYS_INLINE uint64_t *mf_group_sums(const struct mf_group *group)
 {
-    return (uint64_t *)(mf_group_peers(group) + group->n);
+    return (uint64_t *)(uintptr_t)(group->peers + group->n);
+}
+
+static inline uint64_t mf_group_total(const struct mf_group *group)
+{
+    return group->n ? mf_group_sums(group)[group->n - 1] : 0;
+}
+
+static inline struct mf_slice mf_group_name(const struct mf_group *group)
+{
+    return mf_slice_of(mf_group_sums(group) + group->n, group->name_len);
 }
 
 struct mf_slot { /* of a prefix */

@@ -17,14 +17,14 @@ MF_ALWAYS_INLINE void note(struct mf_route_steps *steps, enum mf_route_step_kind
 MF_ALWAYS_INLINE bool rule_matches(const struct mf_compiled *service, uint32_t r, const struct mf_query *query,
                                    struct mf_route_steps *steps)
 {
-    const struct mf_crule *rule = &service->rules[r];
+    const struct mf_crule *rule = &mf_compiled_rules(service)[r];
     struct mf_slice text = mf_slice_of("", 0);
     if (rule->n_matches == 0) {
         note(steps, MF_STEP_MATCH, r, MF_NO_MATCH, 0, 0, text);
         return true;
     }
     for (uint32_t m = 0; m < rule->n_matches; m++) {
-        const struct mf_cmatch *match = &rule->matches[m];
+        const struct mf_cmatch *match = &mf_crule_cold(service, rule)->matches[m];
         uint32_t c = 0;
         while (c < match->n_conditions && holds(&match->conditions[c], query, &text))
             c++;
@@ -56,22 +56,27 @@ MF_ALWAYS_INLINE const struct mf_value *find_value(const struct mf_ctarget *targ
     }
 }
 
-MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_crule *rule, uint64_t random)
+MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_compiled *service, const struct mf_crule *rule,
+                                      uint64_t random)
 {
     uint32_t t = 0;
     if (rule->n_targets == 0)
         return MF_NO_TARGET;
-    if (rule->targets[0].upto == rule->total) /* no other has a weight: nothing to draw */
+    if (mf_crule_targets(rule)->alone)
         return 0;
-    uint64_t point = mf_hash_below(mf_hash_mix(random ^ MF_HASH_B, MF_HASH_A), rule->total);
-    while (rule->targets[t].upto <= point)
+    const uint64_t *upto = mf_crule_cold(service, rule)->upto;
+    uint64_t point = mf_hash_below(mf_hash_mix(random ^ MF_HASH_B, MF_HASH_A), upto[rule->n_targets - 1]);
+    while (upto[t] <= point)
         t++;
     return t;
 }
 
 /* A decision on its way: the rule that matched, and the target that is looked at. */
 struct walk {
+    const struct mf_compiled *service;
     const struct mf_crule *rule;
+    const struct mf_ctarget *target;
+    const struct mf_group *const *next; /* where its group should stand: what resolve reads first */
     uint32_t r, t, passed;
     uint32_t hash; /* of the label's value that the target asks for */
     int rc;        /* what it ends with when no target is left */
@@ -85,7 +90,7 @@ MF_ALWAYS_INLINE struct mf_slice value_of(const struct mf_ctarget *target, const
 /* Goes on to the target's fallback; false where there is none. */
 MF_ALWAYS_INLINE bool pass_on(struct walk *walk, bool down, struct mf_route_steps *steps)
 {
-    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    const struct mf_ctarget *target = walk->target;
     if (down)
         walk->rc = MF_EROUTE_DOWN;
     if (target->fallback == MF_NO_TARGET || (down && target->on == MF_FALLBACK_NO_INSTANCE)) {
@@ -101,17 +106,20 @@ MF_ALWAYS_INLINE bool pass_on(struct walk *walk, bool down, struct mf_route_step
 MF_ALWAYS_INLINE bool aim(struct walk *walk, const struct mf_query *query, struct mf_route_steps *steps)
 {
     for (;;) { /* ends: publishing refused circles */
-        const struct mf_ctarget *target = &walk->rule->targets[walk->t];
-        if (target->kind != MF_TARGET_LABEL)
+        const struct mf_ctarget *target = walk->target = &mf_crule_targets(walk->rule)[walk->t];
+        if (target->kind != MF_TARGET_LABEL) {
+            walk->next = &target->group;
             return true;
+        }
         struct mf_slice value = value_of(target, query);
         if (value.len) {
             walk->hash = (uint32_t)mf_hash(value, 0);
+            walk->next = &value_place(target, walk->hash, 0)->group;
             return true;
         }
         note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
         note(steps, MF_STEP_NO_LABEL, walk->r, 0, 0, walk->t,
-             steps ? mf_compiled_cold(walk->rule)[walk->t].text : value);
+             steps ? mf_crule_cold(walk->service, walk->rule)->targets[walk->t].text : value);
         if (!pass_on(walk, false, steps))
             return false;
     }
@@ -122,6 +130,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
                             struct mf_route *out, struct mf_route_steps *steps)
 {
     *out = (struct mf_route){0};
+    walk->service = service;
     walk->passed = 0;
     if (!service) {
         note(steps, MF_STEP_NO_SERVICE, 0, 0, 0, 0, query->service);
@@ -129,14 +138,16 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         return false;
     }
     note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : query->service);
-    out->stat = service->stat;
     for (uint32_t r = 0; r < service->n_rules; r++) {
         if (!rule_matches(service, r, query, steps))
             continue;
-        const struct mf_crule *rule = &service->rules[r];
+        const struct mf_crule *rule = &mf_compiled_rules(service)[r];
         out->rule = (uint16_t)r;
         out->timeout_ms = rule->timeout_ms;
-        *walk = (struct walk){.rule = rule, .r = r, .t = pick_target(rule, query->random), .rc = MF_EROUTE_PEER};
+        walk->rule = rule;
+        walk->r = r;
+        walk->t = pick_target(service, rule, query->random);
+        walk->rc = MF_EROUTE_PEER;
         return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }
     walk->rc = MF_EROUTE_RULE;
@@ -147,13 +158,13 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
 MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const struct mf_query *query,
                                                 struct mf_stat **stat, struct mf_route_steps *steps)
 {
-    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
+    const struct mf_ctarget *target = walk->target;
     if (target->kind != MF_TARGET_LABEL) {
         *stat = target->stat;
         if (target->group) {
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, mf_group_name(target->group));
         } else if (steps) {
-            struct mf_slice text = mf_compiled_cold(walk->rule)[walk->t].text;
+            struct mf_slice text = mf_crule_cold(walk->service, walk->rule)->targets[walk->t].text;
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, text);
             note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, text);
         }
@@ -170,9 +181,17 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
     return found->group;
 }
 
+MF_ALWAYS_INLINE int reach(const struct walk *walk, struct mf_peer *peer, struct mf_stat *stat, struct mf_route *out)
+{
+    out->peer = peer;
+    out->stat = stat;
+    out->fallbacks = (uint8_t)(walk->passed < 255 ? walk->passed : 255);
+    return 0;
+}
+
 MF_ALWAYS_INLINE int end(const struct walk *walk, struct mf_route *out)
 {
-    out->fallbacks = (uint8_t)(walk->passed < 255 ? walk->passed : 255);
+    reach(walk, NULL, walk->service ? walk->service->stat : NULL, out);
     return walk->rc;
 }
 
@@ -185,10 +204,7 @@ MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, str
         if (peer) {
             note(steps, MF_STEP_PEER, walk->r, 0, 0, walk->t,
                  steps ? mf_slice_str(peer->text) : mf_slice_of("", 0));
-            out->peer = peer;
-            out->stat = stat;
-            walk->rc = 0;
-            break;
+            return reach(walk, peer, stat, out);
         }
         bool down = group && group->n > 0;
         if (group)

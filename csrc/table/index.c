@@ -5,7 +5,7 @@ enum { FIRST_PLACES = 64 };
 
 static struct mf_index *new_index(uint64_t places)
 {
-    struct mf_index *index = mf_zalloc(sizeof *index + places * sizeof *index->places);
+    struct mf_index *index = mf_zalloc_line(sizeof *index + places * sizeof *index->places);
     if (index)
         index->mask = places - 1;
     return index;
@@ -30,7 +30,7 @@ void mf_index_dispose(struct mf_table *table)
     for (uint32_t i = 0; patterns && i < patterns->n; i++)
         mf_free(patterns->slots[i]);
     mf_free(patterns);
-    mf_free(mf_load_relaxed(&table->live.index));
+    mf_free_line(mf_load_relaxed(&table->live.index));
 }
 
 static bool is_named(const struct mf_slot *slot, struct mf_slice name)
@@ -61,7 +61,7 @@ static void free_slot(struct mf_epoch_entry *entry)
 
 static void free_index(struct mf_epoch_entry *entry)
 {
-    mf_free(MF_CONTAINER(entry, struct mf_index, entry));
+    mf_free_line(MF_CONTAINER(entry, struct mf_index, entry));
 }
 
 static void free_patterns(struct mf_epoch_entry *entry)

@@ -14,7 +14,7 @@ int mf_peers_init(struct mf_peers *peers)
 
 static void release(struct mf_peer *peer)
 {
-    mf_free_line(peer);
+    mf_slab_free(peer);
 }
 
 void mf_peers_dispose(struct mf_peers *peers)
@@ -82,12 +82,14 @@ struct mf_peer *mf_peer_intern(struct mf_table *table, const struct mf_addr *add
     }
     if (reserve_id(peers) != 0)
         return NULL;
-    struct mf_peer *peer = mf_zalloc_line(sizeof *peer);
+    char text[MF_ADDR_TEXT];
+    size_t len = mf_addr_format(addr, text);
+    struct mf_peer *peer = mf_table_zalloc(table, peers->n, offsetof(struct mf_peer, text) + len + 1);
     if (!peer)
         return NULL;
     peer->_table = table;
     peer->addr = *addr;
-    mf_addr_format(addr, peer->text);
+    memcpy(peer->text, text, len + 1);
     mf_store_relaxed(&peer->_refs, 1); /* published with the first service that uses it */
     peer->id = peers->n_free ? peers->free_ids[--peers->n_free] : peers->ids++;
     peers->by_id[peer->id] = peer;

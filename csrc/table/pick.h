@@ -8,7 +8,7 @@ enum { PICK_TRIES = 4 };
 static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struct mf_group *group, uint64_t random,
                                                                      uint64_t now)
 {
-    struct mf_peer **peers = mf_group_peers(group), *last = NULL;
+    struct mf_peer *const *peers = group->peers, *last = NULL;
     const uint64_t *sums = mf_group_sums(group);
     uint64_t total = 0, before = 0;
     for (uint32_t i = 0; i < group->n; before = sums[i++]) {
@@ -36,12 +36,12 @@ static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struc
 MF_ALWAYS_INLINE struct mf_peer *pick_member(const struct mf_group *group, uint64_t *random)
 {
     if (group->n == 1)
-        return mf_group_peers(group)[0];
+        return group->peers[0];
     *random = mf_hash_mix(*random ^ MF_HASH_A, MF_HASH_B);
     if (group->each)
-        return mf_group_peers(group)[mf_hash_below(*random, group->n)];
+        return group->peers[mf_hash_below(*random, group->n)];
     const uint64_t *sums = mf_group_sums(group);
-    uint64_t point = mf_hash_below(*random, group->total), at = 0, end = group->n;
+    uint64_t point = mf_hash_below(*random, mf_group_total(group)), at = 0, end = group->n;
     while (at < end) { /* the first whose sum is > point */
         uint64_t middle = (at + end) / 2;
         if (sums[middle] > point)
@@ -49,7 +49,7 @@ MF_ALWAYS_INLINE struct mf_peer *pick_member(const struct mf_group *group, uint6
         else
             at = middle + 1;
     }
-    return mf_group_peers(group)[at];
+    return group->peers[at];
 }
 
 MF_ALWAYS_INLINE struct mf_peer *pick(const struct mf_group *group, uint64_t random, uint64_t now)

@@ -1,6 +1,6 @@
 #include "table/decide.h"
 
-enum { BATCH = 16, LINE = MF_CACHE_LINE, SERVICE_LINES = 3 };
+enum { BATCH = 16, LINE = MF_CACHE_LINE, SERVICE_LINES = 2 };
 
 int mf_route_lookup(const struct mf_table *table, const struct mf_query *query, struct mf_route *out)
 {
@@ -13,12 +13,15 @@ static void prefetch(const void *at, int lines)
         __builtin_prefetch((const char *)at + i * LINE);
 }
 
-/* What the walk's target is resolved with: a value's place, or the group. */
-static const void *next_of(const struct walk *walk)
-{
-    const struct mf_ctarget *target = &walk->rule->targets[walk->t];
-    return target->kind == MF_TARGET_LABEL ? (const void *)value_place(target, walk->hash, 0) : target->group;
-}
+/* One query of a batch, as far as it has got. */
+struct ask {
+    uint64_t hash; /* of the service's name */
+    struct walk walk;
+    const struct mf_group *group; /* NULL: it has ended without one, or must go on to other targets */
+    struct mf_stat *stat;
+    struct mf_peer *peer; /* the one picked first */
+    bool ended;
+};
 
 /* Each step asks for the memory of the next one for all queries, so that sixteen misses cost little more than one. */
 static void lookup_some(const struct mf_table *table, const struct mf_query *queries, uint32_t n,
@@ -26,45 +29,49 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
 {
     const struct mf_published *live = (const struct mf_published *)table;
     struct mf_index *index = mf_load_acquire(&live->index); /* as in find */
-    const struct mf_group *groups[BATCH];
-    struct mf_stat *stats[BATCH];
-    struct walk walks[BATCH];
-    uint64_t hashes[BATCH];
-    uint32_t on_way[BATCH], n_on_way = 0; /* the queries that have a target */
+    struct ask asks[BATCH];
     for (uint32_t i = 0; i < n; i++) {
-        hashes[i] = mf_hash(queries[i].service, 0);
-        prefetch(&index->places[hashes[i] & index->mask], 1);
+        asks[i].hash = mf_hash(queries[i].service, 0);
+        prefetch(&index->places[asks[i].hash & index->mask], 1);
     }
     for (uint32_t i = 0; i < n; i++) {
         /* Only a hint: the search in the next step looks for itself. */
-        const struct mf_compiled *service = mf_load_relaxed(&index->places[hashes[i] & index->mask].service);
+        const struct mf_compiled *service = mf_load_relaxed(&index->places[asks[i].hash & index->mask].service);
         if (service)
-            prefetch(&service->stat, SERVICE_LINES);
+            prefetch(&service->name_len, SERVICE_LINES);
     }
     for (uint32_t i = 0; i < n; i++) {
-        const struct mf_compiled *service = find_hashed(table, queries[i].service, hashes[i]);
-        if (enter(&walks[i], service, &queries[i], &outs[i], NULL)) {
-            prefetch(next_of(&walks[i]), 1);
-            on_way[n_on_way++] = i;
-        } else {
-            rcs[i] = end(&walks[i], &outs[i]);
-        }
+        /* What is in this index was published when the batch began or later; what is not may be in a newer one. */
+        const struct mf_compiled *service = find_exact(index, queries[i].service, asks[i].hash);
+        if (!service)
+            service = find_hashed(table, queries[i].service, asks[i].hash);
+        asks[i].ended = !enter(&asks[i].walk, service, &queries[i], &outs[i], NULL);
+        if (asks[i].ended)
+            rcs[i] = end(&asks[i].walk, &outs[i]);
+        else
+            prefetch(asks[i].walk.next, 1);
     }
-    for (uint32_t j = 0; j < n_on_way; j++) {
-        const struct mf_ctarget *target = &walks[on_way[j]].rule->targets[walks[on_way[j]].t];
-        if (target->kind == MF_TARGET_LABEL)
-            prefetch(value_place(target, walks[on_way[j]].hash, 0)->group, 1);
-    }
-    for (uint32_t j = 0; j < n_on_way; j++) {
-        uint32_t i = on_way[j];
+    for (uint32_t i = 0; i < n; i++)
+        if (!asks[i].ended)
+            prefetch(*asks[i].walk.next, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        struct ask *ask = &asks[i];
         uint64_t random = queries[i].random;
-        groups[i] = resolve(&walks[i], &queries[i], &stats[i], NULL);
-        if (groups[i] && groups[i]->n)
-            prefetch(&pick_member(groups[i], &random)->down_until, 1);
+        if (ask->ended)
+            continue;
+        ask->group = resolve(&ask->walk, &queries[i], &ask->stat, NULL);
+        ask->peer = ask->group && ask->group->n ? pick_member(ask->group, &random) : NULL;
+        if (ask->peer)
+            prefetch(&ask->peer->down_until, 1);
     }
-    for (uint32_t j = 0; j < n_on_way; j++) {
-        uint32_t i = on_way[j];
-        rcs[i] = follow(&walks[i], groups[i], stats[i], &queries[i], &outs[i], NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        struct ask *ask = &asks[i];
+        if (ask->ended)
+            continue;
+        if (ask->peer && mf_peer_available(ask->peer, queries[i].now))
+            rcs[i] = reach(&ask->walk, ask->peer, ask->stat, &outs[i]);
+        else
+            rcs[i] = follow(&ask->walk, ask->group, ask->stat, &queries[i], &outs[i], NULL);
     }
 }
 

@@ -11,6 +11,7 @@ int mf_table_new(struct mf_table **out)
     if (!table)
         return -ENOMEM;
     mf_epoch_init(&table->epoch);
+    mf_slab_init(&table->slab);
     /* Relaxed: the table is handed to the readers later. */
     mf_store_relaxed(&table->live.labels, &no_labels);
     if (mf_index_init(table) != 0 || mf_peers_init(&table->peers) != 0 || mf_stats_init(&table->stats) != 0) {

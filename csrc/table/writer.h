@@ -1,6 +1,7 @@
 #pragma once
 /* writer: what the writer's files share: the table itself, and the steps of build, publish, reclaim. Private. */
 #include "base/mem.h"
+#include "base/slab.h"
 #include "table/compiled.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct mf_table {
     size_t n_reserved; /* for services that are prepared */
     struct mf_peers peers;
     struct mf_stats stats;
+    struct mf_slab slab; /* of a large table's services, groups and peers */
     struct mf_slice label_names[MF_LABELS];
     uint32_t n_labels;
     char _pad2[MF_CACHE_LINE];
@@ -93,6 +95,14 @@ void mf_stat_give(struct mf_stat *stat);
 size_t mf_stats_reclaim(struct mf_table *table);
 
 /* inline */
+
+enum { MF_TABLE_MANY = 4096 };
+
+/* A piece that readers look at, one of `n`; freed by mf_slab_free. Only many are worth huge pages of their own. */
+static inline void *mf_table_zalloc(struct mf_table *table, size_t n, size_t size)
+{
+    return n < MF_TABLE_MANY ? mf_zalloc_line(size) : mf_slab_zalloc(&table->slab, size);
+}
 
 /* Room for one more in a growing array; doubles. 0 or -ENOMEM. */
 static inline int mf_grow(void **array, uint32_t n, uint32_t *room, size_t size)

@@ -1,5 +1,6 @@
 /* table: publish, replace, remove, reclaim, the label plan; out of memory at every allocation. */
 #include "table/mesh.h"
+#include "table/writer.h"
 
 static void test_publish(void)
 {
@@ -201,6 +202,48 @@ static void test_no_memory(void)
     }
 }
 
+enum { LARGE = 3 * MF_TABLE_MANY };
+
+static void publish_numbered(struct mf_table *table, uint32_t i, uint32_t port)
+{
+    struct mf_cluster *cluster;
+    char name[16], addr[32];
+    snprintf(name, sizeof name, "s%u", i);
+    snprintf(addr, sizeof addr, "10.0.%u.%u:%u", i / 256, i % 256, port);
+    CHECK_INT(make_cluster(table, "a", &BOX(addr), 1, &cluster), 0);
+    CHECK_INT(mf_cluster_seal(table, cluster), 0);
+    CHECK_INT(publish_all(table, name, MF_SERVICE_EXACT, cluster), 0);
+    mf_cluster_give(table, cluster);
+}
+
+static void check_numbered(struct mf_table *table, uint32_t i, uint32_t port)
+{
+    char name[16], addr[32];
+    snprintf(name, sizeof name, "s%u", i);
+    snprintf(addr, sizeof addr, "10.0.%u.%u:%u", i / 256, i % 256, port);
+    CHECK_TEXT(goes_to(table, name), port ? addr : "MF_EROUTE_SERVICE");
+}
+
+/* So many that they come from regions: every third replaced, every third removed, all found as they should be. */
+static void test_large(void)
+{
+    struct mf_table *table;
+    CHECK_INT(mf_table_new(&table), 0);
+    for (uint32_t i = 0; i < LARGE; i++)
+        publish_numbered(table, i, 1);
+    for (uint32_t i = 0; i < LARGE; i += 3) {
+        char name[16];
+        publish_numbered(table, i, 2);
+        snprintf(name, sizeof name, "s%u", i + 1);
+        CHECK_INT(mf_table_remove(table, S(name), MF_SERVICE_EXACT), 0);
+        mf_table_reclaim(table);
+    }
+    for (uint32_t i = 0; i < LARGE; i++)
+        check_numbered(table, i, i % 3 == 0 ? 2 : i % 3 == 1 ? 0 : 1);
+    CHECK_INT(n_peers(table), LARGE / 3 * 2);
+    mf_table_free(table);
+}
+
 int main(void)
 {
     test_publish();
@@ -208,5 +251,6 @@ int main(void)
     test_prepare();
     test_labels();
     test_no_memory();
+    test_large();
     return test_end("table/table");
 }
