@@ -138,6 +138,11 @@ void mf_conn_doom(struct mf_conn *conn, int rc)
     mf_conn_wait(conn, 1);
 }
 
+void mf_conn_unwritten(struct mf_conn *conn)
+{
+    mf_conn_doom(conn, mf_sock_writable(&conn->sock) ? -ENOMEM : MF_ECLOSED);
+}
+
 static void on_sock_close(struct mf_sock *sock, int rc)
 {
     struct mf_conn *conn = mf_conn_of(sock);

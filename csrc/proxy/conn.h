@@ -76,6 +76,8 @@ struct mf_conn *mf_conn_dial(struct mf_worker *worker, const struct mf_addr *add
 void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc);
 /* The same from anywhere, in a moment: nothing more is written to it or read from it. */
 void mf_conn_doom(struct mf_conn *conn, int rc);
+/* Something that must be written found no room: dooms it, for want of memory unless its end has not been told yet. */
+void mf_conn_unwritten(struct mf_conn *conn);
 /* Makes sure that on_timer comes by `at` at the latest. */
 void mf_conn_wait(struct mf_conn *conn, uint64_t at);
 

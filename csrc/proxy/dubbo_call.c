@@ -412,7 +412,7 @@ void mf_dubbo_refuse(struct mf_conn *down, const struct mf_dubbo_head *head, con
     size_t len = mf_dubbo_put_error(answer, head->id, head->serialization, fault->status, fault->text);
     MF_COUNT(down->worker, answers_local);
     if (mf_sock_write(&down->sock, mf_slice_of(answer, len)) < 0)
-        mf_conn_doom(down, -ENOMEM);
+        mf_conn_unwritten(down);
     else
         mf_conn_check_output(down);
 }
@@ -510,9 +510,7 @@ void mf_dubbo_deliver(struct mf_conn *down, struct mf_call *call, const void *fr
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */
-        if (!mf_sock_writable(&down->sock)) /* it is the caller that has gone, not memory */
-            rc = MF_ECLOSED;
-        mf_conn_doom(down, rc);
+        mf_conn_unwritten(down);
         return;
     }
     mf_conn_check_output(down);

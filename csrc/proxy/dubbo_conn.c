@@ -93,7 +93,7 @@ static void echo(struct mf_conn *conn, const struct mf_dubbo_head *head, struct 
     };
     uint8_t *to = mf_sock_reserve(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
     if (!to) {
-        mf_conn_doom(conn, -ENOMEM);
+        mf_conn_unwritten(conn);
         return;
     }
     mf_dubbo_put_head(to, &answer);
@@ -109,7 +109,7 @@ static void put_event(struct mf_conn *conn, const uint8_t *event, size_t len)
     if (conn->closed || conn->doomed)
         return;
     if (mf_sock_write(&conn->sock, mf_slice_of(event, len)) < 0)
-        mf_conn_doom(conn, -ENOMEM);
+        mf_conn_unwritten(conn);
 }
 
 void mf_dubbo_tell_readonly(struct mf_conn *down, bool readonly)

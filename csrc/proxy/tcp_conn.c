@@ -36,8 +36,9 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     struct mf_conn *other = conn->other;
     if (!other)
         return view.len;
-    if (mf_sock_write(&other->sock, view) < 0) {
-        mf_conn_doom(conn, -ENOMEM);
+    int rc = mf_sock_write(&other->sock, view);
+    if (rc < 0) {
+        mf_conn_doom(conn, rc);
         return view.len;
     }
     MF_COUNT_N(conn->worker, opaque_bytes, view.len);
