@@ -16,7 +16,7 @@ struct mf_block {
     uint8_t data[];
 };
 
-/* Long blocks that nobody holds, kept for the next long frame: one that grew into its length by doubling was copied
+/* Long blocks that nobody holds, kept for the next long frame: one that grew into its length was copied
  * once over. Zero-initialised is empty. */
 struct mf_block_spares {
     struct mf_block *_first;
