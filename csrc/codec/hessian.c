@@ -490,8 +490,18 @@ static int skip_any(struct mf_hessian *reader)
 
 int mf_hessian_skip(struct mf_hessian *reader)
 {
-    if (left(reader)) { /* most arguments are a string or a number, which need no stack */
-        uint8_t kind = kinds[reader->body.ptr[reader->at]];
+    size_t room = left(reader);
+    if (room) { /* most arguments are a string or a number, which need no stack */
+        const uint8_t *p = reader->body.ptr + reader->at;
+        uint8_t kind = kinds[*p];
+        if (kind == K_STRING_MEDIUM && room >= 2) {
+            uint32_t units = (uint32_t)(p[0] - 0x30) << 8 | p[1];
+            p += 2;
+            if (pass_units(&p, reader->body.ptr + reader->body.len, units) == 0) {
+                reader->at = (size_t)(p - reader->body.ptr);
+                return 0;
+            } /* else what is wrong is said below */
+        }
         if (kind < K_FIRST)
             return skip_bytes(reader, 1, kind);
         if (kind >= K_STRING_SHORT && kind <= K_STRING_CHUNK)

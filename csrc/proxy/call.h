@@ -79,6 +79,8 @@ int mf_calls_init(struct mf_calls *calls, uint64_t max);
 void mf_calls_dispose(struct mf_calls *calls);
 /* The live call of that id, or NULL. */
 struct mf_call *mf_calls_find(const struct mf_calls *calls, uint64_t id);
+/* It will be looked for soon. */
+void mf_calls_fetch(const struct mf_calls *calls, uint64_t id);
 
 /* A call in state ROUTING, on `down`'s list; NULL when maxCalls or memory is at its end (`*rc` says which). */
 struct mf_call *mf_call_begin(struct mf_worker *worker, struct mf_conn *down, uint64_t down_id, uint8_t serialization,
