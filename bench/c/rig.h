@@ -21,6 +21,7 @@ struct rig_shape {
     uint32_t connections;
     size_t argument, answer; /* bytes of the one string argument, and of an answer's body */
     bool tcp;                /* over loopback; else over UNIX sockets */
+    bool opaque; /* the requests are of a serialization that is not read */
     bool label;              /* each request is given this workload's label, routed by it and stamped */
 };
 
@@ -122,6 +123,8 @@ static inline void rig_frames(struct rig *rig)
     shape.argument = rig->shape.argument;
     uint8_t *to = rig_room(&rig->request, 2 * shape.argument + 8192);
     rig->request.len = frame_build(to, &shape).len;
+    if (rig->shape.opaque)
+        to[2] = (uint8_t)((to[2] & ~MF_DUBBO_SERIALIZATION) | 12);
     struct mf_dubbo_head head = {.body_len = (uint32_t)rig->shape.answer, .status = MF_DUBBO_OK};
     head.serialization = MF_DUBBO_HESSIAN2;
     to = rig_room(&rig->answer, MF_DUBBO_HEAD_LEN + rig->shape.answer);
@@ -155,6 +158,7 @@ static inline struct rig *rig_open(struct rig_shape shape)
     mf_limits_default(&options.limits);
     bench_must(mf_engine_new(&options, &rig->engine, &why), "an engine");
     struct mf_listen_options listen = {.name = MF_SLICE("rig"), .protocol = MF_LISTEN_DUBBO};
+    if (rig->shape.opaque) listen.service = MF_SLICE(FRAMES_SERVICE);
     rig_address(rig, "proxy", text, &listen.bind);
     bench_must(mf_engine_listen(rig->engine, &listen, &door), text);
     bench_must(mf_engine_start(rig->engine), "a start");

@@ -240,6 +240,12 @@ COUNTED count__call_64(struct rig *rig)
     rig_turn(rig);
 }
 
+COUNTED count__call_opaque_64(struct rig *rig)
+{
+    rig_turn(rig);
+    OF_ITS_OWN;
+}
+
 COUNTED count__call_16_connections(struct rig *rig)
 {
     OF_ITS_OWN;
@@ -278,6 +284,7 @@ int main(int argc, char **argv)
     calls("call_1", count__call_1, (struct rig_shape){.connections = 1}, 1, (uint64_t)n);
     calls("call_16", count__call_16, (struct rig_shape){.connections = 1}, 16, (uint64_t)n);
     calls("call_64", count__call_64, (struct rig_shape){.connections = 1}, 64, (uint64_t)n);
+    calls("call_opaque_64", count__call_opaque_64, (struct rig_shape){.connections = 1, .opaque = true}, 64, (uint64_t)n);
     calls("call_16_connections", count__call_16_connections, (struct rig_shape){.connections = 16}, 1, (uint64_t)n);
     calls("call_label_16", count__call_label_16, (struct rig_shape){.connections = 1, .label = true}, 16, (uint64_t)n);
     return 0;
