@@ -23,7 +23,7 @@ DUBBO, TCP, NOBODY, MAPPED, SERVED, SPEAKS = 20880, 20881, 20882, 20883, 20884, 
 V4, OTHER, V6 = "10.9.8.7", "10.9.8.8", "fd00:9::7"
 HERE, THERE = "10.9.7.1", "10.9.7.2"  # a second namespace, whose calls come in from outside
 
-OPAQUE, JAVA = 22, 3
+OPAQUE = 22
 APPLICATION = 65534  # the user of the callers' sockets, where users are mapped
 MARK = 0x4D46
 
