@@ -11,21 +11,9 @@
 
 enum { BATCH = 16, PUBLISHES_A_SECOND = 1000 };
 
-struct job {
-    struct world *world;
-    enum world_mix mix;
-    uint32_t batch;
-};
-
-static double look(void *arg)
-{
-    struct job *job = arg;
-    return world_time(job->world, job->mix, job->batch, bench.ms);
-}
-
 static void explain(void *arg, uint64_t n)
 {
-    struct job *job = arg;
+    struct world_job *job = arg;
     struct mf_route_step room[64];
     world_ask(job->world, job->mix);
     for (uint64_t i = 0; i < n; i++) {
@@ -87,7 +75,7 @@ static void *write_on(void *arg)
     return NULL;
 }
 
-static double window(struct job *job, int reader)
+static double window(struct world_job *job, int reader)
 {
     static double spans[WORLD_SPANS];
     struct mf_epoch *epoch = mf_table_epoch(job->world->table);
@@ -107,7 +95,7 @@ static double window(struct job *job, int reader)
     return bench_settled(spans, n) / WORLD_NEAR;
 }
 
-static void readers(struct job *job)
+static void readers(struct world_job *job)
 {
     double quiet[BENCH_ROUNDS], busy[BENCH_ROUNDS], slower[BENCH_ROUNDS], rate[BENCH_ROUNDS];
     struct writer writer = {.world = job->world};
@@ -157,16 +145,16 @@ static void at(uint32_t services)
     char name[64];
     struct world *world = world_new(WORLD_USUAL(services));
     for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
-        struct job job = {world, lookups[i].mix, lookups[i].batch};
+        struct world_job job = {world, lookups[i].mix, lookups[i].batch};
         snprintf(name, sizeof name, "%s/%u", lookups[i].name, services);
-        bench_rounds(name, look, &job);
+        bench_rounds(name, world_look, &job);
     }
     snprintf(name, sizeof name, "table.explain/%u", services);
-    bench_op(name, explain, &(struct job){.world = world});
+    bench_op(name, explain, &(struct world_job){.world = world});
     snprintf(name, sizeof name, "table.publish/%u", services);
     bench_op(name, publish, world);
     if (services == 100000)
-        readers(&(struct job){.world = world});
+        readers(&(struct world_job){.world = world});
     world_free(world);
 }
 

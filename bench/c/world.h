@@ -185,3 +185,16 @@ static inline double world_time(struct world *world, enum world_mix mix, uint32_
     }
     return bench_settled(spans, n) / WORLD_NEAR;
 }
+
+/* Questions of one kind, so many at once; for bench_rounds. */
+struct world_job {
+    struct world *world;
+    enum world_mix mix;
+    uint32_t batch;
+};
+
+static inline double world_look(void *arg)
+{
+    struct world_job *job = arg;
+    return world_time(job->world, job->mix, job->batch, bench.ms);
+}

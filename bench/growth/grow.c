@@ -55,18 +55,6 @@ static void memory(const char *axis, uint64_t size, size_t base)
 
 /* --- the table */
 
-struct job {
-    struct world *world;
-    enum world_mix mix;
-    uint32_t batch;
-};
-
-static double look(void *arg)
-{
-    struct job *job = arg;
-    return world_time(job->world, job->mix, job->batch, bench.ms);
-}
-
 static void publish(void *arg, uint64_t n)
 {
     struct world *world = arg;
@@ -95,8 +83,8 @@ static void table(const char *axis, uint64_t size, struct world_size shape, enum
     if (bench_wanted(named(axis, "build", size)))
         bench_print(named(axis, "build", size), "ns", &built, 1);
     memory(axis, size, 0);
-    bench_rounds(named(axis, "lookup", size), look, &(struct job){world, mix, 1});
-    bench_rounds(named(axis, "lookup_batch", size), look, &(struct job){world, mix, BATCH});
+    bench_rounds(named(axis, "lookup", size), world_look, &(struct world_job){world, mix, 1});
+    bench_rounds(named(axis, "lookup_batch", size), world_look, &(struct world_job){world, mix, BATCH});
     bench_op(named(axis, "publish", size), publish, world);
     bench_op(named(axis, "rebuild", size), rebuild, world);
     world_free(world);

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.draw.axis import short
 from bench.harness.measure import Sample
-from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, good, notes, ratio_text, short, spread
+from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, good, notes, ratio_text, spread
 from bench.harness.suites import Verdict, best_layer4, verdicts
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.draw.axis import short
 from bench.harness.measure import Sample
 
 BUSY = 0.9  # below, the proxy was not the limit, so calls a second say nothing about it
@@ -34,13 +35,6 @@ class Spread:
 
     def text(self) -> str:
         return f"{short(self.median)} [dim]{short(self.low)}–{short(self.high)}[/]"
-
-
-def short(value: float) -> str:
-    """Three digits, as many as are worth reading."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def ratio_text(value: Spread, base: Spread) -> str:

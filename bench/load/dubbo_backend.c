@@ -3,20 +3,15 @@
  * One thread, epoll. All requests of one read are answered by one write, so that the backend costs as little as it can.
  * It answers heartbeats, stops reading from a peer that does not read its answers, and can be told to answer wrongly
  * (--fault), so that whoever checks answers can be checked. */
-#include "net.h"
+#include "bytes.h"
 #include "wire.h"
 
 #include <getopt.h>
 
-enum { READ_ROOM = 256 << 10, LEAST_ROOM = 4 << 10, OUT_HIGH = 4 << 20 };
+enum { READ_ROOM = 256 << 10, OUT_HIGH = 4 << 20 };
 
 enum fault { FAULT_NONE, FAULT_STATUS, FAULT_BODY, FAULT_ID, FAULT_DROP, FAULT_CLOSE };
 static const char *const fault_names[] = {"none", "status", "body", "id", "drop", "close"};
-
-struct bytes {
-    uint8_t *base;
-    size_t begin, end, cap;
-};
 
 struct conn {
     int fd;
@@ -31,63 +26,17 @@ static struct {
     struct bytes in, out; /* where each turn of a connection happens, so that a thousand connections stay in cache */
 } self;
 
-static uint8_t *reserve(struct bytes *b, size_t room)
-{
-    if (b->cap - b->end >= room)
-        return b->base + b->end;
-    size_t held = b->end - b->begin;
-    if (b->begin && b->cap - held >= room) {
-        memmove(b->base, b->base + b->begin, held);
-    } else {
-        size_t cap = b->cap ? b->cap : LEAST_ROOM;
-        while (cap - held < room)
-            cap *= 2;
-        uint8_t *base = must_alloc(cap);
-        if (held)
-            memcpy(base, b->base + b->begin, held);
-        free(b->base);
-        b->base = base;
-        b->cap = cap;
-    }
-    b->begin = 0;
-    b->end = held;
-    return b->base + b->end;
-}
-
-static size_t held(const struct bytes *b)
-{
-    return b->end - b->begin;
-}
-
 /* Moves what is left in `from` to `to`, which is empty, and lets go of memory that `to` need not keep. */
 static void keep(struct bytes *to, struct bytes *from)
 {
-    if (held(from)) {
-        memcpy(reserve(to, held(from)), from->base + from->begin, held(from));
-        to->end += held(from);
+    size_t left = bytes_held(from);
+    if (left) {
+        memcpy(bytes_reserve(to, left), from->base + from->begin, left);
+        to->end += left;
     } else {
-        free(to->base);
-        *to = (struct bytes){0};
+        bytes_free(to);
     }
     from->begin = from->end = 0;
-}
-
-static void consume(struct bytes *b, size_t len)
-{
-    b->begin += len;
-    if (b->begin == b->end)
-        b->begin = b->end = 0;
-}
-
-/* The first argument of a request with one string argument, as the bytes it is written in; NULL for other requests. */
-static const uint8_t *argument(const uint8_t *body, size_t len, size_t *out_len)
-{
-    const uint8_t *p = body, *end = body + len;
-    for (int i = 0; i < 5 && p; i++)
-        p = wire_skip_string(p, end);
-    const uint8_t *after = p ? wire_skip_string(p, end) : NULL;
-    *out_len = after ? (size_t)(after - p) : 0;
-    return after ? p : NULL;
 }
 
 /* Appends the answer to one request: 0, or -EPIPE when the planned fault is to hang up. */
@@ -95,20 +44,16 @@ static int answer(struct bytes *out, const uint8_t *frame, size_t body_len)
 {
     const uint8_t *body = frame + WIRE_HEAD;
     uint64_t id = wire_get64(frame + 4);
-    uint8_t *to = reserve(out, WIRE_HEAD + 1 + body_len);
-    if (frame[2] & WIRE_EVENT) {
-        if (!(frame[2] & WIRE_TWO_WAY))
-            return 0;
-        wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, id, (uint32_t)body_len);
-        memcpy(to + WIRE_HEAD, body, body_len);
-        out->end += WIRE_HEAD + body_len;
-        return 0;
-    }
     if (!(frame[2] & WIRE_TWO_WAY))
         return 0;
+    uint8_t *to = bytes_reserve(out, WIRE_HEAD + 1 + body_len);
+    if (frame[2] & WIRE_EVENT) {
+        out->end += wire_answer_event(to, frame, body_len);
+        return 0;
+    }
     uint8_t serialization = frame[2] & 0x1f;
     size_t value_len, kind = serialization == WIRE_HESSIAN2; /* bytes before the value: a body not read has none */
-    const uint8_t *value = kind ? argument(body, body_len, &value_len) : body;
+    const uint8_t *value = kind ? wire_argument(body, body_len, &value_len) : body;
     if (!kind)
         value_len = body_len;
     wire_put_head(to, serialization, WIRE_OK, id, (uint32_t)(kind + value_len));
@@ -134,15 +79,10 @@ static int answer(struct bytes *out, const uint8_t *frame, size_t body_len)
 
 static int flush(struct conn *conn, struct bytes *out)
 {
-    while (held(out)) {
-        ssize_t n = send(conn->fd, out->base + out->begin, held(out), MSG_NOSIGNAL);
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0)
-            return -errno;
-        consume(out, (size_t)n);
-    }
-    uint32_t events = (held(out) ? EPOLLOUT : 0u) | (held(out) < OUT_HIGH ? EPOLLIN : 0u);
+    int rc = bytes_send(out, conn->fd);
+    if (rc)
+        return rc;
+    uint32_t events = (bytes_held(out) ? EPOLLOUT : 0u) | (bytes_held(out) < OUT_HIGH ? EPOLLIN : 0u);
     if (events != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
     return 0;
@@ -151,41 +91,36 @@ static int flush(struct conn *conn, struct bytes *out)
 /* Answers every whole frame of `in`. */
 static int serve(struct bytes *in, struct bytes *out)
 {
-    while (held(in) >= WIRE_HEAD) {
+    size_t body;
+    int whole;
+    while ((whole = wire_frame(in->base + in->begin, bytes_held(in), WIRE_MAX_BODY, &body)) == 1) {
         const uint8_t *frame = in->base + in->begin;
-        size_t body = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || body > WIRE_MAX_BODY)
-            return -EPROTO;
-        if (held(in) < WIRE_HEAD + body)
-            return 0;
-        if (frame[2] & WIRE_REQUEST) {
-            int rc = answer(out, frame, body);
-            if (rc)
-                return rc;
-        }
-        consume(in, WIRE_HEAD + body);
+        int rc = frame[2] & WIRE_REQUEST ? answer(out, frame, body) : 0;
+        if (rc)
+            return rc;
+        bytes_consume(in, WIRE_HEAD + body);
     }
-    return 0;
+    return whole < 0 ? -EPROTO : 0;
 }
 
 /* How many bytes to ask for: what is missing of a large frame, else what fits. */
 static size_t read_room(const struct bytes *in)
 {
-    if (held(in) >= WIRE_HEAD) {
+    if (bytes_held(in) >= WIRE_HEAD) {
         size_t frame = WIRE_HEAD + (size_t)wire_get32(in->base + in->begin + 12);
-        if (frame <= WIRE_HEAD + WIRE_MAX_BODY && frame > held(in) && frame - held(in) > READ_ROOM)
-            return frame - held(in);
+        if (frame <= WIRE_HEAD + WIRE_MAX_BODY && frame > bytes_held(in) && frame - bytes_held(in) > READ_ROOM)
+            return frame - bytes_held(in);
     }
     return READ_ROOM;
 }
 
 static int on_event(struct conn *conn, uint32_t events)
 {
-    struct bytes *in = held(&conn->in) ? &conn->in : &self.in, *out = held(&conn->out) ? &conn->out : &self.out;
+    struct bytes *in = bytes_held(&conn->in) ? &conn->in : &self.in, *out = bytes_held(&conn->out) ? &conn->out : &self.out;
     self.in.begin = self.in.end = self.out.begin = self.out.end = 0; /* left over from a connection that failed */
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         size_t room = read_room(in);
-        ssize_t n = recv(conn->fd, reserve(in, room), room, 0);
+        ssize_t n = recv(conn->fd, bytes_reserve(in, room), room, 0);
         if (n == 0)
             return -ECONNRESET;
         if (n < 0 && errno != EAGAIN)
@@ -209,9 +144,8 @@ static int on_event(struct conn *conn, uint32_t events)
 static void accept_all(int listener)
 {
     int fd;
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = net_accept(listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
-        net_nodelay(fd);
         conn->fd = fd;
         net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
     }
@@ -256,8 +190,8 @@ int main(int argc, char **argv)
                 accept_all(listener);
             } else if (on_event(conn, events[i].events) < 0) {
                 close(conn->fd);
-                free(conn->in.base);
-                free(conn->out.base);
+                bytes_free(&conn->in);
+                bytes_free(&conn->out);
                 free(conn);
             }
         }

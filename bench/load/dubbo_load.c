@@ -157,10 +157,7 @@ static void on_peer_event(struct conn *conn, const uint8_t *frame, size_t body)
     self.heartbeats++;
     if (!out_room(conn, WIRE_HEAD + body))
         return;
-    uint8_t *to = conn->out + conn->out_end;
-    wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, wire_get64(frame + 4), (uint32_t)body);
-    memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, body);
-    conn->out_end += WIRE_HEAD + body;
+    conn->out_end += wire_answer_event(conn->out + conn->out_end, frame, body);
 }
 
 static void on_answer(struct conn *conn, const uint8_t *frame, size_t body, uint64_t now)
@@ -204,20 +201,19 @@ static void on_readable(struct conn *conn)
     }
     conn->in_end += (size_t)n;
     uint64_t now = now_ns();
-    while (conn->in_end - conn->in_begin >= WIRE_HEAD) {
+    size_t body, most = conn->in_cap / 2 - WIRE_HEAD;
+    int whole;
+    while ((whole = wire_frame(conn->in + conn->in_begin, conn->in_end - conn->in_begin, most, &body)) == 1) {
         const uint8_t *frame = conn->in + conn->in_begin;
-        size_t body = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || WIRE_HEAD + body > conn->in_cap / 2) {
-            blame(WRONG_FRAME, "connection %u: no Dubbo2 head, or a body of %zu bytes", conn->number, body);
-            return;
-        }
-        if (conn->in_end - conn->in_begin < WIRE_HEAD + body)
-            break;
         if (frame[2] & WIRE_EVENT)
             on_peer_event(conn, frame, body);
         else
             on_answer(conn, frame, body, now);
         conn->in_begin += WIRE_HEAD + body;
+    }
+    if (whole < 0) {
+        blame(WRONG_FRAME, "connection %u: no Dubbo2 head, or a body of %zu bytes", conn->number, body);
+        return;
     }
     if (conn->in_begin == conn->in_end)
         conn->in_begin = conn->in_end = 0;
@@ -413,7 +409,7 @@ static void report(const struct spent *first, const struct spent *last)
     printf("}\n");
 }
 
-static double number(const char *text, double least, double most)
+static double real_number(const char *text, double least, double most)
 {
     char *end;
     double v = strtod(text, &end);
@@ -434,19 +430,19 @@ static void parse_options(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.connect = optarg; break;
-        case 'c': options.connections = (uint32_t)number(optarg, 1, 60000); break;
-        case 'i': options.inflight = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
-        case 'p': request->payload = (size_t)number(optarg, NONCE_LEN, 16 << 20); break;
-        case 'w': options.warmup = number(optarg, 0, 3600); break;
-        case 's': options.seconds = number(optarg, 0.01, 86400); break;
-        case 'r': options.rate = number(optarg, 0, 1e8); break;
-        case 'N': options.calls = (uint64_t)number(optarg, 1, 1e12); break;
-        case 'S': options.stall = (uint64_t)number(optarg, 10, 3600e3) * MS; break;
+        case 'c': options.connections = (uint32_t)real_number(optarg, 1, 60000); break;
+        case 'i': options.inflight = (uint32_t)real_number(optarg, 1, INFLIGHT_MAX); break;
+        case 'p': request->payload = (size_t)real_number(optarg, NONCE_LEN, 16 << 20); break;
+        case 'w': options.warmup = real_number(optarg, 0, 3600); break;
+        case 's': options.seconds = real_number(optarg, 0.01, 86400); break;
+        case 'r': options.rate = real_number(optarg, 0, 1e8); break;
+        case 'N': options.calls = (uint64_t)real_number(optarg, 1, 1e12); break;
+        case 'S': options.stall = (uint64_t)real_number(optarg, 10, 3600e3) * MS; break;
         case 'n': request->service = optarg; break;
         case 'v': request->version = optarg; break;
         case 'm': request->method = optarg; break;
         case 't': request->trace = true; break;
-        case 'z': request->serialization = (uint8_t)number(optarg, 1, 31); break;
+        case 'z': request->serialization = (uint8_t)real_number(optarg, 1, 31); break;
         case 'a':
             if (request->n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
@@ -455,7 +451,7 @@ static void parse_options(int argc, char **argv)
         case 'W':
             if (options.n_watch == WATCH_MAX)
                 die(EXIT_USAGE, "--watch can be given %d times", WATCH_MAX);
-            options.watch[options.n_watch++] = (int)number(optarg, 1, 1 << 22);
+            options.watch[options.n_watch++] = (int)real_number(optarg, 1, 1 << 22);
             break;
         default: die(EXIT_USAGE, "see bench/README.md");
         }

@@ -37,6 +37,27 @@ static inline uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* splitmix64: the number behind `z`. */
+static inline uint64_t mix(uint64_t z)
+{
+    z += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* An option's number; ends the program where it is none of these. */
+static inline uint64_t number(const char *text, uint64_t least, uint64_t most)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (end == text || *end || errno || v < least || v > most)
+        die(EXIT_USAGE, "'%s' is not a number from %llu to %llu", text, (unsigned long long)least,
+            (unsigned long long)most);
+    return v;
+}
+
 static inline void *must_alloc(size_t size)
 {
     void *p = calloc(1, size);
@@ -98,6 +119,15 @@ static inline int net_listen(const char *text)
         die(EXIT_FAILED, "cannot tell the port of %s", text);
     printf("listening %s:%s\n", host, port);
     fflush(stdout);
+    return fd;
+}
+
+/* The next connection that waits there, not blocking; -1 when none does. */
+static inline int net_accept(int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        net_nodelay(fd);
     return fd;
 }
 

@@ -25,10 +25,7 @@ struct request {
 
 static inline uint64_t request_random(struct request *r)
 {
-    uint64_t z = r->random += 0x9e3779b97f4a7c15u; /* splitmix64 */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return r->random = mix(r->random);
 }
 
 static inline void request_hex(uint8_t *to, uint64_t v)

@@ -114,3 +114,35 @@ static inline const uint8_t *wire_skip_string(const uint8_t *p, const uint8_t *e
     }
     return p;
 }
+
+/* Looks at the frame that begins at `p`: 1 and the length of its body; 0 when it is not whole yet; -1 when it is none, or
+ * has a body of more than `most`. */
+static inline int wire_frame(const uint8_t *p, size_t held, size_t most, size_t *body)
+{
+    if (held < WIRE_HEAD)
+        return 0;
+    *body = wire_get32(p + 12);
+    if (p[0] != 0xda || p[1] != 0xbb || *body > most)
+        return -1;
+    return held >= WIRE_HEAD + *body;
+}
+
+/* Writes the answer to an event, which repeats its body; returns its length, that of the event. */
+static inline size_t wire_answer_event(uint8_t *to, const uint8_t *frame, size_t body)
+{
+    uint8_t flags = (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f));
+    wire_put_head(to, flags, WIRE_OK, wire_get64(frame + 4), (uint32_t)body);
+    memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, body);
+    return WIRE_HEAD + body;
+}
+
+/* The first argument of a request with one string argument, as the bytes it is written in; NULL for other requests. */
+static inline const uint8_t *wire_argument(const uint8_t *body, size_t len, size_t *out_len)
+{
+    const uint8_t *p = body, *end = body + len;
+    for (int i = 0; i < 5 && p; i++)
+        p = wire_skip_string(p, end);
+    const uint8_t *after = p ? wire_skip_string(p, end) : NULL;
+    *out_len = after ? (size_t)(after - p) : 0;
+    return after ? p : NULL;
+}

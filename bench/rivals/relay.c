@@ -79,13 +79,12 @@ static int on_event(struct side *side, uint32_t events)
 static void accept_all(int listener, const struct addrinfo *upstream)
 {
     int fd;
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = net_accept(listener)) >= 0) {
         int up = net_connect(upstream);
         if (up < 0) {
             close(fd);
             continue;
         }
-        net_nodelay(fd);
         struct pair *pair = must_alloc(sizeof *pair);
         pair->side[0] = (struct side){.fd = fd, .events = EPOLLIN, .pair = pair};
         pair->side[1] = (struct side){.fd = up, .events = EPOLLIN, .pair = pair};

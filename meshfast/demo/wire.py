@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from meshfast import dubbo
 
@@ -103,27 +102,34 @@ class Server:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._calls: set[asyncio.Task[None]] = set()
-        self._connections: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
+        self._stopping = False
 
     async def start(self, address: Address) -> None:
         """Listens. OSError when the address is taken."""
-        self._server = await asyncio.start_server(self._serve, *address)
+        self._server = await asyncio.start_server(self._accept, *address)
 
     async def stop(self, grace: float) -> None:
         """Takes no new connection, gives the calls in flight `grace` seconds, and closes."""
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace)
         for writer in self._connections:
             writer.close()
-        served = [task for task in self._connections.values() if task is not None]
-        if served:
-            await asyncio.wait(served, timeout=grace)
+        if self._connections:
+            await asyncio.wait(self._connections.values(), timeout=grace)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # No coroutine: asyncio would start it a turn later, and `stop` in between would not see the connection.
+        if self._stopping:
+            writer.close()
+        else:
+            self._connections[writer] = asyncio.create_task(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections[writer] = asyncio.current_task()
         try:
             while (frame := await read_frame(reader)) is not None:
                 head, data = frame

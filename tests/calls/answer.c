@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
-enum { WHEEL = 1024, READ_ROOM = 128 << 10, OUT_HIGH = 8 << 20 };
+enum { WHEEL = 1024, READ_ROOM = 128 << 10, OUT_HIGH = 8 << 20, KEPT = 64 << 10 };
 
 struct conn {
     int fd;
@@ -42,6 +42,7 @@ static void write_out(struct conn *conn)
 {
     if (bytes_send(&conn->out, conn->fd))
         return; /* its end is read next */
+    bytes_trim(&conn->out, KEPT);
     uint32_t events = (bytes_held(&conn->out) ? EPOLLOUT : 0u) | (bytes_held(&conn->out) < OUT_HIGH ? EPOLLIN : 0u);
     if (events != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
@@ -87,16 +88,6 @@ static void run_wheel(void)
     }
 }
 
-static const uint8_t *argument(const uint8_t *body, size_t len, size_t *out_len)
-{
-    const uint8_t *p = body, *end = body + len;
-    for (int i = 0; i < 5 && p; i++)
-        p = wire_skip_string(p, end);
-    const uint8_t *after = p ? wire_skip_string(p, end) : NULL;
-    *out_len = after ? (size_t)(after - p) : 0;
-    return after ? p : NULL;
-}
-
 static void answer(struct conn *conn, uint64_t id, const uint8_t *value, size_t len)
 {
     uint32_t wait = self.delay ? (uint32_t)((self.random = mix(self.random)) % (self.delay + 1)) : 0;
@@ -129,16 +120,12 @@ static int on_request(struct conn *conn, const uint8_t *frame, size_t body_len)
     uint64_t id = wire_get64(frame + 4);
     if (frame[2] & WIRE_EVENT) {
         self.heartbeats++;
-        if (frame[2] & WIRE_TWO_WAY) {
-            uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + body_len);
-            wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, id, (uint32_t)body_len);
-            memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, body_len);
-            conn->out.end += WIRE_HEAD + body_len;
-        }
+        if (frame[2] & WIRE_TWO_WAY)
+            conn->out.end += wire_answer_event(bytes_reserve(&conn->out, WIRE_HEAD + body_len), frame, body_len);
         return 0;
     }
     size_t len;
-    const uint8_t *value = argument(frame + WIRE_HEAD, body_len, &len);
+    const uint8_t *value = wire_argument(frame + WIRE_HEAD, body_len, &len);
     if (!value)
         return -EPROTO;
     self.requests++;
@@ -157,19 +144,17 @@ static int on_readable(struct conn *conn)
     if (n <= 0)
         return -ECONNRESET;
     conn->in.end += (size_t)n;
-    while (bytes_held(&conn->in) >= WIRE_HEAD) {
+    size_t body;
+    int whole;
+    while ((whole = wire_frame(conn->in.base + conn->in.begin, bytes_held(&conn->in), WIRE_MAX_BODY, &body)) == 1) {
         const uint8_t *frame = conn->in.base + conn->in.begin;
-        size_t body = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || body > WIRE_MAX_BODY)
-            return -EPROTO;
-        if (bytes_held(&conn->in) < WIRE_HEAD + body)
-            break;
         int rc = frame[2] & WIRE_REQUEST ? on_request(conn, frame, body) : 0;
         if (rc)
             return rc;
         bytes_consume(&conn->in, WIRE_HEAD + body);
     }
-    return 0;
+    bytes_trim(&conn->in, KEPT);
+    return whole < 0 ? -EPROTO : 0;
 }
 
 static void on_event(struct conn *conn, uint32_t events)
@@ -187,9 +172,8 @@ static void on_event(struct conn *conn, uint32_t events)
 static void accept_all(int listener)
 {
     int fd;
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = net_accept(listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
-        net_nodelay(fd);
         conn->fd = fd;
         net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
     }

@@ -10,7 +10,7 @@
 #include <getopt.h>
 #include <signal.h>
 
-enum { OUT_HIGH = 512 << 10, READ_ROOM = 128 << 10, SLOW_ROOM = 4096, SIZES_MAX = 32, ATTACH_MAX = 16 };
+enum { OUT_HIGH = 512 << 10, READ_ROOM = 128 << 10, SLOW_ROOM = 4096, KEPT = 64 << 10, SIZES_MAX = 32, ATTACH_MAX = 16 };
 
 #define MS UINT64_C(1000000)
 
@@ -190,6 +190,7 @@ static void flush(struct conn *conn)
         hang_up(conn, &self.lost);
         return;
     }
+    bytes_trim(&conn->out, KEPT);
     uint32_t events = (conn->read_again ? 0u : EPOLLIN) | (bytes_held(&conn->out) ? EPOLLOUT : 0u);
     if (events != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
@@ -202,10 +203,7 @@ static void on_event(struct conn *conn, const uint8_t *frame, size_t body)
     if (frame[2] & WIRE_REQUEST) { /* the proxy's own heartbeat, or READONLY */
         if (!(frame[2] & WIRE_TWO_WAY))
             return;
-        uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + body);
-        wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, wire_get64(frame + 4), (uint32_t)body);
-        memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, body);
-        conn->out.end += WIRE_HEAD + body;
+        conn->out.end += wire_answer_event(bytes_reserve(&conn->out, WIRE_HEAD + body), frame, body);
         return;
     }
     struct slot *slot = asked_by_id(conn->slots, options.inflight, wire_get64(frame + 4), ASKED_HEARTBEAT, false);
@@ -275,22 +273,21 @@ static void on_readable(struct conn *conn, uint64_t now)
     if (conn->slow)
         conn->read_again = now + 5 * MS;
     conn->in.end += (size_t)n;
-    while (bytes_held(&conn->in) >= WIRE_HEAD) {
+    size_t body;
+    int whole;
+    while ((whole = wire_frame(conn->in.base + conn->in.begin, bytes_held(&conn->in), WIRE_MAX_BODY, &body)) == 1) {
         const uint8_t *frame = conn->in.base + conn->in.begin;
-        size_t body = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || body > WIRE_MAX_BODY) {
-            blame("connection %u: no Dubbo2 head", conn->number);
-            self.crossed++;
-            hang_up(conn, &self.lost);
-            return;
-        }
-        if (bytes_held(&conn->in) < WIRE_HEAD + body)
-            break;
         if (frame[2] & WIRE_EVENT)
             on_event(conn, frame, body);
         else
             on_answer(conn, frame, body);
         bytes_consume(&conn->in, WIRE_HEAD + body);
+    }
+    bytes_trim(&conn->in, KEPT);
+    if (whole < 0) {
+        blame("connection %u: no Dubbo2 head", conn->number);
+        self.crossed++;
+        hang_up(conn, &self.lost);
     }
 }
 
@@ -414,15 +411,6 @@ static void run(void)
 
 /* --- options */
 
-static uint64_t number(const char *text, uint64_t most)
-{
-    char *end;
-    uint64_t v = strtoull(text, &end, 10);
-    if (end == text || *end || v > most)
-        die(EXIT_USAGE, "'%s' is not a whole number up to %llu", text, (unsigned long long)most);
-    return v;
-}
-
 static void add_ids(const char *name)
 {
     for (int i = 0; i < IDS_KINDS; i++)
@@ -437,7 +425,7 @@ static void add_size(const char *text)
 {
     if (options.n_sizes == SIZES_MAX)
         die(EXIT_USAGE, "at most %d sizes", SIZES_MAX);
-    options.sizes[options.n_sizes++] = (uint32_t)number(text, SIZE_MAX_);
+    options.sizes[options.n_sizes++] = (uint32_t)number(text, 0, SIZE_MAX_);
 }
 
 static void add_value(const char *text)
@@ -449,7 +437,7 @@ static void add_value(const char *text)
 
 static void add_status(const char *text)
 {
-    options.allowed[number(text, 255)] = true;
+    options.allowed[number(text, 0, 255)] = true;
 }
 
 static void each(char *list, void (*add)(const char *))
@@ -469,25 +457,25 @@ static void parse_options(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.to = net_resolve(optarg); break;
-        case 'c': options.connections = (uint32_t)number(optarg, 4096); break;
-        case 'i': options.inflight = (uint32_t)number(optarg, INFLIGHT_MAX); break;
-        case 'N': options.calls = number(optarg, UINT64_MAX); break;
-        case 's': options.seconds = number(optarg, 1000000); break;
+        case 'c': options.connections = (uint32_t)number(optarg, 0, 4096); break;
+        case 'i': options.inflight = (uint32_t)number(optarg, 0, INFLIGHT_MAX); break;
+        case 'N': options.calls = number(optarg, 0, UINT64_MAX); break;
+        case 's': options.seconds = number(optarg, 0, 1000000); break;
         case 'I': each(optarg, add_ids); break;
         case 'p': each(optarg, add_size); break;
-        case 'o': options.one_way = (uint32_t)number(optarg, 100); break;
-        case 'b': options.heartbeat = (uint32_t)number(optarg, 100); break;
+        case 'o': options.one_way = (uint32_t)number(optarg, 0, 100); break;
+        case 'b': options.heartbeat = (uint32_t)number(optarg, 0, 100); break;
         case 'l':
             options.label = strtok(optarg, "=");
             each(NULL, add_value);
             break;
-        case 'L': options.life = (uint32_t)number(optarg, 1000000000); break;
-        case 'd': options.die = (uint32_t)number(optarg, 100); break;
-        case 'S': options.slow = (uint32_t)number(optarg, 4096); break;
+        case 'L': options.life = (uint32_t)number(optarg, 0, 1000000000); break;
+        case 'd': options.die = (uint32_t)number(optarg, 0, 100); break;
+        case 'S': options.slow = (uint32_t)number(optarg, 0, 4096); break;
         case 'a': each(optarg, add_status); break;
-        case 'T': options.stall = number(optarg, 3600000) * MS; break;
-        case 't': options.timeout = number(optarg, 3600000); break;
-        case 'w': options.who = (uint16_t)(number(optarg, 15) << 12); break;
+        case 'T': options.stall = number(optarg, 0, 3600000) * MS; break;
+        case 't': options.timeout = number(optarg, 0, 3600000); break;
+        case 'w': options.who = (uint16_t)(number(optarg, 0, 15) << 12); break;
         case 'P': options.progress = true; break;
         case 'n': options.service = optarg; break;
         default: die(EXIT_USAGE, "see tests/calls/README.md");

@@ -7,7 +7,6 @@ counts of callers, proxy and providers do not agree.
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from calls.programs import Answerer, Asker, Proxy, RunError, endpoint, entry
+from calls.programs import Answerer, Asker, Proxy, endpoint, entry, run_main
 
 IDS = "same,collide,extreme,ours"
 SIZES = "16,64,64,64,64,200,200,1000,9000"
@@ -128,9 +127,4 @@ def main(calls: int, loops: str, workers: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    try:
-        main()
-    except RunError as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(1)
+    run_main(main, console)

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
@@ -32,6 +33,16 @@ SAMPLE = re.compile(r"^meshfast_(?P<name>[a-z_]+?)(?:_total)?(?:\{[^}]*\})? (?P<
 
 class RunError(Exception):
     """A program that did not start, or ended by itself."""
+
+
+def run_main(main: Callable[[], object], console: Console) -> None:
+    """Runs a command. SIGTERM ends it as an exception does, so that what was started is ended."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        main()
+    except RunError as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 def free_port() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from bench.draw import page as pages
+from bench.draw.page import Html, figure, html, paragraph, table, tag
+from bench.draw.page import row as line
+from bench.draw.plot import Bar, bars
 from bench.harness.facts import machine_facts
 from faults.verdict import Row, failed
 
@@ -88,65 +91,54 @@ def write_json(path: Path, rows: Sequence[Row], seconds: float, took: float) -> 
 
 # --- HTML
 
-_STYLE = """body{font:14px/1.4 sans-serif;margin:2em;max-width:80em} table{border-collapse:collapse;margin:1em 0}
-td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top} .n{text-align:right}
-.no{background:#fdd} .yes{background:#efe} small{color:#555} svg{vertical-align:middle}"""
 
-
-def _bars(row: Row) -> str:
+def _neighbour(row: Row) -> list[Html]:
     """The neighbour's p99 in each phase, as bars."""
     phases = [(phase["phase"], phase["latency_ms"]["p99"]) for phase in row.neighbour if phase["latency_ms"]["n"]]
-    most = max((value for _, value in phases), default=0.0)
-    if not most:
-        return ""
-    lines = []
-    for i, (name, value) in enumerate(phases):
-        y, width = 14 * i, 1 + 160 * value / most
-        lines.append(f'<rect x="60" y="{y + 2}" width="{width:.0f}" height="10" fill="#58a"/>')
-        lines.append(f'<text x="0" y="{y + 11}" font-size="10">{escape(name)}</text>')
-        lines.append(f'<text x="{64 + width:.0f}" y="{y + 11}" font-size="10">{value:.2f} ms</text>')
-    return f'<svg width="290" height="{14 * len(phases) + 4}" role="img">{"".join(lines)}</svg>'
+    rows = [Bar(name, "blue", value, value, value) for name, value in phases]
+    return [figure("The neighbour's p99", bars(rows, f"neighbour's p99 of {row.fault}", "ms"))] if rows else []
 
 
-def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """``lines``: a class and the cells, which are HTML already."""
-    top = "".join(f"<th>{escape(one)}</th>" for one in head)
-    body = "".join(
-        f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for kind, line in lines
-    )
-    return f"<table><tr>{top}</tr>{body}</table>"
-
-
-def _section(row: Row) -> str:
-    checks = [
-        ("yes" if check.met else "no", (escape(check.demand), escape(check.found), "yes" if check.met else "NO"))
+def _row(row: Row) -> list[Html]:
+    checks = (
+        line(check.demand, check.found, _met(check.met), kind="" if check.met else "no", words=3)
         for check in row.checks
-    ]
-    phases = []
-    for phase in row.phases:
-        counts = [escape(str(phase[key])) for key in PHASE_COUNTS]
-        phases.append(("", [*counts, *(f"{phase['latency_ms'][key]:.2f}" for key in ("p50", "p99"))]))
-    head = (*PHASE_COUNTS, "p50 ms", "p99 ms")
-    return (
-        f'<h3 id="{row.fault}-{row.loop}">{escape(row.fault)}, {escape(row.loop)}</h3><p>{escape(row.text)}</p>'
-        f"{_table(('demand', 'found', 'met'), checks)}{_table(head, phases)}"
-        f"<p>neighbour's p99: {_bars(row)}</p>"
     )
+    phases = (
+        line(*(phase[key] for key in PHASE_COUNTS), *(f"{phase['latency_ms'][key]:.2f}" for key in ("p50", "p99")))
+        for phase in row.phases
+    )
+    return [
+        Html(f'<h3 id="{_anchor(row)}">{html(row.fault)}, {html(row.loop)}</h3>'),
+        paragraph(row.text),
+        table(("demand", "found", "met"), checks, words=3),
+        table((*PHASE_COUNTS, "p50 ms", "p99 ms"), phases),
+        *_neighbour(row),
+    ]
 
 
-def write_html(path: Path, rows: Sequence[Row], seconds: float, took: float) -> None:
+def _anchor(row: Row) -> Html:
+    return html(f"{row.fault}-{row.loop}")
+
+
+def _met(met: bool) -> Html:
+    return tag("span", "yes" if met else "no", "yes" if met else "NO")
+
+
+def page(rows: Sequence[Row], seconds: float, took: float) -> str:
     """One page that needs nothing else."""
-    facts = ", ".join(f"{escape(key)} {escape(str(value))}" for key, value in machine_facts().items())
     lines = []
     for row in rows:
         first, *rest = cells(row)
-        link = f'<a href="#{row.fault}-{row.loop}">{escape(first)}</a>'
-        lines.append(("yes" if row.met else "no", [link, *map(escape, rest)]))
-    bad = failed(rows)
+        link = Html(f'<a href="#{_anchor(row)}">{html(first)}</a>')
+        lines.append(line(link, *rest[:-1], _met(row.met), kind="" if row.met else "no", words=2))
+    met = len(rows) - len(failed(rows))
+    facts = ", ".join(f"{key} {value}" for key, value in machine_facts().items())
+    parts = [paragraph(tag("span", "faint", facts)), table(COLUMNS, lines, words=2)]
+    lead = f"{met} of {len(rows)} rows are met; {seconds:g} s a row, {took:.0f} s in all."
+    return pages.page("Faults under load", lead, [*parts, *(part for row in rows for part in _row(row))])
+
+
+def write_html(path: Path, rows: Sequence[Row], seconds: float, took: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>faults under load</title><style>{_STYLE}</style>"
-        f"<h1>Faults under load</h1><p>{len(rows) - len(bad)} of {len(rows)} rows are met; {seconds:g} s a row, "
-        f"{took:.0f} s in all.</p><p><small>{facts}</small></p>{_table(COLUMNS, lines)}"
-        f"{''.join(map(_section, rows))}</html>\n"
-    )
+    path.write_text(page(rows, seconds, took))

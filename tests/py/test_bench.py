@@ -178,7 +178,7 @@ def test_relay_passes_everything_on(echo: Program, tmp_path: Path, name: str) ->
     )
     with Program(name, argv, cpu=CPU, log=tmp_path / "relay.log", address=address):
         for options in loads:
-            code, report = load(address, *options, "--stall", "20000")
+            code, report = load(address, *options, "--stall", "20000", "--seconds", "1")
             assert (code, report["first_error"]) == (0, "")
 
 

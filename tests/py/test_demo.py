@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
 import socket
 from pathlib import Path
@@ -242,6 +244,32 @@ def test_an_application_says_why_it_has_no_answer() -> None:
     one = asyncio.run(scene())
     assert one.value.startswith("A(base) -> [demo.B: ")
     assert one.hops is None
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed")  # asyncio of 3.11 drops one that it has just accepted
+@pytest.mark.parametrize("turns", range(8))
+def test_a_connection_that_comes_as_the_server_stops_is_ended(turns: int) -> None:
+    """However far the loop has got with it: `turns` of the loop after it came."""
+    complaints: list[str] = []
+
+    async def scene() -> socket.socket:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        ports = Ports()
+        port = ports.take()
+        server = Server(Application("C", "", (HOST, port), "").answer)
+        await server.start((HOST, port))
+        caller = socket.create_connection((HOST, port), 10)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.stop(10)
+        ports.close()
+        return caller
+
+    with asyncio.run(scene()) as caller:
+        gc.collect()
+        with contextlib.suppress(ConnectionResetError):
+            assert caller.recv(1) == b""
+    assert complaints == []
 
 
 def test_calls_fail_when_the_connection_ends() -> None:

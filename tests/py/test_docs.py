@@ -175,9 +175,3 @@ def test_the_readme_says_where_calls_go() -> None:
     table.publish(config.load_texts([("mesh.yaml", policy().encode())]))
     assert table.lookup("com.x.Cart", labels={"env": "dev1"}).address == "10.0.0.8:20880"
     assert table.lookup("com.x.Cart", labels={"env": "dev2"}).address == "10.0.0.7:20880"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)\s]*)?\)", page.read_text()):
-        assert not target or "://" in target or (page.parent / target).exists(), target

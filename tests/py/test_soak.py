@@ -111,7 +111,7 @@ def test_the_page_is_whole_and_needs_nothing() -> None:
 
     Reader().feed(page)
     lines = [attrs["points"] for tag, attrs in seen if tag == "polyline"]
-    assert len(lines) == sum(len(plot) for _, plot in report.PLOTS)
+    assert len(lines) == sum(len(plot) for *_, plot in report.PLOTS)
     assert all(line and "nan" not in line for line in lines)
     assert not {"src", "href"} & {key for _, attrs in seen for key in attrs}
     assert "a &lt; b" in page

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from calls.programs import BUILD, ROOT, RunError
+from calls.programs import BUILD, ROOT, RunError, run_main
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -162,9 +161,4 @@ def main(minutes: float, loops: str, workers: int, place: Path, out: Path | None
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    try:
-        main()
-    except RunError as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(1)
+    run_main(main, console)

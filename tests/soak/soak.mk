@@ -2,4 +2,4 @@
 .PHONY: soak
 soak: T ?= 20
 soak: $(VENV)/.built $(CALLS_TOOLS) ## T minutes of mixed load and churn on both loops; results in build/soak
-	PYTHONPATH=tests $(PY) -m soak.run --minutes $(T) $(SOAK)
+	PYTHONPATH=tests:. $(PY) -m soak.run --minutes $(T) $(SOAK)

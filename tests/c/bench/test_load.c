@@ -1,4 +1,5 @@
 /* The benchmark's own bricks: a histogram or an answer check that errs would make every figure wrong in silence. */
+#include "../../../bench/load/bytes.h"
 #include "../../../bench/load/hist.h"
 #include "../../../bench/load/request.h"
 #include "test.h"
@@ -86,12 +87,12 @@ static void test_request(void)
         CHECK_INT(strings, o.trace ? 14 : 12);
 
         /* What an echo must answer, and every way of being wrong about it. */
-        const uint8_t *argument = frame + WIRE_HEAD;
-        for (int s = 0; s < 5; s++)
-            argument = wire_skip_string(argument, end);
+        size_t argument_len;
+        const uint8_t *argument = wire_argument(frame + WIRE_HEAD, r.len - WIRE_HEAD, &argument_len);
         answer[0] = 0x91;
-        CHECK_INT(after - argument, r.answer_len - 1);
-        memcpy(answer + 1, argument, (size_t)(after - argument));
+        CHECK(argument && argument + argument_len == after);
+        CHECK_INT(argument_len, r.answer_len - 1);
+        memcpy(answer + 1, argument, argument_len);
         CHECK(request_check(&r, answer, r.answer_len, nonce));
         CHECK(!request_check(&r, answer, r.answer_len - 1, nonce));
         CHECK(!request_check(&r, answer, r.answer_len, nonce + 1));
@@ -110,6 +111,52 @@ static void test_request(void)
         free(r.frame);
         free(r.answer);
     }
+}
+
+/* A buffer that is filled and emptied in any way gives back what was put in, in order. */
+static void test_bytes(void)
+{
+    struct bytes b = {0};
+    uint64_t random = 1, in = 0, out = 0;
+    for (int turn = 0; turn < 20000; turn++) {
+        size_t room = 1 + (random = mix(random)) % 300;
+        uint8_t *to = bytes_reserve(&b, room);
+        for (size_t i = 0; i < room; i++)
+            to[i] = (uint8_t)in++;
+        b.end += room;
+        size_t len = (random = mix(random)) % (bytes_held(&b) + 1);
+        bool right = true;
+        for (size_t i = 0; i < len; i++)
+            right &= b.base[b.begin + i] == (uint8_t)out++;
+        CHECK(right);
+        bytes_consume(&b, len);
+        CHECK_INT(bytes_held(&b), in - out);
+    }
+    bytes_trim(&b, 0);
+    CHECK((bytes_held(&b) == 0) == (b.base == NULL));
+    bytes_consume(&b, bytes_held(&b));
+    bytes_trim(&b, b.cap);
+    bytes_trim(&b, 0);
+    CHECK(!b.base && !b.cap);
+}
+
+static void test_frames(void)
+{
+    uint8_t event[WIRE_HEAD + 3] = {0}, answer[WIRE_HEAD + 3];
+    size_t body;
+    wire_put_head(event, WIRE_REQUEST | WIRE_TWO_WAY | WIRE_EVENT | 12, 0, 77, 3);
+    memcpy(event + WIRE_HEAD, "abc", 3);
+    for (size_t held = 0; held <= sizeof event; held++)
+        CHECK_INT(wire_frame(guarded(mf_slice_of(event, held)).ptr, held, 3, &body), held == sizeof event);
+    CHECK_INT(body, 3);
+    CHECK_INT(wire_frame(event, sizeof event, 2, &body), -1);
+    CHECK_INT(wire_answer_event(answer, event, 3), sizeof answer);
+    CHECK_INT(answer[2], WIRE_EVENT | 12);
+    CHECK_INT(answer[3], WIRE_OK);
+    CHECK_INT(wire_get64(answer + 4), 77);
+    CHECK(!memcmp(answer + 12, event + 12, 7));
+    event[1] ^= 1;
+    CHECK_INT(wire_frame(event, sizeof event, 3, &body), -1);
 }
 
 /* A body of another serialization is the argument alone, both ways. */
@@ -135,6 +182,8 @@ static void test_opaque(void)
 int main(void)
 {
     test_hist();
+    test_bytes();
+    test_frames();
     test_opaque();
     test_strings();
     test_request();

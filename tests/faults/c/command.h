@@ -42,14 +42,3 @@ static inline bool commands_read(struct commands *commands, void (*obey)(char *l
         die(EXIT_USAGE, "a command is longer than %d bytes", COMMAND_ROOM);
     return true;
 }
-
-static inline uint64_t number(const char *text, uint64_t least, uint64_t most)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (end == text || *end || errno || v < least || v > most)
-        die(EXIT_USAGE, "'%s' is not a number from %llu to %llu", text, (unsigned long long)least,
-            (unsigned long long)most);
-    return v;
-}

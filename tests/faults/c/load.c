@@ -244,10 +244,7 @@ static void on_peer_event(struct conn *conn, const uint8_t *frame, size_t len)
     }
     if (conn->out_cap - conn->out_end < WIRE_HEAD + len)
         return;
-    uint8_t *to = conn->out + conn->out_end;
-    wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, wire_get64(frame + 4), (uint32_t)len);
-    memcpy(to + WIRE_HEAD, frame + WIRE_HEAD, len);
-    conn->out_end += WIRE_HEAD + len;
+    conn->out_end += wire_answer_event(conn->out + conn->out_end, frame, len);
 }
 
 static void on_readable(struct conn *conn, uint64_t now)
@@ -260,22 +257,20 @@ static void on_readable(struct conn *conn, uint64_t now)
         return;
     }
     conn->in_end += (size_t)n;
-    size_t at = 0;
-    while (conn->in_end - at >= WIRE_HEAD) {
+    size_t at = 0, len;
+    int whole;
+    while ((whole = wire_frame(conn->in + at, conn->in_end - at, conn->in_cap - WIRE_HEAD, &len)) == 1) {
         const uint8_t *frame = conn->in + at;
-        size_t len = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || WIRE_HEAD + len > conn->in_cap) {
-            self.now->crossed++; /* the stream means nothing from here on */
-            hang_up(conn, now);
-            return;
-        }
-        if (conn->in_end - at < WIRE_HEAD + len)
-            break;
         if (frame[2] & WIRE_EVENT)
             on_peer_event(conn, frame, len);
         else
             on_answer(conn, frame, len, now);
         at += WIRE_HEAD + len;
+    }
+    if (whole < 0) {
+        self.now->crossed++; /* the stream means nothing from here on */
+        hang_up(conn, now);
+        return;
     }
     conn->in_end -= at;
     memmove(conn->in, conn->in + at, conn->in_end);

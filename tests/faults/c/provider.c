@@ -2,17 +2,13 @@
  *
  * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
  * argument. Commands: `count` is answered with "ok CALLS CONNECTIONS". */
+#include "bytes.h"
 #include "command.h"
 #include "wire.h"
 
 #include <getopt.h>
 
 enum { READ_ROOM = 64 << 10, OUT_HIGH = 4 << 20, NAME_MAX_LEN = 31 };
-
-struct bytes {
-    uint8_t *base;
-    size_t begin, end, cap;
-};
 
 struct conn {
     int fd;
@@ -45,42 +41,19 @@ static struct {
 
 static char listener_mark, stdin_mark;
 
-static size_t held(const struct bytes *b)
-{
-    return b->end - b->begin;
-}
-
-static uint8_t *reserve(struct bytes *b, size_t room)
-{
-    if (b->cap - b->end < room) {
-        size_t cap = b->cap ? b->cap : 4096;
-        while (cap - held(b) < room)
-            cap *= 2;
-        uint8_t *base = must_alloc(cap);
-        if (held(b))
-            memcpy(base, b->base + b->begin, held(b));
-        free(b->base);
-        *b = (struct bytes){base, 0, held(b), cap};
-    }
-    return b->base + b->end;
-}
-
 /* What is used up needs no memory: a thousand idle connections cost nothing. */
 static void consume(struct bytes *b, size_t len)
 {
-    b->begin += len;
-    if (b->begin < b->end)
-        return;
-    free(b->base);
-    *b = (struct bytes){0};
+    bytes_consume(b, len);
+    bytes_trim(b, 0);
 }
 
 static void forget(struct conn *conn)
 {
     if (conn->waiting)
         return;
-    free(conn->in.base);
-    free(conn->out.base);
+    bytes_free(&conn->in);
+    bytes_free(&conn->out);
     free(conn);
 }
 
@@ -106,17 +79,6 @@ static void put_later(struct conn *conn, size_t len)
     conn->waiting++;
 }
 
-/* The first argument of a request with one string, as it is written; NULL: another kind of request. */
-static const uint8_t *argument(const uint8_t *body, size_t len, size_t *out_len)
-{
-    const uint8_t *p = body, *last = body + len;
-    for (int i = 0; i < 5 && p; i++)
-        p = wire_skip_string(p, last);
-    const uint8_t *after = p ? wire_skip_string(p, last) : NULL;
-    *out_len = after ? (size_t)(after - p) : 0;
-    return after ? p : NULL;
-}
-
 static void answer(struct conn *conn, const uint8_t *frame, size_t body_len)
 {
     uint64_t id = wire_get64(frame + 4);
@@ -124,20 +86,18 @@ static void answer(struct conn *conn, const uint8_t *frame, size_t body_len)
     if (!(frame[2] & WIRE_TWO_WAY))
         return;
     if (frame[2] & WIRE_EVENT) {
-        uint8_t *to = reserve(&conn->out, WIRE_HEAD + body_len);
-        wire_put_head(to, (uint8_t)(WIRE_EVENT | (frame[2] & 0x1f)), WIRE_OK, id, (uint32_t)body_len);
-        memcpy(to + WIRE_HEAD, body, body_len);
-        put_later(conn, WIRE_HEAD + body_len); /* behind the answers that are on their way: bytes go in order */
+        uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + body_len);
+        put_later(conn, wire_answer_event(to, frame, body_len)); /* behind the answers that are on their way: bytes go in order */
         return;
     }
     self.calls++;
     size_t value_len;
-    const uint8_t *value = argument(body, body_len, &value_len);
+    const uint8_t *value = wire_argument(body, body_len, &value_len);
     if (self.padding) {
         value = self.padding;
         value_len = self.n_padding;
     }
-    uint8_t *to = reserve(&conn->out, WIRE_HEAD + 64 + value_len), *p = to + WIRE_HEAD;
+    uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + 64 + value_len), *p = to + WIRE_HEAD;
     *p++ = (uint8_t)((value ? 0x91 : 0x92) + (self.name ? 3 : 0)); /* a value, or none; with attachments */
     if (value)
         memcpy(p, value, value_len);
@@ -163,7 +123,7 @@ static bool flush(struct conn *conn)
         conn->ready -= (size_t)n;
         consume(&conn->out, (size_t)n);
     }
-    uint32_t events = (conn->ready ? EPOLLOUT : 0u) | (held(&conn->out) < OUT_HIGH ? EPOLLIN : 0u);
+    uint32_t events = (conn->ready ? EPOLLOUT : 0u) | (bytes_held(&conn->out) < OUT_HIGH ? EPOLLIN : 0u);
     if (events != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
     return true;
@@ -171,24 +131,21 @@ static bool flush(struct conn *conn)
 
 static bool serve(struct conn *conn)
 {
-    while (held(&conn->in) >= WIRE_HEAD) {
+    size_t body;
+    int whole;
+    while ((whole = wire_frame(conn->in.base + conn->in.begin, bytes_held(&conn->in), WIRE_MAX_BODY, &body)) == 1) {
         const uint8_t *frame = conn->in.base + conn->in.begin;
-        size_t body = wire_get32(frame + 12);
-        if (frame[0] != 0xda || frame[1] != 0xbb || body > WIRE_MAX_BODY)
-            return false;
-        if (held(&conn->in) < WIRE_HEAD + body)
-            return true;
         if (frame[2] & WIRE_REQUEST)
             answer(conn, frame, body);
         consume(&conn->in, WIRE_HEAD + body);
     }
-    return true;
+    return whole == 0;
 }
 
 static bool on_event(struct conn *conn, uint32_t events)
 {
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        ssize_t n = recv(conn->fd, reserve(&conn->in, READ_ROOM), READ_ROOM, 0);
+        ssize_t n = recv(conn->fd, bytes_reserve(&conn->in, READ_ROOM), READ_ROOM, 0);
         if (n == 0 || (n < 0 && errno != EAGAIN))
             return false;
         if (n > 0)
@@ -203,9 +160,8 @@ static bool on_event(struct conn *conn, uint32_t events)
 static void accept_all(void)
 {
     int fd;
-    while ((fd = accept4(self.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = net_accept(self.listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
-        net_nodelay(fd);
         conn->fd = fd;
         self.connections++;
         net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);

@@ -211,11 +211,10 @@ static bool waits_for_time(void)
 static void accept_all(void)
 {
     int fd;
-    while (self.listener >= 0 && (fd = accept4(self.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while (self.listener >= 0 && (fd = net_accept(self.listener)) >= 0) {
         struct pair *pair = must_alloc(sizeof *pair);
         pair->fds[0] = fd;
         pair->fds[1] = socket(self.to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        net_nodelay(fd);
         net_nodelay(pair->fds[1]);
         self.open++;
         self.accepted++;

@@ -18,7 +18,7 @@ static inline uint8_t *bytes_reserve(struct bytes *b, size_t room)
     size_t held = bytes_held(b);
     if (b->cap - b->end >= room)
         return b->base + b->end;
-    if (b->cap - held >= room && b->begin >= held) {
+    if (b->cap - held >= room && b->begin >= held) { /* so that no byte is moved again and again */
         memcpy(b->base, b->base + b->begin, held);
     } else {
         size_t cap = b->cap ? b->cap : 4096;
@@ -39,19 +39,21 @@ static inline uint8_t *bytes_reserve(struct bytes *b, size_t room)
 static inline void bytes_consume(struct bytes *b, size_t len)
 {
     b->begin += len;
-    if (b->begin != b->end)
-        return;
-    b->begin = b->end = 0;
-    if (b->cap > 65536) { /* a large frame came by: a thousand connections need not keep its room */
-        free(b->base);
-        *b = (struct bytes){0};
-    }
+    if (b->begin == b->end)
+        b->begin = b->end = 0;
 }
 
 static inline void bytes_free(struct bytes *b)
 {
     free(b->base);
     *b = (struct bytes){0};
+}
+
+/* An empty one keeps no more memory than `most`: a thousand connections need not hold what a large frame needed once. */
+static inline void bytes_trim(struct bytes *b, size_t most)
+{
+    if (!bytes_held(b) && b->cap > most)
+        bytes_free(b);
 }
 
 /* Sends what the kernel takes: 0, or -errno when the connection is of no use any more. */
@@ -66,13 +68,4 @@ static inline int bytes_send(struct bytes *b, int fd)
         bytes_consume(b, (size_t)n);
     }
     return 0;
-}
-
-/* splitmix64 */
-static inline uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
 }

@@ -1,0 +1,1 @@
+"""Results as pages of HTML with plots drawn here: no script, nothing fetched. Whoever has figures to show uses it."""
