@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { RIG_NOT_READ = 12 }; /* a serialization that is not read: Kryo2 */
+enum { RIG_NOT_READ = 12 }; /* a serialization that is not read: protostuff */
 
 struct rig_shape {
     uint32_t connections;
