@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from soak import judge, report
 from soak.fit import blocks, theil_sen
-from soak.side import ASKED, COUNTERS, Sample
+from soak.side import ASKED, COUNTERS, Sample, burst
 
 MIB = 1 << 20
 
@@ -24,7 +24,7 @@ def samples(slope_mib_h: float, seconds: int = 1200, noise: float = 0.3) -> list
         peak = 20.0 if chance.random() < 0.02 else 0.0
         rss = 40 + warm + slope_mib_h * at / 3600 + chance.gauss(0, noise) + peak
         sample = {name: 0.0 for name in COUNTERS} | {f"asked_{name}": float(at) for name in ASKED}
-        memory = {key: rss * MIB for key in ("rss", "pss", "allocated")}
+        memory = {key: rss * MIB for key in ("rss", "pss", "allocated", "free")}
         found.append(sample | memory | {"at": float(at), "objects": 9e4, "fds": 80.0 + at % 7})
     return found
 
@@ -57,6 +57,12 @@ def test_a_line_by_hand() -> None:
     assert blocks([(0, 1), (1, 9), (2, 2), (10, 5), (12, 7)], 10) == [(1, 2), (11, 6)]
     with pytest.raises(ValueError):
         theil_sen([(0, 1), (1, 2)])
+
+
+@pytest.mark.parametrize(("seconds", "lasts"), [(12, 1), (60, 6), (1200, 60), (36000, 60)])
+def test_the_burst_is_part_of_the_warm_up(seconds: float, lasts: int) -> None:
+    run = [{"at": float(at)} for at in range(int(seconds))]
+    assert burst(seconds) == lasts < judge.after_warmup(run)[0]["at"] + 1
 
 
 def test_a_flat_run_holds() -> None:

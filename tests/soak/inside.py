@@ -32,7 +32,7 @@ def witness(path: str) -> None:
     rest = threading.Event()
     while not rest.wait(EVERY_S):
         info = mallinfo()
-        text = f"{info.uordblks + info.hblkhd} {sys.getallocatedblocks()}\n"
+        text = f"{info.uordblks + info.hblkhd} {info.fordblks} {sys.getallocatedblocks()}\n"
         with open(f"{path}.draft", "w") as draft:
             draft.write(text)
         os.replace(f"{path}.draft", path)

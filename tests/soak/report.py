@@ -25,6 +25,7 @@ svg text { font: 11px system-ui, sans-serif; fill: #555 }
 PLOTS: tuple[tuple[str, tuple[tuple[str, str, float, bool], ...]], ...] = (
     ("memory, MiB", (("RSS", "rss", MIB, False), ("PSS", "pss", MIB, False))),
     ("allocated, MiB", (("malloc", "allocated", MIB, False),)),
+    ("free in malloc's heaps, MiB", (("free", "free", MIB, False),)),
     ("Python objects, thousands", (("objects", "objects", 1000, False),)),
     ("open descriptors", (("descriptors", "fds", 1, False),)),
     ("calls a second", (("begun", "asked_begun", 1, True), ("answered", "asked_right", 1, True))),
