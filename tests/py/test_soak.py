@@ -25,7 +25,7 @@ def samples(slope_mib_h: float, seconds: int = 1200, noise: float = 0.3) -> list
         rss = 40 + warm + slope_mib_h * at / 3600 + chance.gauss(0, noise) + peak
         sample = {name: 0.0 for name in COUNTERS} | {f"asked_{name}": float(at) for name in ASKED}
         memory = {key: rss * MIB for key in ("rss", "pss", "allocated", "free")}
-        found.append(sample | memory | {"at": float(at), "objects": 9e4, "fds": 80.0 + at % 7})
+        found.append(sample | memory | {"at": float(at), "objects": 9e4, "fds": 80.0 + at % 7, "fds_apart": 15.0})
     return found
 
 
@@ -80,6 +80,8 @@ def test_a_leak_does_not() -> None:
     assert names(samples(50.0)) == ["allocated memory", "resident memory"]
     assert names(samples(8.0, 7300), policies_written=7300) == ["allocated memory", "resident memory"]  # two hours
     assert names([one | {"objects": 9e4 + one["at"]} for one in samples(0.0)]) == ["Python's objects"]
+    leaky = [one | {"fds_apart": 15.0 + one["at"] // 100} for one in samples(0.0)]
+    assert names(leaky) == ["descriptors, connections apart"]
     grown = [one | {"rss": 100.0 * MIB} for one in samples(0.0, 60)]
     grown[0]["rss"] = 40.0 * MIB
     assert len(broken(grown)) == 1

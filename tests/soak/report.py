@@ -27,7 +27,7 @@ PLOTS: tuple[tuple[str, tuple[tuple[str, str, float, bool], ...]], ...] = (
     ("allocated, MiB", (("malloc", "allocated", MIB, False),)),
     ("free in malloc's heaps, MiB", (("free", "free", MIB, False),)),
     ("Python objects, thousands", (("objects", "objects", 1000, False),)),
-    ("open descriptors", (("descriptors", "fds", 1, False),)),
+    ("open descriptors", (("all", "fds", 1, False), ("connections apart", "fds_apart", 1, False))),
     ("calls a second", (("begun", "asked_begun", 1, True), ("answered", "asked_right", 1, True))),
     ("errors a second (providers are being killed)", (("errors", "asked_errors", 1, True),)),
     ("calls in flight", (("in the proxy", "calls_active", 1, False),)),

@@ -137,6 +137,8 @@ class Side:
         sample.update(zip(WITNESSED, found, strict=True))
         counted = self.proxy.counters()
         sample.update({name: counted[name] for name in COUNTERS})
+        # Of those that are no connection: their number does not follow the load, so that one that leaks is seen.
+        sample["fds_apart"] = sample["fds"] - counted["upstream_active"] - counted["downstream_active"]
         for name in ASKED:
             sample[f"asked_{name}"] = float(sum(told.get(name, 0) for told in list(self._told.values())))
         return sample
