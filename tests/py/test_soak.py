@@ -76,8 +76,8 @@ def test_a_leak_does_not() -> None:
     def names(run: list[Sample], **other: Any) -> list[str]:
         return [text.split(":")[0] for text in broken(run, {"config_version": 9000.0}, **other)]
 
-    assert names(samples(8.0)) == ["allocated memory"]
-    assert names(samples(50.0)) == ["allocated memory", "resident memory"]
+    assert names(samples(4.0)) == ["allocated memory"]
+    assert names(samples(9.0)) == ["allocated memory", "resident memory"]
     assert names(samples(8.0, 7300), policies_written=7300) == ["allocated memory", "resident memory"]  # two hours
     assert names([one | {"objects": 9e4 + one["at"]} for one in samples(0.0)]) == ["Python's objects"]
     leaky = [one | {"fds_apart": 15.0 + one["at"] // 100} for one in samples(0.0)]
