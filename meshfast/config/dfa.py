@@ -5,7 +5,7 @@ at run time. Building is bounded in states and in work; matching needs one step 
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from threading import Lock
 
 from meshfast.config import regex
 from meshfast.config.regex import Alt, BadRegex, Cat, Chars, Edge, Repeat, Tree
@@ -14,15 +14,54 @@ MAX_PARTS = 20_000  # states of the automaton that guesses
 MAX_STATES = 4_096  # of the one that does not
 MAX_WORK = 3_000_000  # steps to get from one to the other: about a second
 MAX_ROUNDS = 64  # of merging; an automaton that needs more is a long chain and hardly gets smaller
+MAX_KEPT = 16 << 20  # bytes of blobs kept for the next time that a text is read: one blob may have 2 MiB
 
 _Bytes = tuple[tuple[int, int], ...]  # ranges of one byte after another
 
 _START, _END = 1, 2  # epsilon edges that hold only there
 
 
-@lru_cache(maxsize=4096)
+class _Kept:
+    """What texts were compiled to; those that were not asked for longest go first. Any thread."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._blobs: dict[str, bytes] = {}
+        self._lock = Lock()
+
+    def find(self, text: str) -> bytes | None:
+        with self._lock:
+            blob = self._blobs.pop(text, None)
+            if blob is not None:
+                self._blobs[text] = blob
+            return blob
+
+    def keep(self, text: str, blob: bytes) -> None:
+        with self._lock:
+            self.bytes += _cost(text, blob) if text not in self._blobs else 0
+            self._blobs[text] = blob
+            while self.bytes > MAX_KEPT:
+                oldest = next(iter(self._blobs))
+                self.bytes -= _cost(oldest, self._blobs.pop(oldest))
+
+
+def _cost(text: str, blob: bytes) -> int:
+    return len(text) + len(blob) + 256  # and what Python has around them
+
+
+_kept = _Kept()
+
+
 def compile(text: str) -> bytes:
     """The blob that matches what the whole of ``text`` matches; raises BadRegex."""
+    blob = _kept.find(text)
+    if blob is None:
+        blob = _compile(text)
+        _kept.keep(text, blob)
+    return blob
+
+
+def _compile(text: str) -> bytes:
     nfa = _Nfa()
     first, last = nfa.state(), nfa.state()
     nfa.add(regex.parse(text), first, last)

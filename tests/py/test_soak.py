@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from soak import judge, report
 from soak.fit import blocks, theil_sen
-from soak.side import ASKED, COUNTERS, Sample
+from soak.side import ASKED, COUNTERS, Sample, burst
 
 MIB = 1 << 20
 
@@ -24,8 +24,8 @@ def samples(slope_mib_h: float, seconds: int = 1200, noise: float = 0.3) -> list
         peak = 20.0 if chance.random() < 0.02 else 0.0
         rss = 40 + warm + slope_mib_h * at / 3600 + chance.gauss(0, noise) + peak
         sample = {name: 0.0 for name in COUNTERS} | {f"asked_{name}": float(at) for name in ASKED}
-        memory = {key: rss * MIB for key in ("rss", "pss", "allocated")}
-        found.append(sample | memory | {"at": float(at), "objects": 9e4, "fds": 80.0 + at % 7})
+        memory = {key: rss * MIB for key in ("rss", "pss", "allocated", "free")}
+        found.append(sample | memory | {"at": float(at), "objects": 9e4, "fds": 80.0 + at % 7, "fds_apart": 15.0})
     return found
 
 
@@ -59,6 +59,12 @@ def test_a_line_by_hand() -> None:
         theil_sen([(0, 1), (1, 2)])
 
 
+@pytest.mark.parametrize(("seconds", "lasts"), [(12, 1), (60, 6), (1200, 60), (36000, 60)])
+def test_the_burst_is_part_of_the_warm_up(seconds: float, lasts: int) -> None:
+    run = [{"at": float(at)} for at in range(int(seconds))]
+    assert burst(seconds) == lasts < judge.after_warmup(run)[0]["at"] + 1
+
+
 def test_a_flat_run_holds() -> None:
     assert broken(samples(0.0)) == []
     assert judge.growth("x", "MiB", {"slope": 0.1, "low": -0.2, "high": 0.4}, 1.0) == (
@@ -70,10 +76,12 @@ def test_a_leak_does_not() -> None:
     def names(run: list[Sample], **other: Any) -> list[str]:
         return [text.split(":")[0] for text in broken(run, {"config_version": 9000.0}, **other)]
 
-    assert names(samples(8.0)) == ["allocated memory"]
-    assert names(samples(50.0)) == ["allocated memory", "resident memory"]
+    assert names(samples(4.0)) == ["allocated memory"]
+    assert names(samples(9.0)) == ["allocated memory", "resident memory"]
     assert names(samples(8.0, 7300), policies_written=7300) == ["allocated memory", "resident memory"]  # two hours
     assert names([one | {"objects": 9e4 + one["at"]} for one in samples(0.0)]) == ["Python's objects"]
+    leaky = [one | {"fds_apart": 15.0 + one["at"] // 100} for one in samples(0.0)]
+    assert names(leaky) == ["descriptors, connections apart"]
     grown = [one | {"rss": 100.0 * MIB} for one in samples(0.0, 60)]
     grown[0]["rss"] = 40.0 * MIB
     assert len(broken(grown)) == 1

@@ -25,14 +25,26 @@ class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in FIELDS]
 
 
+def malloc() -> Mallinfo:
+    """What glibc's malloc says of itself."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = Mallinfo
+    found: Mallinfo = ask()
+    return found
+
+
+def allocated() -> int:
+    """Bytes that malloc has given out."""
+    info = malloc()
+    return int(info.uordblks + info.hblkhd)
+
+
 def witness(path: str) -> None:
     """Writes until the process ends."""
-    mallinfo = ctypes.CDLL(None).mallinfo2
-    mallinfo.restype = Mallinfo
     rest = threading.Event()
     while not rest.wait(EVERY_S):
-        info = mallinfo()
-        text = f"{info.uordblks + info.hblkhd} {sys.getallocatedblocks()}\n"
+        info = malloc()
+        text = f"{info.uordblks + info.hblkhd} {info.fordblks} {sys.getallocatedblocks()}\n"
         with open(f"{path}.draft", "w") as draft:
             draft.write(text)
         os.replace(f"{path}.draft", path)

@@ -16,8 +16,9 @@ from soak.side import Sample
 PLOTS: tuple[tuple[str, str, tuple[tuple[str, str, float, bool], ...]], ...] = (
     ("memory", "MiB", (("RSS", "rss", MIB, False), ("PSS", "pss", MIB, False))),
     ("allocated", "MiB", (("malloc", "allocated", MIB, False),)),
+    ("free in malloc's heaps", "MiB", (("free", "free", MIB, False),)),
     ("Python objects", "thousands", (("objects", "objects", 1000, False),)),
-    ("open descriptors", "count", (("descriptors", "fds", 1, False),)),
+    ("open descriptors", "count", (("all", "fds", 1, False), ("connections apart", "fds_apart", 1, False))),
     ("calls", "1/s", (("begun", "asked_begun", 1, True), ("answered", "asked_right", 1, True))),
     ("errors (providers are being killed)", "1/s", (("errors", "asked_errors", 1, True),)),
     ("calls in flight", "count", (("in the proxy", "calls_active", 1, False),)),

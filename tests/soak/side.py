@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -16,6 +17,8 @@ from soak.churn import LABEL, VALUES, Churn, Nuisance, Policy, Providers
 
 #: What a caller may be told while providers are killed under it: the connection was lost, no instance is available.
 ALLOWED = "35,80"
+#: What the witness writes: given out by malloc; free in its heaps, resident or not; Python's objects.
+WITNESSED = ("allocated", "free", "objects")
 #: From the proxy's metrics into each sample.
 COUNTERS = (
     "calls", "answers", "answers_local", "answers_late", "calls_active", "calls_retried", "calls_abandoned",
@@ -31,7 +34,18 @@ CALLERS: dict[str, dict[str, object]] = {
     "slow": {"connections": 4, "inflight": 16, "sizes": "1000,9000,40000", "slow": 4},
 }
 
+#: So much of a run, and no longer, all callers are there twice, and every few samples the proxy stands still for a
+#: second: memory reaches at once the highest load there will be, where it would else creep towards it for hours, a step
+#: at each moment in which the machine was busy elsewhere.
+BURST, BURST_S = 0.1, 60.0
+HALT_EVERY, HALT_S = 5, 1.0
+
 Sample = dict[str, float]
+
+
+def burst(seconds: float) -> int:
+    """How long the burst at the begin of a run of ``seconds`` lasts."""
+    return max(1, int(min(seconds * BURST, BURST_S)))
 
 
 def descriptors_left(idle: Sample, settled: Sample) -> float:
@@ -50,6 +64,7 @@ class Side:
         self._workers = workers
         self._stack = ExitStack()
         self._askers: list[Asker] = []
+        self._steady: list[Asker] = []  # those of the whole run
         self._readers: list[threading.Thread] = []
         self._told: dict[str, dict[str, Any]] = {}
         self.samples: list[Sample] = []
@@ -79,20 +94,27 @@ class Side:
     def start(self, seconds: float) -> None:
         """Begins the load; it would end by itself a while after ``seconds``, were it forgotten."""
         self.idle = self._look(0.0)
+        self._burst_s = burst(seconds)
         self._churn = Churn(self.proxy, self._policy, self._providers)
         self._nuisance = Nuisance(self.proxy.port)
-        for who, (name, options) in enumerate(CALLERS.items()):
-            asker = Asker(
-                name, self._folder, self.proxy.port, who=who, seconds=int(seconds) + 600, allow=ALLOWED, timeout=15000,
-                stall=30000, progress=True, label=f"{LABEL}={','.join((*VALUES, '-', '-'))}", **options,
-            )  # fmt: skip
-            self._stack.callback(asker.close)
-            self._askers.append(asker)
-            reader = threading.Thread(target=self._read, args=(asker,), daemon=True)
-            self._readers.append(reader)
-            reader.start()
+        for name, options in CALLERS.items():
+            self._ask(name, int(seconds) + 600, options)
+        self._steady = list(self._askers)
+        for name, options in CALLERS.items():
+            self._ask(f"burst-{name}", self._burst_s, options)
         self._churn.start()
         self._nuisance.start()
+
+    def _ask(self, name: str, seconds: int, options: dict[str, object]) -> None:
+        asker = Asker(
+            name, self._folder, self.proxy.port, who=len(self._askers), seconds=seconds, allow=ALLOWED, timeout=15000,
+            stall=30000, progress=True, label=f"{LABEL}={','.join((*VALUES, '-', '-'))}", **options,
+        )  # fmt: skip
+        self._stack.callback(asker.close)
+        self._askers.append(asker)
+        reader = threading.Thread(target=self._read, args=(asker,), daemon=True)
+        self._readers.append(reader)
+        reader.start()
 
     def _read(self, asker: Asker) -> None:
         assert asker.process.stdout is not None
@@ -109,12 +131,14 @@ class Side:
             except (OSError, StopIteration):
                 sample[name] = float("nan")
         try:
-            allocated, objects = self._witness.read_text().split()
-            sample |= {"allocated": float(allocated), "objects": float(objects)}
+            found = [float(word) for word in self._witness.read_text().split()]
         except OSError:  # it has just started
-            sample |= {"allocated": float("nan"), "objects": float("nan")}
+            found = [float("nan")] * len(WITNESSED)
+        sample.update(zip(WITNESSED, found, strict=True))
         counted = self.proxy.counters()
         sample.update({name: counted[name] for name in COUNTERS})
+        # Of those that are no connection: their number does not follow the load, so that one that leaks is seen.
+        sample["fds_apart"] = sample["fds"] - counted["upstream_active"] - counted["downstream_active"]
         for name in ASKED:
             sample[f"asked_{name}"] = float(sum(told.get(name, 0) for told in list(self._told.values())))
         return sample
@@ -125,10 +149,20 @@ class Side:
         :raises RunError: a caller or the proxy has ended
         """
         self.proxy.check()
-        for asker in self._askers:
+        for asker in self._steady:
             asker.check()
+        if at < self._burst_s and len(self.samples) % HALT_EVERY == HALT_EVERY - 1:
+            self._halt()
         self.samples.append(self._look(at))
         return self.samples[-1]
+
+    def _halt(self) -> None:
+        """All that comes meanwhile waits for the proxy at once."""
+        self.proxy.process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(HALT_S)
+        finally:
+            self.proxy.process.send_signal(signal.SIGCONT)
 
     def settle(self, seconds: float = 60.0) -> None:
         """Ends the load and waits until the proxy has nothing left of it."""

@@ -125,3 +125,19 @@ def test_utf8_ranges(low_high: tuple[int, int]) -> None:
             if len(s) == len(data) and all(a <= b <= z for (a, z), b in zip(s, data, strict=True))
         ]  # fmt: skip
         assert len(hits) == (low <= point <= high), hex(point)
+
+
+def test_what_is_kept_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dfa, "_kept", dfa._Kept())
+    first = dfa.compile("first")
+    assert dfa.compile("first") is first
+    monkeypatch.setattr(dfa, "MAX_KEPT", 20 * dfa._kept.bytes)
+    for n in range(200):
+        dfa.compile(f"other{n:03}")
+        assert dfa.compile("first") is first and dfa._kept.bytes <= dfa.MAX_KEPT  # asked for ever again, it stays
+    other = dfa.compile("other199")
+    assert dfa.compile("other199") is other
+    for n in range(200):
+        dfa.compile(f"more{n:03}")
+    again = dfa.compile("first")
+    assert again == first and again is not first
