@@ -14,12 +14,14 @@ struct region {
     struct mf_list *open;
     struct piece { struct piece *next; } *free;
     uint32_t lines, n, n_fresh, n_most; /* of a piece; pieces in use, ever used, that fit */
+    uint32_t skip;                      /* lines before the first piece */
 };
 
 _Static_assert(sizeof(struct region) + sizeof(uintptr_t) <= LINE, "the first piece's word is before the second line");
 
 void mf_slab_init(struct mf_slab *slab)
 {
+    *slab = (struct mf_slab){0};
     for (int i = 0; i <= MF_SLAB_LINES; i++)
         mf_list_init(&slab->_open[i]);
 }
@@ -31,7 +33,10 @@ static struct region *new_region(struct mf_slab *slab, uint32_t lines)
         return NULL;
     region->open = &slab->_open[lines];
     region->lines = lines;
-    region->n_most = (MF_HUGE_PAGE / LINE - 1) / lines;
+    /* Pieces of one size have the lines that are read most at one place in each. Were it the same in all regions, these
+     * lines would share a part of the cache's sets, and the rest would lie idle. */
+    region->skip = slab->_made[lines]++ % lines;
+    region->n_most = (MF_HUGE_PAGE / LINE - 1 - region->skip) / lines;
     mf_list_push(region->open, &region->node);
     return region;
 }
@@ -44,7 +49,7 @@ static void *take(struct region *region)
         region->free = region->free->next;
         memset(ptr, 0, size - sizeof(uintptr_t));
     } else {
-        ptr = (char *)region + LINE + region->n_fresh++ * size;
+        ptr = (char *)region + LINE * (1 + region->skip) + region->n_fresh++ * size;
         ((uintptr_t *)ptr)[-1] = (uintptr_t)region + 1;
     }
     if (++region->n == region->n_most)

@@ -3,10 +3,13 @@
  * great numbers, where a miss of the TLB costs as much as one of the cache. Not thread-safe. */
 #include "base/list.h"
 
+#include <stdint.h>
+
 enum { MF_SLAB_LINES = 16 }; /* a piece of more cache lines has an allocation of its own */
 
 struct mf_slab {
     struct mf_list _open[MF_SLAB_LINES + 1]; /* regions with room, by the lines of a piece */
+    uint32_t _made[MF_SLAB_LINES + 1];       /* regions ever made, likewise */
 };
 
 void mf_slab_init(struct mf_slab *slab);

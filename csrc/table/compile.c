@@ -178,8 +178,18 @@ static char *shown_name(const struct mf_compiled *compiled)
     return name;
 }
 
+/* What `old` counts by for the same label values in the same place, or NULL. */
+static struct mf_stat *const *stats_of(const struct mf_compiled *old, uint32_t r, uint32_t t,
+                                       const struct mf_by_label *by_label)
+{
+    if (!old || r >= old->n_rules || t >= mf_compiled_rules(old)[r].n_targets)
+        return NULL;
+    const struct mf_ctarget *target = &mf_crule_targets(&mf_compiled_rules(old)[r])[t];
+    return target->kind == MF_TARGET_LABEL && target->by_label == by_label ? target->stats : NULL;
+}
+
 static int fill_target_stats(struct mf_compiled *out, struct mf_slice service, struct mf_ctarget *target,
-                             const struct mf_ctarget_cold *cold)
+                             const struct mf_ctarget_cold *cold, struct mf_stat *const *known)
 {
     struct mf_slice host = mf_slice_str(cold->cluster->host);
     if (target->kind != MF_TARGET_LABEL) {
@@ -187,14 +197,17 @@ static int fill_target_stats(struct mf_compiled *out, struct mf_slice service, s
         return target->stat ? 0 : -ENOMEM;
     }
     for (uint32_t i = 0; i < target->by_label->n_groups; i++) {
-        target->stats[i] = mf_stat_intern(out->table, service, host, mf_group_name(target->by_label->groups[i]));
+        target->stats[i] = known ? mf_stat_take(known[i])
+                                 : mf_stat_intern(out->table, service, host, mf_group_name(target->by_label->groups[i]));
         if (!target->stats[i])
             return -ENOMEM;
     }
     return 0;
 }
 
-static int fill_stats(struct mf_compiled *out)
+/* `old`: the service that this one will replace, or NULL. With thousands of label values, finding their stats again is
+ * most of what a publish costs. */
+static int fill_stats(struct mf_compiled *out, const struct mf_compiled *old)
 {
     struct mf_slice none = mf_slice_of("", 0);
     char *shown = shown_name(out);
@@ -205,8 +218,11 @@ static int fill_stats(struct mf_compiled *out)
     int rc = out->stat ? 0 : -ENOMEM;
     for (uint32_t r = 0; r < out->n_rules; r++) {
         const struct mf_crule *rule = &mf_compiled_rules(out)[r];
-        for (uint32_t t = 0; rc == 0 && t < rule->n_targets; t++)
-            rc = fill_target_stats(out, service, &mf_crule_targets(rule)[t], &mf_crule_cold(out, rule)->targets[t]);
+        for (uint32_t t = 0; rc == 0 && t < rule->n_targets; t++) {
+            struct mf_ctarget *target = &mf_crule_targets(rule)[t];
+            rc = fill_target_stats(out, service, target, &mf_crule_cold(out, rule)->targets[t],
+                                   stats_of(old, r, t, target->by_label));
+        }
     }
     mf_free(shown);
     return rc;
@@ -244,7 +260,7 @@ void mf_compiled_retired(struct mf_epoch_entry *entry)
     release(MF_CONTAINER(entry, struct mf_compiled, entry));
 }
 
-struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service)
+struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service, const struct mf_compiled *old)
 {
     size_t size = size_of(service), rest = size_of_rest(service);
     if (size > UINT32_MAX || rest > UINT32_MAX) /* offsets in them have 32 bits */
@@ -263,7 +279,7 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
         fill_rule(out, &mf_compiled_rules(out)[r], &service->rules[r]);
-    if (fill_stats(out) != 0) {
+    if (fill_stats(out, old) != 0) {
         release(out);
         return NULL;
     }

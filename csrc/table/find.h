@@ -20,13 +20,22 @@ MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, 
     return mf_load_acquire(&live->any);
 }
 
+/* The next service under this hash, from the place `*at` on, which moves there; NULL: no more. Whether it is the one
+ * that is looked for its name alone can tell. */
+MF_ALWAYS_INLINE struct mf_compiled *find_hash(struct mf_index *index, uint64_t hash, uint64_t *at)
+{
+    for (;; ++*at) {
+        struct mf_compiled *service = mf_load_acquire(&index->places[*at & index->mask].service);
+        if (!service || mf_load_relaxed(&index->places[*at & index->mask].hash) == hash)
+            return service;
+    }
+}
+
 MF_ALWAYS_INLINE struct mf_compiled *find_exact(struct mf_index *index, struct mf_slice name, uint64_t hash)
 {
-    for (uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
-        struct mf_compiled *service = mf_load_acquire(&index->places[at].service);
-        if (!service)
-            return NULL;
-        if (mf_load_relaxed(&index->places[at].hash) == hash && mf_slice_eq(mf_compiled_name(service), name))
+    for (uint64_t at = hash;; at++) {
+        struct mf_compiled *service = find_hash(index, hash, &at);
+        if (!service || mf_slice_eq(mf_compiled_name(service), name))
             return service;
     }
 }

@@ -144,6 +144,14 @@ void mf_index_unreserve(struct mf_table *table)
     table->n_reserved--;
 }
 
+struct mf_compiled *mf_index_find(struct mf_table *table, struct mf_slice name)
+{
+    struct mf_index *index = mf_load_relaxed(&table->live.index);
+    uint64_t room;
+    int64_t at = place_of(index, name, mf_hash(name, 0), &room);
+    return at == NOWHERE ? NULL : mf_load_relaxed(&index->places[at].service);
+}
+
 struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service)
 {
     struct mf_index *index = mf_load_relaxed(&table->live.index);

@@ -10,13 +10,13 @@ struct mf_table;
 struct mf_peer {
     struct mf_epoch_entry _entry;
     struct mf_addr addr;
-    uint32_t id;             /* small, unique among live peers, reused after the peer is gone */
     mf_atom32 _refs;         /* clusters and pools that hold it */
     struct mf_peer *_next;   /* in the writer's hash of addresses */
     struct mf_table *_table;
     _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
     mf_atom32 failures;      /* failed connects in a row */
     mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */
+    uint32_t id;             /* small, unique among live peers, reused after the peer is gone; read with down_until */
     char text[];             /* "10.0.0.7:20880" */
 };
 

@@ -16,6 +16,7 @@ static void prefetch(const void *at, int lines)
 /* One query of a batch, as far as it has got. */
 struct ask {
     uint64_t hash; /* of the service's name */
+    struct mf_compiled *service; /* the first one under that hash: nearly always the one */
     struct walk walk;
     const struct mf_group *group; /* NULL: it has ended without one, or must go on to other targets */
     struct mf_stat *stat;
@@ -35,15 +36,15 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         prefetch(&index->places[asks[i].hash & index->mask], 1);
     }
     for (uint32_t i = 0; i < n; i++) {
-        /* Only a hint: the search in the next step looks for itself. */
-        const struct mf_compiled *service = mf_load_relaxed(&index->places[asks[i].hash & index->mask].service);
-        if (service)
-            prefetch(&service->name_len, SERVICE_LINES);
+        uint64_t at = asks[i].hash;
+        asks[i].service = find_hash(index, at, &at);
+        if (asks[i].service)
+            prefetch(&asks[i].service->name_len, SERVICE_LINES);
     }
     for (uint32_t i = 0; i < n; i++) {
         /* What is in this index was published when the batch began or later; what is not may be in a newer one. */
-        const struct mf_compiled *service = find_exact(index, queries[i].service, asks[i].hash);
-        if (!service)
+        const struct mf_compiled *service = asks[i].service;
+        if (!service || !mf_slice_eq(mf_compiled_name(service), queries[i].service))
             service = find_hashed(table, queries[i].service, asks[i].hash);
         asks[i].ended = !enter(&asks[i].walk, service, &queries[i], &outs[i], NULL);
         if (asks[i].ended)

@@ -47,5 +47,6 @@ struct mf_service {
 void mf_service_drop_rules(struct mf_table *table, struct mf_service *service);
 /* 0 when every fallback is a target and no chain of them is a circle, else MF_ELIMIT. */
 int mf_compile_check(struct mf_service *service);
-/* The immutable form of the service in one piece. NULL: no memory. */
-struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service);
+/* The immutable form of the service in one piece. `old`: the published one of that name, or NULL. NULL: no memory. */
+struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *service,
+                               const struct mf_compiled *old);

@@ -166,6 +166,12 @@ static struct mf_slice clip(struct mf_slice text)
     return nul ? mf_slice_of(text.ptr, (size_t)((const uint8_t *)nul - text.ptr)) : text;
 }
 
+struct mf_stat *mf_stat_take(struct mf_stat *stat)
+{
+    stat->_refs++;
+    return stat;
+}
+
 struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, struct mf_slice host,
                                struct mf_slice subset)
 {
@@ -177,8 +183,7 @@ struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, 
     for (struct mf_stat *stat = stats->buckets[hash & (stats->n_buckets - 1)]; stat; stat = stat->_next) {
         if (mf_slice_eq(mf_slice_str(stat->service), service) && mf_slice_eq(mf_slice_str(stat->host), host) &&
             mf_slice_eq(mf_slice_str(stat->subset), subset)) {
-            stat->_refs++;
-            return stat;
+            return mf_stat_take(stat);
         }
     }
     struct mf_stat *stat = mf_zalloc(sizeof *stat + service.len + host.len + subset.len + 3);

@@ -85,6 +85,23 @@ static int reserve(struct mf_table *table, struct mf_service *service)
     return 0;
 }
 
+/* The place of a pattern; NULL when there is none. */
+static _Atomic(struct mf_compiled *) *pattern_place(struct mf_table *table, struct mf_slot *slot,
+                                                    enum mf_service_pattern pattern)
+{
+    if (pattern == MF_SERVICE_ANY)
+        return &table->live.any;
+    return slot ? &slot->live : NULL;
+}
+
+/* The one that `service` will replace, or NULL. */
+static const struct mf_compiled *published(struct mf_table *table, const struct mf_service *service)
+{
+    if (service->pattern == MF_SERVICE_EXACT)
+        return mf_index_find(table, service->name);
+    return mf_load_relaxed(pattern_place(table, service->slot, service->pattern)); /* our own store */
+}
+
 int mf_table_prepare(struct mf_table *table, struct mf_service *service)
 {
     if (service->compiled)
@@ -94,20 +111,11 @@ int mf_table_prepare(struct mf_table *table, struct mf_service *service)
         rc = reserve(table, service);
     if (rc != 0)
         return rc;
-    service->compiled = mf_compile(table, service);
+    service->compiled = mf_compile(table, service, published(table, service));
     if (!service->compiled)
         return -ENOMEM;
     mf_service_drop_rules(table, service);
     return 0;
-}
-
-/* The place of a pattern; NULL when there is none. */
-static _Atomic(struct mf_compiled *) *pattern_place(struct mf_table *table, struct mf_slot *slot,
-                                                    enum mf_service_pattern pattern)
-{
-    if (pattern == MF_SERVICE_ANY)
-        return &table->live.any;
-    return slot ? &slot->live : NULL;
 }
 
 int mf_table_publish(struct mf_table *table, struct mf_service *service)

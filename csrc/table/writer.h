@@ -72,6 +72,7 @@ void mf_index_dispose(struct mf_table *table);
 /* Room for one more exact name, so that one put cannot fail. Ends with mf_index_put or mf_index_unreserve. */
 int mf_index_reserve(struct mf_table *table);
 void mf_index_unreserve(struct mf_table *table);
+struct mf_compiled *mf_index_find(struct mf_table *table, struct mf_slice name); /* of an exact name, or NULL */
 /* Publishes a service under its exact name. Returns the one that was there, or NULL. */
 struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service);
 /* Takes it out and returns it, or NULL. */
@@ -90,6 +91,7 @@ void mf_stats_dispose(struct mf_stats *stats);
 /* Finds or makes, with a reference. NULL: no memory. */
 struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, struct mf_slice host,
                                struct mf_slice subset);
+struct mf_stat *mf_stat_take(struct mf_stat *stat); /* one more reference to one that has some; returns it */
 void mf_stat_give(struct mf_stat *stat);
 /* Retires those whose calls are all done. Returns how many still wait for calls. */
 size_t mf_stats_reclaim(struct mf_table *table);

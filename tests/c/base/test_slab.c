@@ -52,6 +52,25 @@ static void test_many(void)
     give(0);
 }
 
+/* The first lines of pieces use all sets of a cache evenly, and none reaches beyond its region. */
+static void test_sets(void)
+{
+    enum { LINES = 3, N = 32800 }; /* just over three regions' worth */
+    struct mf_slab slab;
+    size_t size = LINES * MF_CACHE_LINE, first[LINES] = {0};
+    mf_slab_init(&slab);
+    for (int i = 0; i < N; i++) {
+        pieces[i] = mf_slab_zalloc(&slab, size - sizeof(uintptr_t));
+        uintptr_t at = (uintptr_t)pieces[i] % MF_HUGE_PAGE;
+        CHECK(at + size <= MF_HUGE_PAGE);
+        first[at / MF_CACHE_LINE % LINES]++;
+    }
+    for (int i = 0; i < LINES; i++)
+        CHECK(first[i] > N / LINES - N / 20);
+    for (int i = 0; i < N; i++)
+        mf_slab_free(pieces[i]);
+}
+
 static void test_sizes(void)
 {
     struct mf_slab slab;
@@ -93,6 +112,7 @@ static void test_huge(void)
 int main(void)
 {
     test_many();
+    test_sets();
     test_sizes();
     test_no_memory();
     test_huge();

@@ -1,4 +1,5 @@
 /* index: names that come and go, prefixes longest first, and the one for any. */
+#include "table/hash.h"
 #include "table/mesh.h"
 #include "table/writer.h"
 
@@ -99,6 +100,49 @@ static void test_reserved(void)
     CHECK_TEXT(goes_to(table, name_of(1)), "MF_EROUTE_RULE");
 }
 
+/* A name of sixteen bytes that has the hash of this one: both halves go into one product. */
+static void twin_of(const char name[17], char twin[17])
+{
+    for (int i = 0; i < 2; i++) {
+        uint64_t word;
+        memcpy(&word, name + 8 * i, 8);
+        word ^= MF_HASH_A ^ MF_HASH_B;
+        memcpy(twin + 8 * !i, &word, 8);
+    }
+    twin[16] = 0;
+}
+
+/* Singly and in a batch. */
+static void check_both(const char *name, const char *twin, const char *of_name, const char *of_twin)
+{
+    struct mf_query queries[] = {{.service = S(name)}, {.service = S(twin)}};
+    struct mf_route routes[2];
+    int rcs[2];
+    CHECK_TEXT(goes_to(table, name), of_name);
+    CHECK_TEXT(goes_to(table, twin), of_twin);
+    mf_route_lookup_batch(table, queries, 2, routes, rcs);
+    CHECK_TEXT(rcs[0] == 0 ? routes[0].peer->text : mf_err_name(rcs[0]), of_name);
+    CHECK_TEXT(rcs[1] == 0 ? routes[1].peer->text : mf_err_name(rcs[1]), of_twin);
+}
+
+/* Two names of one hash are two services, also while only one of them is there. */
+static void test_same_hash(void)
+{
+    const char *name = "com.acme.a.First", *odds = "10.0.0.1:1", *evens = "10.0.0.2:1", *none = "MF_EROUTE_SERVICE";
+    char twin[17];
+    twin_of(name, twin);
+    CHECK(mf_hash(S(name), 0) == mf_hash(S(twin), 0));
+    check_both(name, twin, none, none);
+    CHECK_INT(publish_all(table, name, MF_SERVICE_EXACT, odd), 0);
+    check_both(name, twin, odds, none);
+    CHECK_INT(publish_all(table, twin, MF_SERVICE_EXACT, even), 0);
+    check_both(name, twin, odds, evens);
+    CHECK_INT(mf_table_remove(table, S(name), MF_SERVICE_EXACT), 0);
+    check_both(name, twin, none, evens);
+    CHECK_INT(mf_table_remove(table, S(twin), MF_SERVICE_EXACT), 0);
+    check_both(name, twin, none, none);
+}
+
 int main(void)
 {
     CHECK_INT(mf_table_new(&table), 0);
@@ -109,6 +153,7 @@ int main(void)
     test_churn();
     test_patterns();
     test_reserved();
+    test_same_hash();
     mf_cluster_give(table, odd);
     mf_cluster_give(table, even);
     mf_table_free(table);

@@ -98,6 +98,54 @@ static void test_odd_names(void)
     mf_table_free(table);
 }
 
+/* A service "s" whose rule asks for the label env and whose instances are those of `cluster`; where "red" is counted. */
+static struct mf_stat *red_of(struct mf_table *table, struct mf_cluster *cluster)
+{
+    struct mf_service *service;
+    struct mf_slice labels[MF_LABELS] = {{NULL, 0}};
+    struct mf_query query = {.service = S("s"), .labels = labels};
+    struct mf_route route;
+    labels[mf_label_intern(table, S("env"))] = S("red");
+    CHECK_INT(mf_service_new(table, S("s"), MF_SERVICE_EXACT, &service), 0);
+    CHECK_INT(mf_service_rule(service, 0), 0);
+    CHECK_INT(mf_service_target(table, service, 0, cluster, MF_TARGET_LABEL, S("env"), 1, 0, MF_NO_TARGET), 0);
+    CHECK_INT(mf_table_publish(table, service), 0);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK_INT(mf_route_lookup(table, &query, &route), 0);
+    return route.stat;
+}
+
+/* A service that replaces another counts by the same stats, but where its instances are others. */
+static void test_replaced(void)
+{
+    const struct box few[] = {BOX("10.0.0.1:1", .key = "env", .value = "red"),
+                              BOX("10.0.0.2:1", .key = "env", .value = "blue")};
+    const struct box more[] = {BOX("10.0.0.2:1", .key = "env", .value = "blue"),
+                               BOX("10.0.0.3:1", .key = "env", .value = "green"),
+                               BOX("10.0.0.1:1", .key = "env", .value = "red")};
+    struct mf_table *table;
+    struct mf_cluster *first, *second;
+    CHECK_INT(mf_table_new(&table), 0);
+    CHECK_INT(make_cluster(table, "app", few, 2, &first), 0);
+    CHECK_INT(make_cluster(table, "app", more, 3, &second), 0);
+    CHECK_INT(mf_cluster_seal(table, first), 0);
+    CHECK_INT(mf_cluster_seal(table, second), 0);
+    struct mf_stat *red = red_of(table, first);
+    CHECK_TEXT(red->subset, "red");
+    CHECK(red_of(table, first) == red);
+    CHECK(red_of(table, second) == red);
+    CHECK_INT(n_stats_of(table), 4); /* with the service's own */
+    CHECK(red_of(table, second) == red);
+    CHECK(red_of(table, first) == red);
+    CHECK_INT(n_stats_of(table), 3); /* green is gone */
+    CHECK_INT(mf_table_remove(table, S("s"), MF_SERVICE_EXACT), 0);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK_INT(n_stats_of(table), 0);
+    mf_cluster_give(table, first);
+    mf_cluster_give(table, second);
+    mf_table_free(table);
+}
+
 static void test_numbers(void)
 {
     const int statuses[] = {20, 25, 30, 31, 35, 40, 50, 60, 70, 80, 90, 100};
@@ -130,6 +178,7 @@ int main(void)
     test_no_memory();
     test_revived();
     test_odd_names();
+    test_replaced();
     test_numbers();
     return test_end("table/stat");
 }
