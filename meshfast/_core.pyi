@@ -1,7 +1,7 @@
 """Types of the extension module, part by part as in bind/."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 # --- bind/codec.pxi: meshfast/dubbo.py is its public face
 
@@ -120,6 +120,17 @@ class Loop:
 
 def error_text(code: int) -> str:
     """The core's own words for an error code."""
+
+# --- bind/differ.pxi
+
+_Object = TypeVar("_Object")
+
+def differing(old: tuple[_Object, ...], new: tuple[_Object, ...]) -> tuple[list[_Object], list[_Object]]:
+    """What ``old`` has and ``new`` has not, and the other way round, each in its order; compared by identity.
+
+    About a nanosecond for each object that both have in the same order. One that comes more often in one of them than
+    in the other may be in that one's list or in none.
+    """
 
 # --- bind/table.pxi: meshfast/routing.py is its public face
 

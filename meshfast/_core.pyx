@@ -7,6 +7,7 @@ from meshfast.core cimport *
 
 include "bind/check.pxi"
 include "bind/codec.pxi"
+include "bind/differ.pxi"
 include "bind/table.pxi"
 include "bind/loop.pxi"
 include "bind/worker.pxi"

@@ -63,7 +63,6 @@ class Table:
         self.native = _core.Table()
         self._writer = Writer(self.native)
         self._mesh = Mesh()
-        self._services: dict[tuple[str, Pattern], Service] | None = None  # made when it is asked for
 
     def __len__(self) -> int:
         """How many services there are."""
@@ -75,7 +74,7 @@ class Table:
         :raises MeshfastError: something in it cannot be built; nothing has changed
         """
         applied = self._writer.apply(mesh)
-        self._mesh, self._services = mesh, None
+        self._mesh = mesh
         return applied
 
     def lookup(
@@ -105,14 +104,13 @@ class Table:
     def _find(self, steps: tuple[Step, ...]) -> Service | None:
         if not steps or steps[0].kind != "service":
             return None
-        if self._services is None:
-            self._services = {(service.name, service.pattern): service for service in self._mesh.services}
+        services = self._writer.services
         name = steps[0].text
         if name == "*":
-            return self._services.get(("", Pattern.ANY)) or self._services.get(("*", Pattern.ANY))
+            return services.get(("", Pattern.ANY)) or services.get(("*", Pattern.ANY))
         if name.endswith("*"):
-            return self._services.get((name[:-1], Pattern.PREFIX))
-        return self._services.get((name, Pattern.EXACT))
+            return services.get((name[:-1], Pattern.PREFIX))
+        return services.get((name, Pattern.EXACT))
 
     def rule(self, decision: Decision) -> Rule | None:
         """The rule that decided, as the mesh has it."""

@@ -186,9 +186,12 @@ def test_one_among_many_is_all_that_is_looked_at(writer, monkeypatch):
     services = [service(f"s{i}", f"a{i}") for i in range(200)]
     writer.apply(mesh(clusters, services))
     looked: list[str] = []
-    for name in ("_service_picture", "_cluster_picture"):
+    for name in ("_alike", "_cluster_picture"):
         true = getattr(apply, name)
         monkeypatch.setattr(apply, name, lambda one, *rest, true=true: looked.append(one.name) or true(one, *rest))
+    built: list[str] = []
+    prepare = Writer._prepare
+    monkeypatch.setattr(Writer, "_prepare", lambda self, one, used: built.append(one.name) or prepare(self, one, used))
 
     services[70] = service("s70", "a71")
     assert writer.apply(mesh(clusters, services)) == Applied(published=1, removed=0, unchanged=199)
@@ -196,12 +199,17 @@ def test_one_among_many_is_all_that_is_looked_at(writer, monkeypatch):
     looked.clear()
     clusters[71] = cluster("a71", "10.1.1.1:1")
     assert writer.apply(mesh(clusters, services)) == Applied(published=2, removed=0, unchanged=198)
-    assert sorted(looked) == ["a71", "s70", "s71"]
+    assert looked == ["a71"] and sorted(built) == ["s70", "s70", "s71"]
     assert [address(writer.table, f"s{i}") for i in (70, 71, 72)] == ["10.1.1.1:1", "10.1.1.1:1", "10.0.72.1:1"]
     looked.clear()
     del services[5], clusters[5]
     assert writer.apply(mesh(clusters, services)) == Applied(published=0, removed=1, unchanged=199)
     assert looked == [] and isinstance(address(writer.table, "s5"), int)
+    services[60:60] = [service(f"new{i}", "a0") for i in range(70)]  # more than are seen as added in one place
+    assert writer.apply(mesh(clusters, services)) == Applied(published=70, removed=0, unchanged=199)
+    services.append(services.pop(9))
+    assert writer.apply(mesh(clusters, services)) == Applied(published=0, removed=0, unchanged=269)
+    assert looked == [] and len(built) == 3 + 70
 
 
 @pytest.mark.parametrize("seed", range(20))
