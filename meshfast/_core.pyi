@@ -191,6 +191,14 @@ class Table:
     def reclaim(self) -> int:
         """Frees what no reader can see any more; returns how much still waits."""
 
+    def lookup(
+        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str] | None, random: int
+    ) -> tuple[str, int, int, int]:
+        """Where a request goes: (address, index of the rule, targets passed over, timeout in ms; 0: none).
+
+        Raises StateError with the core's ``code`` when it goes nowhere. Arguments as of ``explain``.
+        """
+
     def explain(
         self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str], random: int
     ) -> tuple[int, str, int, int, int, list[_Step]]:
