@@ -6,8 +6,9 @@ its service or the new ones. What did not change is not published again, so a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeVar
 
 from meshfast import _core
@@ -64,10 +65,8 @@ class Writer:
         changed: dict[Key, _core.Prepared] = {}
         for key, service in services.items():
             known = self.services.get(key)
-            names = _cluster_names(service)
-            if known is None or not renewed.isdisjoint(names) or not _alike(known, service):
-                used = {name: built.get(name) or self._clusters[name] for name in names if name not in lost}
-                changed[key] = self._prepare(service, used)
+            if known is None or not _alike(known, service) or not renewed.isdisjoint(_cluster_names(service)):
+                changed[key] = self._prepare(service, built, lost)
 
         labels = _labels_picture(mesh)
         if labels != self._labels:
@@ -76,7 +75,7 @@ class Writer:
             self.table.publish(prepared)
         for key in gone:
             self.table.remove(*key)
-        self._remember(services, gone)
+        self._remember(services, changed.keys(), gone)
         for name in lost:
             del self._clusters[name]
         self._clusters.update(built)
@@ -84,16 +83,16 @@ class Writer:
         self.table.reclaim()
         return Applied(len(changed), len(gone), len(self.services) - len(changed))
 
-    def _remember(self, services: dict[Key, Service], gone: set[Key]) -> None:
+    def _remember(self, services: dict[Key, Service], changed: Set[Key], gone: set[Key]) -> None:
         for key in gone:
             self._forget_users(key, _cluster_names(self.services.pop(key)))
-        for key, service in services.items():
-            known, names = self.services.get(key), _cluster_names(service)
-            self.services[key] = service
-            if known is not None:
-                self._forget_users(key, _cluster_names(known) - names)
+        for key in changed:
+            names = _cluster_names(services[key])
+            if key in self.services:
+                self._forget_users(key, _cluster_names(self.services[key]) - names)
             for name in names:
                 self._users.setdefault(name, set()).add(key)
+        self.services.update(services)
 
     def _forget_users(self, key: Key, names: set[str]) -> None:
         for name in names:
@@ -109,12 +108,14 @@ class Writer:
         endpoints = [(e.address, e.labels, e.weight) for e in cluster.endpoints]
         return picture, self.table.cluster(cluster.name, endpoints, [(s.name, s.labels) for s in cluster.subsets])
 
-    def _prepare(self, service: Service, clusters: dict[str, Built]) -> _core.Prepared:
+    def _prepare(self, service: Service, built: dict[str, Built], lost: set[str]) -> _core.Prepared:
+        names = _cluster_names(service)
+        clusters = {name: (built.get(name) or self._clusters[name])[1] for name in names if name not in lost}
         rules = [
             (
                 rule.timeout_ms,
                 [[(c.field, c.key, c.op, c.value) for c in match.conditions] for match in rule.matches],
-                [(clusters[t.cluster][1], t.kind, t.text, t.weight, t.on, t.fallback) for t in rule.targets],
+                [(clusters[t.cluster], t.kind, t.text, t.weight, t.on, t.fallback) for t in rule.targets],
             )
             for rule in service.rules
         ]
@@ -152,12 +153,14 @@ def _alike(old: Service, new: Service) -> bool:
     """Whether they route alike. Names and places are for explain; the table does not have them."""
     if old.rules is new.rules:
         return True
-    return len(old.rules) == len(new.rules) and all(
-        a is b
-        or a.timeout_ms == b.timeout_ms
-        and (a.matches is b.matches or _matches_picture(a) == _matches_picture(b))
-        and (a.targets is b.targets or _targets_picture(a) == _targets_picture(b))
-        for a, b in zip(old.rules, new.rules, strict=True)
+    return len(old.rules) == len(new.rules) and all(map(_alike_rule, old.rules, new.rules))
+
+
+def _alike_rule(old: Rule, new: Rule) -> bool:
+    return old is new or (
+        old.timeout_ms == new.timeout_ms
+        and (old.targets is new.targets or [*map(_target, old.targets)] == [*map(_target, new.targets)])
+        and (old.matches is new.matches or _matches_picture(old) == _matches_picture(new))
     )
 
 
@@ -169,12 +172,12 @@ def _cluster_picture(cluster: Cluster) -> Hashable:
     return endpoints, tuple((s.name, tuple(sorted(s.labels.items()))) for s in cluster.subsets)
 
 
+_condition = attrgetter("field", "key", "op", "value")
+_target = attrgetter("cluster", "kind", "text", "weight", "on", "fallback")
+
+
 def _matches_picture(rule: Rule) -> object:
-    return [[(c.field, c.key, c.op, c.value) for c in match.conditions] for match in rule.matches]
-
-
-def _targets_picture(rule: Rule) -> object:
-    return [(t.cluster, t.kind, t.text, t.weight, t.on, t.fallback) for t in rule.targets]
+    return [[*map(_condition, match.conditions)] for match in rule.matches]
 
 
 def _labels_picture(mesh: Mesh) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
