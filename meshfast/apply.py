@@ -130,8 +130,8 @@ def _touched(
     touched = {key(one): one for one in now}
     gone = {key(one) for one in was} - touched.keys()
     more = sum(one not in known for one in touched)
-    if len(old) != len(known) or len(known) - len(gone) + more != len(new):
-        # One is listed twice, and the last holds: only a look at all of them can tell.
+    if len(known) - len(gone) + more != len(new):
+        # One was or is listed twice, where the last holds: only a look at all of them can tell.
         touched = {key(one): one for one in new}
         gone = known.keys() - touched.keys()
     return touched, gone

@@ -14,6 +14,7 @@ from meshfast.model import (
     Cluster,
     Condition,
     Endpoint,
+    FallbackCase,
     Field,
     Label,
     LabelKind,
@@ -99,6 +100,43 @@ def test_a_cluster_that_changed_takes_its_services_along(writer):
 def test_what_of_a_cluster_counts(writer, changed):
     writer.apply(mesh([A], [service("x", "a")]))
     assert writer.apply(mesh([changed], [service("x", "a")])).published == 1
+
+
+def rich(**of_rule: object) -> Rule:
+    match = Match((Condition(Field.METHOD, Op.EXACT, "", "get"), Condition(Field.HEADER, Op.PRESENT, "k")), name="m")
+    targets = (Target("a", TargetKind.ALL, weight=60, fallback=1), Target("b", TargetKind.LABEL, "env", weight=40))
+    return replace(Rule("r", (match,), targets, 500), **of_rule)
+
+
+OTHER = Match((Condition(Field.METHOD, Op.EXACT, "", "put"), Condition(Field.HEADER, Op.PRESENT, "k")))
+
+
+@pytest.mark.parametrize(
+    ("rules", "published"),
+    [
+        ((rich(),), 0),
+        ((rich(name="another", origin=Origin("f", 1, 1)),), 0),
+        ((rich(matches=(replace(rich().matches[0], name="n", origin=Origin("f", 1, 1)),)),), 0),
+        ((rich(timeout_ms=501),), 1),
+        ((rich(), rich()), 1),
+        ((), 1),
+        ((rich(matches=()),), 1),
+        ((rich(matches=(OTHER,)),), 1),
+        ((rich(matches=(OTHER, *rich().matches)),), 1),
+        ((rich(targets=rich().targets[1:]),), 1),
+        *(
+            ((rich(targets=(replace(rich().targets[0], **{name: value}), rich().targets[1])),), 1)
+            for name, value in [
+                ("cluster", "b"), ("weight", 61), ("kind", TargetKind.SUBSET), ("fallback", None), ("text", "x"),
+                ("on", FallbackCase.NO_INSTANCE),
+            ]
+        ),
+    ],
+)  # fmt: skip
+def test_what_of_a_service_counts(writer, rules, published):
+    writer.apply(mesh([A, B], [Service("x", (rich(),)), service("y", "a")]))
+    assert writer.apply(mesh([A, B], [Service("x", rules), service("y", "a")])) == Applied(published, 0, 2 - published)
+    assert writer.services["x", Pattern.EXACT].rules is rules  # explain tells the new places
 
 
 def test_removed(writer):
