@@ -132,6 +132,9 @@ def differing(old: tuple[_Object, ...], new: tuple[_Object, ...]) -> tuple[list[
     in the other may be in that one's list or in none.
     """
 
+def listed(mapping: Mapping[Any, _Object], before: tuple[_Object, ...]) -> tuple[_Object, ...]:
+    """The values of a mapping; ``before`` itself where they are the same objects in the same order."""
+
 # --- bind/table.pxi: meshfast/routing.py is its public face
 
 _TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]

@@ -52,7 +52,7 @@ class Writer:
         :raises MeshfastError: something in it cannot be built; the table is as it was
         :raises MemoryError: the same for want of memory
         """
-        listed = tuple(mesh.clusters.values()), mesh.services
+        listed = _core.listed(mesh.clusters, self._listed[0]), mesh.services
         clusters, lost = _touched(self._listed[0], listed[0], self._clusters, _name)
         services, gone = _touched(self._listed[1], listed[1], self.services, _key)
         built = {name: self._cluster(cluster) for name, cluster in clusters.items()}

@@ -4,6 +4,7 @@ from cpython.object cimport PyObject as _PyObject
 
 cdef extern from "Python.h":
     _PyObject *_item "PyTuple_GET_ITEM"(object, Py_ssize_t)
+    int _next "PyDict_Next"(object, Py_ssize_t *, _PyObject **, _PyObject **)
 
 cdef enum:
     _NEAR = 64  # objects added or taken away in one place that are seen as such
@@ -25,6 +26,8 @@ def differing(tuple old not None, tuple new not None) -> tuple:
     """
     cdef Py_ssize_t i = 0, j = 0, n = len(old), m = len(new), less, more
     cdef list gone = [], came = []
+    if old is new:
+        return gone, came
     while i < n and j < m:
         if _item(old, i) == _item(new, j):
             i += 1
@@ -47,3 +50,16 @@ def differing(tuple old not None, tuple new not None) -> tuple:
         gone = [one for one in gone if id(one) not in moved]
         came = [one for one in came if id(one) not in moved]
     return gone, came
+
+
+def listed(mapping, tuple before not None) -> tuple:
+    """The values of a mapping; `before` itself where they are the same objects in the same order."""
+    cdef Py_ssize_t place = 0, i = 0
+    cdef _PyObject *key
+    cdef _PyObject *value
+    if type(mapping) is dict and len(<dict>mapping) == len(before):
+        while _next(mapping, &place, &key, &value) and value == _item(before, i):
+            i += 1
+        if i == len(before):
+            return before
+    return tuple(mapping.values())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
-from meshfast._core import differing
+from meshfast._core import differing, listed
 
 
 class One:
@@ -66,6 +67,16 @@ def test_as_sets_tell_it(seed):
     before, after = set(ids(old)), set(ids(new))
     assert ids(gone) == [one for one in ids(old) if one not in after]
     assert ids(came) == [one for one in ids(new) if one not in before]
+
+
+@pytest.mark.parametrize("kind", [dict, MappingProxyType])
+@pytest.mark.parametrize("now", [{}, {1: A}, {1: A, 2: B}, {1: B, 2: A}, {1: A, 2: C}, {1: A, 2: B, 3: C}], ids=str)
+def test_the_values_of_a_mapping(kind, now):
+    for before in ((), (A,), (A, B), (A, B, C)):
+        found = listed(kind(now), before)
+        assert ids(found) == ids(now.values())
+        if kind is dict and ids(before) == ids(found):
+            assert found is before
 
 
 def test_only_tuples():
