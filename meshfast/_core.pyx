@@ -7,6 +7,8 @@ from meshfast.core cimport *
 
 include "bind/check.pxi"
 include "bind/codec.pxi"
+include "bind/differ.pxi"
+include "bind/query.pxi"
 include "bind/table.pxi"
 include "bind/loop.pxi"
 include "bind/worker.pxi"

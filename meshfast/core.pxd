@@ -184,6 +184,7 @@ cdef extern from "meshfast.h" nogil:
     size_t mf_table_reclaim(mf_table *table)
     int mf_label_intern(mf_table *table, mf_slice name)
     mf_slice mf_label_name(const mf_table *table, uint32_t index)
+    int mf_route_lookup(const mf_table *table, const mf_query *query, mf_route *out)
     int mf_route_explain(const mf_table *table, const mf_query *query, mf_route *out, mf_route_steps *steps)
     void mf_table_each_stat(mf_table *table, void (*fn)(void *, mf_stat *) noexcept nogil, void *arg)
     void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)

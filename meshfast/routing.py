@@ -12,11 +12,10 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshfast import _core
 from meshfast.apply import Applied, Writer
-from meshfast.errors import StateError
 from meshfast.model import Label, Mesh, Pattern, Rule, Service
 
 __all__ = ["Decision", "Route", "Step", "Table"]
@@ -24,9 +23,9 @@ __all__ = ["Decision", "Route", "Step", "Table"]
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a request goes: the instance's address, the index of the rule, how many targets were passed over."""
+class Route(NamedTuple):
+    """Where a request goes: the instance's address, the index of the rule (from 0), how many targets were passed over,
+    and the rule's timeout in milliseconds (0: none)."""
 
     address: str
     rule: int
@@ -63,7 +62,6 @@ class Table:
         self.native = _core.Table()
         self._writer = Writer(self.native)
         self._mesh = Mesh()
-        self._services: dict[tuple[str, Pattern], Service] | None = None  # made when it is asked for
 
     def __len__(self) -> int:
         """How many services there are."""
@@ -75,20 +73,27 @@ class Table:
         :raises MeshfastError: something in it cannot be built; nothing has changed
         """
         applied = self._writer.apply(mesh)
-        self._mesh, self._services = mesh, None
+        self._mesh = mesh
         return applied
 
     def lookup(
-        self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = ""
-    ) -> Route:
-        """Where such a request goes. ``labels``: by name; ``headers``: attachments.
+        self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
+        random: int | None = None,
+    ) -> Route:  # fmt: skip
+        """Where such a request goes now: what a worker would decide for it.
 
-        :raises StateError: no such service, no rule that matches, no instance, or none available
+        It is counted nowhere and sent nowhere. About a microsecond; in the thread that publishes.
+
+        :param service: the interface's name, as callers name it
+        :param headers: attachments, ``group`` and ``version``: a mapping, or pairs; names in any case
+        :param labels: the request's labels by name, as TrafficLabels would find them (they are not looked for in
+            ``headers``); one that no TrafficLabel and no rule names changes nothing
+        :param method: its name
+        :param random: 64 bits, to choose among weights and instances; without: drawn anew
+        :raises StateError: no such service, no rule that matches, no instance, or none available; ``code`` tells which
         """
-        decision = self.explain(service, headers, labels, method=method)
-        if decision.route is None:
-            raise StateError(decision.error)
-        return decision.route
+        draw = _random.getrandbits(64) if random is None else random
+        return Route(*self.native.lookup(service, method, headers, labels, draw))
 
     def explain(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
@@ -105,14 +110,13 @@ class Table:
     def _find(self, steps: tuple[Step, ...]) -> Service | None:
         if not steps or steps[0].kind != "service":
             return None
-        if self._services is None:
-            self._services = {(service.name, service.pattern): service for service in self._mesh.services}
+        services = self._writer.services
         name = steps[0].text
         if name == "*":
-            return self._services.get(("", Pattern.ANY)) or self._services.get(("*", Pattern.ANY))
+            return services.get(("", Pattern.ANY)) or services.get(("*", Pattern.ANY))
         if name.endswith("*"):
-            return self._services.get((name[:-1], Pattern.PREFIX))
-        return self._services.get((name, Pattern.EXACT))
+            return services.get((name[:-1], Pattern.PREFIX))
+        return services.get((name, Pattern.EXACT))
 
     def rule(self, decision: Decision) -> Rule | None:
         """The rule that decided, as the mesh has it."""

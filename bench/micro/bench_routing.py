@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,17 @@ def bench_publish_one(benchmark):
     assert benchmark(lambda: table.publish(next(meshes))).published == 1
 
 
+@pytest.mark.twin("table.publish/1000")
+def bench_publish_one_shared(benchmark):
+    """The same where the rest are the objects of the last mesh, as sources that know what changed have it."""
+    table, whole = routing.Table(), mesh(SERVICES)
+    first = whole.services[0]
+    changed = [replace(first, rules=(replace(first.rules[0], timeout_ms=ms),)) for ms in (1, 2)]
+    meshes = itertools.cycle([replace(whole, services=(one, *whole.services[1:])) for one in changed])
+    table.publish(next(meshes))
+    assert benchmark(lambda: table.publish(next(meshes))).published == 1
+
+
 @pytest.mark.twin("table.build/1000")
 def bench_apply_all(benchmark):
     """A mesh into a table that is empty."""
@@ -66,3 +78,15 @@ def bench_config_load(benchmark):
     text = yaml(SERVICES // APP)
     loaded = benchmark.pedantic(config.load_texts, ([("mesh.yaml", text)],), rounds=15, warmup_rounds=1)
     assert len(loaded.services) >= SERVICES
+
+
+@pytest.mark.twin()
+def bench_config_load_again(benchmark):
+    """The same in 50 texts and one for the rules, of which one has changed since the last load."""
+    loader = config.Loader()
+    *parts, rules, labels = yaml(SERVICES // APP).split(b"---\n")
+    texts = [config.Text(f"{i}.yaml", part) for i, part in enumerate([*parts, rules, labels])]
+    first = [config.Text("0.yaml", parts[0].replace(b"20880", port)) for port in (b"20881", b"20882")]
+    turns = itertools.cycle([[one, *texts[1:]] for one in first])
+    loader.build(next(turns), config.Report())
+    assert len(benchmark(lambda: loader.build(next(turns), config.Report())).services) >= SERVICES

@@ -158,34 +158,30 @@ cdef class Table:
         """Frees what no reader can see any more; how much still waits."""
         return mf_table_reclaim(self.ptr)
 
+    def lookup(self, str service, str method, headers, labels, uint64_t random) -> tuple:
+        """Where a request goes: (address, rule, fallbacks, timeout_ms). StateError when it goes nowhere."""
+        cdef _Query query = _Query.__new__(_Query)
+        cdef mf_route route
+        cdef int rc
+        query.fill(self.ptr, service, method, headers, labels, random)
+        rc = mf_route_lookup(self.ptr, &query.raw, &route)
+        if rc < 0:
+            raise fault(rc)
+        return route.peer.text.decode(), route.rule, route.fallbacks, route.timeout_ms
+
     def explain(self, str service, str method, headers, labels, uint64_t random) -> tuple:
         """The decision for a request and every step to it: (code, address, rule, timeout_ms, fallbacks, steps).
 
         `code` 0, or the core's error; `address` "" then. A step is (kind, rule, match, condition, target, text).
         """
-        cdef _Texts texts = _Texts()
-        cdef _Pairs pairs = _Pairs(headers)
-        cdef mf_slice values[16]
-        cdef mf_query query
+        cdef _Query query = _Query.__new__(_Query)
         cdef mf_route route
         cdef mf_route_step *raw
         cdef mf_route_steps steps
         cdef int rc
-        cdef mf_slice name
         cdef uint32_t i
-        for i in range(16):
-            name = mf_label_name(self.ptr, i)
-            key = name.ptr[:name.len].decode() if name.len else ""
-            values[i] = texts.slice(labels.get(key, "") if key else "")
-        _memset(&query, 0, sizeof(query))
+        query.fill(self.ptr, service, method, headers, labels, random)
         _memset(&route, 0, sizeof(route))
-        query.service = texts.slice(service)
-        query.method = texts.slice(method)
-        query.headers = pairs.at
-        query.n_headers = pairs.n
-        query.labels = values
-        query.now = mf_clock_ns()
-        query.random = random
         steps.room = 256
         out = []
         while True:
@@ -194,7 +190,7 @@ cdef class Table:
                 raise MemoryError()
             steps.steps = raw
             steps.n = 0
-            rc = mf_route_explain(self.ptr, &query, &route, &steps)
+            rc = mf_route_explain(self.ptr, &query.raw, &route, &steps)
             if steps.n < steps.room:
                 break
             mf_free(raw)  # it may have been cut: tell it again with more room

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 
 from meshfast.config import file
 from meshfast.config.document import Report, Text
-from meshfast.config.read import resources
+from meshfast.config.read import Resource, resources
 from meshfast.config.resolve import resolve
 from meshfast.errors import ConfigError
 from meshfast.model import Mesh
 
-__all__ = ["Report", "Text", "build", "load", "load_texts"]
+MANY = frozenset(("ServiceEntry", "DestinationRule", "VirtualService"))  # kinds whose nodes are not kept
+
+__all__ = ["Loader", "Report", "Text", "build", "load", "load_texts"]
 
 
 def load(paths: Iterable[str | os.PathLike[str]]) -> Mesh:
@@ -38,8 +40,48 @@ def load_texts(texts: Iterable[tuple[str, bytes]]) -> Mesh:
 
 def build(texts: list[Text], report: Report) -> Mesh:
     """The mesh of texts that were read; ``report`` has what went wrong on the way here."""
-    with _collector_paused():
-        return _build(texts, report)
+    return Loader().build(texts, report)
+
+
+class Loader:
+    """Makes meshes of the same texts again and again, of which few have changed.
+
+    A text that is as it was is not parsed again, and what was made of its documents stays where all that it rests on
+    has stayed, too: it is the same object in the new mesh. Everything is checked against everything as ever.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[bytes, list[Resource]]] = {}
+
+    def build(self, texts: list[Text], report: Report) -> Mesh:
+        """The mesh of texts; ``report`` has what went wrong on the way here."""
+        with _collector_paused():
+            known, self._known = self._known, {}
+            found: list[Resource] = []
+            good = False
+            try:
+                for text in texts:
+                    found += self._resources(text, known.pop(text.name, None), report)
+                mesh = _mesh(texts, found, report)
+                good = True
+                return mesh
+            finally:
+                for resource in found:
+                    if good:
+                        resource.memo = resource.draft
+                    if not good or resource.kind in MANY:
+                        resource.forget()
+                    resource.draft = None
+
+    def _resources(self, text: Text, before: tuple[bytes, list[Resource]] | None, report: Report) -> list[Resource]:
+        if before is not None and before[0] == text.data:
+            self._known[text.name] = before
+            return before[1]
+        problems = len(report.problems)
+        found = resources(text, report)
+        if len(report.problems) == problems:
+            self._known[text.name] = (text.data, found)
+        return found
 
 
 @contextmanager
@@ -55,9 +97,8 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _build(texts: list[Text], report: Report) -> Mesh:
+def _mesh(texts: list[Text], found: list[Resource], report: Report) -> Mesh:
     order = {text.name: i for i, text in enumerate(texts)}
-    found = [resource for text in texts for resource in resources(text, report)]
     mesh = resolve(found, report)
     if report.problems:
         problems = dict.fromkeys(report.problems)

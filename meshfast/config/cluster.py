@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import value
 from meshfast.config.document import Place, Refused, Report
 from meshfast.config.read import Resource
 from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
+from meshfast.model import Pattern, TargetKind
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What becomes of a ServiceEntry, and the services of its cluster that no VirtualService is for."""
+
+    cluster: model.Cluster  # with the subsets that were declared for it
+    hosts: tuple[str, ...]
+    rules: tuple[model.Rule, ...]
+    services: dict[str, model.Service] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Declared:
+    """What becomes of a DestinationRule."""
+
+    host: str
+    subsets: tuple[model.Subset, ...]
 
 
 class Clusters:
@@ -18,7 +38,8 @@ class Clusters:
         self.by_name: dict[str, model.Cluster] = {}
         self.by_service: dict[str, str] = {}  # service -> cluster's name
         self.subsets: dict[str, dict[str, model.Subset]] = {}
-        self._offered_at: dict[str, Place] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._offered: dict[str, tuple[Resource, int]] = {}  # by which entry, as which of its hosts
 
     def find(self, host: str) -> str | None:
         """The name of the cluster that a host means, or None."""
@@ -32,71 +53,101 @@ class Clusters:
         yield from self.by_service
         yield from self.by_name
 
+    def plain(self, host: str) -> model.Service:
+        """A service that is offered, as it is without a VirtualService: every instance of its cluster."""
+        entry = self._entries[self.by_service[host]]
+        if host not in entry.services:
+            entry.services[host] = model.Service(host, entry.rules, Pattern.EXACT, entry.cluster.origin)
+        return entry.services[host]
+
     def add(self, found: Resource, report: Report) -> None:
         """Takes in a ServiceEntry."""
-        entry: ServiceEntry = found.spec
-        port = _port(entry, report)
-        endpoints: list[model.Endpoint] = []
-        seen: dict[str, Place] = {}
-        for instance in entry.endpoints:
-            endpoint = _endpoint(instance, entry, port, report)
-            if endpoint is None:
-                continue
-            if endpoint.address in seen:
-                hint = f"first at {seen[endpoint.address].origin()}"
-                report.add(instance.at, f"{endpoint.address} is listed twice", hint)
-            seen[endpoint.address] = instance.at
-            endpoints.append(endpoint)
-        for i, host in enumerate(entry.hosts):
+        made: _Entry = found.memo or _entry(found, report)
+        found.draft = made
+        for i, host in enumerate(made.hosts):
             if not host:
                 continue
-            at = entry.at.at("hosts", i)
             if "*" in host:
+                at = _host_at(found, i)
                 report.add(at, f'"{host}": patterns are for VirtualService', "list every service by its name")
             elif host in self.by_service:
-                there = self._offered_at[host]
+                there = _host_at(*self._offered[host])
                 hint = f"list all its instances in one ServiceEntry; first at {there.origin()}"
-                report.add(at, f"{host} is offered twice", hint)
+                report.add(_host_at(found, i), f"{host} is offered twice", hint)
             else:
                 self.by_service[host] = found.name
-                self._offered_at[host] = at
-        hosts = tuple(dict.fromkeys(entry.hosts))
-        self.by_name[found.name] = model.Cluster(found.name, hosts, tuple(endpoints), (), entry.at.origin())
+                self._offered[host] = found, i
+        self._entries[found.name] = made
+        self.by_name[found.name] = made.cluster
         self.subsets[found.name] = {}
 
     def check_names(self, report: Report) -> None:
         """A name means one cluster, whichever way it is read."""
-        for host, at in self._offered_at.items():
+        for host, offered in self._offered.items():
             if host in self.by_name and self.by_service[host] != host:
                 hint = "rename one of them: as a host, both would be meant"
-                report.add(at, f"the service {host} is offered here and is another ServiceEntry's name", hint)
+                message = f"the service {host} is offered here and is another ServiceEntry's name"
+                report.add(_host_at(*offered), message, hint)
 
     def declare(self, found: Resource, report: Report) -> None:
         """Takes in a DestinationRule, after every ServiceEntry."""
-        rule: DestinationRule = found.spec
-        cluster = self.find(rule.host) if rule.host else None
+        made: _Declared = found.memo or _declared(found.spec)
+        found.draft = made
+        cluster = self.find(made.host) if made.host else None
         if cluster is None:
-            if rule.host and not report.incomplete:
-                hint = report.near(rule.host, self.names(), "no ServiceEntry offers it or is called so")
-                report.add(rule.at.at("host"), f"unknown host {rule.host}", hint)
+            if made.host and not report.incomplete:
+                hint = report.near(made.host, self.names(), "no ServiceEntry offers it or is called so")
+                report.add(found.at.at("host"), f"unknown host {made.host}", hint)
             return
         declared = self.subsets[cluster]
-        for subset in rule.subsets:
-            at = subset.at.at("name")
+        for i, subset in enumerate(made.subsets):
             if subset.name.startswith("$"):
+                at = found.spec.subsets[i].at.at("name")
                 report.add(at, "a declared subset cannot start with $", "$ is for labels: they need no declaration")
             elif subset.name in declared:
                 hint = f"first at {declared[subset.name].origin}"
+                at = found.spec.subsets[i].at.at("name")
                 report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
             elif subset.name:
-                declared[subset.name] = model.Subset(subset.name, subset.labels, subset.at.origin())
+                declared[subset.name] = subset
 
     def sealed(self) -> dict[str, model.Cluster]:
         """The clusters with their subsets."""
-        return {
-            name: model.Cluster(c.name, c.hosts, c.endpoints, tuple(self.subsets[name].values()), c.origin)
-            for name, c in self.by_name.items()
-        }
+        for name, entry in self._entries.items():
+            subsets = tuple(self.subsets[name].values())
+            if entry.cluster.subsets != subsets:
+                entry.cluster = replace(entry.cluster, subsets=subsets)
+        return {name: entry.cluster for name, entry in self._entries.items()}
+
+
+def _host_at(found: Resource, number: int) -> Place:
+    return found.at.at("hosts", number)
+
+
+def _entry(found: Resource, report: Report) -> _Entry:
+    entry: ServiceEntry = found.spec
+    port = _port(entry, report)
+    endpoints: list[model.Endpoint] = []
+    seen: dict[str, Place] = {}
+    for instance in entry.endpoints:
+        endpoint = _endpoint(instance, entry, port, report)
+        if endpoint is None:
+            continue
+        if endpoint.address in seen:
+            hint = f"first at {seen[endpoint.address].origin()}"
+            report.add(instance.at, f"{endpoint.address} is listed twice", hint)
+        seen[endpoint.address] = instance.at
+        endpoints.append(endpoint)
+    origin = entry.at.origin()
+    hosts = tuple(dict.fromkeys(entry.hosts))
+    cluster = model.Cluster(found.name, hosts, tuple(endpoints), (), origin)
+    target = model.Target(found.name, TargetKind.ALL, weight=100, origin=origin)
+    return _Entry(cluster, entry.hosts, (model.Rule("", (), (target,), origin=origin),))
+
+
+def _declared(rule: DestinationRule) -> _Declared:
+    subsets = tuple(model.Subset(subset.name, subset.labels, subset.at.origin()) for subset in rule.subsets)
+    return _Declared(rule.host, subsets)
 
 
 def _port(entry: ServiceEntry, report: Report) -> Port | None:

@@ -32,19 +32,19 @@ class TooLarge(Exception):
 class Text:
     """The bytes of one file and the name it is known by."""
 
-    __slots__ = ("name", "data", "_lines")
+    __slots__ = ("name", "data", "lines")
 
     def __init__(self, name: str, data: bytes) -> None:
         self.name = name
         self.data = data
-        self._lines: list[str] | None = None
+        self.lines: list[str] | None = None
 
     def line(self, number: int) -> str:
         """The text of a line, from 1; empty past the end."""
-        if self._lines is None:
+        if self.lines is None:
             text = self.data.decode("utf-8", errors="replace").removeprefix("\ufeff")
-            self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+            self.lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
 
 class Document:

@@ -10,6 +10,7 @@ from meshfast.config.compose import MAX_BYTES
 from meshfast.config.document import Report, Text
 
 SUFFIXES = (".yaml", ".yml")
+USUAL = 1 << 16  # bytes asked for first; room for MAX_BYTES takes longer to get than most files to read
 
 
 def files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -21,12 +22,19 @@ def files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     out: dict[Path, None] = {}
     for each in map(Path, paths):
         if each.is_dir():
-            named = (p for p in each.iterdir() if p.suffix in SUFFIXES and p.name[0] != ".")
-            # A link to nothing stays, so that it is reported; a pipe would block its reader.
-            out.update(dict.fromkeys(sorted(p for p in named if p.is_file() or not p.exists())))
+            with os.scandir(each) as there:
+                named = [one.name for one in there if _is_yaml(one)]
+            out.update(dict.fromkeys(each / name for name in sorted(named)))
         else:
             out[each] = None
     return list(out)
+
+
+def _is_yaml(one: os.DirEntry[str]) -> bool:
+    if not one.name.endswith(SUFFIXES) or one.name[0] == ".":
+        return False
+    # A link to nothing stays, so that it is reported; a pipe would block its reader.
+    return one.is_file(follow_symlinks=False) or os.path.isfile(one) or not os.path.exists(one)
 
 
 def read(paths: Iterable[str | os.PathLike[str]], report: Report) -> list[Text]:
@@ -43,8 +51,10 @@ def read(paths: Iterable[str | os.PathLike[str]], report: Report) -> list[Text]:
         report.add_at(Text(names or "no path", b""), 1, 1, "no *.yaml or *.yml file is there")
     for path in found:
         try:
-            with path.open("rb") as opened:
-                data = opened.read(MAX_BYTES + 1)
+            with open(path, "rb") as opened:
+                data = opened.read(USUAL)
+                if len(data) == USUAL:
+                    data += opened.read(MAX_BYTES + 1 - USUAL)
         except OSError as error:
             report.add_at(Text(str(path), b""), 1, 1, f"cannot be read: {error.strerror}")
         else:

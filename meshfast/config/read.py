@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -36,15 +35,46 @@ _METADATA = (
 ).split()
 
 
-@dataclass(slots=True)
 class Resource:
-    """One document that could be read. ``spec`` is the record of its kind; ``at`` the place of its spec."""
+    """One document that could be read. ``spec`` is the record of its kind; ``at`` the place of its spec.
 
-    kind: str
-    name: str
-    spec: Any
-    at: Place
-    named_at: Place
+    ``memo`` is what was made of it in the last load that was good, for the module of its kind, which puts what it makes
+    now into ``draft``. Nodes take ten times the memory of what is made of them, so a load may forget them; they are
+    read from the text again when a place is asked for after all.
+    """
+
+    __slots__ = ("kind", "name", "memo", "draft", "_text", "_all", "_read")
+
+    def __init__(self, kind: str, name: str, spec: Any, named_at: Place) -> None:
+        self.kind, self.name = kind, name
+        self.memo: Any = None
+        self.draft: Any = None
+        self._text = named_at.document.text
+        self._all: list[Resource] = []
+        self._read: tuple[Any, Place] | None = (spec, named_at)
+
+    @property
+    def spec(self) -> Any:
+        return self._nodes()[0]
+
+    @property
+    def at(self) -> Place:
+        place: Place = self.spec.at
+        return place
+
+    @property
+    def named_at(self) -> Place:
+        return self._nodes()[1]
+
+    def _nodes(self) -> tuple[Any, Place]:
+        if self._read is None:
+            for one, again in zip(self._all, resources(self._text, Report()), strict=True):
+                one._read = one._read or again._read
+        assert self._read is not None
+        return self._read
+
+    def forget(self) -> None:
+        self._read, self._text.lines = None, None
 
 
 def resources(text: Text, report: Report) -> list[Resource]:
@@ -60,6 +90,7 @@ def resources(text: Text, report: Report) -> list[Resource]:
                 report.add(Place(document, one), "its aliases unfold to more than the file could hold")
             else:
                 if found is not None:
+                    found._all = out
                     out.append(found)
     return out
 
@@ -105,7 +136,7 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
     if len(report.problems) > before and (spec is None or (not name and kind != "Sidecar")):
         report.incomplete = True
         return None
-    return Resource(kind, name, spec, spec.at, root.at("metadata", "name"))
+    return Resource(kind, name, spec, root.at("metadata", "name"))
 
 
 def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -> Struct | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import match
 from meshfast.config.cluster import Clusters
 from meshfast.config.document import Place, Report
+from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
-from meshfast.model import Condition, FallbackCase, Field, TargetKind
+from meshfast.model import Condition, FallbackCase, Field, Pattern, TargetKind
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
 MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
@@ -46,19 +47,90 @@ class _Prepared:
     weights: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class _Compiled:
+    """What became of a VirtualService, and all that it rests on."""
+
+    hosts: tuple[str, ...]
+    explicit: bool
+    labels: set[str]
+    workload: Mapping[str, str]
+    found: dict[str, str | None] = field(default_factory=dict)  # a destination's host -> its cluster
+    declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
+    rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
+    services: dict[tuple[str, Pattern, int], model.Service] = field(default_factory=dict)
+
+    def holds(self, clusters: Clusters, labels: set[str], workload: Mapping[str, str]) -> bool:
+        """Whether it would come out the same."""
+        return (
+            self.labels == labels
+            and self.workload == workload
+            and all(clusters.find(host) == cluster for host, cluster in self.found.items())
+            and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
+        )
+
+
 class Routes:
-    """Compiles one VirtualService, once for each cluster that it is used for."""
+    """Compiles one VirtualService, once for each cluster that it is used for; what holds from the load before, stays.
+
+    ``hosts``: its own; ``explicit``: each of its destinations names one.
+    """
 
     def __init__(
-        self, spec: VirtualService, clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
+        self, resource: Resource, clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
     ) -> None:
-        self._clusters, self._labels, self._report = clusters, labels, report
-        self._done: dict[str | None, tuple[model.Rule, ...]] = {}
+        self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
-        self.spec = spec
+        self._prepared: list[_Prepared] | None = None
+        before: _Compiled | None = resource.memo
+        if before is not None and before.holds(clusters, labels, workload):
+            self._before = before
+            self._done = replace(
+                before, found=dict(before.found), declared=set(before.declared), rules={}, services={}
+            )
+        else:
+            spec: VirtualService = resource.spec
+            explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
+            self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
+            self._prepare()
+        resource.draft = self._done
+        self.hosts, self.explicit = self._done.hosts, self._done.explicit
+
+    def host_at(self, number: int) -> Place:
+        """Where one of its own hosts is written."""
+        return self._resource.at.at("hosts", number)
+
+    def service(self, name: str, pattern: Pattern, own: str | None, number: int) -> model.Service:
+        """The service that its rules make for one of its hosts."""
+        rules = self.rules(own)
+        key = (name, pattern, number)
+        service = self._before.services.get(key)
+        if service is None or service.rules is not rules:
+            service = model.Service(name, rules, pattern, self.host_at(number).origin())
+        self._done.services[key] = service
+        return service
+
+    def rules(self, own: str | None) -> tuple[model.Rule, ...]:
+        """The rules for a service of the cluster ``own``; None: of no cluster, so that every host must be written."""
+        done = self._done.rules
+        if own not in done:
+            done[own] = self._before.rules[own] if own in self._before.rules else self._compile(own)
+        return done[own]
+
+    def _compile(self, own: str | None) -> tuple[model.Rule, ...]:
+        return tuple(
+            model.Rule(p.route.name, p.matches, targets, p.route.timeout, p.route.at.origin())
+            for p in self._prepared or self._prepare()
+            if (targets := self._targets(p, own))
+        )
+
+    def _prepare(self) -> list[_Prepared]:
+        spec: VirtualService = self._resource.spec
+        report, workload = self._report, self._done.workload
         conditions = [
-            tuple(match.alternatives(m, labels, report) for m in route.match if not m.at.bad) for route in spec.http
+            tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad)
+            for route in spec.http
         ]
         self._prepared = [
             _Prepared(route, _matches(route, made, workload), self._weights(route))
@@ -67,17 +139,7 @@ class Routes:
         if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
         _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
-        self.explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
-
-    def rules(self, own: str | None) -> tuple[model.Rule, ...]:
-        """The rules for a service of the cluster ``own``; None: of no cluster, so that every host must be written."""
-        if own not in self._done:
-            self._done[own] = tuple(
-                model.Rule(p.route.name, p.matches, targets, p.route.timeout, p.route.at.origin())
-                for p in self._prepared
-                if (targets := self._targets(p, own))
-            )
-        return self._done[own]
+        return self._prepared
 
     def finish(self) -> None:
         """Reports the subsets that some cluster does not declare, each place once."""
@@ -110,7 +172,7 @@ class Routes:
         """The cluster of a destination; None when it cannot be told, which is reported."""
         if not destination.host:
             return own
-        found = self._clusters.find(destination.host)
+        found = self._done.found[destination.host] = self._clusters.find(destination.host)
         if found is None and not self._report.incomplete and not destination.at.bad:
             names = self._clusters.names()
             hint = self._report.near(destination.host, names, "no ServiceEntry offers it or is called so")
@@ -121,6 +183,8 @@ class Routes:
         if not subset:
             return _Draft(cluster, TargetKind.ALL, "", at)
         known = subset[1:] in self._labels if subset.startswith("$") else subset in self._clusters.subsets[cluster]
+        if known and not subset.startswith("$"):
+            self._done.declared.add((cluster, subset))
         if not known:
             mark = at.node.start_mark
             entry = self._undeclared.setdefault((mark.line, mark.column), (at, subset, {}))

@@ -10,15 +10,19 @@ from meshfast.config.cluster import Clusters
 from meshfast.config.document import Place, Report
 from meshfast.config.read import Resource
 from meshfast.config.route import Routes
-from meshfast.model import Pattern, TargetKind
+from meshfast.model import Pattern
 
 
 @dataclass(slots=True)
 class _Claim:
-    """A VirtualService's word about a host, and where it is said."""
+    """A VirtualService's word about a host: which of its hosts."""
 
     routes: Routes
-    at: Place
+    number: int
+
+    @property
+    def at(self) -> Place:
+        return self.routes.host_at(self.number)
 
 
 class Services:
@@ -30,31 +34,31 @@ class Services:
         self.apps: dict[str, _Claim] = {}
         self.prefixes: dict[str, _Claim] = {}  # by the prefix with its dot; "" is ``*``
 
-    def claim(self, host: str, routes: Routes, at: Place) -> None:
+    def claim(self, host: str, claim: _Claim) -> None:
         if host in ("*", "*/*"):
-            self._put(self.prefixes, "", host, routes, at)
+            self._put(self.prefixes, "", host, claim)
         elif host.endswith(".*") and "*" not in host[:-1]:
-            self._put(self.prefixes, host[:-1], host, routes, at)
+            self._put(self.prefixes, host[:-1], host, claim)
         elif "*" in host.removesuffix("/*"):
-            self._report.add(at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
+            self._report.add(claim.at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
         elif host in self._clusters.by_service:
-            self._put(self.exact, host, host, routes, at)
+            self._put(self.exact, host, host, claim)
         elif (app := self._clusters.find(host)) is not None:
-            self._put(self.apps, app, host, routes, at)
-        elif host.endswith("/*") or not routes.explicit:
+            self._put(self.apps, app, host, claim)
+        elif host.endswith("/*") or not claim.routes.explicit:
             if not self._report.incomplete:
                 hint = self._report.near(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
-                self._report.add(at, f"unknown host {host}", hint)
+                self._report.add(claim.at, f"unknown host {host}", hint)
         else:
-            self._put(self.exact, host, host, routes, at)
+            self._put(self.exact, host, host, claim)
 
-    def _put(self, where: dict[str, _Claim], key: str, host: str, routes: Routes, at: Place) -> None:
+    def _put(self, where: dict[str, _Claim], key: str, host: str, claim: _Claim) -> None:
         if key in where:
             before = where[key].at
             hint = f"first in {before.document.label} at {before.origin()}"
-            self._report.add(at, f"{host} is routed twice", hint)
+            self._report.add(claim.at, f"{host} is routed twice", hint)
         else:
-            where[key] = _Claim(routes, at)
+            where[key] = claim
 
     def _for(self, service: str, app: str | None) -> _Claim | None:
         claim = self.exact.get(service) or (self.apps.get(app) if app is not None else None)
@@ -70,23 +74,18 @@ class Services:
         """Every service, exact ones first, in the order in which the documents name them."""
         out: list[model.Service] = []
         known = dict.fromkeys([*self._clusters.by_service, *self.exact])
-        plain: dict[str, tuple[model.Rule, ...]] = {}
         for name in known:
             app = self._clusters.by_service.get(name)
             claim = self._for(name, app)
             if claim is not None:
-                out.append(model.Service(name, claim.routes.rules(app), Pattern.EXACT, claim.at.origin()))
+                out.append(claim.routes.service(name, Pattern.EXACT, app, claim.number))
             elif app is not None:
-                cluster = self._clusters.by_name[app]
-                if app not in plain:
-                    target = model.Target(app, TargetKind.ALL, weight=100, origin=cluster.origin)
-                    plain[app] = (model.Rule("", (), (target,), origin=cluster.origin),)
-                out.append(model.Service(name, plain[app], Pattern.EXACT, cluster.origin))
+                out.append(self._clusters.plain(name))
         for prefix, claim in sorted(self.prefixes.items(), key=lambda item: (-len(item[0]), item[0])):
-            rules = claim.routes.rules(None)  # also when unused, so that what is wrong in it is found
+            pattern = Pattern.PREFIX if prefix else Pattern.ANY
+            service = claim.routes.service(prefix, pattern, None, claim.number)  # so that what is wrong in it is found
             if claim.routes.explicit:
-                pattern = Pattern.PREFIX if prefix else Pattern.ANY
-                out.append(model.Service(prefix, rules, pattern, claim.at.origin()))
+                out.append(service)
         return tuple(out)
 
 
@@ -99,11 +98,11 @@ def build(
     for resource in found:
         if resource.kind != "VirtualService":
             continue
-        routes = Routes(resource.spec, clusters, labels, workload, report)
+        routes = Routes(resource, clusters, labels, workload, report)
         compiled.append(routes)
-        for i, host in enumerate(routes.spec.hosts):
+        for i, host in enumerate(routes.hosts):
             if host:
-                services.claim(host, routes, routes.spec.at.at("hosts", i))
+                services.claim(host, _Claim(routes, i))
     out = services.build()
     for routes in compiled:
         routes.finish()

@@ -25,7 +25,8 @@ PATIENCE = 10  # such looks before a file that never rests is read as it is
 
 FRESH = 100_000_000  # ns; a later write within the clock's tick of 4 to 10 ms would leave the same time
 
-Look = tuple[tuple[str, ...], ...]
+Seen = tuple[str | int | None, ...]
+Look = tuple[Seen, ...]
 
 
 class FileSource:
@@ -40,6 +41,7 @@ class FileSource:
         self.paths = [Path(path) for path in paths]
         self._poll, self._settle = poll, settle
         self._digest = b""
+        self._loader = config.Loader()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:
@@ -77,19 +79,18 @@ class FileSource:
 
     def look(self) -> Look:
         """What tells one state of the files from another: names, inodes, sizes and times, through symlinks."""
-        out: list[tuple[str, ...]] = []
+        out: list[Seen] = []
         try:
             found = file.files(self.paths)
         except OSError as error:
-            return ((str(error.filename), str(error.errno)),)
+            return ((str(error.filename), error.errno),)
         for path in found:
             try:
-                is_ = path.stat()
+                is_ = os.stat(path)
             except OSError as error:
-                out.append((str(path), str(error.errno)))
+                out.append((str(path), error.errno))
             else:
-                seen = (is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns)
-                out.append((str(path), *map(str, seen)))
+                out.append((str(path), is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns))
         return tuple(out)
 
     def _load(self) -> tuple[Event, bytes]:
@@ -101,7 +102,7 @@ class FileSource:
         for problem in report.problems:
             digest.update(str(problem).encode(errors="surrogateescape"))
         try:
-            return Good(config.build(texts, report)), digest.digest()
+            return Good(self._loader.build(texts, report)), digest.digest()
         except ConfigError as error:
             return Bad(error), digest.digest()
         except Exception as error:  # a mistake of ours or no memory: the last good mesh stays, and watching goes on
@@ -113,4 +114,4 @@ class FileSource:
 def _fresh(looked: Look) -> bool:
     """Whether a file was written so lately that another write might not show."""
     since = time.time_ns() - FRESH
-    return any(len(seen) > 2 and int(seen[4]) > since for seen in looked)
+    return any(len(seen) > 2 and isinstance(seen[4], int) and seen[4] > since for seen in looked)

@@ -14,6 +14,7 @@ from meshfast.model import (
     Cluster,
     Condition,
     Endpoint,
+    FallbackCase,
     Field,
     Label,
     LabelKind,
@@ -101,6 +102,43 @@ def test_what_of_a_cluster_counts(writer, changed):
     assert writer.apply(mesh([changed], [service("x", "a")])).published == 1
 
 
+def rich(**of_rule: object) -> Rule:
+    match = Match((Condition(Field.METHOD, Op.EXACT, "", "get"), Condition(Field.HEADER, Op.PRESENT, "k")), name="m")
+    targets = (Target("a", TargetKind.ALL, weight=60, fallback=1), Target("b", TargetKind.LABEL, "env", weight=40))
+    return replace(Rule("r", (match,), targets, 500), **of_rule)
+
+
+OTHER = Match((Condition(Field.METHOD, Op.EXACT, "", "put"), Condition(Field.HEADER, Op.PRESENT, "k")))
+
+
+@pytest.mark.parametrize(
+    ("rules", "published"),
+    [
+        ((rich(),), 0),
+        ((rich(name="another", origin=Origin("f", 1, 1)),), 0),
+        ((rich(matches=(replace(rich().matches[0], name="n", origin=Origin("f", 1, 1)),)),), 0),
+        ((rich(timeout_ms=501),), 1),
+        ((rich(), rich()), 1),
+        ((), 1),
+        ((rich(matches=()),), 1),
+        ((rich(matches=(OTHER,)),), 1),
+        ((rich(matches=(OTHER, *rich().matches)),), 1),
+        ((rich(targets=rich().targets[1:]),), 1),
+        *(
+            ((rich(targets=(replace(rich().targets[0], **{name: value}), rich().targets[1])),), 1)
+            for name, value in [
+                ("cluster", "b"), ("weight", 61), ("kind", TargetKind.SUBSET), ("fallback", None), ("text", "x"),
+                ("on", FallbackCase.NO_INSTANCE),
+            ]
+        ),
+    ],
+)  # fmt: skip
+def test_what_of_a_service_counts(writer, rules, published):
+    writer.apply(mesh([A, B], [Service("x", (rich(),)), service("y", "a")]))
+    assert writer.apply(mesh([A, B], [Service("x", rules), service("y", "a")])) == Applied(published, 0, 2 - published)
+    assert writer.services["x", Pattern.EXACT].rules is rules  # explain tells the new places
+
+
 def test_removed(writer):
     writer.apply(mesh([A], [service("x", "a"), service("", "a", Pattern.ANY), service("c.", "a", Pattern.PREFIX)]))
     assert writer.apply(mesh([A], [service("x", "a")])) == Applied(0, 2, 1)
@@ -186,9 +224,12 @@ def test_one_among_many_is_all_that_is_looked_at(writer, monkeypatch):
     services = [service(f"s{i}", f"a{i}") for i in range(200)]
     writer.apply(mesh(clusters, services))
     looked: list[str] = []
-    for name in ("_service_picture", "_cluster_picture"):
+    for name in ("_alike", "_cluster_picture"):
         true = getattr(apply, name)
         monkeypatch.setattr(apply, name, lambda one, *rest, true=true: looked.append(one.name) or true(one, *rest))
+    built: list[str] = []
+    true = Writer._prepare
+    monkeypatch.setattr(Writer, "_prepare", lambda self, one, *rest: built.append(one.name) or true(self, one, *rest))
 
     services[70] = service("s70", "a71")
     assert writer.apply(mesh(clusters, services)) == Applied(published=1, removed=0, unchanged=199)
@@ -196,12 +237,17 @@ def test_one_among_many_is_all_that_is_looked_at(writer, monkeypatch):
     looked.clear()
     clusters[71] = cluster("a71", "10.1.1.1:1")
     assert writer.apply(mesh(clusters, services)) == Applied(published=2, removed=0, unchanged=198)
-    assert sorted(looked) == ["a71", "s70", "s71"]
+    assert sorted(looked) == ["a71", "s70", "s71"] and sorted(built) == ["s70", "s70", "s71"]
     assert [address(writer.table, f"s{i}") for i in (70, 71, 72)] == ["10.1.1.1:1", "10.1.1.1:1", "10.0.72.1:1"]
     looked.clear()
     del services[5], clusters[5]
     assert writer.apply(mesh(clusters, services)) == Applied(published=0, removed=1, unchanged=199)
     assert looked == [] and isinstance(address(writer.table, "s5"), int)
+    services[60:60] = [service(f"new{i}", "a0") for i in range(70)]  # more than are seen as added in one place
+    assert writer.apply(mesh(clusters, services)) == Applied(published=70, removed=0, unchanged=199)
+    services.append(services.pop(9))
+    assert writer.apply(mesh(clusters, services)) == Applied(published=0, removed=0, unchanged=269)
+    assert looked == [] and len(built) == 3 + 70
 
 
 @pytest.mark.parametrize("seed", range(20))

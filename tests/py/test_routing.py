@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from random import Random
 
 import pytest
 
@@ -146,6 +147,56 @@ def test_random_decides():
     draws = {it.explain("com.x.Cart", random=i * 0x9E3779B97F4A7C15 % 2**64).route.address for i in range(100)}
     assert draws == {endpoint.address for endpoint in APP.endpoints}
     assert len({it.explain("com.x.Cart", random=5).route.address for _ in range(20)}) == 1
+
+
+@pytest.mark.parametrize("rules", [(by_label(),), (by_label(NO_INSTANCE),), (Rule("r", (), ()),), ()], ids=str)
+def test_lookup_decides_as_explain_does(rules):
+    seen = Match((Condition(Field.HEADER, Op.PREFIX, "x-user", "b"), Condition(Field.LABEL, Op.PRESENT, "env")))
+    it = table(Rule("seen", (seen,), (Target("app", TargetKind.ALL, "", 1),), timeout_ms=7), *rules)
+    random = Random(5)
+    for i in range(500):
+        service = random.choice(["com.x.Cart"] * 4 + ["com.x.Other", ""])
+        headers = [(random.choice(["x-user", "X-User", "k"]), random.choice(["", "bob", "eve"])) for _ in range(i % 40)]
+        labels = {name: random.choice(["", "red", "blue", "empty", "红"]) for name in ("env", "zone", "no")[: i % 4]}
+        draw = random.getrandbits(64)
+        decision = it.explain(service, headers, labels, method="m", random=draw)
+        try:
+            found, error = it.lookup(service, headers, labels, method="m", random=draw), ""
+        except StateError as no:
+            found, error = None, str(no)
+            assert no.name.startswith("MF_EROUTE_") and no.code < 0
+        assert (found, error) == (decision.route, decision.error)
+
+
+def test_lookup_draws_anew():
+    it = table(Rule("r", (), (Target("app", TargetKind.ALL, "", 1),)))
+    assert {it.lookup("com.x.Cart").address for _ in range(200)} == {endpoint.address for endpoint in APP.endpoints}
+
+
+@pytest.mark.parametrize("ask", [Table.lookup, Table.explain])
+@pytest.mark.parametrize(
+    ("service", "headers", "labels", "error"),
+    [
+        ("\ud800", (), {}, UnicodeEncodeError),
+        ("s", {"k": "\ud800"}, {}, UnicodeEncodeError),
+        ("s", (), {"env": "\ud800"}, UnicodeEncodeError),
+        ("s", {"k": 5}, {}, TypeError),
+        ("s", [("k", "v", "w")], {}, ValueError),
+        ("s", (), {5: "red"}, TypeError),
+        (5, (), {}, TypeError),
+    ],
+)
+def test_what_is_no_text(ask, service, headers, labels, error):
+    with pytest.raises(error):
+        ask(table(by_label()), service, headers, labels)
+
+
+def test_text_that_is_made_on_the_way():
+    """What only the query holds is alive while the table looks at it."""
+    never = Match((Condition(Field.HEADER, Op.EXACT, "k99", "v99"),))
+    it = table(Rule("r", (never,), (Target("app", TargetKind.SUBSET, "canary", 1),)))
+    pairs = (("".join(("k", str(i))), bytes(f"v{i}", "ascii")) for i in range(100))
+    assert it.lookup("com.x.Cart", pairs).address == "10.0.0.2:20880"
 
 
 def test_text_that_is_not_ascii():

@@ -112,6 +112,39 @@ def test_a_directory_gains_and_loses_files(tmp_path: Path) -> None:
     watch(tmp_path, body)
 
 
+def test_only_the_file_that_changed_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(30):
+        (tmp_path / f"f{i}.yaml").write_text(entry(f"a.A{i}", f"app{i}"))
+    parsed: list[str] = []
+    compose = config.read.compose.compose
+    monkeypatch.setattr(
+        config.read.compose, "compose", lambda text, report: parsed.append(text.name) or compose(text, report)
+    )
+
+    async def body(following: Next) -> None:
+        first = await following()
+        assert isinstance(first, Good) and len(parsed) == 30
+        parsed.clear()
+        (tmp_path / "f7.yaml").write_text(entry("a.B", "app7"))
+        then = await following()
+        assert isinstance(then, Good) and parsed == [str(tmp_path / "f7.yaml")]
+        old, new = ({s.name: s for s in event.mesh.services} for event in (first, then))
+        assert new.keys() == old.keys() - {"a.A7"} | {"a.B"}
+        assert all(new[name] is old[name] for name in new.keys() & old.keys())
+
+    watch(tmp_path, body)
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(entry("a.A"))
+    (tmp_path / "gone.yaml").symlink_to("nothing")
+    (tmp_path / "round.yaml").symlink_to("round.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")  # a reader would wait for its writer
+    with pytest.raises(ConfigError) as caught:
+        config.load([tmp_path])
+    assert [Path(p.origin.file).name for p in caught.value.problems] == ["gone.yaml", "round.yaml"]
+
+
 def test_a_bad_one_and_back(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(entry("a.A"))
@@ -190,14 +223,14 @@ def test_a_change_while_loading_is_not_lost(tmp_path: Path, monkeypatch: pytest.
 def test_watching_survives_a_mistake_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(entry("a.A"))
-    build = config.build
+    build = config.Loader.build
 
-    def broken(texts: list[config.Text], report: config.Report) -> Mesh:
+    def broken(self: config.Loader, texts: list[config.Text], report: config.Report) -> Mesh:
         if b"a.B" in texts[0].data:
             raise MemoryError
-        return build(texts, report)
+        return build(self, texts, report)
 
-    monkeypatch.setattr(config, "build", broken)
+    monkeypatch.setattr(config.Loader, "build", broken)
 
     async def body(following: Next) -> None:
         assert services(await following()) == ["a.A"]

@@ -1,0 +1,77 @@
+# query: one request as the table is asked for it.
+
+from libc.string cimport memcmp as _memcmp
+
+cdef extern from "Python.h":
+    const char *_utf8 "PyUnicode_AsUTF8AndSize"(object, Py_ssize_t *) except NULL
+
+cdef enum:
+    _FEW = 16  # headers that need no memory of their own
+
+
+cdef mf_slice _borrow(text) except *:
+    """The bytes of a text, which lie in the object itself: it must live as long."""
+    cdef Py_ssize_t n = 0
+    cdef const char *at
+    if isinstance(text, bytes):
+        return mf_slice_of(<const char *>text, len(<bytes>text))
+    at = _utf8(text, &n)
+    return mf_slice_of(at, n)
+
+
+@_cython.final
+@_cython.freelist(4)
+cdef class _Query:
+    """A query and what it points into."""
+    cdef mf_query raw
+    cdef mf_slice values[16]
+    cdef mf_pair few[_FEW]
+    cdef mf_pair *many
+    cdef list kept
+
+    def __dealloc__(self):
+        mf_free(self.many)
+
+    cdef int fill(self, mf_table *table, str service, str method, headers, labels, uint64_t random) except -1:
+        self.kept = [service, method]
+        self.raw.service = _borrow(service)
+        self.raw.method = _borrow(method)
+        self.raw.now = mf_clock_ns()
+        self.raw.random = random
+        if headers:
+            self.put_headers(list(headers.items() if hasattr(headers, "items") else headers))
+        if labels:
+            self.put_labels(table, labels)
+        return 0
+
+    cdef int put_headers(self, list pairs) except -1:
+        cdef mf_pair *at = self.few
+        cdef Py_ssize_t i = 0
+        if len(pairs) > _FEW:
+            at = self.many = <mf_pair *>mf_alloc(len(pairs) * sizeof(mf_pair))
+            if at == NULL:
+                raise MemoryError()
+        for key, value in pairs:
+            self.kept.append(key)
+            self.kept.append(value)
+            at[i].key = _borrow(key)
+            at[i].value = _borrow(value)
+            i += 1
+        self.raw.headers = at
+        self.raw.n_headers = <uint32_t>len(pairs)
+        return 0
+
+    cdef int put_labels(self, mf_table *table, labels) except -1:
+        """Labels that the table has no number for are none that a rule could ask for."""
+        cdef mf_slice name, known
+        cdef uint32_t i
+        for key, value in labels.items():
+            name = _borrow(key)
+            for i in range(16):
+                known = mf_label_name(table, i)
+                if known.len == name.len and name.len and _memcmp(known.ptr, name.ptr, name.len) == 0:
+                    self.kept.append(value)
+                    self.values[i] = _borrow(value)
+                    break
+        self.raw.labels = self.values
+        return 0
