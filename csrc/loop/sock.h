@@ -8,8 +8,9 @@
  * Input belongs to the socket: on_read gets a view of all bytes not yet consumed and says how many it took; the rest
  * is given again, with more behind it. While nothing is left over an idle socket holds no input memory (bytes are read
  * into a buffer that the loop's sockets share). A frame that is known to be long is announced with mf_sock_want, so
- * that it is read straight into one block, which grows as bytes really arrive, never ahead of them by more than 64 KiB
- * or three times the bytes already there; that block can then be held and sent on from where it lies.
+ * that it is read straight into one block; that block can then be held and sent on from where it lies. It is one that
+ * an earlier long frame left (mf_loop_set_spares), or a new one, which grows as bytes really arrive, never ahead of them
+ * by more than 64 KiB or three times the bytes already there, and an eighth.
  *
  * Output belongs to the socket: small writes are copied together, blocks are sent from where they lie, and all goes
  * out once per loop turn, in order. */

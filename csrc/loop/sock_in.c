@@ -6,7 +6,7 @@
 /* Input. New bytes come in a buffer that the loop's sockets share and are shown from there: with a short left-over put
  * in front of them, or, when the left-over is long or a long frame was announced, behind the left-over in its block. */
 
-enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, EVEN = 32 * 1024 };
+enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024 };
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -33,8 +33,7 @@ static size_t sized(const struct mf_sock *sock, size_t have)
     size_t most = have + (3 * have > AHEAD ? 3 * have : AHEAD);
     if (sock->_want > most)
         return most;
-    /* Evenly, so that a block that is kept fits frames that are a little longer than its first one too. */
-    return sock->_want < MF_BLOCK_LONG ? sock->_want : (sock->_want + EVEN - 1) / EVEN * EVEN;
+    return mf_block_size(sock->_want);
 }
 
 /* Makes the block ours alone, with the left-over at its start and room for `cap` bytes. */
@@ -43,9 +42,9 @@ static int make_room(struct mf_sock *sock, size_t cap)
     struct mf_block *block = sock->_in;
     if (block && !mf_block_shared(block) && block->cap - sock->_in_begin >= cap)
         return 0;
-    /* It was allocated before: to take it for a length that is only announced gives a stranger nothing. */
+    /* A length that is only announced may take what was allocated before, as long as that has not all been taken. */
     struct mf_block_spares *spares = &sock->loop->blocks;
-    struct mf_block *fresh = sock->_want > cap ? mf_block_spare(spares, sock->_want) : NULL;
+    struct mf_block *fresh = sock->_want > cap ? mf_block_lend(spares, sock->_want) : NULL;
     if (!fresh && block && !mf_block_shared(block) && sock->_in_begin == 0) {
         block = mf_block_grow(block, cap);
         if (!block)
@@ -96,6 +95,7 @@ static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
 
 static void show_block(struct mf_sock *sock)
 {
+    mf_block_filled(sock->_in);
     sock->_in_begin += show(sock, sock->_in->data + sock->_in_begin, left(sock));
     if (left(sock) == 0)
         forget(sock);
