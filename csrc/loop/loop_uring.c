@@ -316,7 +316,7 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
         sock_read(sock);
     else if (!(sock->_ops & OP_RECV))
         mf_sock_again(sock);
-    else if (mf_sock_missing(sock) >= DIRECT_FROM)
+    else if (sock->_peek || mf_sock_missing(sock) >= DIRECT_FROM)
         try_cancel(sock, KIND_RECV);
 }
 
