@@ -4,44 +4,101 @@
 
 #include <assert.h>
 
+enum { STEPS = 8 };
+
 struct mf_block *mf_block_new(size_t cap, struct mf_block_spares *spares)
 {
     struct mf_block *block = mf_alloc(sizeof *block + cap);
     if (block) {
         block->_refs = 1;
+        block->_lent = false;
         block->cap = cap;
         block->_spares = spares;
     }
     return block;
 }
 
-struct mf_block *mf_block_spare(struct mf_block_spares *spares, size_t cap)
+static size_t size_of(unsigned index)
 {
-    for (struct mf_block **at = &spares->_first; *at; at = &(*at)->_next) {
-        struct mf_block *block = *at;
-        if (block->cap < cap || block->cap / 4 >= cap)
-            continue;
-        *at = block->_next;
-        spares->_bytes -= block->cap;
-        block->_refs = 1;
-        return block;
+    return ((size_t)MF_BLOCK_LONG + index % STEPS * (MF_BLOCK_LONG / STEPS)) << index / STEPS;
+}
+
+/* The longest size that `cap` holds; `cap` is at least MF_BLOCK_LONG. May be too large an index. */
+static unsigned index_of(size_t cap)
+{
+    unsigned doubled = 63 - (unsigned)__builtin_clzll(cap / MF_BLOCK_LONG);
+    return doubled * STEPS + (unsigned)(((cap >> doubled) - MF_BLOCK_LONG) / (MF_BLOCK_LONG / STEPS));
+}
+
+static unsigned index_for(size_t cap)
+{
+    if (cap <= MF_BLOCK_LONG)
+        return 0;
+    unsigned index = index_of(cap);
+    return index + (index < MF_BLOCK_SIZES && size_of(index) < cap);
+}
+
+size_t mf_block_size(size_t cap)
+{
+    unsigned index = index_for(cap);
+    return cap < MF_BLOCK_LONG || index >= MF_BLOCK_SIZES ? cap : size_of(index);
+}
+
+static struct mf_block *take_out(struct mf_block_spares *spares, unsigned index)
+{
+    struct mf_block *block = spares->_sizes[index].first;
+    spares->_sizes[index].first = block->_next;
+    if (!block->_next)
+        spares->_there &= ~(UINT64_C(1) << index);
+    if (--spares->_sizes[index].n < spares->_sizes[index].least)
+        spares->_sizes[index].least = spares->_sizes[index].n;
+    spares->_kept -= block->cap;
+    return block;
+}
+
+struct mf_block *mf_block_lend(struct mf_block_spares *spares, size_t cap)
+{
+    unsigned index = index_for(cap);
+    if (index >= MF_BLOCK_SIZES)
+        return NULL;
+    uint64_t fit = spares->_there >> index & ((UINT64_C(1) << STEPS) - 1);
+    if (!fit)
+        return NULL;
+    struct mf_block *block = take_out(spares, index + (unsigned)__builtin_ctzll(fit));
+    block->_refs = 1;
+    block->_lent = true;
+    spares->_lent += block->cap;
+    return block;
+}
+
+void mf_block_filled(struct mf_block *block)
+{
+    if (!block->_lent)
+        return;
+    block->_lent = false;
+    block->_spares->_lent -= block->cap;
+}
+
+void mf_block_trim(struct mf_block_spares *spares)
+{
+    for (unsigned i = 0; i < MF_BLOCK_SIZES; i++) {
+        for (uint32_t n = spares->_sizes[i].least; n > 0; n--)
+            mf_free(take_out(spares, i));
+        spares->_sizes[i].least = spares->_sizes[i].n;
     }
-    return NULL;
 }
 
 void mf_block_spares_free(struct mf_block_spares *spares)
 {
-    while (spares->_first) {
-        struct mf_block *next = spares->_first->_next;
-        mf_free(spares->_first);
-        spares->_first = next;
-    }
-    spares->_bytes = 0;
+    for (unsigned i = 0; i < MF_BLOCK_SIZES; i++)
+        while (spares->_sizes[i].first)
+            mf_free(take_out(spares, i));
 }
 
 struct mf_block *mf_block_grow(struct mf_block *block, size_t cap)
 {
     assert(block->_refs == 1);
+    mf_block_filled(block);
     struct mf_block *grown = mf_resize(block, sizeof *block + cap);
     if (grown)
         grown->cap = cap;
@@ -52,12 +109,21 @@ void mf_block_give(struct mf_block *block)
 {
     if (!block || --block->_refs > 0)
         return;
+    mf_block_filled(block);
     struct mf_block_spares *spares = block->_spares;
-    if (!spares || block->cap < MF_BLOCK_LONG || spares->_bytes + block->cap > MF_BLOCK_SPARES) {
+    unsigned index = block->cap < MF_BLOCK_LONG ? MF_BLOCK_SIZES : index_of(block->cap);
+    if (!spares || index >= MF_BLOCK_SIZES) {
         mf_free(block);
         return;
     }
-    block->_next = spares->_first;
-    spares->_first = block;
-    spares->_bytes += block->cap;
+    if (spares->_kept + spares->_lent + block->cap > spares->max) {
+        spares->refused++;
+        mf_free(block);
+        return;
+    }
+    block->_next = spares->_sizes[index].first;
+    spares->_sizes[index].first = block;
+    spares->_sizes[index].n++;
+    spares->_there |= UINT64_C(1) << index;
+    spares->_kept += block->cap;
 }

@@ -2,6 +2,7 @@
 /* block: bytes on the heap that several may hold, so that a large body is sent from where it arrived.
  *
  * Counted without atomics: a block never leaves the thread of its loop. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,26 +10,39 @@ struct mf_block_spares;
 
 struct mf_block {
     uint32_t _refs;
-    uint32_t _pad;
+    bool _lent; /* counted by its spares until it is filled */
     size_t cap;
     struct mf_block_spares *_spares; /* where it goes when nobody holds it; NULL: freed */
     struct mf_block *_next;
     uint8_t data[];
 };
 
-/* Long blocks that nobody holds, kept for the next long frame: one that grew into its length was copied
- * once over. Zero-initialised is empty. */
+/* Long blocks that nobody holds, kept for the next long frames, by size: eight sizes between a length and its double, so
+ * that a block is at most an eighth longer than what it was made for. `max` bounds all that holds no bytes of anyone:
+ * what is kept and what is lent to a frame that has announced its length and not yet come. Zero-initialised keeps
+ * nothing. */
+enum { MF_BLOCK_LONG = 64 * 1024, MF_BLOCK_SIZES = 64 };
 struct mf_block_spares {
-    struct mf_block *_first;
-    size_t _bytes;
+    size_t max;
+    size_t _kept, _lent;   /* bytes */
+    uint64_t refused;      /* blocks that were freed because of `max` */
+    uint64_t _there;       /* a bit for each size of which there is one */
+    struct {
+        struct mf_block *first;
+        uint32_t n, least; /* how many are kept; the fewest since the last trim */
+    } _sizes[MF_BLOCK_SIZES];
 };
-enum { MF_BLOCK_LONG = 64 * 1024, MF_BLOCK_SPARES = 8 * 1024 * 1024 }; /* what is kept: from this length on; at most */
 
 /* One reference, the caller's; NULL without memory. With `spares` (or NULL) it goes there when it is given up, so they
  * must outlive it. */
 struct mf_block *mf_block_new(size_t cap, struct mf_block_spares *spares);
-/* A spare of at least `cap`, but not of four times that; or NULL. */
-struct mf_block *mf_block_spare(struct mf_block_spares *spares, size_t cap);
+/* The least size of at least `cap`; `cap` itself where no such block is kept. */
+size_t mf_block_size(size_t cap);
+/* Lends a spare of at least `cap` and at most about twice that; NULL: there is none. */
+struct mf_block *mf_block_lend(struct mf_block_spares *spares, size_t cap);
+void mf_block_filled(struct mf_block *block); /* what it was lent for has come; of no effect on other blocks */
+/* Frees the spares that were not needed since the last time. */
+void mf_block_trim(struct mf_block_spares *spares);
 void mf_block_spares_free(struct mf_block_spares *spares);
 /* Grows a block that only the caller holds; it may move. NULL: no memory, the old one is untouched. */
 struct mf_block *mf_block_grow(struct mf_block *block, size_t cap);

@@ -104,9 +104,10 @@ void mf_sock_flushed(struct mf_sock *sock); /* FLUSHING, and the output is gone 
 /* sock_in.c: input */
 /* New bytes at `data`; `front` bytes before them are free to be written. */
 void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front);
-/* For a backend that can read anywhere: how much may be read straight behind the left-over, and where; 0: read
- * elsewhere and feed. `*whole`: that many bytes end the wanted frame. */
-size_t mf_sock_space(struct mf_sock *sock, uint8_t **at, bool *whole);
+/* How much of a long frame may be read straight behind the left-over, and where; 0: read elsewhere and feed. */
+size_t mf_sock_space(struct mf_sock *sock, uint8_t **at);
+/* How much to read elsewhere: where a long frame is likely, no more than shows its length. */
+size_t mf_sock_shared(const struct mf_sock *sock);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
 size_t mf_sock_missing(const struct mf_sock *sock); /* of a frame that was announced */
 void mf_sock_retell(struct mf_sock *sock);

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SPARES = 32 * 1024 * 1024 };
+
 uint64_t mf_clock_ns(void)
 {
     struct timespec now;
@@ -42,6 +44,7 @@ static int try_new(const struct mf_loop_options *options, const struct mf_loop_o
         return -ENOMEM;
     loop->ops = ops;
     loop->read_size = options->read_size ? options->read_size : MF_READ_SIZE;
+    loop->blocks.max = SPARES;
     loop->now = mf_clock_ns();
     mf_timers_init(&loop->timers, loop->now);
     struct mf_list *lists[] = {&loop->socks, &loop->listeners, &loop->watches, &loop->again,
@@ -221,6 +224,19 @@ uint64_t mf_loop_now(const struct mf_loop *loop)
 struct mf_timers *mf_loop_timers(struct mf_loop *loop)
 {
     return &loop->timers;
+}
+
+void mf_loop_set_spares(struct mf_loop *loop, size_t max)
+{
+    loop->blocks.max = max;
+}
+
+uint64_t mf_loop_trim(struct mf_loop *loop)
+{
+    uint64_t refused = loop->blocks.refused;
+    loop->blocks.refused = 0;
+    mf_block_trim(&loop->blocks);
+    return refused;
 }
 
 int mf_loop_fd(const struct mf_loop *loop)

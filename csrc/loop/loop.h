@@ -51,6 +51,11 @@ void mf_loop_wake(struct mf_loop *loop);
 uint64_t mf_loop_now(const struct mf_loop *loop);
 uint64_t mf_clock_ns(void); /* the clock itself */
 struct mf_timers *mf_loop_timers(struct mf_loop *loop);
+/* How much memory is kept for long frames to come, or lent to those that have announced their length; 32 MiB unless
+ * set. It was all used by long frames at one time: the loop takes none in advance. */
+void mf_loop_set_spares(struct mf_loop *loop, size_t max);
+/* Frees what of it was not needed since the last call; how many blocks were freed meanwhile because of the limit. */
+uint64_t mf_loop_trim(struct mf_loop *loop);
 /* For embedding in another loop: readable when the kernel has something for a turn. What was asked for between turns
  * (writes, closes, timers) needs a turn of its own. */
 int mf_loop_fd(const struct mf_loop *loop);

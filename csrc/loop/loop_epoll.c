@@ -14,7 +14,10 @@
  * A watch is named by slot and generation, not by pointer: a descriptor that was closed while another process holds a
  * copy goes on reporting, and nothing can take it off any more. */
 
-enum { EVENTS = 256, READS = 4, ACCEPTS = 64, WRITES = 4 };
+/* How much of one socket is read before the others': so many reads, of long frames more, as each may be a frame of its
+ * own, but no more than so many bytes. */
+enum { READS = 4, LONG_READS = 16, READ_BYTES = 512 * 1024 };
+enum { EVENTS = 256, ACCEPTS = 64, WRITES = 4 };
 enum { KIND_SOCK, KIND_LISTENER, KIND_WATCH, KIND_MASK = 3 };
 
 struct slot {
@@ -112,35 +115,24 @@ static ssize_t read_once(struct mf_sock *sock, bool *full)
 {
     struct mf_loop *loop = sock->loop;
     uint8_t *shared = of(loop)->buffer + MF_READ_FRONT, *at = NULL;
-    bool whole = false;
-    size_t space = mf_sock_space(sock, &at, &whole), asked = space;
-    ssize_t n;
+    size_t space = mf_sock_space(sock, &at), asked = space ? space : mf_sock_shared(sock);
     mf_count(&loop->counts.syscalls, 1);
-    if (space == 0) {
-        asked = loop->read_size;
-        n = read(sock->fd, shared, asked);
-    } else if (!whole) {
-        n = read(sock->fd, at, space);
-    } else {
-        struct iovec iov[2] = {{at, space}, {shared, loop->read_size}};
-        asked += loop->read_size;
-        n = readv(sock->fd, iov, 2);
-    }
+    ssize_t n = read(sock->fd, space ? at : shared, asked);
     if (n <= 0)
         return n < 0 ? -errno : 0;
     mf_count(&loop->counts.reads, 1);
     *full = (size_t)n == asked;
-    size_t direct = (size_t)n < space ? (size_t)n : space;
-    if (direct)
-        mf_sock_filled(sock, direct);
-    if ((size_t)n > direct)
-        mf_sock_feed(sock, shared, (size_t)n - direct, MF_READ_FRONT);
+    if (space)
+        mf_sock_filled(sock, (size_t)n);
+    else
+        mf_sock_feed(sock, shared, (size_t)n, MF_READ_FRONT);
     return n;
 }
 
 static void sock_read(struct mf_sock *sock)
 {
-    for (int i = 0; i < READS; i++) {
+    size_t got = 0;
+    for (int i = 0; i < (sock->_peek ? LONG_READS : READS) && got < READ_BYTES; i++) {
         uint16_t state = sock->_state;
         if (!(state & MF_S_READABLE) || (state & (MF_S_CLOSING | MF_S_EOF | MF_S_CONNECTING)))
             return;
@@ -156,6 +148,7 @@ static void sock_read(struct mf_sock *sock)
                 mf_sock_fail(sock, sock->_error);
             return;
         }
+        got += n > 0 ? (size_t)n : 0;
         if (n == 0)
             mf_sock_at_eof(sock);
         else if (n < 0)

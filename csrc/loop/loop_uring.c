@@ -7,13 +7,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Operations are one of each kind per socket: a multishot receive into the ring's buffers, or a receive of what is
- * missing of a long frame into the socket's own block; one send (so that order holds), a poll while it
- * connects. `_ops` has a bit for each one under way, until its last completion, and one for its cancel; a socket is
- * gone when no bit is left. An operation that finds no room in the submission ring leaves its socket on the again
- * list, where the state says what to ask for. */
+/* Operations are one of each kind per socket: a multishot receive into the ring's buffers, or one of the first bytes
+ * behind a long frame, or one of what is missing of a long frame into the socket's own block; one send (so that order
+ * holds), a poll while it connects. `_ops` has a bit for each one under way, until its last completion, and one for its
+ * cancel; a socket is gone when no bit is left. An operation that finds no room in the submission ring leaves its socket
+ * on the again list, where the state says what to ask for. */
 
-enum { ENTRIES = 1024, BUFFERS_BYTES = 4 * 1024 * 1024, ROUNDS = 8 };
+enum { ENTRIES = 1024, BUFFERS_BYTES = 4 * 1024 * 1024, ROUNDS = 8, READS = 16 };
 enum {
     OP_RECV = 1 << KIND_RECV,
     OP_SEND = 1 << KIND_SEND,
@@ -24,6 +24,7 @@ enum { OP_DIRECT = 1 << 15 }; /* the receive under way is into the socket's own 
 /* How much of a long frame must be missing for a receive of its own: two more trips through the ring cost as much as
  * copying about this. */
 enum { DIRECT_FROM = 32 * 1024 };
+enum { BY_HAND = 256 * 1024 }; /* frames behind a long one that are shorter than this get no trip of their own */
 enum { CANCEL = 8, OPS = (1 << CANCEL) - 1 }; /* an op's bit, shifted: its cancel is on the way */
 
 static int init(struct mf_loop *loop, const struct mf_loop_options *options, const char **why)
@@ -144,6 +145,29 @@ static void read_rest(struct mf_sock *sock)
     }
 }
 
+/* What has come of frames that are long, but not so long that a trip through the ring for each costs nothing. */
+static void read_long(struct mf_sock *sock)
+{
+    for (int i = 0; i < READS && sock->_want < BY_HAND; i++) {
+        if (sock->_state & (MF_S_CLOSING | MF_S_EOF | MF_S_BROKEN))
+            return;
+        uint8_t *at;
+        size_t space = mf_sock_space(sock, &at);
+        if (space == 0)
+            return;
+        mf_count(&sock->loop->counts.syscalls, 1);
+        ssize_t n = recv(sock->fd, at, space, MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
+            mf_sock_fail(sock, -errno);
+        if (n <= 0)
+            return; /* an end is seen again by the operation that is asked for next */
+        mf_count(&sock->loop->counts.reads, 1);
+        mf_sock_filled(sock, (size_t)n);
+        if ((size_t)n < space)
+            return;
+    }
+}
+
 static void sock_read(struct mf_sock *sock)
 {
     if (sock->_state & MF_S_CONNECTING) {
@@ -163,8 +187,7 @@ static void sock_read(struct mf_sock *sock)
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         return;
     uint8_t *at = NULL;
-    bool whole;
-    size_t space = mf_sock_missing(sock) >= DIRECT_FROM ? mf_sock_space(sock, &at, &whole) : 0;
+    size_t space = sock->_peek || mf_sock_missing(sock) >= DIRECT_FROM ? mf_sock_space(sock, &at) : 0;
     struct io_uring_sqe *sqe = ask(of(sock->loop), IORING_OP_RECV, sock->fd, sock, KIND_RECV);
     if (!sqe) {
         mf_sock_again(sock);
@@ -176,9 +199,12 @@ static void sock_read(struct mf_sock *sock)
         sock->_ops |= OP_RECV | OP_DIRECT;
         return;
     }
-    sqe->ioprio = IORING_RECV_MULTISHOT;
     sqe->flags = IOSQE_BUFFER_SELECT;
     sock->_ops |= OP_RECV;
+    if (mf_sock_shared(sock) < sock->loop->read_size)
+        sqe->len = (uint32_t)mf_sock_shared(sock); /* once, and then the frame itself */
+    else
+        sqe->ioprio = IORING_RECV_MULTISHOT;
 }
 
 static void sock_flush(struct mf_sock *sock)
@@ -268,6 +294,10 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
         mf_sock_at_eof(sock);
         return;
     }
+    if (cqe->res > 0 && !(sock->_ops & OP_RECV))
+        read_long(sock);
+    if (sock->_state & (MF_S_CLOSING | MF_S_EOF))
+        return;
     switch (cqe->res < 0 ? -cqe->res : 0) {
     case 0:
     case ECANCELED: /* by a pause that may be over */
@@ -282,11 +312,11 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
     }
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         try_cancel(sock, KIND_RECV); /* not at the pause: most are over before bytes come */
-    else if (direct)
+    else if (direct || (sock->_peek && !(sock->_ops & OP_RECV)))
         sock_read(sock);
     else if (!(sock->_ops & OP_RECV))
         mf_sock_again(sock);
-    else if (mf_sock_missing(sock) >= DIRECT_FROM)
+    else if (sock->_peek || mf_sock_missing(sock) >= DIRECT_FROM)
         try_cancel(sock, KIND_RECV);
 }
 

@@ -8,8 +8,10 @@
  * Input belongs to the socket: on_read gets a view of all bytes not yet consumed and says how many it took; the rest
  * is given again, with more behind it. While nothing is left over an idle socket holds no input memory (bytes are read
  * into a buffer that the loop's sockets share). A frame that is known to be long is announced with mf_sock_want, so
- * that it is read straight into one block, which grows as bytes really arrive, never ahead of them by more than 64 KiB
- * or three times the bytes already there; that block can then be held and sent on from where it lies.
+ * that it is read straight into one block; that block can then be held and sent on from where it lies. It is one that
+ * an earlier long frame left (mf_loop_set_spares), or a new one, which grows as bytes really arrive, never ahead of them
+ * by more than 64 KiB or three times the bytes already there, and an eighth. Behind a long frame only as much is read as
+ * shows the length of the next, so that another long one is read where it will lie from its beginning on.
  *
  * Output belongs to the socket: small writes are copied together, blocks are sent from where they lie, and all goes
  * out once per loop turn, in order. */
@@ -41,6 +43,7 @@ struct mf_sock {
     int _error;
     uint16_t _state;           /* flags of sock.c and the backends */
     uint16_t _ops;             /* operations the kernel has under way */
+    bool _peek;                /* its last frame was long: of what follows only the beginning is read at first */
     struct mf_block *_in;      /* left-over input, data[_in_begin.._in_end) */
     size_t _in_begin, _in_end, _want;
     struct mf_sock_segment *_out_first, *_out_last;

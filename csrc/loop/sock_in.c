@@ -4,9 +4,12 @@
 #include <errno.h>
 
 /* Input. New bytes come in a buffer that the loop's sockets share and are shown from there: with a short left-over put
- * in front of them, or, when the left-over is long or a long frame was announced, behind the left-over in its block. */
+ * in front of them, or, when the left-over is long or a long frame was announced, behind the left-over in its block.
+ *
+ * Behind a long frame another one is likely, and bytes of it that come in the shared buffer would have to be moved. So
+ * no more than a PEEK is read of it before its length is known, and then it is read into a block from there on. */
 
-enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, EVEN = 32 * 1024 };
+enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, LONG = 32 * 1024, PEEK = 64 };
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -33,8 +36,7 @@ static size_t sized(const struct mf_sock *sock, size_t have)
     size_t most = have + (3 * have > AHEAD ? 3 * have : AHEAD);
     if (sock->_want > most)
         return most;
-    /* Evenly, so that a block that is kept fits frames that are a little longer than its first one too. */
-    return sock->_want < MF_BLOCK_LONG ? sock->_want : (sock->_want + EVEN - 1) / EVEN * EVEN;
+    return mf_block_size(sock->_want + PEEK);
 }
 
 /* Makes the block ours alone, with the left-over at its start and room for `cap` bytes. */
@@ -43,9 +45,9 @@ static int make_room(struct mf_sock *sock, size_t cap)
     struct mf_block *block = sock->_in;
     if (block && !mf_block_shared(block) && block->cap - sock->_in_begin >= cap)
         return 0;
-    /* It was allocated before: to take it for a length that is only announced gives a stranger nothing. */
+    /* A length that is only announced may take what was allocated before, as long as that has not all been taken. */
     struct mf_block_spares *spares = &sock->loop->blocks;
-    struct mf_block *fresh = sock->_want > cap ? mf_block_spare(spares, sock->_want) : NULL;
+    struct mf_block *fresh = sock->_want >= LONG ? mf_block_lend(spares, sock->_want + PEEK) : NULL;
     if (!fresh && block && !mf_block_shared(block) && sock->_in_begin == 0) {
         block = mf_block_grow(block, cap);
         if (!block)
@@ -88,17 +90,35 @@ static int keep(struct mf_sock *sock, const uint8_t *data, size_t len)
 
 static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
 {
+    bool was_long = sock->_want >= LONG;
     sock->_want = 0;
     size_t took = sock->events->on_read(sock, mf_slice_of(ptr, len));
     assert(took <= len);
+    sock->_peek = was_long || sock->_want >= LONG || (sock->_peek && took == 0);
     return took;
+}
+
+/* The first bytes of the next frame hold the block of the last no longer than that needs. Without memory they stay. */
+static void keep_apart(struct mf_sock *sock, size_t len)
+{
+    struct mf_block *small = mf_block_new(PEEK, NULL);
+    if (!small)
+        return;
+    memcpy(small->data, sock->_in->data + sock->_in_begin, len);
+    forget(sock);
+    sock->_in = small;
+    sock->_in_end = len;
 }
 
 static void show_block(struct mf_sock *sock)
 {
+    mf_block_filled(sock->_in);
     sock->_in_begin += show(sock, sock->_in->data + sock->_in_begin, left(sock));
-    if (left(sock) == 0)
+    size_t len = left(sock);
+    if (len == 0)
         forget(sock);
+    else if (len <= PEEK && sock->_in->cap >= LONG)
+        keep_apart(sock, len);
 }
 
 /* Shows left-over and new bytes as one run; what is not taken is the new left-over. */
@@ -147,20 +167,23 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
         mf_sock_fail(sock, rc);
 }
 
-size_t mf_sock_space(struct mf_sock *sock, uint8_t **at, bool *whole)
+size_t mf_sock_space(struct mf_sock *sock, uint8_t **at)
 {
-    size_t have = left(sock);
-    if (sock->_want < have + DIRECT || stopped(sock))
+    size_t have = left(sock), missing = mf_sock_missing(sock);
+    if (missing == 0 || (missing < DIRECT && sock->_want < LONG) || stopped(sock))
         return 0;
-    size_t cap = sized(sock, have);
     const struct mf_block *block = sock->_in;
-    bool roomy = block && !mf_block_shared(block) && block->cap >= sock->_in_end + AHEAD;
-    if (!roomy && make_room(sock, cap) < 0)
+    bool roomy = block && !mf_block_shared(block) && block->cap - sock->_in_end >= (missing < AHEAD ? missing : AHEAD);
+    if (!roomy && make_room(sock, sized(sock, have)) < 0)
         return 0; /* read elsewhere; if memory is still short then, feed says so */
     *at = sock->_in->data + sock->_in_end;
-    size_t space = sock->_in->cap - sock->_in_end, missing = sock->_want - have;
-    *whole = space >= missing;
-    return *whole ? missing : space;
+    size_t space = sock->_in->cap - sock->_in_end;
+    return space > missing + PEEK ? missing + PEEK : space;
+}
+
+size_t mf_sock_shared(const struct mf_sock *sock)
+{
+    return sock->_peek && left(sock) < PEEK ? PEEK : sock->loop->read_size;
 }
 
 void mf_sock_filled(struct mf_sock *sock, size_t len)

@@ -47,6 +47,7 @@
     X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
+    X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \

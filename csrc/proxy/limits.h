@@ -17,6 +17,7 @@
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
     X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for one peer above which their callers are not read") \
     X(output_max, outputMax, bytes, 67108864, 65536, "queued output above which a slow reader is closed")              \
+    X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \
     X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \

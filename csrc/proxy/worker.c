@@ -61,6 +61,7 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
         worker->loop = options->embed;
     }
     if (rc == 0) {
+        mf_loop_set_spares(worker->loop, limits->spare_blocks);
         rc = mf_epoch_join(mf_table_epoch(worker->table));
         worker->reader = rc;
     }
@@ -100,6 +101,7 @@ static void on_sweep(struct mf_timer *timer)
 {
     struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, sweep);
     mf_pool_sweep(worker);
+    MF_COUNT_N(worker, limit_spare_blocks, mf_loop_trim(worker->loop));
     mf_timer_set(mf_loop_timers(worker->loop), timer, mf_worker_now(worker) + 1000000000, on_sweep);
 }
 

@@ -46,6 +46,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "output_max", "outputMax", "bytes", 67108864, 65536, "queued output above which a slow reader is closed"
     ),
+    Limit(
+        "spare_blocks", "spareBlocks", "bytes", 33554432, 0,
+        "memory of one worker kept for long frames to come, or lent to those whose length is announced",
+    ),  # fmt: skip
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),

@@ -67,32 +67,99 @@ static void test_block(void)
     mf_block_give(NULL);
 }
 
+static void test_block_sizes(void)
+{
+    CHECK_INT(mf_block_size(1), 1); /* no size of ours below 64 KiB and above 15 MiB */
+    CHECK_INT(mf_block_size(65535), 65535);
+    CHECK_INT(mf_block_size(31 << 20), 31 << 20);
+    CHECK_INT(mf_block_size(65536), 65536);
+    CHECK_INT(mf_block_size(65537), 65536 + 8192);
+    CHECK_INT(mf_block_size(15 << 13), 15 << 13);
+    CHECK_INT(mf_block_size((15 << 13) + 1), 131072);
+    size_t longest = 0;
+    for (size_t cap = 65536; cap <= (15u << 20); cap += 4093) {
+        size_t size = mf_block_size(cap);
+        CHECK(size >= cap && size - cap <= cap / 8 && mf_block_size(size) == size);
+        longest = size > longest ? size : longest;
+    }
+    CHECK_INT(longest, 15 << 20);
+}
+
 /* Long blocks come back, to those that need most of them; short ones and what is over the limit are freed. */
 static void test_block_spares(void)
 {
-    struct mf_block_spares spares = {0};
+    struct mf_block_spares spares = {.max = 8 << 20};
     struct mf_block *one = mf_block_new(1 << 20, &spares), *small = mf_block_new(1000, &spares);
-    CHECK(mf_block_spare(&spares, 1) == NULL);
+    CHECK(mf_block_lend(&spares, 1) == NULL);
     mf_block_take(one);
     mf_block_give(one);
-    CHECK_INT(spares._bytes, 0); /* still held */
+    CHECK_INT(spares._kept, 0); /* still held */
     mf_block_give(one);
     mf_block_give(small);
-    CHECK_INT(spares._bytes, 1 << 20);
-    CHECK(mf_block_spare(&spares, (1 << 20) + 1) == NULL);
-    CHECK(mf_block_spare(&spares, 1 << 18) == NULL); /* a quarter of it: too good */
-    CHECK(mf_block_spare(&spares, (1 << 18) + 1) == one);
+    CHECK_INT(spares._kept, 1 << 20);
+    CHECK(mf_block_lend(&spares, (1 << 20) + 1) == NULL);
+    CHECK(mf_block_lend(&spares, 1 << 19) == NULL); /* half of it: too good */
+    CHECK(mf_block_lend(&spares, (1 << 19) + 1) == one);
     CHECK(!mf_block_shared(one));
-    CHECK_INT(spares._bytes, 0);
+    CHECK_INT(spares._kept, 0);
+    mf_block_filled(one);
     struct mf_block *many[20];
     for (int i = 0; i < 20; i++)
         many[i] = mf_block_new(1 << 20, &spares);
     for (int i = 0; i < 20; i++)
         mf_block_give(many[i]);
     mf_block_give(one);
-    CHECK_INT(spares._bytes, MF_BLOCK_SPARES);
+    CHECK_INT(spares._kept, 8 << 20);
+    CHECK_INT(spares.refused, 13);
     mf_block_spares_free(&spares);
-    CHECK(mf_block_spare(&spares, 1 << 20) == NULL);
+    CHECK(mf_block_lend(&spares, 1 << 20) == NULL);
+}
+
+/* What is lent to announced lengths counts until their bytes have come: strangers who announce and send nothing never
+ * hold more than the limit in all, however many blocks others give back meanwhile. */
+static void test_block_lent(void)
+{
+    struct mf_block_spares spares = {.max = 4 << 20};
+    struct mf_block *lent[4], *used;
+    for (int i = 0; i < 4; i++) {
+        mf_block_give(mf_block_new(1 << 20, &spares));
+        CHECK((lent[i] = mf_block_lend(&spares, 1 << 20)) != NULL);
+    }
+    mf_block_give(mf_block_new(1 << 20, &spares));
+    CHECK(mf_block_lend(&spares, 1 << 20) == NULL);
+    mf_block_filled(lent[0]);
+    mf_block_filled(lent[0]); /* twice is as once */
+    CHECK_INT(spares._lent, 3 << 20);
+    mf_block_give(lent[1]); /* its connection ended */
+    CHECK_INT(spares._lent, 2 << 20);
+    CHECK_INT(spares._kept, 1 << 20);
+    CHECK((used = mf_block_grow(lent[2], 2 << 20)) != NULL); /* grown is new memory: only as bytes come */
+    CHECK_INT(spares._lent, 1 << 20);
+    mf_block_give(used);
+    mf_block_give(lent[0]);
+    mf_block_give(lent[3]);
+    CHECK_INT(spares._lent, 0);
+    CHECK_INT(spares._kept, 4 << 20);
+    mf_block_spares_free(&spares);
+}
+
+/* A trim frees what was not needed since the last one. */
+static void test_block_trim(void)
+{
+    struct mf_block_spares spares = {.max = 8 << 20};
+    struct mf_block *some[4];
+    for (int i = 0; i < 4; i++)
+        some[i] = mf_block_new(1 << 20, &spares);
+    for (int i = 0; i < 4; i++)
+        mf_block_give(some[i]);
+    mf_block_trim(&spares); /* they have only just come */
+    CHECK_INT(spares._kept, 4 << 20);
+    some[0] = mf_block_lend(&spares, 1 << 20);
+    mf_block_give(some[0]);
+    mf_block_trim(&spares); /* one was needed at a time */
+    CHECK_INT(spares._kept, 1 << 20);
+    mf_block_trim(&spares);
+    CHECK_INT(spares._kept, 0);
 }
 
 static void test_list(void)
@@ -175,7 +242,10 @@ int main(void)
     test_arena();
     test_buf();
     test_block();
+    test_block_sizes();
     test_block_spares();
+    test_block_lent();
+    test_block_trim();
     test_list();
     test_addr();
     test_ring();

@@ -68,8 +68,7 @@ static void fake_sock_read(struct mf_sock *sock)
         return;
     while (conn->in.len && !(sock->_state & (MF_S_CLOSING | MF_S_PAUSED))) {
         uint8_t *at = NULL;
-        bool whole = false;
-        size_t space = mf_sock_space(sock, &at, &whole), len = conn->in.len;
+        size_t space = mf_sock_space(sock, &at), len = conn->in.len;
         if (space) {
             len = len < space ? len : space;
             memcpy(at, conn->in.ptr, len);
@@ -77,7 +76,7 @@ static void fake_sock_read(struct mf_sock *sock)
             mf_sock_filled(sock, len);
             continue;
         }
-        len = len < sock->loop->read_size ? len : sock->loop->read_size;
+        len = len < mf_sock_shared(sock) ? len : mf_sock_shared(sock);
         memcpy(fake.end - len, conn->in.ptr, len);
         fake_take(&conn->in, len);
         mf_sock_feed(sock, fake.end - len, len, MF_READ_FRONT);

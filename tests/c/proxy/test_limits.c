@@ -149,6 +149,28 @@ static void test_output_max(void)
 }
 
 /* A request cut off at every byte, and an answer cut off at every byte: an error or nothing, and the next call works. */
+/* Nothing is kept for long frames: they go through all the same. */
+static void test_spare_blocks(void)
+{
+    struct rig rig;
+    struct setting settings[] = {{"spareBlocks", 0}, {0}};
+    open_rig(&rig, 1, MF_OUTBOUND, settings);
+    int caller = dial(&rig.proxy);
+    ask(caller, 1, "svc", NULL);
+    int provider = take(rig.listeners[0]);
+    for (uint64_t id = 1; id <= 3; id++) {
+        answer(provider, asked(provider), 20, 200000);
+        expect(caller, id, 20, NULL);
+        ask(caller, id + 1, "svc", NULL);
+    }
+    CHECK(REACHES(&rig, limit_spare_blocks, 1));
+    answer(provider, asked(provider), 20, 1);
+    expect(caller, 4, 20, NULL);
+    close(provider);
+    close(caller);
+    close_rig(&rig);
+}
+
 static void test_cut_off(void)
 {
     struct rig rig;
@@ -200,6 +222,6 @@ static void test_cut_off(void)
 int main(void)
 {
     static void (*const tests[])(void) = {test_frame_timeout, test_idle_timeout, test_heartbeat_timeout, test_counts,
-                                          test_body_limits,   test_output_max,   test_cut_off};
+                                          test_body_limits,   test_output_max,   test_spare_blocks,      test_cut_off};
     return run_all("limits", tests, sizeof tests / sizeof *tests);
 }
