@@ -82,6 +82,7 @@ struct mf_loop {
     struct mf_block_spares blocks; /* long blocks of input that nobody holds */
     struct mf_sock_segment *spare; /* empty output runs of the common size */
     uint32_t spares;
+    uint32_t peeks; /* socks whose last frame was long */
     uint32_t read_size;
     bool in_turn;
     struct mf_watch wake; /* an eventfd */
@@ -108,7 +109,11 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at);
 /* How much to read elsewhere: where a long frame is likely, no more than shows its length. */
 size_t mf_sock_shared(const struct mf_sock *sock);
+/* How often one socket is read before the others: long frames more often, as each read may be a whole one; but where only
+ * few sockets have such, what was read goes on the sooner. */
+int mf_sock_reads(const struct mf_sock *sock);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
+void mf_sock_drop_input(struct mf_sock *sock);
 size_t mf_sock_missing(const struct mf_sock *sock); /* of a frame that was announced */
 void mf_sock_retell(struct mf_sock *sock);
 

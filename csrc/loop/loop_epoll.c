@@ -14,9 +14,7 @@
  * A watch is named by slot and generation, not by pointer: a descriptor that was closed while another process holds a
  * copy goes on reporting, and nothing can take it off any more. */
 
-/* How much of one socket is read before the others': so many reads, of long frames more, as each may be a frame of its
- * own, but no more than so many bytes. */
-enum { READS = 4, LONG_READS = 16, READ_BYTES = 512 * 1024 };
+enum { READ_BYTES = 512 * 1024 }; /* how much of one socket is read before the others', besides mf_sock_reads */
 enum { EVENTS = 256, ACCEPTS = 64, WRITES = 4 };
 enum { KIND_SOCK, KIND_LISTENER, KIND_WATCH, KIND_MASK = 3 };
 
@@ -132,7 +130,7 @@ static ssize_t read_once(struct mf_sock *sock, bool *full)
 static void sock_read(struct mf_sock *sock)
 {
     size_t got = 0;
-    for (int i = 0; i < (sock->_peek ? LONG_READS : READS) && got < READ_BYTES; i++) {
+    for (int i = 0, most = mf_sock_reads(sock); i < most && got < READ_BYTES; i++) {
         uint16_t state = sock->_state;
         if (!(state & MF_S_READABLE) || (state & (MF_S_CLOSING | MF_S_EOF | MF_S_CONNECTING)))
             return;

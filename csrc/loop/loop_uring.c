@@ -13,7 +13,7 @@
  * cancel; a socket is gone when no bit is left. An operation that finds no room in the submission ring leaves its socket
  * on the again list, where the state says what to ask for. */
 
-enum { ENTRIES = 1024, BUFFERS_BYTES = 4 * 1024 * 1024, ROUNDS = 8, READS = 16 };
+enum { ENTRIES = 1024, BUFFERS_BYTES = 4 * 1024 * 1024, ROUNDS = 8 };
 enum {
     OP_RECV = 1 << KIND_RECV,
     OP_SEND = 1 << KIND_SEND,
@@ -148,7 +148,7 @@ static void read_rest(struct mf_sock *sock)
 /* What has come of frames that are long, but not so long that a trip through the ring for each costs nothing. */
 static void read_long(struct mf_sock *sock)
 {
-    for (int i = 0; i < READS && sock->_want < BY_HAND; i++) {
+    for (int i = 0, most = mf_sock_reads(sock); i < most && sock->_want < BY_HAND; i++) {
         if (sock->_state & (MF_S_CLOSING | MF_S_EOF | MF_S_BROKEN))
             return;
         uint8_t *at;

@@ -219,8 +219,7 @@ void mf_sock_bury(struct mf_sock *sock)
     mf_list_remove(&sock->_dirty);
     mf_list_remove(&sock->_dead);
     mf_sock_drop_output(sock);
-    mf_block_give(sock->_in);
-    sock->_in = NULL;
+    mf_sock_drop_input(sock);
 }
 
 void mf_sock_pause(struct mf_sock *sock)

@@ -10,6 +10,7 @@
  * no more than a PEEK is read of it before its length is known, and then it is read into a block from there on. */
 
 enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, LONG = 32 * 1024, PEEK = 64 };
+enum { READS = 4, LONG_READS = 16, FEW = 2 };
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -88,13 +89,19 @@ static int keep(struct mf_sock *sock, const uint8_t *data, size_t len)
     return 0;
 }
 
+static void set_peek(struct mf_sock *sock, bool peek)
+{
+    sock->loop->peeks += (uint32_t)peek - (uint32_t)sock->_peek;
+    sock->_peek = peek;
+}
+
 static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
 {
     bool was_long = sock->_want >= LONG;
     sock->_want = 0;
     size_t took = sock->events->on_read(sock, mf_slice_of(ptr, len));
     assert(took <= len);
-    sock->_peek = was_long || sock->_want >= LONG || (sock->_peek && took == 0);
+    set_peek(sock, was_long || sock->_want >= LONG || (sock->_peek && took == 0));
     return took;
 }
 
@@ -184,6 +191,17 @@ size_t mf_sock_space(struct mf_sock *sock, uint8_t **at)
 size_t mf_sock_shared(const struct mf_sock *sock)
 {
     return sock->_peek && left(sock) < PEEK ? PEEK : sock->loop->read_size;
+}
+
+int mf_sock_reads(const struct mf_sock *sock)
+{
+    return sock->_peek && sock->loop->peeks > FEW ? LONG_READS : READS;
+}
+
+void mf_sock_drop_input(struct mf_sock *sock)
+{
+    set_peek(sock, false);
+    forget(sock);
 }
 
 void mf_sock_filled(struct mf_sock *sock, size_t len)
