@@ -143,7 +143,7 @@ static void test_bytes(void)
 static void test_frames(void)
 {
     uint8_t event[WIRE_HEAD + 3] = {0}, answer[WIRE_HEAD + 3];
-    size_t body;
+    size_t body = 0;
     wire_put_head(event, WIRE_REQUEST | WIRE_TWO_WAY | WIRE_EVENT | 12, 0, 77, 3);
     memcpy(event + WIRE_HEAD, "abc", 3);
     for (size_t held = 0; held <= sizeof event; held++)
