@@ -66,6 +66,7 @@ static size_t read_frames(struct mf_conn *conn, struct mf_slice view, const stru
         }
         at += len;
         conn->frame_by = 0;
+        /* The call of the next answer is on its way while this one is handled. */
         if (conn->up && rest.len >= len + MF_DUBBO_HEAD_LEN)
             mf_calls_fetch(&conn->worker->calls, mf_get64(rest.ptr + len + 4));
         side->on_frame(conn, &head, mf_slice_of(rest.ptr + MF_DUBBO_HEAD_LEN, head.body_len));
