@@ -17,4 +17,4 @@
 #include "table/dfa.h"
 #include "table/table.h"
 #include "table/trace.h"
-#include "proxy/engine.h"
+#include "engine/engine.h"

@@ -236,13 +236,13 @@ class TraceMemory:
 # --- bind/worker.pxi
 
 def limits() -> dict[str, tuple[int, str, int, str]]:
-    """Every limit by its name in the configuration: (default, unit, least, what it bounds). csrc/proxy/limits.h."""
+    """Every limit by its name in the configuration: (default, unit, least, what it bounds). csrc/call/limits.h."""
 
 def counters() -> dict[str, tuple[str, str]]:
-    """Every counter of a worker: name -> ("counter" or "gauge", what it counts). csrc/proxy/counters.h."""
+    """Every counter of a worker: name -> ("counter" or "gauge", what it counts). csrc/call/counters.h."""
 
 class Engine:
-    """The data plane: workers and their listeners (csrc/proxy/engine.h).
+    """The data plane: workers and their listeners (csrc/engine/engine.h).
 
     1. ``Engine(table, ...)``  2. ``listen()`` for each listener  3. ``start()``  4. ``drain()``  5. ``stop()``
 

@@ -65,7 +65,7 @@ cdef extern from "meshfast.h" nogil:
     void mf_dubbo_put_head(uint8_t *to, const mf_dubbo_head *head)
     size_t mf_dubbo_put_error(uint8_t *to, uint64_t id, uint8_t serialization, uint8_t status, const char *text)
     size_t mf_dubbo_put_heartbeat(uint8_t *to, uint64_t id)
-    size_t mf_dubbo_put_readonly(uint8_t *to)
+    size_t mf_dubbo_put_readonly(uint8_t *to, bint readonly)
     int mf_dubbo_event_of(uint8_t serialization, mf_slice body)
     const char *mf_dubbo_serialization_name(uint8_t serialization)
     const char *mf_dubbo_status_name(uint8_t status)
@@ -230,7 +230,7 @@ cdef extern from "meshfast.h" nogil:
         uint64_t turns, waits, syscalls, reads, writes, accepts, accept_failures, bytes_in, bytes_out
     void _mf_loop_counts "mf_loop_counts"(const mf_loop *loop, mf_loop_counts *out)
 
-    # proxy/engine.h
+    # engine/engine.h
     cdef struct mf_engine:
         pass
     cdef struct mf_limits:
@@ -284,8 +284,8 @@ cdef extern from "meshfast.h" nogil:
     size_t mf_addr_format(const mf_addr *addr, char *out)
     void mf_limits_default(mf_limits *limits)
     int mf_limits_set(mf_limits *limits, const char *name, uint64_t value)
-    const mf_limit_info *mf_limit_table()
-    const mf_counter_info *mf_counter_table()
+    const mf_limit_info *mf_limits_table()
+    const mf_counter_info *mf_counters_table()
     int mf_engine_new(const mf_engine_options *options, mf_engine **out, const char **why)
     int mf_engine_listen(mf_engine *engine, const mf_listen_options *options, mf_addr *bound)
     int mf_engine_start(mf_engine *engine)

@@ -1,6 +1,6 @@
 """What the sidecar counts, in Prometheus' text format (version 0.0.4).
 
-Names: ``meshfast_`` and the name in ``csrc/proxy/counters.h``, with ``_total`` for counters. Waits are in seconds. The
+Names: ``meshfast_`` and the name in ``csrc/call/counters.h``, with ``_total`` for counters. Waits are in seconds. The
 lists here are those of docs/metrics.md: see meshfast/reference.py.
 """
 

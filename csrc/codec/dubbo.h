@@ -115,7 +115,8 @@ size_t mf_dubbo_put_error(uint8_t to[MF_DUBBO_ERROR_ROOM], uint64_t id, uint8_t 
 /* Events, 17 or 18 bytes in Hessian2. A heartbeat is two-way and has an id; READONLY is one-way. */
 enum { MF_DUBBO_EVENT_ROOM = 18 };
 size_t mf_dubbo_put_heartbeat(uint8_t to[MF_DUBBO_EVENT_ROOM], uint64_t id);
-size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM]);
+/* READONLY asks for no new calls; with `readonly` false it is WRITEABLE, which takes that back. */
+size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM], bool readonly);
 
 /* What an event's body says, in any serialization we know; MF_DUBBO_EVENT_OTHER is answered like a heartbeat when
  * two-way. */

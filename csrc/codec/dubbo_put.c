@@ -90,9 +90,9 @@ size_t mf_dubbo_put_heartbeat(uint8_t to[MF_DUBBO_EVENT_ROOM], uint64_t id)
     return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_TWO_WAY | MF_DUBBO_EVENT, id, MF_SLICE("N"));
 }
 
-size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM])
+size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM], bool readonly)
 {
-    return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_EVENT, 0, MF_SLICE("\001R"));
+    return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_EVENT, 0, readonly ? MF_SLICE("\001R") : MF_SLICE("\001W"));
 }
 
 /* Null, and a string of one letter at the end, as each serialization writes them. Null is Dubbo's heartbeat; a

@@ -67,10 +67,10 @@ struct mf_loop_ops {
 extern const struct mf_loop_ops mf_loop_epoll, mf_loop_uring;
 
 struct mf_loop {
+    uint64_t now; /* first: mf_loop_front */
     const struct mf_loop_ops *ops;
     void *backend;
     struct mf_loop_hooks hooks;
-    uint64_t now;
     struct mf_timers timers;
     struct mf_list socks, listeners, watches;
     struct mf_list again;          /* socks to look at without the kernel's asking */

@@ -216,11 +216,6 @@ void mf_loop_set_hooks(struct mf_loop *loop, const struct mf_loop_hooks *hooks)
     loop->hooks = *hooks;
 }
 
-uint64_t mf_loop_now(const struct mf_loop *loop)
-{
-    return loop->now;
-}
-
 struct mf_timers *mf_loop_timers(struct mf_loop *loop)
 {
     return &loop->timers;

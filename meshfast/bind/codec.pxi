@@ -190,7 +190,7 @@ def dubbo_heartbeat(uint64_t request_id):
 
 def dubbo_readonly():
     cdef uint8_t to[MF_DUBBO_EVENT_ROOM]
-    return to[: mf_dubbo_put_readonly(to)]
+    return to[: mf_dubbo_put_readonly(to, True)]
 
 
 def dubbo_event(uint8_t serialization, const uint8_t[::1] body not None):

@@ -7,7 +7,7 @@ def limits() -> dict:
     """Every limit of the core by its name in the configuration: (default, unit, least, what it bounds)."""
     cdef dict out = {}
     cdef int i = 0
-    cdef const mf_limit_info *info = mf_limit_table()
+    cdef const mf_limit_info *info = mf_limits_table()
     while info[i].name != NULL:
         out[info[i].name.decode()] = (info[i].value, info[i].unit.decode(), info[i].least, info[i].text.decode())
         i += 1
@@ -18,7 +18,7 @@ def counters() -> dict:
     """Every counter of a worker: name -> (kind, text); kind is "counter" or "gauge"."""
     cdef dict out = {}
     cdef int i = 0
-    cdef const mf_counter_info *info = mf_counter_table()
+    cdef const mf_counter_info *info = mf_counters_table()
     while info[i].name != NULL:
         out[info[i].name.decode()] = (info[i].kind.decode(), info[i].text.decode())
         i += 1
@@ -40,7 +40,7 @@ cdef str addr_text(const mf_addr *addr):
 
 @_cython.no_gc_clear  # __dealloc__ needs what it refers to
 cdef class Engine:
-    """The data plane: workers and their listeners. See csrc/proxy/engine.h.
+    """The data plane: workers and their listeners. See csrc/engine/engine.h.
 
     1. Engine(table, ...)  2. listen() for each listener  3. start()  4. drain()  5. stop()
     """
@@ -133,7 +133,7 @@ cdef class Engine:
         cdef mf_counters now
         cdef dict out = {}
         cdef int i = 0
-        cdef const mf_counter_info *info = mf_counter_table()
+        cdef const mf_counter_info *info = mf_counters_table()
         mf_engine_counters(self.ptr, &now)
         cdef const uint64_t *values = <const uint64_t *>&now
         while info[i].name != NULL:

@@ -1,4 +1,4 @@
-"""The limits of ``csrc/proxy/limits.h`` under their names in the configuration. A test keeps the two equal."""
+"""The limits of ``csrc/call/limits.h`` under their names in the configuration. A test keeps the two equal."""
 
 from __future__ import annotations
 

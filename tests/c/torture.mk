@@ -7,7 +7,7 @@ TORTURE  := $(wildcard tests/c/*/torture_*.c)
 WEAK     := $(ASAN) -DMF_WEAK -include tests/c/weak.h
 $(eval $(call variant,weak,WEAK))
 
-ENGINE_TSAN  := $(patsubst %,$(BUILD)/tsan/t/proxy/test_%,engine faults limits)
+ENGINE_TSAN  := $(patsubst %,$(BUILD)/tsan/t/engine/test_%,engine faults limits)
 TORTURE_TSAN := $(patsubst tests/c/%.c,$(BUILD)/tsan/t/%,$(TORTURE))
 tsan: $(TORTURE_TSAN) $(ENGINE_TSAN) ## torture tests, OPS operations each, and the engine under ThreadSanitizer
 	@set -e; for t in $^; do TSAN_OPTIONS=halt_on_error=1 $$t $(OPS); done; echo "ThreadSanitizer: 0 reports"

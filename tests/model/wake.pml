@@ -1,4 +1,4 @@
-/* wake: how a worker is told to drain and to stop, and how it tells that it has (csrc/proxy/engine.c, worker.c): a word
+/* wake: how a worker is told to drain and to stop, and how it tells that it has (csrc/engine/engine.c, worker.c): a word
  * of commands, an eventfd that ends a sleep, and the word `told`. Events to the main thread wake it in the same way: the
  * record is in the ring before the eventfd is written, and the eventfd is read before the ring.
  *

@@ -49,7 +49,7 @@ def test_declared_is_used():
 
 def test_the_extension_asserts():
     built = Path(_core.__file__).read_bytes()
-    for path in ("csrc/proxy/call.c", "csrc/loop/sock.c"):
+    for path in ("csrc/call/call.c", "csrc/loop/sock.c"):
         claims = re.findall(r"^\s+assert\((.+)\);", text(Path(path)), re.M)
         assert claims
         assert [claim for claim in claims if claim.encode() not in built] == [], f"{path} was built with NDEBUG"

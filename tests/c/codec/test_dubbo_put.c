@@ -78,7 +78,7 @@ static void test_events(void)
 {
     size_t n = mf_dubbo_put_heartbeat(to, 3);
     CHECK(mf_slice_eq(mf_slice_of(to, n), MF_SLICE("\xda\xbb\xe2\0\0\0\0\0\0\0\0\003\0\0\0\001N")));
-    n = mf_dubbo_put_readonly(to);
+    n = mf_dubbo_put_readonly(to, true);
     CHECK(mf_slice_eq(mf_slice_of(to, n), MF_SLICE("\xda\xbb\xa2\0\0\0\0\0\0\0\0\0\0\0\0\002\001R")));
     CHECK_INT(n, MF_DUBBO_EVENT_ROOM);
     CHECK_INT(mf_dubbo_event_of(2, guarded(MF_SLICE("\001"))), MF_DUBBO_EVENT_OTHER);

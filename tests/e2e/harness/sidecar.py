@@ -72,7 +72,7 @@ class Sidecar(Process):
         return True
 
     def count(self, counter: str) -> int:
-        """A counter of ``csrc/proxy/counters.h``, over all workers."""
+        """A counter of ``csrc/call/counters.h``, over all workers."""
         found = 0.0
         for sample in SAMPLE.finditer(self.get("/stats/prometheus")):
             if sample["name"] in (f"meshfast_{counter}", f"meshfast_{counter}_total"):

@@ -1,0 +1,438 @@
+#include "call/call.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum { PAGE_BITS = 8, PAGE_CALLS = 1 << PAGE_BITS };
+
+static struct mf_call *slot(const struct mf_calls *calls, uint32_t n)
+{
+    return &calls->_pages[n >> PAGE_BITS][n & (PAGE_CALLS - 1)];
+}
+
+int mf_calls_init(struct mf_calls *calls, struct mf_local *local)
+{
+    uint64_t max = local->limits->max_calls;
+    if (max > 1u << MF_CALL_SLOT_BITS)
+        max = 1u << MF_CALL_SLOT_BITS;
+    *calls = (struct mf_calls){.local = local, ._max = (uint32_t)max};
+    mf_list_init(&calls->_free);
+    calls->_pages = mf_zalloc(((max + PAGE_CALLS - 1) >> PAGE_BITS) * sizeof *calls->_pages);
+    return calls->_pages ? 0 : -ENOMEM;
+}
+
+void mf_calls_dispose(struct mf_calls *calls)
+{
+    for (uint32_t i = 0; i < calls->_n_pages; i++)
+        mf_free(calls->_pages[i]);
+    mf_free(calls->_pages);
+    calls->_pages = NULL;
+}
+
+struct mf_call *mf_calls_find(const struct mf_calls *calls, uint64_t id)
+{
+    uint32_t n = id & ((1u << MF_CALL_SLOT_BITS) - 1);
+    if (n >= calls->_n_slots)
+        return NULL;
+    struct mf_call *call = slot(calls, n);
+    return call->id == id && call->state != MF_CALL_FREE ? call : NULL;
+}
+
+/* A call is spread over a few cache lines, which are in the far cache where thousands are in flight: asked for a call
+ * ahead, they are there when it is its turn. */
+static void fetch(const struct mf_call *call)
+{
+    const char *at = (const char *)call;
+    for (size_t i = 0; i < sizeof *call; i += MF_CACHE_LINE)
+        __builtin_prefetch(at + i, 1);
+}
+
+void mf_calls_fetch(const struct mf_calls *calls, uint64_t id)
+{
+    uint32_t n = id & ((1u << MF_CALL_SLOT_BITS) - 1);
+    if (n < calls->_n_slots)
+        fetch(slot(calls, n));
+}
+
+static struct mf_call *take(struct mf_calls *calls, int *rc)
+{
+    struct mf_list *node = mf_list_shift(&calls->_free);
+    if (node) {
+        calls->n_live++;
+        if (!mf_list_empty(&calls->_free))
+            fetch(MF_CONTAINER(calls->_free.next, struct mf_call, place));
+        return MF_CONTAINER(node, struct mf_call, place);
+    }
+    if (calls->_n_slots >= calls->_max) {
+        *rc = MF_ELIMIT;
+        return NULL;
+    }
+    uint32_t n = calls->_n_slots;
+    if (n >> PAGE_BITS == calls->_n_pages) {
+        struct mf_call *page = mf_zalloc(PAGE_CALLS * sizeof *page);
+        if (!page) {
+            *rc = -ENOMEM;
+            return NULL;
+        }
+        calls->_pages[calls->_n_pages++] = page;
+    }
+    calls->_n_slots++;
+    calls->n_live++;
+    struct mf_call *call = slot(calls, n);
+    call->id = n;
+    return call;
+}
+
+static void on_deadline(struct mf_timer *timer)
+{
+    mf_call_step(MF_CONTAINER(timer, struct mf_call, timer), MF_CALL_ON_TIMEOUT, &(struct mf_call_input){0});
+}
+
+void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet)
+{
+    caller->ops = ops;
+    caller->inlet = inlet;
+    mf_list_init(&caller->calls);
+    caller->n_calls = 0;
+    caller->ending = false;
+}
+
+void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
+{
+    callee->ops = ops;
+    mf_list_init(&callee->calls);
+    callee->n_calls = 0;
+}
+
+void mf_queue_init(struct mf_queue *queue)
+{
+    mf_list_init(&queue->calls);
+    queue->bytes = 0;
+}
+
+struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, uint64_t caller_id, uint8_t kind,
+                              bool two_way, int *rc)
+{
+    struct mf_local *local = calls->local;
+    struct mf_call *call = take(calls, rc);
+    if (!call)
+        return NULL;
+    /* The next use of a slot has another id: an answer to an earlier use finds nothing. */
+    uint64_t id = call->id + (1ULL << MF_CALL_SLOT_BITS);
+    /* Each field by its own store: clearing the whole first costs more than all the rest of a call's beginning. */
+    call->calls = calls;
+    call->inlet = caller->inlet;
+    call->caller = caller;
+    call->callee = NULL;
+    call->queue = NULL;
+    call->id = id;
+    call->caller_id = caller_id;
+    call->begun = mf_local_now(local);
+    call->deadline = 0;
+    call->timer.at = 0;
+    call->stat = NULL;
+    call->ops = caller->ops;
+    call->frame = NULL;
+    call->bytes_up = 0;
+    call->state = MF_CALL_ROUTING;
+    call->kind = kind;
+    call->tries = 0;
+    call->two_way = two_way;
+    call->by_table = false;
+    call->asking = false;
+    call->answering = false;
+    mf_list_init(&call->place);
+    mf_list_push(&caller->calls, &call->asked);
+    caller->n_calls++;
+    MF_COUNT(local, calls);
+    mf_store_relaxed(&local->counters.calls_active, calls->n_live);
+    mf_store_relaxed(&local->last_call, call->begun);
+    return call;
+}
+
+void mf_call_set_timeout(struct mf_call *call, uint64_t timeout_ms)
+{
+    uint64_t at = call->begun + timeout_ms * 1000000;
+    if (call->deadline && call->deadline < at)
+        return;
+    call->deadline = at;
+    mf_timer_set(mf_loop_timers(call->calls->local->loop), &call->timer, at, on_deadline);
+}
+
+/* --- what a step does; the state is already the next one */
+
+static void leave_caller(struct mf_call *call)
+{
+    if (call->caller) {
+        mf_list_remove(&call->asked);
+        call->caller->n_calls--;
+        call->caller = NULL;
+    }
+}
+
+static void leave_queue(struct mf_call *call)
+{
+    if (call->queue)
+        call->queue->bytes -= call->bytes_up;
+    call->queue = NULL;
+}
+
+static void leave_place(struct mf_call *call)
+{
+    mf_list_remove(&call->place);
+    if (call->callee) {
+        call->callee->n_calls--;
+        call->callee = NULL;
+    }
+    leave_queue(call);
+    mf_block_give(call->frame);
+    call->frame = NULL;
+}
+
+static void end(struct mf_call *call)
+{
+    struct mf_calls *calls = call->calls;
+    struct mf_local *local = calls->local;
+    struct mf_caller *caller = call->caller;
+    leave_caller(call);
+    leave_place(call);
+    mf_timer_cancel(mf_loop_timers(local->loop), &call->timer);
+    call->stat = NULL;
+    call->state = MF_CALL_FREE;
+    calls->n_live--;
+    mf_list_unshift(&calls->_free, &call->place); /* the next call takes it while it is in the cache */
+    mf_store_relaxed(&local->counters.calls_active, calls->n_live);
+    mf_store_relaxed(&local->last_call, mf_local_now(local));
+    if (caller && caller->ending && caller->n_calls == 0)
+        caller->ops->idle(caller);
+}
+
+static void count_end(struct mf_call *call, int status_index)
+{
+    if (!call->stat)
+        return;
+    mf_count(&call->stat->status[status_index], 1);
+    mf_count(&call->stat->done, 1); /* the last word on the stat: it may be freed after this */
+    call->stat = NULL;
+}
+
+static void count_fault(struct mf_call *call, enum mf_outcome outcome)
+{
+    count_end(call, call->ops->stats[outcome]);
+}
+
+void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback)
+{
+    if (call->stat)
+        mf_count(&call->stat->done, 1);
+    call->stat = stat ? mf_stat_shard(stat, call->calls->local->reader) : NULL;
+    if (!call->stat)
+        return;
+    mf_count(&call->stat->begun, 1);
+    if (fallback)
+        mf_count(&call->stat->fallbacks, 1);
+}
+
+static void count_latency(struct mf_call *call)
+{
+    call->took = mf_local_now(call->calls->local) - call->begun;
+    if (!call->stat)
+        return;
+    mf_count(&call->stat->latency[mf_stat_bucket(call->took)], 1);
+    mf_count(&call->stat->latency_sum_ns, call->took);
+}
+
+static void count_sent(struct mf_call *call)
+{
+    if (call->stat)
+        mf_count(&call->stat->bytes_up, call->bytes_up);
+}
+
+static void forget_one_way(struct mf_call *call, const struct mf_call_input *input)
+{
+    (void)input;
+    count_sent(call);
+    MF_COUNT(call->calls->local, calls_one_way);
+    if (call->stat)
+        mf_count(&call->stat->one_way, 1);
+    count_fault(call, MF_OUTCOME_OK);
+    end(call);
+}
+
+static void await_answer(struct mf_call *call, const struct mf_call_input *input)
+{
+    if (call->queue)
+        leave_place(call);
+    count_sent(call);
+    call->callee = input->callee;
+    call->callee->n_calls++;
+    mf_list_push(&call->callee->calls, &call->place);
+}
+
+static void join_queue(struct mf_call *call, const struct mf_call_input *input)
+{
+    call->queue = input->queue;
+    call->queue->bytes += call->bytes_up;
+    call->frame = input->frame;
+    mf_list_push(&input->queue->calls, &call->place);
+}
+
+/* The frame stays with the call: it is what the next try sends. */
+static void choose_again(struct mf_call *call, const struct mf_call_input *input)
+{
+    (void)input;
+    struct mf_queue *waited = call->queue;
+    mf_list_remove(&call->place);
+    leave_queue(call);
+    MF_COUNT(call->calls->local, calls_retried);
+    call->ops->route_again(call, waited);
+}
+
+static void tell_caller(struct mf_call *call, const struct mf_fault *fault)
+{
+    if (call->two_way && call->caller)
+        call->ops->answer(call->caller, call, fault);
+}
+
+static void refuse(struct mf_call *call, const struct mf_call_input *input)
+{
+    tell_caller(call, input->fault);
+    count_fault(call, input->fault->outcome);
+    end(call);
+}
+
+static void time_out(struct mf_call *call, const struct mf_call_input *input)
+{
+    (void)input;
+    struct mf_fault fault = {
+        .outcome = MF_OUTCOME_TIMEOUT,
+        .text = call->callee ? "meshfast: the provider did not answer in time"
+                             : "meshfast: no connection to a provider was made in time",
+    };
+    MF_COUNT(call->calls->local, limit_call_timeout);
+    if (call->callee)
+        call->callee->ops->doubt(call->callee, call->begun);
+    tell_caller(call, &fault);
+    count_fault(call, fault.outcome);
+    end(call);
+}
+
+static void lose(struct mf_call *call, const struct mf_call_input *input)
+{
+    tell_caller(call, input->fault);
+    count_end(call, MF_STAT_LOST);
+    end(call);
+}
+
+static void abandon(struct mf_call *call, const struct mf_call_input *input)
+{
+    (void)input;
+    MF_COUNT(call->calls->local, calls_abandoned);
+    count_end(call, MF_STAT_LOST);
+    end(call);
+}
+
+static void send_more(struct mf_call *call, const struct mf_call_input *input)
+{
+    if (call->stat)
+        mf_count(&call->stat->bytes_up, input->message->data.len);
+    call->asking = !(input->message->parts & MF_PART_END);
+    call->callee->ops->more(call->callee, call, input->message);
+}
+
+static void hand_on(struct mf_call *call, const struct mf_message *message)
+{
+    if (call->stat)
+        mf_count(&call->stat->bytes_down, message->data.len);
+    call->ops->deliver(call->caller, call, message);
+}
+
+static void deliver_part(struct mf_call *call, const struct mf_call_input *input)
+{
+    hand_on(call, input->message);
+    call->answering = true;
+}
+
+static void deliver(struct mf_call *call, const struct mf_call_input *input)
+{
+    MF_COUNT(call->calls->local, answers);
+    count_latency(call);
+    hand_on(call, input->message);
+    count_end(call, input->message->stat);
+    end(call);
+}
+
+struct row {
+    void (*act)(struct mf_call *call, const struct mf_call_input *input);
+    uint8_t next;
+};
+
+static const struct row table[MF_CALL_STATES][MF_CALL_EVENTS] = {
+    [MF_CALL_ROUTING] =
+        {
+            [MF_CALL_ON_SENT] = {forget_one_way, MF_CALL_FREE},
+            [MF_CALL_ON_ASKED] = {await_answer, MF_CALL_SENT},
+            [MF_CALL_ON_WAIT] = {join_queue, MF_CALL_QUEUED},
+            [MF_CALL_ON_FAULT] = {refuse, MF_CALL_FREE},
+        },
+    [MF_CALL_QUEUED] =
+        {
+            [MF_CALL_ON_SENT] = {forget_one_way, MF_CALL_FREE},
+            [MF_CALL_ON_ASKED] = {await_answer, MF_CALL_SENT},
+            [MF_CALL_ON_RETRY] = {choose_again, MF_CALL_ROUTING},
+            [MF_CALL_ON_FAULT] = {refuse, MF_CALL_FREE},
+            [MF_CALL_ON_TIMEOUT] = {time_out, MF_CALL_FREE},
+            [MF_CALL_ON_DOWN_LOST] = {abandon, MF_CALL_FREE},
+        },
+    [MF_CALL_SENT] =
+        {
+            [MF_CALL_ON_MORE] = {send_more, MF_CALL_SENT},
+            [MF_CALL_ON_PART] = {deliver_part, MF_CALL_SENT},
+            [MF_CALL_ON_ANSWER] = {deliver, MF_CALL_FREE},
+            [MF_CALL_ON_FAULT] = {refuse, MF_CALL_FREE},
+            [MF_CALL_ON_TIMEOUT] = {time_out, MF_CALL_FREE},
+            [MF_CALL_ON_UP_LOST] = {lose, MF_CALL_FREE},
+            [MF_CALL_ON_DOWN_LOST] = {abandon, MF_CALL_FREE},
+        },
+};
+
+void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct mf_call_input *input)
+{
+    const struct row *row = &table[call->state][event];
+    assert(row->act);
+    call->state = row->next;
+    row->act(call, input);
+}
+
+void mf_call_detach(struct mf_call *call)
+{
+    leave_caller(call);
+}
+
+void mf_caller_gone(struct mf_caller *caller)
+{
+    while (!mf_list_empty(&caller->calls)) {
+        struct mf_call *call = MF_CONTAINER(caller->calls.next, struct mf_call, asked);
+        if (call->two_way)
+            mf_call_step(call, MF_CALL_ON_DOWN_LOST, &(struct mf_call_input){0});
+        else
+            mf_call_detach(call);
+    }
+}
+
+void mf_callee_gone(struct mf_callee *callee, const struct mf_fault *fault)
+{
+    struct mf_list *node;
+    while ((node = mf_list_shift(&callee->calls)))
+        mf_call_step(MF_CONTAINER(node, struct mf_call, place), MF_CALL_ON_UP_LOST,
+                     &(struct mf_call_input){.fault = fault});
+}
+
+bool mf_call_legal(enum mf_call_state state, enum mf_call_event event, enum mf_call_state *next)
+{
+    *next = table[state][event].next;
+    return table[state][event].act != NULL;
+}

@@ -1,0 +1,177 @@
+#pragma once
+/* call: the life of one request between two ends, from the parts that brought it to the end of its answer.
+ *
+ * A call knows neither a protocol nor what carries it. Its caller's end is a table of functions and a list, its callee's
+ * end too; whoever makes such an end can make calls: a connection, a mirror, an embedded program. A message is parts:
+ * head, data, trailers, end. A Dubbo frame is all of them in one step; a stream comes part by part, and either side of a
+ * call is open until its end has passed. The states are the table in call.c; DESIGN.md has the same table as a picture.
+ *
+ * Invariants: a two-way call gets exactly one end of its answer, ours or the peer's, unless its caller is gone. An
+ * answer is delivered only when its id names a live call that was sent to the very callee it came from. */
+#include "base/block.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "call/local.h"
+#include "call/outcome.h"
+#include "loop/timer.h"
+#include "table/stat.h"
+
+struct mf_call;
+struct mf_queue;
+struct mf_sock;
+
+enum mf_part { MF_PART_HEAD = 1, MF_PART_DATA = 2, MF_PART_TRAILERS = 4, MF_PART_END = 8 };
+enum { MF_PART_WHOLE = MF_PART_HEAD | MF_PART_DATA | MF_PART_END };
+
+/* Some parts of a request or an answer, borrowed from whoever has just read them. */
+struct mf_message {
+    uint8_t parts;        /* enum mf_part bits */
+    uint8_t outcome;      /* of an answer, with its END: OK or REMOTE_ERROR */
+    uint8_t stat;         /* of an answer, with its END: what it is counted as (mf_stat_status_index) */
+    const void *head;     /* HEAD, TRAILERS: as the protocol parsed them */
+    struct mf_slice data;
+    struct mf_sock *source; /* in whose input the data lies */
+};
+
+/* The end that asks. */
+struct mf_caller {
+    const struct mf_caller_ops *ops;
+    void *inlet; /* where its calls come in: its own to know what that is */
+    struct mf_list calls;
+    uint32_t n_calls;
+    bool ending; /* it asks no more: `idle` tells when its last call has ended */
+};
+
+struct mf_caller_ops {
+    /* Parts of the answer; after END the call is over. */
+    void (*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
+    /* A local answer, in place of the peer's; where parts of that were delivered (call->answering) it is cut off. */
+    void (*answer)(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
+    /* Choose a peer again, in place of the one it waited for; ends in a step of the call. */
+    void (*route_again)(struct mf_call *call, struct mf_queue *waited);
+    void (*idle)(struct mf_caller *caller);    /* it is ending, and its last call has ended */
+    const uint8_t *stats;                      /* by outcome: the mf_stat_status_index of what the caller is told */
+};
+
+/* The end that is asked. */
+struct mf_callee {
+    const struct mf_callee_ops *ops;
+    struct mf_list calls; /* that await its answer */
+    uint32_t n_calls;
+};
+
+struct mf_callee_ops {
+    /* More parts of a request whose end has not been sent. NULL where requests are always whole. */
+    void (*more)(struct mf_callee *callee, struct mf_call *call, const struct mf_message *message);
+    /* A call that began at `since` got no answer in time: find out whether the peer is still there. */
+    void (*doubt)(struct mf_callee *callee, uint64_t since);
+};
+
+/* Calls that wait for a callee, each with its frame. */
+struct mf_queue {
+    struct mf_list calls;
+    uint64_t bytes;
+};
+
+enum mf_call_state {
+    MF_CALL_FREE,
+    MF_CALL_ROUTING, /* on the stack of its frame's reader, or between two tries */
+    MF_CALL_QUEUED,  /* a peer was chosen, its connection is being made; `frame` holds the request */
+    MF_CALL_SENT,    /* to a callee, an answer is due */
+    MF_CALL_STATES,
+};
+
+enum mf_call_event {
+    MF_CALL_ON_SENT,      /* written to a callee that will not answer it (one-way) */
+    MF_CALL_ON_ASKED,     /* written to a callee, an answer is due */
+    MF_CALL_ON_WAIT,      /* put on a queue */
+    MF_CALL_ON_FAULT,     /* cannot go on */
+    MF_CALL_ON_RETRY,     /* what it waited for did not come: choose again */
+    MF_CALL_ON_MORE,      /* the caller sent further parts of its request */
+    MF_CALL_ON_PART,      /* the peer sent parts of its answer, not the end */
+    MF_CALL_ON_ANSWER,    /* the peer sent the end of its answer */
+    MF_CALL_ON_TIMEOUT,
+    MF_CALL_ON_UP_LOST,   /* its callee is gone */
+    MF_CALL_ON_DOWN_LOST, /* its caller is gone */
+    MF_CALL_EVENTS,
+};
+
+struct mf_call {
+    struct mf_list asked;     /* on its caller's calls */
+    struct mf_list place;     /* where it stands: on a queue, on its callee's calls, or among the free slots */
+    struct mf_calls *calls;
+    void *inlet;              /* its caller's */
+    struct mf_caller *caller; /* NULL once the caller is gone, or was never needed */
+    struct mf_callee *callee; /* SENT */
+    struct mf_queue *queue;   /* QUEUED */
+    uint64_t id;              /* ours: generation above, slot below */
+    uint64_t caller_id;       /* the caller's */
+    uint64_t begun;           /* loop time */
+    uint64_t took;            /* until the end of its answer, ns: set before that is delivered */
+    uint64_t deadline;
+    struct mf_timer timer;
+    struct mf_stat_shard *stat; /* NULL until routed */
+    const struct mf_caller_ops *ops;
+    struct mf_block *frame;   /* QUEUED: the request, ready to send; its length is bytes_up */
+    uint32_t bytes_up;
+    uint8_t state;
+    uint8_t kind;             /* the caller's protocol's own */
+    uint8_t tries;
+    bool two_way;
+    bool by_table;            /* the peer was chosen by the table: choose again when it cannot be reached */
+    bool asking;              /* the request's end is still to come */
+    bool answering;           /* parts of the answer were delivered, its end is still to come */
+};
+
+/* A worker's calls, found by id without hashing. Slots are never freed while the worker lives. */
+struct mf_calls {
+    struct mf_local *local;
+    struct mf_call **_pages;
+    uint32_t _n_pages;
+    uint32_t _n_slots, _max;
+    struct mf_list _free;
+    uint32_t n_live;
+};
+
+enum { MF_CALL_SLOT_BITS = 24 }; /* 16 million at once; the other 40 bits count the uses of the slot */
+
+int mf_calls_init(struct mf_calls *calls, struct mf_local *local);
+void mf_calls_dispose(struct mf_calls *calls);
+/* The live call of that id, or NULL. */
+struct mf_call *mf_calls_find(const struct mf_calls *calls, uint64_t id);
+/* It will be looked for soon. */
+void mf_calls_fetch(const struct mf_calls *calls, uint64_t id);
+
+void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet);
+void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops);
+void mf_queue_init(struct mf_queue *queue);
+
+/* A call in state ROUTING, on `caller`'s list; NULL when maxCalls or memory is at its end (`*rc` says which). */
+struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, uint64_t caller_id, uint8_t kind,
+                              bool two_way, int *rc);
+/* Sets the wait from `begun`; it is cut to what is left when set again. */
+void mf_call_set_timeout(struct mf_call *call, uint64_t timeout_ms);
+
+/* What an event may carry along. */
+struct mf_call_input {
+    struct mf_callee *callee;         /* ON_ASKED */
+    struct mf_queue *queue;           /* ON_WAIT */
+    struct mf_block *frame;           /* ON_WAIT: taken over */
+    const struct mf_fault *fault;     /* ON_FAULT, ON_UP_LOST */
+    const struct mf_message *message; /* ON_MORE, ON_PART, ON_ANSWER: its data in the callee's input */
+};
+
+/* One step. After it the call may be gone. */
+void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct mf_call_input *input);
+
+/* The rule that routed it counts it from here on; an earlier one is done with it. */
+void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
+/* The caller of a one-way call is gone: the call goes on without it. */
+void mf_call_detach(struct mf_call *call);
+/* A caller is gone: its two-way calls end, the others go on without it. */
+void mf_caller_gone(struct mf_caller *caller);
+/* A callee is gone: its calls end with `fault`. */
+void mf_callee_gone(struct mf_callee *callee, const struct mf_fault *fault);
+
+/* True where the table has a row: for the exhaustive test and the picture in the docs. */
+bool mf_call_legal(enum mf_call_state state, enum mf_call_event event, enum mf_call_state *next);

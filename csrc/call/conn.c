@@ -1,0 +1,277 @@
+#include "call/conn.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static struct mf_conn *conn_of(struct mf_sock *sock)
+{
+    return (struct mf_conn *)(void *)sock;
+}
+
+static size_t on_sock_read(struct mf_sock *sock, struct mf_slice view);
+static void on_sock_eof(struct mf_sock *sock);
+static void on_sock_connect(struct mf_sock *sock, int rc);
+static void on_sock_drain(struct mf_sock *sock);
+static void on_sock_close(struct mf_sock *sock, int rc);
+
+static const struct mf_sock_events events = {
+    .on_read = on_sock_read,
+    .on_eof = on_sock_eof,
+    .on_connect = on_sock_connect,
+    .on_drain = on_sock_drain,
+    .on_close = on_sock_close,
+};
+
+static struct mf_conn *make(struct mf_local *local, size_t size, const struct mf_conn_ops *ops, uint64_t output_high)
+{
+    struct mf_conn *conn = mf_zalloc(size);
+    if (!conn)
+        return NULL;
+    conn->local = local;
+    conn->ops = ops;
+    conn->sock.events = &events;
+    conn->sock.high = output_high;
+    conn->sock.low = output_high / 2;
+    mf_list_init(&conn->all);
+    mf_list_init(&conn->node);
+    mf_list_init(&conn->waiters);
+    mf_list_init(&conn->waiting);
+    return conn;
+}
+
+struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops)
+{
+    if (local->n_downs >= local->limits->max_connections) {
+        MF_COUNT(local, limit_max_connections);
+        close(fd);
+        return NULL;
+    }
+    struct mf_conn *conn = make(local, size, ops, local->limits->output_high);
+    if (!conn) {
+        MF_COUNT(local, out_of_memory);
+        close(fd);
+        return NULL;
+    }
+    int rc = mf_sock_open(local->loop, &conn->sock, fd);
+    if (rc < 0) {
+        mf_free(conn);
+        if (rc == -ENOMEM)
+            MF_COUNT(local, out_of_memory);
+        return NULL;
+    }
+    mf_list_push(&local->conns, &conn->all);
+    mf_store_relaxed(&local->counters.downstream_active, ++local->n_downs);
+    MF_COUNT(local, downstream_connections);
+    return conn;
+}
+
+struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr, size_t size,
+                             const struct mf_conn_ops *ops, int *rc)
+{
+    struct mf_conn *conn = make(local, size, ops, local->limits->upstream_output_high);
+    if (!conn) {
+        *rc = -ENOMEM;
+        return NULL;
+    }
+    conn->up = true;
+    *rc = mf_sock_connect(local->loop, &conn->sock, addr);
+    if (*rc < 0) {
+        mf_free(conn);
+        return NULL;
+    }
+    mf_list_push(&local->conns, &conn->all);
+    mf_store_relaxed(&local->counters.upstream_active, ++local->n_ups);
+    mf_conn_wait(conn, mf_local_now(local) + local->limits->connect_timeout * 1000000);
+    return conn;
+}
+
+/* --- its end */
+
+void mf_conn_release(struct mf_conn *conn)
+{
+    struct mf_list *node;
+    while ((node = mf_list_shift(&conn->waiters)))
+        mf_conn_resume(MF_CONTAINER(node, struct mf_conn, waiting), MF_PAUSE_PEER);
+}
+
+void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
+{
+    if (conn->closed) {
+        mf_sock_close(&conn->sock, how);
+        return;
+    }
+    conn->closed = true;
+    struct mf_local *local = conn->local;
+    if (rc == -ENOMEM || conn->doomed_rc == -ENOMEM)
+        MF_COUNT(local, out_of_memory);
+    mf_list_remove(&conn->waiting);
+    conn->ops->on_lost(conn, rc);
+    mf_conn_release(conn);
+    mf_list_remove(&conn->node);
+    if (how == MF_CLOSE_FLUSH) /* a peer that reads nothing cannot keep it for ever */
+        mf_conn_wait(conn, mf_local_now(local) + local->limits->frame_timeout * 1000000);
+    else
+        mf_timer_cancel(mf_loop_timers(local->loop), &conn->timer);
+    mf_sock_close(&conn->sock, how);
+}
+
+void mf_conn_doom(struct mf_conn *conn, int rc)
+{
+    if (conn->closed || conn->doomed)
+        return;
+    conn->doomed = true;
+    conn->doomed_rc = rc;
+    mf_conn_wait(conn, 1);
+}
+
+void mf_conn_unwritten(struct mf_conn *conn)
+{
+    mf_conn_doom(conn, mf_sock_writable(&conn->sock) ? -ENOMEM : MF_ECLOSED);
+}
+
+static void on_sock_close(struct mf_sock *sock, int rc)
+{
+    struct mf_conn *conn = conn_of(sock);
+    struct mf_local *local = conn->local;
+    if (!conn->closed)
+        mf_conn_close(conn, MF_CLOSE_NOW, rc);
+    mf_timer_cancel(mf_loop_timers(local->loop), &conn->timer);
+    mf_list_remove(&conn->all);
+    if (conn->up)
+        mf_store_relaxed(&local->counters.upstream_active, --local->n_ups);
+    else
+        mf_store_relaxed(&local->counters.downstream_active, --local->n_downs);
+    mf_free(conn);
+}
+
+/* --- what arrives */
+
+static size_t on_sock_read(struct mf_sock *sock, struct mf_slice view)
+{
+    struct mf_conn *conn = conn_of(sock);
+    return conn->doomed ? view.len : conn->ops->on_read(conn, view);
+}
+
+static void on_sock_eof(struct mf_sock *sock)
+{
+    struct mf_conn *conn = conn_of(sock);
+    conn->ops->on_eof(conn);
+}
+
+static void on_sock_connect(struct mf_sock *sock, int rc)
+{
+    struct mf_conn *conn = conn_of(sock);
+    if (rc < 0) {
+        mf_conn_close(conn, MF_CLOSE_NOW, rc);
+        return;
+    }
+    conn->ready = true;
+    MF_COUNT(conn->local, upstream_connections);
+    conn->ops->on_ready(conn);
+}
+
+/* --- waits: one timer, which fires at the nearest wait ever asked for and is set again from there */
+
+static void on_timer(struct mf_timer *timer)
+{
+    struct mf_conn *conn = MF_CONTAINER(timer, struct mf_conn, timer);
+    struct mf_local *local = conn->local;
+    uint64_t now = mf_local_now(local);
+    if (conn->closed) { /* its last output did not go in time */
+        mf_sock_close(&conn->sock, MF_CLOSE_NOW);
+        return;
+    }
+    if (conn->doomed) {
+        mf_conn_close(conn, conn->doomed_rc ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, conn->doomed_rc);
+        return;
+    }
+    if (conn->up && !conn->ready) {
+        MF_COUNT(local, limit_connect_timeout);
+        mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+        return;
+    }
+    if (conn->frame_by && !conn->pauses) {
+        if (now >= conn->frame_by) {
+            MF_COUNT(local, limit_frame_timeout);
+            mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+            return;
+        }
+        mf_conn_wait(conn, conn->frame_by);
+    }
+    conn->ops->on_timer(conn, now);
+}
+
+void mf_conn_wait(struct mf_conn *conn, uint64_t at)
+{
+    if (conn->timer.at && conn->timer.at <= at)
+        return;
+    mf_timer_set(mf_loop_timers(conn->local->loop), &conn->timer, at, on_timer);
+}
+
+void mf_conn_expect(struct mf_conn *conn, uint64_t missing)
+{
+    if (conn->frame_by)
+        return;
+    uint64_t ns = conn->local->limits->frame_timeout * 1000000 + missing * (1000000000 / 65536);
+    conn->frame_by = mf_local_now(conn->local) + ns;
+    mf_conn_wait(conn, conn->frame_by);
+}
+
+/* --- back pressure */
+
+void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why)
+{
+    if (!conn->pauses) {
+        conn->paused_at = mf_local_now(conn->local);
+        mf_sock_pause(&conn->sock);
+    }
+    conn->pauses |= (uint8_t)why;
+}
+
+void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why)
+{
+    if (!(conn->pauses & why))
+        return;
+    conn->pauses &= (uint8_t)~why;
+    if (conn->pauses || conn->closed)
+        return;
+    /* Until now the silence was ours: what it had begun has as long again. */
+    conn->sock.last_read = mf_local_now(conn->local);
+    if (conn->frame_by) {
+        conn->frame_by += conn->sock.last_read - conn->paused_at;
+        mf_conn_wait(conn, conn->frame_by);
+    }
+    mf_sock_resume(&conn->sock);
+}
+
+void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)
+{
+    mf_conn_pause(conn, MF_PAUSE_PEER);
+    mf_count(full->up ? &conn->local->counters.limit_upstream_output_high : &conn->local->counters.limit_output_high, 1);
+    mf_list_remove(&conn->waiting);
+    mf_list_push(&full->waiters, &conn->waiting);
+}
+
+void mf_conn_check_output(struct mf_conn *conn)
+{
+    if (!mf_sock_full(&conn->sock))
+        return;
+    if (mf_sock_pending(&conn->sock) > conn->local->limits->output_max) {
+        MF_COUNT(conn->local, limit_output_max);
+        mf_conn_doom(conn, MF_ELIMIT);
+        return;
+    }
+    if (!(conn->pauses & MF_PAUSE_OUTPUT)) {
+        MF_COUNT(conn->local, limit_output_high);
+        mf_conn_pause(conn, MF_PAUSE_OUTPUT);
+    }
+}
+
+static void on_sock_drain(struct mf_sock *sock)
+{
+    struct mf_conn *conn = conn_of(sock);
+    mf_conn_resume(conn, MF_PAUSE_OUTPUT);
+    mf_conn_release(conn);
+}

@@ -1,0 +1,86 @@
+#pragma once
+/* conn: one connection, whichever side and protocol: bytes in, bytes out, waits, back pressure, its end.
+ *
+ * A role (a protocol's caller or provider, a listener that still looks at the first bytes) is a struct that begins with
+ * an mf_conn and has its own state behind it; `ops` are its functions. All input and output goes through here.
+ * Life: mf_conn_accept or mf_conn_dial; then mf_conn_close, or the peer's end; the memory goes after that. */
+#include "base/list.h"
+#include "call/local.h"
+#include "loop/sock.h"
+
+struct mf_conn;
+
+/* What a role does with its connection. */
+struct mf_conn_ops {
+    size_t (*on_read)(struct mf_conn *conn, struct mf_slice view); /* as mf_sock_events.on_read */
+    void (*on_eof)(struct mf_conn *conn);
+    void (*on_ready)(struct mf_conn *conn);          /* dialled connections: it is there */
+    void (*on_lost)(struct mf_conn *conn, int rc);   /* it is gone: let go of all that depends on it. 0: closed by us */
+    void (*on_timer)(struct mf_conn *conn, uint64_t now); /* a wait has passed; the next is set by mf_conn_wait */
+    /* Accepted connections: its peer should be told to send no new calls, or to go on. May be NULL. */
+    void (*on_readonly)(struct mf_conn *conn, bool readonly);
+};
+
+enum mf_conn_pause {
+    MF_PAUSE_OUTPUT = 1, /* it does not read its own answers */
+    MF_PAUSE_PEER = 2,   /* the connection it writes to is full */
+};
+
+struct mf_conn {
+    struct mf_sock sock; /* first: the loop's callbacks are given this */
+    struct mf_local *local;
+    const struct mf_conn_ops *ops;
+    struct mf_list all;     /* on the local's conns */
+    struct mf_list node;    /* accepted: on its inlet's conns */
+    struct mf_timer timer;  /* the nearest of its waits; fires early rather than being moved */
+    uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
+    uint64_t paused_at;     /* since when it is not read */
+    struct mf_list waiters; /* connections paused until this one drains */
+    struct mf_list waiting; /* on another's waiters */
+    uint8_t pauses;         /* enum mf_conn_pause bits */
+    bool up;                /* dialled by us */
+    bool ready;             /* up: connected */
+    bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
+    bool closed;
+    int doomed_rc;
+};
+
+/* Takes an accepted descriptor over, which is closed when this fails. `size`: of the role's struct, zeroed behind the
+ * mf_conn. NULL: it was counted why. */
+struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops);
+/* A connection being made to `addr`; NULL and `*rc` on failure. */
+struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr, size_t size,
+                             const struct mf_conn_ops *ops, int *rc);
+/* Ends it: `ops->on_lost` is called at once with `rc` (0: by us), then nothing more. Only from its own callbacks. */
+void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc);
+/* The same from anywhere, in a moment: nothing more is written to it or read from it. */
+void mf_conn_doom(struct mf_conn *conn, int rc);
+/* Something that must be written found no room: dooms it, for want of memory unless its end has not been told yet. */
+void mf_conn_unwritten(struct mf_conn *conn);
+/* Makes sure that on_timer comes by `at` at the latest. */
+void mf_conn_wait(struct mf_conn *conn, uint64_t at);
+/* A frame has begun of which `missing` bytes (0: not known) have yet to come: it has frameTimeout, and its length at
+ * 64 KiB a second. Harmless when one has begun already. */
+void mf_conn_expect(struct mf_conn *conn, uint64_t missing);
+
+void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why);
+void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why);
+/* Pauses `conn` until `full` has room again, or is gone. */
+void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full);
+/* Lets those go on that were paused for `conn`. */
+void mf_conn_release(struct mf_conn *conn);
+/* After writing to a caller: a reader that is slow is not asked for more, one that is far behind is closed. */
+void mf_conn_check_output(struct mf_conn *conn);
+
+/* inline */
+
+static inline bool mf_conn_reading(const struct mf_conn *conn)
+{
+    return !conn->pauses && !conn->doomed && !conn->closed;
+}
+
+/* What is written still has a chance to be read. */
+static inline bool mf_conn_open(const struct mf_conn *conn)
+{
+    return !conn->closed && !conn->doomed;
+}

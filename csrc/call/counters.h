@@ -1,0 +1,70 @@
+#pragma once
+/* counters: what one worker counts; one writer each, so counting is two plain moves. Gauges go up and down. */
+#include "base/atom.h"
+
+#define MF_COUNTERS(X)                                                                                                 \
+    X(downstream_connections, counter, "downstream connections accepted")                                              \
+    X(downstream_active, gauge, "downstream connections open")                                                         \
+    X(upstream_connections, counter, "upstream connections made")                                                      \
+    X(upstream_active, gauge, "upstream connections open")                                                             \
+    X(upstream_connect_failed, counter, "upstream connections that could not be made")                                 \
+    X(upstream_reset, counter, "upstream connections that ended with calls in flight")                                 \
+    X(calls, counter, "calls begun")                                                                                   \
+    X(calls_active, gauge, "calls in flight")                                                                          \
+    X(calls_one_way, counter, "one-way calls forwarded")                                                               \
+    X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \
+    X(calls_opaque, counter, "calls forwarded unread")                                                                 \
+    X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \
+    X(calls_abandoned, counter, "calls whose caller went away first")                                                  \
+    X(answers, counter, "answers delivered")                                                                           \
+    X(answers_local, counter, "answers made here: no route, no peer, timeout, overload, bad request")                  \
+    X(answers_late, counter, "answers to calls that had ended, or to none: dropped")                                   \
+    X(heartbeats_in, counter, "heartbeats answered")                                                                   \
+    X(heartbeats_out, counter, "heartbeats sent to idle upstreams")                                                    \
+    X(readonly_in, counter, "READONLY events from upstreams")                                                          \
+    X(readonly_out, counter, "READONLY events sent while draining")                                                    \
+    X(bad_frames, counter, "frames refused as malformed")                                                              \
+    X(bad_connections, counter, "connections closed for bytes that are not their protocol")                            \
+    X(opaque_connections, counter, "connections relayed as plain TCP")                                                 \
+    X(opaque_bytes, counter, "bytes relayed as plain TCP")                                                             \
+    X(labels_stamped, counter, "requests a label was added to")                                                        \
+    X(labels_header, counter, "labels found in the request")                                                           \
+    X(labels_context, counter, "labels found by trace id")                                                             \
+    X(labels_local, counter, "labels taken from this workload")                                                        \
+    X(labels_none, counter, "requests without a label")                                                                \
+    X(labels_lost, counter, "requests with a trace id but no label known for it")                                      \
+    X(labels_conflict, counter, "labels that differ from the one remembered for their trace id")                       \
+    X(labels_evicted, counter, "remembered labels that had to make room")                                              \
+    X(labels_refused, counter, "labels or trace ids too long to remember, or contended")                               \
+    X(limit_max_body, counter, "limit maxBody")                                                                        \
+    X(limit_max_depth, counter, "limit maxDepth")                                                                      \
+    X(limit_max_classes, counter, "limit maxClasses")                                                                  \
+    X(limit_max_attachments, counter, "limit maxAttachments")                                                          \
+    X(limit_max_connections, counter, "limit maxConnections")                                                          \
+    X(limit_max_calls, counter, "limit maxCalls")                                                                      \
+    X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
+    X(limit_max_tries, counter, "limit maxTries")                                                                      \
+    X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
+    X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
+    X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
+    X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
+    X(limit_call_timeout, counter, "calls that timed out")                                                             \
+    X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
+    X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
+    X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
+    X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
+    X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
+    X(events_dropped, counter, "event records dropped for want of room")                                               \
+    X(out_of_memory, counter, "calls or connections shed for want of memory")
+
+struct mf_counters {
+#define X(name, kind, text) mf_atom64 name;
+    MF_COUNTERS(X)
+#undef X
+};
+
+/* The list above, in its order, ended by a NULL name. */
+struct mf_counter_info {
+    const char *name, *kind, *text;
+};
+const struct mf_counter_info *mf_counters_table(void);

@@ -1,0 +1,51 @@
+#pragma once
+/* dispatch: a request, as policy sees it, to a peer. The one room that decides where a call goes and whether it is tried
+ * again. */
+#include "call/inlet.h"
+
+struct mf_request;
+
+/* How a request's protocol writes it. */
+struct mf_request_ops {
+    /* Sends it on a link: 0, and call->bytes_up says how much; or an error (nothing was sent). */
+    int (*send)(struct mf_request *request, struct mf_call *call, struct mf_link *link);
+    /* The same as a block that can be sent later: its first call->bytes_up bytes. NULL: `*rc`. */
+    struct mf_block *(*freeze)(struct mf_request *request, struct mf_call *call, int *rc);
+};
+
+/* A request while it is dispatched: begins its protocol's own struct. Borrows everything. */
+struct mf_request {
+    const struct mf_request_ops *ops;
+    struct mf_inlet *inlet;
+    struct mf_dialer *dialer;
+    struct mf_conn *from;   /* the caller's connection; NULL when it is tried again */
+    struct mf_inlet_own *own; /* and what that keeps */
+    struct mf_query query;  /* service, method and headers, as far as they could be read */
+    int64_t timeout_ms;     /* the caller's; -1: none */
+    bool readable;          /* the headers are all there */
+    bool stampable;         /* labels can be added to it */
+    uint32_t n_stamps;
+    struct mf_pair stamps[MF_LABELS]; /* what must be added when it is written */
+};
+
+/* Ends in exactly one step of the call. */
+void mf_dispatch(struct mf_call *call, struct mf_request *request);
+/* The same for a call whose peer could not be reached: the request is stamped already. */
+void mf_dispatch_again(struct mf_call *call, struct mf_request *request);
+/* Ends the call with what an error means; `text` (may be NULL) instead of the error's own. */
+void mf_dispatch_fail(struct mf_call *call, int rc, const char *text);
+
+/* inline */
+
+/* How long to wait for an answer, ms: the least of what the caller (-1: none) and the rule (0: none) say, else the
+ * limit. */
+static inline uint64_t mf_dispatch_timeout(int64_t caller_ms, uint32_t rule_ms, const struct mf_limits *limits)
+{
+    enum { LONGEST_MS = INT32_MAX }; /* Java's own; what is longer would wrap around when it is nanoseconds */
+    uint64_t least = 0;
+    if (caller_ms > 0)
+        least = caller_ms < LONGEST_MS ? (uint64_t)caller_ms : LONGEST_MS;
+    if (rule_ms && (!least || rule_ms < least))
+        least = rule_ms;
+    return least ? least : limits->call_timeout;
+}

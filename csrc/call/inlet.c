@@ -1,0 +1,85 @@
+#include "call/inlet.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+
+void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
+{
+    for (struct mf_list *node = inlet->conns.next; node != &inlet->conns; node = node->next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        if (conn->ops->on_readonly)
+            conn->ops->on_readonly(conn, readonly);
+    }
+}
+
+/* What the application beside us says to those who call it, to those whose calls come in for it. */
+static void on_forward_readonly(struct mf_watcher *watcher, bool readonly)
+{
+    struct mf_inlet *inlet = watcher->arg;
+    if (inlet->options->direction == MF_INBOUND)
+        mf_inlet_readonly(inlet, readonly);
+}
+
+void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
+                   struct mf_calls *calls, struct mf_pools *pools)
+{
+    *inlet = (struct mf_inlet){.options = options, .local = local, .calls = calls, .pools = pools};
+    mf_list_init(&inlet->conns);
+    for (int i = 0; i < MF_DIALERS; i++) {
+        inlet->watchers[i] = (struct mf_watcher){.on_readonly = on_forward_readonly, .arg = inlet};
+        mf_list_init(&inlet->watchers[i].node);
+    }
+}
+
+int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out)
+{
+    const struct mf_inlet_options *options = inlet->options;
+    if (options->transparent && mf_sock_original(conn->sock.fd, out) == 0)
+        return 0;
+    if (!options->has_forward)
+        return MF_EROUTE_PEER;
+    *out = options->forward;
+    return 0;
+}
+
+static void keep(struct mf_pool **kept, struct mf_watcher *watcher, struct mf_pool *pool)
+{
+    pool->users++;
+    *kept = pool;
+    mf_list_push(&pool->watchers, &watcher->node);
+}
+
+void mf_inlet_own_init(struct mf_inlet_own *own, void (*on_readonly)(struct mf_watcher *watcher, bool readonly), void *arg)
+{
+    *own = (struct mf_inlet_own){.watcher = {.on_readonly = on_readonly, .arg = arg}};
+    mf_list_init(&own->watcher.node);
+}
+
+void mf_inlet_let_go(struct mf_inlet_own *own)
+{
+    if (own->pool)
+        own->pool->users--;
+    own->pool = NULL;
+    mf_list_remove(&own->watcher.node);
+}
+
+struct mf_pool *mf_inlet_pool(struct mf_inlet *inlet, struct mf_dialer *dialer, const struct mf_conn *conn,
+                              struct mf_inlet_own *own, int *rc)
+{
+    bool transparent = inlet->options->transparent;
+    struct mf_pool **kept = transparent ? &own->pool : &inlet->forward[dialer->index];
+    if (*kept)
+        return *kept;
+    struct mf_addr to;
+    *rc = mf_inlet_address(inlet, conn, &to);
+    if (*rc < 0)
+        return NULL;
+    struct mf_pool *pool = mf_pool_of_addr(inlet->pools, dialer, &to);
+    if (!pool) {
+        *rc = -ENOMEM;
+        return NULL;
+    }
+    keep(kept, transparent ? &own->watcher : &inlet->watchers[dialer->index], pool);
+    return pool;
+}

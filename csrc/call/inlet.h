@@ -1,0 +1,47 @@
+#pragma once
+/* inlet: where calls come in: what a listener says of them, its connections, and where goes what policy does not route.
+ * One of each listener in each worker. */
+#include "call/pool.h"
+
+enum mf_direction { MF_OUTBOUND, MF_INBOUND };
+
+/* Immutable while the engine runs. */
+struct mf_inlet_options {
+    enum mf_direction direction;
+    bool transparent;          /* unread calls and plain TCP go to the address the caller dialled */
+    bool has_forward;
+    struct mf_addr forward;    /* inbound: the application. Outbound: where unread calls and plain TCP go */
+    struct mf_slice service;   /* outbound: the service whose routes unread calls take; empty: none */
+};
+
+enum { MF_DIALERS = 4 };
+
+struct mf_inlet {
+    const struct mf_inlet_options *options;
+    struct mf_local *local;
+    struct mf_calls *calls;
+    struct mf_pools *pools;
+    struct mf_list conns;                  /* that came in here and are open */
+    struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
+    struct mf_watcher watchers[MF_DIALERS]; /* of those */
+};
+
+void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
+                   struct mf_calls *calls, struct mf_pools *pools);
+/* Tells all its connections. */
+void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
+/* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */
+int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out);
+
+/* The pool of the address that a connection dialled itself, kept by it once it is known. */
+struct mf_inlet_own {
+    struct mf_pool *pool;
+    struct mf_watcher watcher;
+};
+void mf_inlet_own_init(struct mf_inlet_own *own, void (*on_readonly)(struct mf_watcher *watcher, bool readonly), void *arg);
+void mf_inlet_let_go(struct mf_inlet_own *own);
+
+/* The pool of that address: the listener's forward, or the one that this connection dialled. NULL: `*rc` is
+ * MF_EROUTE_PEER or -ENOMEM. */
+struct mf_pool *mf_inlet_pool(struct mf_inlet *inlet, struct mf_dialer *dialer, const struct mf_conn *conn,
+                              struct mf_inlet_own *own, int *rc);

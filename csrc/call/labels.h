@@ -1,0 +1,12 @@
+#pragma once
+/* labels: a request's traffic labels: found, counted, and those that must travel on in it; remembered where they come
+ * in. How they are looked for is table/label.h's. */
+#include "call/local.h"
+
+/* Finds the labels of a request into local->labels. Where they came from elsewhere than the request they are put into
+ * `stamps` (room for MF_LABELS; NULL: it cannot carry more, or does already). Returns how many. */
+uint32_t mf_labels_find(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers, struct mf_pair *stamps);
+/* The same, uncounted, for a request that was stamped before. */
+void mf_labels_find_again(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers);
+/* Remembers those that the request itself carries by its trace ids. */
+void mf_labels_remember(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers);

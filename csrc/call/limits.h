@@ -1,0 +1,47 @@
+#pragma once
+/* limits: every bound that bytes from outside can reach: its name in the configuration, unit, default and least value.
+ *
+ * Sizes in bytes, waits in milliseconds. Each has a counter of the same name for when it bites (counters.h). */
+#include <stdint.h>
+
+#define MF_LIMITS(X)                                                                                                   \
+    X(max_body, maxBody, bytes, 8388608, 16, "body of one frame")                                                      \
+    X(max_depth, maxDepth, count, 1024, 1, "nested Hessian2 values")                                                   \
+    X(max_classes, maxClasses, count, 1024, 1, "Hessian2 class definitions in one body")                               \
+    X(max_attachments, maxAttachments, count, 128, 1, "attachments of one request")                                    \
+    X(max_connections, maxConnections, count, 20000, 1, "downstream connections of one worker")                        \
+    X(max_calls, maxCalls, count, 65536, 1, "calls in flight of one worker")                                           \
+    X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \
+    X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
+    X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
+    X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
+    X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for one peer above which their callers are not read") \
+    X(output_max, outputMax, bytes, 67108864, 65536, "queued output above which a slow reader is closed")              \
+    X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
+    X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
+    X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \
+    X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \
+    X(idle_timeout, idleTimeout, ms, 300000, 1, "a downstream connection without a byte or a call")                    \
+    X(heartbeat, heartbeat, ms, 60000, 1, "an upstream connection without a byte before we send a heartbeat")          \
+    X(heartbeat_timeout, heartbeatTimeout, ms, 180000, 1, "an upstream connection that answers no heartbeat")          \
+    X(peer_backoff, peerBackoff, ms, 1000, 1, "first rest of a peer that refused a connection; doubles to 30 s")       \
+    X(drain_timeout, drainTimeout, ms, 30000, 0, "calls in flight when the sidecar stops")
+
+struct mf_limits {
+#define X(field, name, unit, value, least, text) uint64_t field;
+    MF_LIMITS(X)
+#undef X
+};
+
+void mf_limits_default(struct mf_limits *limits);
+/* Sets the limit of that name: 0; MF_ELIMIT when `value` is below its least; -ENOENT when there is no such limit. */
+int mf_limits_set(struct mf_limits *limits, const char *name, uint64_t value);
+/* No limit below its least. */
+void mf_limits_raise(struct mf_limits *limits);
+
+/* The list above, ended by a NULL name. */
+struct mf_limit_info {
+    const char *name, *unit, *text;
+    uint64_t value, least;
+};
+const struct mf_limit_info *mf_limits_table(void);

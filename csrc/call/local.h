@@ -1,0 +1,58 @@
+#pragma once
+/* local: what the rooms of one worker's thread share: its loop, the limits, its counters, the table and the trace memory
+ * as its reader, and chance. Knows no connection, call or protocol.
+ *
+ * Nothing in here is touched by another thread, except: counters and `last_call` (read). */
+#include "base/list.h"
+#include "call/counters.h"
+#include "call/limits.h"
+#include "loop/loop.h"
+#include "table/table.h"
+#include "table/trace.h"
+
+struct mf_addr;
+
+/* What a worker has to tell its engine's thread: what an operator wants in the log. */
+enum mf_event_kind {
+    MF_EVENT_PEER_DOWN, MF_EVENT_PEER_UP, MF_EVENT_PEER_READONLY, MF_EVENT_UPSTREAM_LOST, MF_EVENT_BAD_DOWNSTREAM,
+    MF_EVENT_ACCEPT_FAILED,
+};
+
+struct mf_local {
+    struct mf_counters counters;
+    mf_atom64 last_call; /* loop time of the last call begun or ended */
+    char _pad[MF_CACHE_LINE];
+
+    const struct mf_limits *limits;
+    struct mf_loop *loop;
+    struct mf_table *table;
+    struct mf_trace *trace; /* may be NULL */
+    int reader;             /* of the table's epoch */
+    uint64_t random;
+    struct mf_list conns;   /* every connection that is open */
+    uint32_t n_downs, n_ups;
+    struct mf_label_values labels; /* of the request that is being routed */
+    /* Tells the engine's thread; `addr` may be NULL. */
+    void (*report)(struct mf_local *local, enum mf_event_kind kind, int rc, const struct mf_addr *addr);
+};
+
+/* inline */
+
+#define MF_COUNT(local, name) mf_count(&(local)->counters.name, 1)
+#define MF_COUNT_N(local, name, n) mf_count(&(local)->counters.name, (uint64_t)(n))
+
+static inline uint64_t mf_local_now(const struct mf_local *local)
+{
+    return mf_loop_now(local->loop);
+}
+
+/* xorshift64*: choosing among equals needs spread, not secrecy. */
+static inline uint64_t mf_local_random(struct mf_local *local)
+{
+    uint64_t x = local->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    local->random = x;
+    return x * 0x2545f4914f6cdd1dULL;
+}

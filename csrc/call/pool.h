@@ -1,0 +1,95 @@
+#pragma once
+/* pool: a worker's connections to one address in one protocol, shared by the calls of many callers, and the calls that
+ * wait for one. The protocol dials; a pool knows a connection as a link. */
+#include "base/addr.h"
+#include "call/call.h"
+#include "call/conn.h"
+#include "call/health.h"
+#include "table/peer.h"
+
+struct mf_pool;
+
+/* One connection as its pool knows it; its role's struct has one. */
+struct mf_link {
+    struct mf_list node; /* on its pool's links; on none before mf_pool_add and after mf_pool_lost */
+    struct mf_conn *conn;
+    struct mf_pool *pool;
+    struct mf_callee callee;
+    bool readonly;       /* the peer asked for no new calls */
+};
+
+/* A protocol, as whoever needs connections in it knows it. A worker has one of each. */
+struct mf_dialer {
+    const struct mf_dialer_ops *ops;
+    uint32_t index; /* its number in this worker, from 0 */
+};
+
+struct mf_dialer_ops {
+    /* A connection being made to the pool's address. NULL: `*rc` says why not. */
+    struct mf_link *(*dial)(struct mf_dialer *dialer, struct mf_pool *pool, int *rc);
+    /* Sends a queued call's frame: 0, or an error (nothing was sent). */
+    int (*send)(struct mf_link *link, struct mf_call *call);
+    /* How many more calls it takes. */
+    uint32_t (*room)(const struct mf_link *link);
+};
+
+/* All pools of a worker. */
+struct mf_pools {
+    struct mf_local *local;
+    struct mf_list all;
+    struct mf_pool **by_peer; /* by mf_peer.id: the first pool of that peer */
+    uint32_t n_by_peer;
+};
+
+/* Is told when the address of a pool asks for no calls, and when it takes them again. */
+struct mf_watcher {
+    struct mf_list node; /* on a pool's watchers */
+    void (*on_readonly)(struct mf_watcher *watcher, bool readonly);
+    void *arg;
+};
+
+struct mf_pool {
+    struct mf_list node;      /* the worker's pools */
+    struct mf_pools *pools;
+    struct mf_dialer *dialer;
+    struct mf_pool *next;     /* of the same peer, in another protocol */
+    struct mf_peer *peer;     /* held; NULL: an address that is not in the table (forward, or dialled) */
+    uint32_t users;           /* who keeps a pointer to it */
+    struct mf_addr addr;
+    struct mf_list links;
+    struct mf_queue queue;
+    struct mf_list watchers;
+    uint32_t n_links, n_connecting;
+    uint64_t last_used;
+    mf_atom64 *down_until;    /* the peer's, or `own` */
+    mf_atom64 own;
+    struct mf_health health;
+};
+
+void mf_pools_init(struct mf_pools *pools, struct mf_local *local);
+/* Frees them all: their links and queues are gone. */
+void mf_pools_dispose(struct mf_pools *pools);
+/* Closes what is idle and no longer in the table; frees what is empty. Once a second. */
+void mf_pools_sweep(struct mf_pools *pools);
+
+/* The pool of a peer of the table, or of an address; made when there is none. NULL: no memory. */
+struct mf_pool *mf_pool_of_peer(struct mf_pools *pools, struct mf_dialer *dialer, struct mf_peer *peer);
+struct mf_pool *mf_pool_of_addr(struct mf_pools *pools, struct mf_dialer *dialer, const struct mf_addr *addr);
+
+/* A link to send on now, or NULL: then one is being made (put the call on the queue), or `*rc` says why not. */
+struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc);
+
+/* The requests that wait are as many bytes as a connection may queue: `conn`, which brought one, pauses. */
+void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *conn);
+
+/* What became of a link that was being made, or was there. `rc` 0: we closed it. */
+void mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
+void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
+/* It is there and says nothing: the peer rests, and after that single calls try it until it speaks. */
+void mf_pool_silent(struct mf_pool *pool);
+/* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */
+void mf_pool_alive(struct mf_pool *pool);
+/* READONLY and WRITEABLE from the peer. */
+void mf_pool_readonly(struct mf_pool *pool, struct mf_link *link, bool readonly);
+/* Ends every call of the pool with `fault`, and dooms its connections. Returns how many calls. */
+uint32_t mf_pool_stop(struct mf_pool *pool, const struct mf_fault *fault);

@@ -1,0 +1,19 @@
+#pragma once
+/* door: a worker's end of a listener: takes connections in and finds out by their first bytes which protocol they are.
+ * With protocols.h the only room that knows which there are. */
+#include "call/inlet.h"
+#include "engine/protocols.h"
+
+enum mf_listen_protocol { MF_LISTEN_AUTO, MF_LISTEN_DUBBO, MF_LISTEN_TCP };
+
+struct mf_door {
+    struct mf_listener listener;
+    struct mf_inlet inlet;
+    struct mf_protocols *protocols;
+    enum mf_listen_protocol protocol;
+    bool open;
+};
+
+/* Listens on `fd`, which is the door's from now on unless this fails. 0 or a negated errno. */
+int mf_door_open(struct mf_door *door, int fd);
+void mf_door_close(struct mf_door *door);

@@ -1,0 +1,35 @@
+#pragma once
+/* engine: the data plane as one object: workers, their listeners, what they count.
+ *
+ * 1. mf_engine_new  2. mf_engine_listen for each listener  3. mf_engine_start  4. mf_engine_drain  5. mf_engine_stop
+ * 6. mf_engine_free. One thread calls these: the one that also writes the table. The table and the trace memory are
+ * the caller's and outlive the engine. */
+#include "engine/options.h"
+
+struct mf_engine;
+
+/* 0 or a negated errno; `*why` as in mf_loop_new. */
+int mf_engine_new(const struct mf_engine_options *options, struct mf_engine **out, const char **why);
+/* Binds now, so that a taken port is an error here. Returns the listener's number; `bound` gets the real address
+ * (port 0 is resolved). */
+int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *options, struct mf_addr *bound);
+int mf_engine_start(struct mf_engine *engine);
+const char *mf_engine_loop_name(const struct mf_engine *engine);
+
+/* Stops accepting, tells every downstream READONLY, lets calls in flight finish. */
+void mf_engine_drain(struct mf_engine *engine);
+/* True once no call is in flight and no downstream connection is left, or nothing but idle ones. */
+bool mf_engine_drained(const struct mf_engine *engine);
+/* Answers what is still in flight with an error, closes everything, ends the threads. */
+void mf_engine_stop(struct mf_engine *engine);
+void mf_engine_free(struct mf_engine *engine);
+
+/* Sums over the workers. */
+void mf_engine_counters(const struct mf_engine *engine, struct mf_counters *out);
+void mf_engine_serializations(const struct mf_engine *engine, struct mf_serialization_counters out[MF_SERIALIZATIONS]);
+void mf_engine_loop_counts(const struct mf_engine *engine, struct mf_loop_counts *out);
+
+/* Readable when there are events. */
+int mf_engine_event_fd(const struct mf_engine *engine);
+/* 1 and `out`, or 0. */
+int mf_engine_next_event(struct mf_engine *engine, struct mf_event *out);

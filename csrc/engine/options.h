@@ -1,0 +1,33 @@
+#pragma once
+/* options: what an engine and its listeners are told, and what they tell. */
+#include "engine/door.h"
+
+enum { MF_WORKERS_MAX = 32, MF_LISTENERS_MAX = 32 };
+
+struct mf_engine_options {
+    uint32_t workers;             /* native threads; 0: runs inside `embed`'s turns */
+    struct mf_loop_options loop;
+    struct mf_loop *embed;        /* with 0 workers: the caller's loop */
+    struct mf_limits limits;      /* see mf_limits_default */
+    struct mf_table *table;
+    struct mf_trace *trace;       /* may be NULL: no labels by trace id */
+};
+
+struct mf_listen_options {
+    struct mf_slice name;      /* in metrics */
+    struct mf_addr bind;
+    enum mf_direction direction;
+    enum mf_listen_protocol protocol; /* AUTO: Dubbo by its magic, else plain TCP; DUBBO: nothing else is let in */
+    bool transparent;          /* unread calls and plain TCP go to the address the caller dialled */
+    bool has_forward;
+    struct mf_addr forward;    /* inbound: the application. Outbound: where unread calls and plain TCP go */
+    struct mf_slice service;   /* outbound: the service whose routes unread calls take; empty: none */
+};
+
+/* A record from a worker: what an operator wants in the log. */
+struct mf_event {
+    uint64_t at;     /* monotonic ns */
+    uint16_t kind, worker;
+    int32_t rc;
+    char peer[MF_ADDR_TEXT];
+};

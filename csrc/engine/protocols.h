@@ -1,0 +1,11 @@
+#pragma once
+/* protocols: the protocols that a worker speaks to providers, and what each of them shares. */
+#include "protocol/dubbo_share.h"
+
+struct mf_protocols {
+    struct mf_dubbo_share dubbo;
+};
+
+/* 0 or -ENOMEM. */
+int mf_protocols_init(struct mf_protocols *protocols, struct mf_local *local, struct mf_calls *calls);
+void mf_protocols_dispose(struct mf_protocols *protocols);

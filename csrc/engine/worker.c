@@ -1,0 +1,188 @@
+#include "engine/worker.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EVENTS = 1024 };
+
+/* --- the epoch: pointers into the tables live from a turn's first callback to its end */
+
+static void before_wait(void *arg)
+{
+    struct mf_worker *worker = arg;
+    mf_epoch_offline(mf_table_epoch(worker->local.table), worker->local.reader);
+}
+
+static void after_wait(void *arg)
+{
+    struct mf_worker *worker = arg;
+    mf_epoch_online(mf_table_epoch(worker->local.table), worker->local.reader);
+}
+
+static void turn_end(void *arg)
+{
+    struct mf_worker *worker = arg;
+    mf_worker_obey(worker);
+    mf_epoch_quiesce(mf_table_epoch(worker->local.table), worker->local.reader);
+}
+
+/* --- life */
+
+static void report(struct mf_local *local, enum mf_event_kind kind, int rc, const struct mf_addr *addr)
+{
+    struct mf_worker *worker = MF_CONTAINER(local, struct mf_worker, local);
+    struct mf_event event = {
+        .at = mf_local_now(local), .kind = (uint16_t)kind, .worker = (uint16_t)worker->index, .rc = rc};
+    if (addr)
+        mf_addr_format(addr, event.peer);
+    if (mf_ring_push(&worker->events, &event) < 0) {
+        MF_COUNT(local, events_dropped); /* the engine's thread is far behind */
+        return;
+    }
+    uint64_t one = 1;
+    ssize_t n = write(worker->event_fd, &one, sizeof one);
+    (void)n; /* full means that it is readable already */
+}
+
+static int init_local(struct mf_worker *worker, const struct mf_engine_options *options, const struct mf_limits *limits,
+                      const char **why)
+{
+    struct mf_local *local = &worker->local;
+    local->limits = limits;
+    local->table = options->table;
+    local->trace = options->trace;
+    local->reader = -1;
+    local->random = mf_clock_ns() * 2654435761u + worker->index + 1;
+    local->report = report;
+    mf_list_init(&local->conns);
+    if (options->workers > 0) {
+        int rc = mf_loop_new(&options->loop, &local->loop, why);
+        if (rc < 0)
+            return rc;
+        worker->owns_loop = true;
+    } else {
+        local->loop = options->embed;
+    }
+    mf_loop_set_spares(local->loop, limits->spare_blocks);
+    local->reader = mf_epoch_join(mf_table_epoch(local->table));
+    return local->reader < 0 ? local->reader : 0;
+}
+
+int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const struct mf_engine_options *options,
+                   const struct mf_limits *limits, uint32_t index, int event_fd, const char **why)
+{
+    memset(worker, 0, sizeof *worker);
+    worker->engine = engine;
+    worker->index = index;
+    worker->event_fd = event_fd;
+    mf_pools_init(&worker->pools, &worker->local);
+    int rc = init_local(worker, options, limits, why);
+    if (rc == 0)
+        rc = mf_calls_init(&worker->calls, &worker->local);
+    if (rc == 0)
+        rc = mf_protocols_init(&worker->protocols, &worker->local, &worker->calls);
+    if (rc == 0)
+        rc = mf_ring_init(&worker->events, sizeof(struct mf_event), EVENTS);
+    return rc;
+}
+
+void mf_worker_dispose(struct mf_worker *worker)
+{
+    if (worker->local.reader >= 0)
+        mf_epoch_leave(mf_table_epoch(worker->local.table), worker->local.reader);
+    if (worker->owns_loop)
+        mf_loop_free(worker->local.loop);
+    mf_pools_dispose(&worker->pools);
+    mf_protocols_dispose(&worker->protocols);
+    mf_calls_dispose(&worker->calls);
+    mf_ring_dispose(&worker->events);
+}
+
+/* --- listeners */
+
+static void on_sweep(struct mf_timer *timer)
+{
+    struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, sweep);
+    struct mf_local *local = &worker->local;
+    mf_pools_sweep(&worker->pools);
+    MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
+    mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + 1000000000, on_sweep);
+}
+
+int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n_fronts)
+{
+    struct mf_loop_hooks hooks = {before_wait, after_wait, turn_end, worker};
+    mf_loop_set_hooks(worker->local.loop, &hooks);
+    for (uint32_t i = 0; i < n_fronts; i++) {
+        struct mf_door *door = &worker->doors[i];
+        *door = (struct mf_door){.protocols = &worker->protocols, .protocol = fronts[i].options.protocol};
+        mf_inlet_init(&door->inlet, &fronts[i].inlet, &worker->local, &worker->calls, &worker->pools);
+        int rc = mf_door_open(door, fronts[i].fds[worker->index]);
+        if (rc < 0)
+            return rc;
+        fronts[i].fds[worker->index] = -1;
+        worker->n_doors = i + 1;
+    }
+    mf_timer_set(mf_loop_timers(worker->local.loop), &worker->sweep, mf_local_now(&worker->local) + 1000000000, on_sweep);
+    worker->started = true;
+    return 0;
+}
+
+void mf_worker_run(struct mf_worker *worker)
+{
+    while (!(worker->stopping && mf_worker_empty(worker))) {
+        int rc = mf_loop_turn(worker->local.loop, -1);
+        if (rc < 0 && rc != -EINTR) /* the kernel refuses to wait: whatever it is, it does not become a spin */
+            usleep(1000);
+    }
+}
+
+/* --- commands */
+
+static void drain(struct mf_worker *worker)
+{
+    worker->draining = true;
+    /* What callers send before they know is still on its way. */
+    mf_store_relaxed(&worker->local.last_call, mf_local_now(&worker->local));
+    for (uint32_t i = 0; i < worker->n_doors; i++) {
+        mf_door_close(&worker->doors[i]);
+        mf_inlet_readonly(&worker->doors[i].inlet, true);
+    }
+}
+
+/* What is still in flight is answered; its callers get that answer before the connection ends. */
+static void stop(struct mf_worker *worker)
+{
+    struct mf_local *local = &worker->local;
+    struct mf_fault fault = {MF_OUTCOME_LOST, "meshfast: the sidecar is stopping"};
+    worker->stopping = true;
+    mf_timer_cancel(mf_loop_timers(local->loop), &worker->sweep);
+    for (struct mf_list *node = worker->pools.all.next; node != &worker->pools.all; node = node->next)
+        MF_COUNT_N(local, limit_drain_timeout, mf_pool_stop(MF_CONTAINER(node, struct mf_pool, node), &fault));
+    for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next)
+        mf_conn_doom(MF_CONTAINER(node, struct mf_conn, all), 0);
+}
+
+void mf_worker_obey(struct mf_worker *worker)
+{
+    uint32_t command = mf_load_acquire(&worker->command);
+    if (!command)
+        return;
+    if ((command & (MF_COMMAND_DRAIN | MF_COMMAND_STOP)) && !worker->draining) {
+        drain(worker);
+        mf_store_release(&worker->told, 1); /* pairs with the acquire in mf_engine_drained */
+    }
+    if ((command & MF_COMMAND_STOP) && !worker->stopping)
+        stop(worker);
+}
+
+bool mf_worker_empty(const struct mf_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        if (worker->doors[i].open)
+            return false;
+    return worker->local.n_downs == 0 && worker->local.n_ups == 0;
+}

@@ -1,0 +1,57 @@
+#pragma once
+/* worker: one thread of the data plane and what it conducts: a loop, doors, pools, calls, protocols.
+ *
+ * Nothing in here is touched by another thread, except: counters (read), `command` and the loop's wake (written),
+ * `events` (the ring's other end), `local.last_call` and `told` (read). */
+#include "base/mem.h"
+#include "base/ring.h"
+#include "engine/door.h"
+#include "engine/options.h"
+
+#include <pthread.h>
+
+/* What a listener was told, shared by all workers; immutable once the engine has started. */
+struct mf_front {
+    struct mf_listen_options options; /* its texts are in `texts` */
+    struct mf_inlet_options inlet;    /* what of them concerns calls */
+    struct mf_arena texts;
+    struct mf_addr bound;
+    int fds[MF_WORKERS_MAX]; /* one a worker; -1 once it is the worker's */
+};
+
+enum mf_command { MF_COMMAND_DRAIN = 1, MF_COMMAND_STOP = 2 };
+
+struct mf_worker {
+    struct mf_local local;
+    char _pad[MF_CACHE_LINE];
+    mf_atom32 command;   /* enum mf_command bits, set by the engine's thread */
+    mf_atom32 told;      /* 1 once the callers were told READONLY */
+
+    struct mf_engine *engine;
+    bool owns_loop, draining, stopping, started;
+    uint32_t index;
+    pthread_t thread;
+    int start_rc;
+
+    struct mf_door doors[MF_LISTENERS_MAX];
+    uint32_t n_doors;
+    struct mf_pools pools;
+    struct mf_calls calls;
+    struct mf_protocols protocols;
+    struct mf_timer sweep; /* once a second: pools that are no longer wanted */
+    struct mf_ring events;
+    int event_fd;          /* the engine's */
+};
+
+/* Makes a worker ready for its thread, or for `embed`. 0 or a negated errno. */
+int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const struct mf_engine_options *options,
+                   const struct mf_limits *limits, uint32_t index, int event_fd, const char **why);
+void mf_worker_dispose(struct mf_worker *worker);
+/* On the loop's thread: opens the listeners and joins the epoch. 0 or a negated errno. */
+int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n_fronts);
+/* Runs until stopped; what a worker's thread does. */
+void mf_worker_run(struct mf_worker *worker);
+/* Acts on commands; called once a turn. */
+void mf_worker_obey(struct mf_worker *worker);
+/* Nothing is left that would need another turn. */
+bool mf_worker_empty(const struct mf_worker *worker);

@@ -1,0 +1,229 @@
+#include "protocol/dubbo_down.h"
+
+#include "base/err.h"
+#include "protocol/dubbo_code.h"
+#include "protocol/dubbo_frame.h"
+
+#include <errno.h>
+
+static struct mf_dubbo_down *down_of(struct mf_conn *conn)
+{
+    return (struct mf_dubbo_down *)(void *)conn;
+}
+
+static struct mf_dubbo_down *caller_down(struct mf_caller *caller)
+{
+    return MF_CONTAINER(caller, struct mf_dubbo_down, caller);
+}
+
+/* --- requests */
+
+/* No more is read; answers that are due still go out. */
+static void end_input(struct mf_dubbo_down *down)
+{
+    down->discard = MF_DUBBO_DEAF;
+    down->caller.ending = true;
+    if (down->caller.n_calls == 0)
+        mf_conn_doom(&down->conn, 0);
+}
+
+static void request_in(struct mf_dubbo_down *down, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    struct mf_dubbo_share *share = down->source.share;
+    struct mf_local *local = share->local;
+    int rc = MF_ELIMIT;
+    struct mf_call *call = NULL;
+    uint8_t serialization = head->serialization & (MF_SERIALIZATIONS - 1);
+    if (down->caller.n_calls >= local->limits->max_calls_per_connection)
+        MF_COUNT(local, limit_max_calls_per_connection);
+    else if (!(call = mf_call_begin(share->calls, &down->caller, head->id, serialization, head->flags & MF_DUBBO_TWO_WAY, &rc)))
+        mf_count(rc == MF_ELIMIT ? &local->counters.limit_max_calls : &local->counters.out_of_memory, 1);
+    if (!call) {
+        struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
+        mf_dubbo_frame_refuse(&down->conn, head, &fault);
+        return;
+    }
+    mf_count(&share->serializations[serialization].calls, 1);
+    mf_dubbo_request_in(&down->source, call, head, body);
+}
+
+static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    if (!(head->flags & MF_DUBBO_REQUEST)) {
+        if (!(head->flags & MF_DUBBO_EVENT)) /* we asked nothing of a caller */
+            MF_COUNT(conn->local, answers_late);
+        return;
+    }
+    if (!(head->flags & MF_DUBBO_EVENT))
+        request_in(down_of(conn), head, body);
+    else if (head->flags & MF_DUBBO_TWO_WAY)
+        mf_dubbo_frame_echo(conn, head, body);
+}
+
+static void on_too_long(struct mf_conn *conn, const struct mf_dubbo_head *head)
+{
+    struct mf_fault fault = {MF_OUTCOME_TOO_LONG,
+                             "meshfast: the request is over maxBody; raise limits.maxBody or send less"};
+    mf_dubbo_frame_refuse(conn, head, &fault);
+    if (head->body_len > INT32_MAX) /* negative: there is no telling where the next frame starts */
+        end_input(down_of(conn));
+    else
+        down_of(conn)->discard = head->body_len;
+}
+
+static void on_garbage(struct mf_conn *conn)
+{
+    conn->local->report(conn->local, MF_EVENT_BAD_DOWNSTREAM, MF_EDUBBO_MAGIC, NULL);
+    end_input(down_of(conn));
+}
+
+static size_t on_read(struct mf_conn *conn, struct mf_slice view)
+{
+    static const struct mf_dubbo_frame_ops frames = {on_frame, on_too_long, on_garbage};
+    return mf_dubbo_frame_read(conn, view, &down_of(conn)->discard, NULL, &frames);
+}
+
+static void on_eof(struct mf_conn *conn)
+{
+    end_input(down_of(conn));
+}
+
+static void on_lost(struct mf_conn *conn, int rc)
+{
+    (void)rc;
+    struct mf_dubbo_down *down = down_of(conn);
+    mf_caller_gone(&down->caller);
+    mf_inlet_let_go(&down->source.own);
+}
+
+static void on_timer(struct mf_conn *conn, uint64_t now)
+{
+    uint64_t idle = conn->local->limits->idle_timeout * 1000000;
+    uint64_t due = conn->sock.last_read + idle;
+    /* What is paused may have sent what we do not read. */
+    if (down_of(conn)->caller.n_calls > 0 || (conn->pauses & MF_PAUSE_PEER)) {
+        mf_conn_wait(conn, now + idle);
+        return;
+    }
+    if (now < due) {
+        mf_conn_wait(conn, due);
+        return;
+    }
+    MF_COUNT(conn->local, limit_idle_timeout);
+    mf_conn_close(conn, MF_CLOSE_FLUSH, 0);
+}
+
+static void on_readonly(struct mf_conn *conn, bool readonly)
+{
+    mf_dubbo_frame_readonly(conn, readonly);
+}
+
+static void nothing_ready(struct mf_conn *conn)
+{
+    (void)conn;
+}
+
+static const struct mf_conn_ops conn_ops = {
+    .on_read = on_read,
+    .on_eof = on_eof,
+    .on_ready = nothing_ready,
+    .on_lost = on_lost,
+    .on_timer = on_timer,
+    .on_readonly = on_readonly,
+};
+
+/* --- answers */
+
+static void count_answer(struct mf_dubbo_down *down, const struct mf_call *call, const struct mf_message *message)
+{
+    struct mf_serialization_counters *by_id = &down->source.share->serializations[call->kind];
+    mf_count(&by_id->answers, 1);
+    mf_count(&by_id->bytes_down, message->data.len);
+    mf_count(&by_id->latency_sum_ns, call->took);
+    mf_count(message->outcome == MF_OUTCOME_OK ? &by_id->ok : &by_id->errors, 1);
+}
+
+static void deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+{
+    struct mf_dubbo_down *down = caller_down(caller);
+    struct mf_conn *conn = &down->conn;
+    struct mf_slice body = message->data;
+    count_answer(down, call, message);
+    if (!mf_conn_open(conn))
+        return;
+    struct mf_dubbo_head head = *(const struct mf_dubbo_head *)message->head;
+    head.id = call->caller_id;
+    int rc = -ENOMEM;
+    if (body.len < MF_DUBBO_HOLD_FROM) {
+        uint8_t *to = mf_sock_reserve(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
+        if (to) {
+            mf_dubbo_put_head(to, &head);
+            if (body.len)
+                memcpy(to + MF_DUBBO_HEAD_LEN, body.ptr, body.len);
+            mf_sock_commit(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
+            rc = 0;
+        }
+    } else {
+        uint8_t bytes[MF_DUBBO_HEAD_LEN];
+        const uint8_t *at;
+        struct mf_block *block = mf_sock_hold(message->source, body, &at);
+        mf_dubbo_put_head(bytes, &head);
+        if (block)
+            rc = mf_dubbo_frame_held(conn, bytes, block, mf_slice_of(at, body.len), mf_slice_of(NULL, 0));
+        mf_block_give(block);
+    }
+    if (rc < 0) { /* its caller would wait for an answer that cannot come */
+        mf_conn_unwritten(conn);
+        return;
+    }
+    mf_conn_check_output(conn);
+}
+
+static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault)
+{
+    struct mf_conn *conn = &caller_down(caller)->conn;
+    struct mf_dubbo_head head = {
+        .id = call->caller_id,
+        .flags = MF_DUBBO_REQUEST | MF_DUBBO_TWO_WAY,
+        .serialization = call->kind,
+    };
+    if (mf_conn_open(conn))
+        mf_dubbo_frame_refuse(conn, &head, fault);
+}
+
+static void route_again(struct mf_call *call, struct mf_queue *waited)
+{
+    struct mf_pool *pool = MF_CONTAINER(waited, struct mf_pool, queue);
+    mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call);
+}
+
+static void idle(struct mf_caller *caller)
+{
+    mf_conn_doom(&caller_down(caller)->conn, 0);
+}
+
+static const struct mf_caller_ops caller_ops = {
+    .deliver = deliver,
+    .answer = answer,
+    .route_again = route_again,
+    .idle = idle,
+    .stats = mf_dubbo_code_stats,
+};
+
+/* What the address that it dialled says of new calls, it says to this caller. */
+static void own_readonly(struct mf_watcher *watcher, bool readonly)
+{
+    if (down_of(watcher->arg)->source.inlet->options->direction != MF_INBOUND)
+        return;
+    on_readonly(watcher->arg, readonly);
+}
+
+void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet)
+{
+    struct mf_dubbo_down *down = down_of(conn);
+    mf_caller_init(&down->caller, &caller_ops, inlet);
+    down->source = (struct mf_dubbo_source){.share = share, .inlet = inlet, .conn = conn};
+    mf_inlet_own_init(&down->source.own, own_readonly, conn);
+    down->discard = 0;
+    conn->ops = &conn_ops;
+}

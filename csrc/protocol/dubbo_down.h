@@ -1,0 +1,13 @@
+#pragma once
+/* dubbo_down: the caller's end of Dubbo2: its requests begin calls, their answers go back to it. */
+#include "protocol/dubbo_request.h"
+
+struct mf_dubbo_down {
+    struct mf_conn conn; /* first */
+    struct mf_caller caller;
+    struct mf_dubbo_source source;
+    uint64_t discard;
+};
+
+/* Makes a connection whose first bytes are Dubbo2 one of these: its memory has room for it. */
+void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet);

@@ -1,0 +1,75 @@
+#include "protocol/dubbo_frame.h"
+
+#include "base/err.h"
+#include "protocol/dubbo_code.h"
+
+void mf_dubbo_frame_echo(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    struct mf_dubbo_head answer = {
+        .id = head->id,
+        .body_len = head->body_len,
+        .flags = (uint8_t)(MF_DUBBO_EVENT | head->serialization),
+        .status = MF_DUBBO_OK,
+        .serialization = head->serialization,
+    };
+    uint8_t *to = mf_sock_reserve(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
+    if (!to) {
+        mf_conn_unwritten(conn);
+        return;
+    }
+    mf_dubbo_put_head(to, &answer);
+    if (body.len)
+        memcpy(to + MF_DUBBO_HEAD_LEN, body.ptr, body.len);
+    mf_sock_commit(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
+    MF_COUNT(conn->local, heartbeats_in);
+    mf_conn_check_output(conn);
+}
+
+static void put(struct mf_conn *conn, const uint8_t *bytes, size_t len)
+{
+    if (mf_conn_open(conn) && mf_sock_write(&conn->sock, mf_slice_of(bytes, len)) < 0)
+        mf_conn_unwritten(conn);
+}
+
+void mf_dubbo_frame_beat(struct mf_conn *conn)
+{
+    uint8_t event[MF_DUBBO_EVENT_ROOM];
+    put(conn, event, mf_dubbo_put_heartbeat(event, conn->local->random >> 1));
+    MF_COUNT(conn->local, heartbeats_out);
+}
+
+void mf_dubbo_frame_readonly(struct mf_conn *conn, bool readonly)
+{
+    uint8_t event[MF_DUBBO_EVENT_ROOM];
+    put(conn, event, mf_dubbo_put_readonly(event, readonly));
+    if (readonly)
+        MF_COUNT(conn->local, readonly_out);
+}
+
+void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *head, const struct mf_fault *fault)
+{
+    if (!(head->flags & MF_DUBBO_REQUEST) || !(head->flags & MF_DUBBO_TWO_WAY))
+        return;
+    uint8_t answer[MF_DUBBO_ERROR_ROOM];
+    size_t len =
+        mf_dubbo_put_error(answer, head->id, head->serialization, mf_dubbo_code(fault->outcome), fault->text);
+    MF_COUNT(conn->local, answers_local);
+    if (mf_sock_write(&conn->sock, mf_slice_of(answer, len)) < 0)
+        mf_conn_unwritten(conn);
+    else
+        mf_conn_check_output(conn);
+}
+
+int mf_dubbo_frame_held(struct mf_conn *to, const uint8_t head[MF_DUBBO_HEAD_LEN], struct mf_block *block,
+                        struct mf_slice body, struct mf_slice tail)
+{
+    int rc = mf_sock_write(&to->sock, mf_slice_of(head, MF_DUBBO_HEAD_LEN));
+    if (rc < 0)
+        return rc;
+    rc = mf_sock_write_block(&to->sock, block, body);
+    if (rc == 0 && tail.len)
+        rc = mf_sock_write(&to->sock, tail);
+    if (rc < 0)
+        mf_conn_doom(to, rc);
+    return rc;
+}

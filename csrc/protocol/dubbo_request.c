@@ -1,0 +1,227 @@
+#include "protocol/dubbo_request.h"
+
+#include "base/err.h"
+#include "protocol/dubbo_frame.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { TAIL_ROOM = 2048, TEXT_ROOM = 256 };
+
+/* Borrowed from the caller's input, or from a queued call's frame. */
+struct request {
+    struct mf_request base; /* first */
+    struct mf_dubbo_share *share;
+    const struct mf_dubbo_head *head;
+    struct mf_slice body;
+    struct mf_block *frame;  /* a queued call's, with its reference; NULL when it came in just now */
+    const struct mf_dubbo_request *said;
+    struct mf_dubbo_request own; /* room for `said` where it is not remembered */
+};
+
+static struct request *request_of(struct mf_request *base)
+{
+    return (struct request *)(void *)base;
+}
+
+/* --- writing */
+
+/* What is sent: the head with our id, the body without its last `cut` bytes, the tail. */
+struct outgoing {
+    struct mf_dubbo_head head;
+    struct mf_slice body;
+    uint8_t tail[TAIL_ROOM];
+    size_t n_tail;
+};
+
+static int compose(const struct request *request, uint64_t id, struct outgoing *out)
+{
+    size_t cut = 0;
+    out->n_tail = 0;
+    out->body = request->body;
+    if (request->base.n_stamps) {
+        int n = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->base.stamps,
+                               request->base.n_stamps, out->tail, sizeof out->tail, &cut);
+        if (n < 0 && n != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
+            return n;
+        if (n > 0) {
+            out->n_tail = (size_t)n;
+            out->body.len -= cut;
+        }
+    }
+    out->head = *request->head;
+    out->head.id = id;
+    out->head.body_len = (uint32_t)(out->body.len + out->n_tail);
+    return 0;
+}
+
+static size_t length(const struct outgoing *out)
+{
+    return MF_DUBBO_HEAD_LEN + (size_t)out->head.body_len;
+}
+
+static void copy_to(const struct outgoing *out, uint8_t *to)
+{
+    mf_dubbo_put_head(to, &out->head);
+    to += MF_DUBBO_HEAD_LEN;
+    if (out->body.len)
+        memcpy(to, out->body.ptr, out->body.len);
+    if (out->n_tail)
+        memcpy(to + out->body.len, out->tail, out->n_tail);
+}
+
+static void count_sent(struct mf_dubbo_share *share, const struct mf_call *call)
+{
+    mf_count(&share->serializations[call->kind].bytes_up, call->bytes_up);
+}
+
+static int write_held(struct mf_conn *up, const struct request *request, const struct outgoing *out)
+{
+    const uint8_t *at = out->body.ptr;
+    struct mf_block *block =
+        request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->base.from->sock, out->body, &at);
+    if (!block)
+        return -ENOMEM;
+    uint8_t head[MF_DUBBO_HEAD_LEN];
+    mf_dubbo_put_head(head, &out->head);
+    int rc = mf_dubbo_frame_held(up, head, block, mf_slice_of(at, out->body.len), mf_slice_of(out->tail, out->n_tail));
+    mf_block_give(block);
+    return rc;
+}
+
+static int send_now(struct mf_request *base, struct mf_call *call, struct mf_link *link)
+{
+    struct request *request = request_of(base);
+    struct mf_conn *up = link->conn;
+    struct outgoing out;
+    int rc = compose(request, call->id, &out);
+    if (rc < 0)
+        return rc;
+    call->bytes_up = (uint32_t)length(&out);
+    if (out.body.len < MF_DUBBO_HOLD_FROM) {
+        uint8_t *to = mf_sock_reserve(&up->sock, length(&out));
+        if (!to)
+            return -ENOMEM;
+        copy_to(&out, to);
+        mf_sock_commit(&up->sock, length(&out));
+    } else {
+        rc = write_held(up, request, &out);
+        if (rc < 0)
+            return rc;
+    }
+    count_sent(request->share, call);
+    return 0;
+}
+
+static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, int *rc)
+{
+    struct outgoing out;
+    *rc = compose(request_of(base), call->id, &out);
+    if (*rc < 0)
+        return NULL;
+    call->bytes_up = (uint32_t)length(&out);
+    struct mf_block *frame = mf_block_new(length(&out), NULL);
+    if (frame)
+        copy_to(&out, frame->data);
+    else
+        *rc = -ENOMEM;
+    return frame;
+}
+
+int mf_dubbo_request_queued(struct mf_link *link, struct mf_call *call)
+{
+    int rc = mf_sock_write_block(&link->conn->sock, call->frame, mf_slice_of(call->frame->data, call->bytes_up));
+    if (rc == 0)
+        count_sent((struct mf_dubbo_share *)(void *)link->pool->dialer, call);
+    return rc;
+}
+
+static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze};
+
+/* --- reading */
+
+static void count_limit(struct mf_local *local, int rc)
+{
+    MF_COUNT(local, bad_frames);
+    if (rc == MF_EHESSIAN_DEPTH)
+        MF_COUNT(local, limit_max_depth);
+    else if (rc == MF_EHESSIAN_SIZE)
+        MF_COUNT(local, limit_max_classes);
+    else if (rc == MF_ELIMIT)
+        MF_COUNT(local, limit_max_attachments);
+}
+
+/* Reads it, and shows it as policy sees it. 0 (see base.readable), or an error: `*why` says what is wrong with the
+ * bytes. */
+static int read_request(struct request *request, struct mf_recent *recent, const char **why)
+{
+    struct mf_request *base = &request->base;
+    int rc = mf_dubbo_read(request->share, recent, request->head->serialization, request->body, &request->own,
+                           &request->said, why);
+    base->readable = rc == 0;
+    if (rc == MF_EDUBBO_OPAQUE) {
+        request->own.n_attachments = 0;
+        rc = 0;
+    }
+    const struct mf_dubbo_request *said = request->said;
+    base->query.service = said->service;
+    base->query.method = said->method;
+    base->query.headers = said->attachments;
+    base->query.n_headers = said->n_attachments;
+    base->timeout_ms = said->timeout_ms;
+    base->stampable = base->readable && said->complete;
+    return rc;
+}
+
+void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, const struct mf_dubbo_head *head,
+                         struct mf_slice body)
+{
+    struct request request; /* set field by field: most of it is room that is rarely used */
+    request.base.ops = &ops;
+    request.base.inlet = source->inlet;
+    request.base.dialer = &source->share->dialer;
+    request.base.from = source->conn;
+    request.base.own = &source->own;
+    request.share = source->share;
+    request.head = head;
+    request.body = body;
+    request.frame = NULL;
+    const char *why;
+    int rc = read_request(&request, &source->recent, &why);
+    if (rc < 0) {
+        char text[TEXT_ROOM];
+        snprintf(text, sizeof text, "meshfast: bad request: %s", why);
+        count_limit(source->share->local, rc);
+        struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, text};
+        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+        return;
+    }
+    mf_dispatch(call, &request.base);
+}
+
+/* The queued frame is the request, stamped already: it is read again because the first reading's slices are gone. */
+void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call)
+{
+    struct mf_block *frame = call->frame;
+    call->frame = NULL;
+    struct request request;
+    struct mf_dubbo_head head;
+    struct mf_recent none = {0};
+    mf_dubbo_parse_head(mf_slice_of(frame->data, call->bytes_up), UINT32_MAX >> 1, &head);
+    request.base.ops = &ops;
+    request.base.inlet = call->inlet;
+    request.base.dialer = &share->dialer;
+    request.base.from = NULL;
+    request.base.own = NULL;
+    request.share = share;
+    request.head = &head;
+    request.body = mf_slice_of(frame->data + MF_DUBBO_HEAD_LEN, head.body_len);
+    request.frame = frame;
+    const char *why;
+    int rc = read_request(&request, &none, &why);
+    if (rc < 0)
+        mf_dispatch_fail(call, MF_ELIMIT, why);
+    else
+        mf_dispatch_again(call, &request.base);
+    mf_block_give(frame);
+}

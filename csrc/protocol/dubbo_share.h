@@ -1,0 +1,32 @@
+#pragma once
+/* dubbo_share: what a worker's Dubbo2 connections share: memory of requests, room to read one, counts by serialization;
+ * and Dubbo2 as a pool's dialer. */
+#include "call/pool.h"
+#include "codec/dubbo_memo.h"
+
+enum { MF_MEMOS = 256, MF_MEMO_VARIANTS = 4, MF_SERIALIZATIONS = 32 };
+
+/* What is known of every call from its head alone, by serialization id. Read by other threads. */
+struct mf_serialization_counters {
+    mf_atom64 calls, answers, bytes_up, bytes_down, ok, errors, latency_sum_ns;
+};
+
+struct mf_memos {
+    struct mf_dubbo_memo *_memos[MF_MEMOS];
+    uint32_t _misses[MF_MEMOS]; /* what was read and would have had its place here */
+};
+
+struct mf_dubbo_share {
+    struct mf_dialer dialer; /* first */
+    struct mf_local *local;
+    struct mf_calls *calls;
+    struct mf_pair *attachments; /* room for limits->max_attachments: one request is read at a time */
+    struct mf_dubbo_limits limits;
+    struct mf_memos memos;
+    struct mf_serialization_counters serializations[MF_SERIALIZATIONS];
+};
+
+/* `ops`: dubbo_up's. 0 or -ENOMEM. */
+int mf_dubbo_share_init(struct mf_dubbo_share *share, const struct mf_dialer_ops *ops, uint32_t index,
+                        struct mf_local *local, struct mf_calls *calls);
+void mf_dubbo_share_dispose(struct mf_dubbo_share *share);

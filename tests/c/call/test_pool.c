@@ -1,0 +1,88 @@
+/* pool: a connection that has broken is given to no call, from that very moment, although its end is told later. */
+#include "call/pool.h"
+
+#include "bare.h"
+#include "protocol/dubbo_share.h"
+#include "protocol/dubbo_up.h"
+
+#include <sys/socket.h>
+
+static struct {
+    struct mf_pool *pool;
+    struct mf_timer timer;
+    int picked, refused; /* times the connection was given out, and when it took no bytes */
+} w;
+
+static void turns_until(struct mf_loop *loop, const uint32_t *value, uint32_t want)
+{
+    for (uint64_t by = mf_clock_ns() + UINT64_C(10000000000); *value != want && mf_clock_ns() < by;)
+        CHECK(mf_loop_turn(loop, 10000000) >= 0);
+    CHECK_INT(*value, want);
+}
+
+/* A call in every turn, behind what the kernel told: so also in the one that reads the connection's end. */
+static void on_call(struct mf_timer *timer)
+{
+    int rc;
+    struct mf_link *link = mf_pool_pick(w.pool, &rc);
+    if (!link)
+        return;
+    w.picked++;
+    if (mf_sock_write(&link->conn->sock, MF_SLICE("x")) < 0)
+        w.refused++;
+    mf_timer_set(mf_loop_timers(w.pool->pools->local->loop), timer, 1, on_call);
+}
+
+static void test_broken(enum mf_loop_backend backend)
+{
+    const char *why;
+    struct mf_addr addr;
+    struct mf_loop *loop;
+    struct bare bare;
+    struct mf_pools pools;
+    struct mf_dubbo_share *share = mf_alloc(sizeof *share);
+    int rc;
+    if (mf_loop_new(&(struct mf_loop_options){.backend = backend}, &loop, &why) < 0) {
+        printf("pool: this kernel has no io_uring for us (%s): epoll only\n", why ? why : "refused");
+        mf_free(share);
+        return;
+    }
+    memset(&w, 0, sizeof w);
+    CHECK_INT(mf_addr_parse(MF_SLICE("127.0.0.1:0"), &addr), 0);
+    int listener = mf_sock_listen(&addr, 8, false);
+    CHECK_INT(mf_sock_local(listener, &addr), 0);
+    open_bare(&bare, loop, 0);
+    mf_pools_init(&pools, &bare.local);
+    CHECK_INT(mf_dubbo_share_init(share, &mf_dubbo_up_dialer, 0, &bare.local, &bare.calls), 0);
+
+    w.pool = mf_pool_of_addr(&pools, &share->dialer, &addr);
+    CHECK(mf_pool_of_addr(&pools, &share->dialer, &addr) == w.pool);
+    CHECK(mf_pool_pick(w.pool, &rc) == NULL);
+    CHECK_INT(rc, 0);
+    turns_until(loop, &w.pool->n_connecting, 0);
+    int provider = accept(listener, NULL, NULL);
+    CHECK(provider >= 0);
+    close(listener); /* who dials again is refused */
+    on_call(&w.timer);
+    CHECK_INT(w.picked, 1);
+
+    setsockopt(provider, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    close(provider); /* a reset */
+    turns_until(loop, &bare.local.n_ups, 0);
+    CHECK_INT(w.refused, 0);
+    CHECK_INT(w.pool->n_links, 0);
+
+    mf_timer_cancel(mf_loop_timers(loop), &w.timer);
+    mf_pools_dispose(&pools);
+    mf_dubbo_share_dispose(share);
+    mf_free(share);
+    close_bare(&bare);
+    mf_loop_free(loop);
+}
+
+int main(void)
+{
+    test_broken(MF_LOOP_EPOLL);
+    test_broken(MF_LOOP_URING);
+    return test_end("pool");
+}
