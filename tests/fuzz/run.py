@@ -24,7 +24,10 @@ CORPUS = HERE / "corpus"
 FLOOR = 90.0  # per cent of the lines of csrc/codec, all files together
 LONGEST = 2048
 KEPT = 300  # bytes of the longest input that is kept
-SHOWN = ("csrc/codec", "csrc/call", "csrc/protocol", "csrc/engine", "csrc/loop/sock", "csrc/table/dfa", "csrc/table/label", "csrc/table/trace")
+SHOWN = (
+    "csrc/codec", "csrc/call", "csrc/protocol", "csrc/engine", "csrc/loop/sock", "csrc/table/dfa", "csrc/table/label",
+    "csrc/table/trace",
+)  # fmt: skip
 OPTIONS = {"ASAN_OPTIONS": "quarantine_size_mb=8:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 

@@ -23,7 +23,7 @@ def defined(header: str, name: str) -> int:
 
 
 def test_limits_are_those_of_limits_h() -> None:
-    text = (ROOT / "csrc" / "proxy" / "limits.h").read_text()
+    text = (ROOT / "csrc" / "call" / "limits.h").read_text()
     found = re.findall(r'X\((\w+), (\w+), (bytes|count|ms), (\d+), (\d+), "([^"]+)"\)', text)
     assert found == [(x.field, x.name, x.unit, str(x.default), str(x.least), x.doc) for x in limit.LIMITS]
     assert len(found) == text.count("    X(")
