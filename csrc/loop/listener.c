@@ -1,9 +1,8 @@
 #include "loop/backend.h"
+#include "loop/listen.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* SO_ORIGINAL_DST, the same number for IPv4 and IPv6; the kernel's headers for it clash with netinet's. */
@@ -86,40 +85,10 @@ bool mf_listener_failed(struct mf_listener *listener, int rc)
     return false;
 }
 
-/* A socket file that nobody listens on is left from a process that is gone. */
-static void remove_stale(const struct mf_addr *addr)
-{
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->storage;
-    struct stat info;
-    if (un->sun_path[0] == 0 || stat(un->sun_path, &info) < 0 || !S_ISSOCK(info.st_mode))
-        return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, &addr->sa, addr->len) < 0 && errno == ECONNREFUSED)
-        unlink(un->sun_path);
-    close(fd);
-}
-
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port)
 {
-    int family = addr->sa.sa_family, on = 1;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (family == AF_UNIX)
-        remove_stale(addr);
-    else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        goto fail;
-    if (reuse_port && family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        goto fail;
-    if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, backlog) < 0)
-        goto fail;
-    return fd;
-fail:;
-    int rc = -errno;
-    close(fd);
-    return rc;
+    struct mf_listen_options options = {.backlog = backlog, .share = reuse_port ? MF_LISTEN_JOIN : MF_LISTEN_ALONE};
+    return mf_listen_open(addr, &options, NULL);
 }
 
 static bool is_mapped(const struct mf_addr *addr)

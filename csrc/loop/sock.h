@@ -110,9 +110,7 @@ struct mf_listener {
 int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
 void mf_listener_close(struct mf_listener *listener);
 
-/* Makes a listening, non-blocking, close-on-exec descriptor, or returns a negated errno. TCP: SO_REUSEADDR, with
- * `reuse_port` SO_REUSEPORT, with `transparent` IP_TRANSPARENT is not needed (REDIRECT). UNIX: a stale socket file
- * that nobody listens on is removed first. */
+/* mf_listen_open with what most need (listen.h): alone, or with `reuse_port` joining; a UNIX socket for its user only. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);
 /* Where a redirected connection was going (SO_ORIGINAL_DST, IPv4 and IPv6): 0 or a negated errno. -ENOENT: it was not
  * redirected. The kernel then names our own address where it tracks connections, and dialling that would never end. */
