@@ -37,7 +37,7 @@ enum {
 };
 
 /* mf_listener._state */
-enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1 };
+enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1, MF_L_SHUT = 1 << 2 };
 
 struct mf_loop_ops {
     const char *name;
@@ -57,7 +57,7 @@ struct mf_loop_ops {
 
     int (*listener_add)(struct mf_listener *listener); /* also after a rest */
     void (*listener_rest)(struct mf_listener *listener);
-    void (*listener_drop)(struct mf_listener *listener); /* ends in mf_listener_gone */
+    void (*listener_drop)(struct mf_listener *listener); /* mf_listener_sweep, then mf_listener_gone */
 
     int (*watch_add)(struct mf_watch *watch);
     int (*watch_modify)(struct mf_watch *watch, uint32_t events);
@@ -128,6 +128,8 @@ void mf_sock_trim(struct mf_loop *loop); /* frees the spare runs */
 void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer);
 /* What a failed accept means: true: go on accepting; false: it rests now. */
 bool mf_listener_failed(struct mf_listener *listener, int rc);
+/* Hands out what waits to be accepted, before the descriptor is closed. */
+void mf_listener_sweep(struct mf_listener *listener);
 void mf_listener_gone(struct mf_listener *listener);
 
 /* inline */

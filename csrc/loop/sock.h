@@ -102,13 +102,18 @@ struct mf_listener {
     /* `fd` is the callback's from now on. */
     void (*on_accept)(struct mf_listener *listener, int fd, const struct mf_addr *peer);
     void (*on_close)(struct mf_listener *listener); /* memory is the owner's again */
-    uint64_t failures; /* accepts that failed for want of descriptors or memory: it rests 100 ms after each */
+    /* An accept failed for want of descriptors or memory, or for good: it rests 100 ms. May be NULL. */
+    void (*on_failed)(struct mf_listener *listener, int rc);
 };
 
 /* `fd` listens already, and is the listener's from now on, unless this fails. 0 or a negated errno. Closing does not
  * close `fd`'s other copies. */
 int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
+/* From the loop: hands all connections out that have come, then closes and tells; on_accept may come until on_close. */
 void mf_listener_close(struct mf_listener *listener);
+/* Lets nobody new in (mf_listen_shut); who is being let in still comes. A moment before mf_listener_close, so that no
+ * handshake is cut off either. */
+int mf_listener_shut(struct mf_listener *listener);
 
 /* mf_listen_open with what most need (listen.h): alone, or with `reuse_port` joining; a UNIX socket for its user only. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);
