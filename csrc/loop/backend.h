@@ -12,6 +12,7 @@ enum {
     MF_READ_SIZE = 64 * 1024,
     MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
     MF_LINGER_NS = 1000 * 1000 * 1000,
+    MF_STALLS = 10, /* how many of them a peer that was told of the end may take nothing of what is left */
     MF_IOV_MAX = 64, /* runs of output in one send */
 };
 

@@ -51,6 +51,9 @@ struct mf_sock {
     size_t high, low;          /* watermarks of the output, bytes */
     void *_backend;            /* what a backend keeps per socket */
     uint64_t _linger;          /* until when it waits for the peer's end */
+    uint32_t _left;            /* what the peer had not taken when it began to wait */
+    uint8_t _stalls;           /* how often in a row that was still so */
+    bool cut_resets;           /* ended with output left, by whomever, it is reset: for streams whose FIN means `all` */
     uint64_t bytes_in, bytes_out;
     uint64_t last_read;        /* loop time of the last bytes */
 };
@@ -63,12 +66,24 @@ int mf_sock_connect(struct mf_loop *loop, struct mf_sock *sock, const struct mf_
 
 enum mf_sock_how {
     MF_CLOSE_NOW,   /* output that is left is dropped */
-    /* Sends what is queued and FIN, then reads and drops what still comes until the peer ends too, one second long at
-     * most: a close over unread bytes would reset the connection, and the reset overtakes the last answer. An error or
-     * mf_sock_close NOW ends it early. */
+    /* Sends what is queued and FIN, then reads and drops what still comes until the peer ends too: a close over unread
+     * bytes would reset the connection, and the reset overtakes the last answer. It waits one second for that once the
+     * peer has all, and before that as long as the peer takes something of it every ten seconds; how long output may
+     * wait here is the owner's to say (mf_sock_left). An error or another mf_sock_close ends it early. */
     MF_CLOSE_FLUSH,
+    MF_CLOSE_RESET, /* as NOW, but a TCP peer is told that this is no end (RST); a UNIX peer cannot be */
 };
 void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how); /* again is harmless */
+/* Bytes that the peer has not taken: those queued here and in the kernel (TCP; one system call). While it falls, they
+ * move. */
+size_t mf_sock_left(const struct mf_sock *sock);
+/* Asks a TCP peer that is silent for `idle_s` whether it is there, `count` times, `interval_s` apart; then the connection
+ * fails with -ETIMEDOUT. 0 or a negated errno; 0 and no effect on a UNIX socket. */
+int mf_sock_keepalive(struct mf_sock *sock, int idle_s, int interval_s, int count);
+/* Whether an error of connecting or writing says something of this machine and nothing of the peer: descriptors
+ * (-EMFILE, -ENFILE), memory (-ENOMEM, -ENOBUFS), no local port free (-EADDRNOTAVAIL), a local filter (-EACCES, -EPERM), the
+ * interface is down (-ENETDOWN), a UNIX listener's queue is full for the moment (-EAGAIN). */
+bool mf_sock_local_error(int rc);
 
 void mf_sock_pause(struct mf_sock *sock);  /* no on_read, no on_eof until resume; may come twice */
 void mf_sock_resume(struct mf_sock *sock); /* gives left-over bytes again, in the next turn at the latest */

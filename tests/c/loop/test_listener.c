@@ -299,6 +299,7 @@ static void *flood(void *arg)
     const struct mf_addr *at = arg;
     static int fds[FLOOD];
     int *in = calloc(1, sizeof *in);
+    memset(fds, 0, sizeof fds);
     for (int i = 0; i < FLOOD; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct timeval soon = {.tv_usec = 20000};
