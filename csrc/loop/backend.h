@@ -83,6 +83,7 @@ struct mf_loop {
     struct mf_block_spares blocks; /* long blocks of input that nobody holds */
     struct mf_sock_segment *spare; /* empty output runs of the common size */
     uint32_t spares;
+    size_t out_memory; /* of the runs that are queued */
     uint32_t peeks; /* socks whose last frame was long */
     uint32_t read_size;
     bool in_turn;

@@ -239,6 +239,21 @@ uint64_t mf_loop_trim(struct mf_loop *loop)
     return refused;
 }
 
+size_t mf_loop_memory(const struct mf_loop *loop)
+{
+    return loop->blocks.used + loop->out_memory;
+}
+
+size_t mf_loop_kept(const struct mf_loop *loop)
+{
+    return loop->blocks._kept;
+}
+
+struct mf_block *mf_loop_block(struct mf_loop *loop, size_t cap)
+{
+    return mf_block_new(cap, &loop->blocks);
+}
+
 int mf_loop_fd(const struct mf_loop *loop)
 {
     return loop->ops->fd(loop);

@@ -56,6 +56,13 @@ struct mf_timers *mf_loop_timers(struct mf_loop *loop);
 void mf_loop_set_spares(struct mf_loop *loop, size_t max);
 /* Frees what of it was not needed since the last call; how many blocks were freed meanwhile because of the limit. */
 uint64_t mf_loop_trim(struct mf_loop *loop);
+/* Memory that all sockets' input and output take, each block once, and blocks that were held or made by mf_loop_block and
+ * not yet given up. What is kept for long frames to come is not in it. On the thread of the turns. */
+size_t mf_loop_memory(const struct mf_loop *loop);
+size_t mf_loop_kept(const struct mf_loop *loop); /* kept for long frames to come */
+struct mf_block;
+/* A block whose memory counts as the loop's, the caller's; NULL: no memory. */
+struct mf_block *mf_loop_block(struct mf_loop *loop, size_t cap);
 /* For embedding in another loop: readable when the kernel has something for a turn. What was asked for between turns
  * (writes, closes, timers) needs a turn of its own. */
 int mf_loop_fd(const struct mf_loop *loop);

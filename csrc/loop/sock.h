@@ -48,6 +48,7 @@ struct mf_sock {
     size_t _in_begin, _in_end, _want;
     struct mf_sock_segment *_out_first, *_out_last;
     size_t _out_len;           /* bytes queued */
+    size_t _out_memory;        /* what its runs take */
     size_t high, low;          /* watermarks of the output, bytes */
     void *_backend;            /* what a backend keeps per socket */
     uint64_t _linger;          /* until when it waits for the peer's end */
@@ -144,6 +145,13 @@ int mf_sock_local(int fd, struct mf_addr *out);
 static inline size_t mf_sock_pending(const struct mf_sock *sock)
 {
     return sock->_out_len;
+}
+
+/* Memory that the socket's input and output take: rooms in whole, also where they are half full; of a block that others
+ * hold too, the bytes that it has to send. */
+static inline size_t mf_sock_memory(const struct mf_sock *sock)
+{
+    return (sock->_in ? sock->_in->cap : 0) + sock->_out_memory;
 }
 
 static inline bool mf_sock_full(const struct mf_sock *sock)

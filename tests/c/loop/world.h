@@ -102,6 +102,7 @@ __attribute__((unused)) static void on_each(const char *name, void (*test)(void)
         test();
         if (test_failures > before)
             fprintf(stderr, "  ... in %s on %s\n", name, mf_loop_name(loop));
+        CHECK_INT(mf_loop_memory(loop), 0);
         mf_loop_free(loop);
     }
 }
