@@ -70,7 +70,9 @@ extern const struct mf_loop_ops mf_loop_epoll, mf_loop_uring;
 struct mf_loop {
     const struct mf_loop_ops *ops;
     void *backend;
-    struct mf_loop_hooks hooks;
+    struct mf_list guests;
+    struct mf_list *next_guest; /* to be called */
+    struct mf_loop_guest owner; /* mf_loop_set_hooks */
     uint64_t now;
     struct mf_timers timers;
     struct mf_list socks, listeners, watches;
