@@ -98,11 +98,7 @@ struct mf_loop {
 /* sock.c: life */
 void mf_sock_connected(struct mf_sock *sock, int rc);
 void mf_sock_fail(struct mf_sock *sock, int rc);       /* ends in on_close(rc) */
-void mf_sock_write_fail(struct mf_sock *sock, int rc); /* the same, after what the peer had sent is read */
-void mf_sock_at_eof(struct mf_sock *sock);
 void mf_sock_gone(struct mf_sock *sock); /* the kernel has let go; the descriptor is closed */
-void mf_sock_look(struct mf_sock *sock); /* from the again list */
-void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
 void mf_sock_again(struct mf_sock *sock);
 void mf_sock_flushed(struct mf_sock *sock); /* FLUSHING, and the output is gone */
 
@@ -127,6 +123,12 @@ int mf_sock_iov(const struct mf_sock *sock, struct iovec *iov, int max, size_t *
 void mf_sock_sent(struct mf_sock *sock, size_t len);
 void mf_sock_drop_output(struct mf_sock *sock);
 void mf_sock_trim(struct mf_loop *loop); /* frees the spare runs */
+
+/* sock_step.c: both */
+void mf_sock_write_fail(struct mf_sock *sock, int rc); /* mf_sock_fail, after what the peer had sent is read */
+void mf_sock_at_eof(struct mf_sock *sock);
+void mf_sock_look(struct mf_sock *sock); /* from the again list */
+void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
 
 /* listener.c */
 void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer);
