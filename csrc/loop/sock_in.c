@@ -32,7 +32,7 @@ static bool stopped(const struct mf_sock *sock)
 /* Room for `have` bytes, and for the wanted frame as far as the promise of sock.h goes. */
 static size_t sized(const struct mf_sock *sock, size_t have)
 {
-    if (sock->_want <= have)
+    if (sock->_want < have)
         return have;
     size_t most = have + (3 * have > AHEAD ? 3 * have : AHEAD);
     if (sock->_want > most)
