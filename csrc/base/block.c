@@ -14,6 +14,8 @@ struct mf_block *mf_block_new(size_t cap, struct mf_block_spares *spares)
         block->_lent = false;
         block->cap = cap;
         block->_spares = spares;
+        if (spares)
+            spares->used += cap;
     }
     return block;
 }
@@ -68,6 +70,7 @@ struct mf_block *mf_block_lend(struct mf_block_spares *spares, size_t cap)
     block->_refs = 1;
     block->_lent = true;
     spares->_lent += block->cap;
+    spares->used += block->cap;
     return block;
 }
 
@@ -100,8 +103,11 @@ struct mf_block *mf_block_grow(struct mf_block *block, size_t cap)
     assert(block->_refs == 1);
     mf_block_filled(block);
     struct mf_block *grown = mf_resize(block, sizeof *block + cap);
-    if (grown)
-        grown->cap = cap;
+    if (!grown)
+        return NULL;
+    if (grown->_spares)
+        grown->_spares->used += cap - grown->cap;
+    grown->cap = cap;
     return grown;
 }
 
@@ -111,6 +117,8 @@ void mf_block_give(struct mf_block *block)
         return;
     mf_block_filled(block);
     struct mf_block_spares *spares = block->_spares;
+    if (spares)
+        spares->used -= block->cap;
     unsigned index = block->cap < MF_BLOCK_LONG ? MF_BLOCK_SIZES : index_of(block->cap);
     if (!spares || index >= MF_BLOCK_SIZES) {
         mf_free(block);

@@ -24,6 +24,7 @@ struct mf_block {
 enum { MF_BLOCK_LONG = 64 * 1024, MF_BLOCK_SIZES = 64 };
 struct mf_block_spares {
     size_t max;
+    size_t used;           /* bytes of all blocks that somebody holds */
     size_t _kept, _lent;   /* bytes */
     uint64_t refused;      /* blocks that were freed because of `max` */
     uint64_t _there;       /* a bit for each size of which there is one */

@@ -242,8 +242,8 @@ void mf_engine_stop(struct mf_engine *engine)
         /* Ours is the caller's loop: it turns here until the connections have gone. */
         while (!(worker->stopping && mf_worker_empty(worker)))
             if (mf_loop_turn(worker->local.loop, 10000000) < 0)
-                break;
-        mf_loop_set_hooks(worker->local.loop, &(struct mf_loop_hooks){0});
+                usleep(1000);
+        mf_loop_leave(worker->local.loop, &worker->guest);
     }
 }
 

@@ -114,8 +114,8 @@ static void on_sweep(struct mf_timer *timer)
 
 int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n_fronts)
 {
-    struct mf_loop_hooks hooks = {before_wait, after_wait, turn_end, worker};
-    mf_loop_set_hooks(worker->local.loop, &hooks);
+    worker->guest.hooks = (struct mf_loop_hooks){before_wait, after_wait, turn_end, worker};
+    mf_loop_join(worker->local.loop, &worker->guest);
     for (uint32_t i = 0; i < n_fronts; i++) {
         struct mf_door *door = &worker->doors[i];
         *door = (struct mf_door){.protocols = &worker->protocols, .protocol = fronts[i].options.protocol};

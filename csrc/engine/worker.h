@@ -38,6 +38,7 @@ struct mf_worker {
     struct mf_pools pools;
     struct mf_calls calls;
     struct mf_protocols protocols;
+    struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */
     struct mf_ring events;
     int event_fd;          /* the engine's */

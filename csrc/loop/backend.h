@@ -12,6 +12,7 @@ enum {
     MF_READ_SIZE = 64 * 1024,
     MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
     MF_LINGER_NS = 1000 * 1000 * 1000,
+    MF_STALLS = 10, /* how many of them a peer that was told of the end may take nothing of what is left */
     MF_IOV_MAX = 64, /* runs of output in one send */
 };
 
@@ -37,7 +38,7 @@ enum {
 };
 
 /* mf_listener._state */
-enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1 };
+enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1, MF_L_SHUT = 1 << 2 };
 
 struct mf_loop_ops {
     const char *name;
@@ -57,7 +58,7 @@ struct mf_loop_ops {
 
     int (*listener_add)(struct mf_listener *listener); /* also after a rest */
     void (*listener_rest)(struct mf_listener *listener);
-    void (*listener_drop)(struct mf_listener *listener); /* ends in mf_listener_gone */
+    void (*listener_drop)(struct mf_listener *listener); /* mf_listener_sweep, then mf_listener_gone */
 
     int (*watch_add)(struct mf_watch *watch);
     int (*watch_modify)(struct mf_watch *watch, uint32_t events);
@@ -70,7 +71,9 @@ struct mf_loop {
     uint64_t now; /* first: mf_loop_front */
     const struct mf_loop_ops *ops;
     void *backend;
-    struct mf_loop_hooks hooks;
+    struct mf_list guests;
+    struct mf_list *next_guest; /* to be called */
+    struct mf_loop_guest owner; /* mf_loop_set_hooks */
     struct mf_timers timers;
     struct mf_list socks, listeners, watches;
     struct mf_list again;          /* socks to look at without the kernel's asking */
@@ -82,6 +85,7 @@ struct mf_loop {
     struct mf_block_spares blocks; /* long blocks of input that nobody holds */
     struct mf_sock_segment *spare; /* empty output runs of the common size */
     uint32_t spares;
+    size_t out_memory; /* of the runs that are queued */
     uint32_t peeks; /* socks whose last frame was long */
     uint32_t read_size;
     bool in_turn;
@@ -94,11 +98,7 @@ struct mf_loop {
 /* sock.c: life */
 void mf_sock_connected(struct mf_sock *sock, int rc);
 void mf_sock_fail(struct mf_sock *sock, int rc);       /* ends in on_close(rc) */
-void mf_sock_write_fail(struct mf_sock *sock, int rc); /* the same, after what the peer had sent is read */
-void mf_sock_at_eof(struct mf_sock *sock);
 void mf_sock_gone(struct mf_sock *sock); /* the kernel has let go; the descriptor is closed */
-void mf_sock_look(struct mf_sock *sock); /* from the again list */
-void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
 void mf_sock_again(struct mf_sock *sock);
 void mf_sock_flushed(struct mf_sock *sock); /* FLUSHING, and the output is gone */
 
@@ -124,10 +124,18 @@ void mf_sock_sent(struct mf_sock *sock, size_t len);
 void mf_sock_drop_output(struct mf_sock *sock);
 void mf_sock_trim(struct mf_loop *loop); /* frees the spare runs */
 
+/* sock_step.c: both */
+void mf_sock_write_fail(struct mf_sock *sock, int rc); /* mf_sock_fail, after what the peer had sent is read */
+void mf_sock_at_eof(struct mf_sock *sock);
+void mf_sock_look(struct mf_sock *sock); /* from the again list */
+void mf_sock_bury(struct mf_sock *sock); /* frees what it holds */
+
 /* listener.c */
 void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer);
 /* What a failed accept means: true: go on accepting; false: it rests now. */
 bool mf_listener_failed(struct mf_listener *listener, int rc);
+/* Hands out what waits to be accepted, before the descriptor is closed. */
+void mf_listener_sweep(struct mf_listener *listener);
 void mf_listener_gone(struct mf_listener *listener);
 
 /* inline */

@@ -1,10 +1,11 @@
 #include "loop/backend.h"
+#include "loop/listen.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+enum { SWEEP = 1 << 16 }; /* more than any queue of connections holds */
 
 /* SO_ORIGINAL_DST, the same number for IPv4 and IPv6; the kernel's headers for it clash with netinet's. */
 enum { ORIGINAL_DST = 80 };
@@ -16,20 +17,52 @@ int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd)
     listener->_state = listener->_ops = 0;
     listener->_backend = NULL;
     listener->_retry = (struct mf_timer){0};
-    listener->failures = 0;
     int rc = loop->ops->listener_add(listener);
     if (rc == 0)
         mf_list_push(&loop->listeners, &listener->_node);
     return rc;
 }
 
+/* From the loop, as on_accept may come of it. */
+static void close_now(struct mf_timer *timer)
+{
+    struct mf_listener *listener = MF_CONTAINER(timer, struct mf_listener, _retry);
+    listener->_loop->ops->listener_drop(listener);
+}
+
 void mf_listener_close(struct mf_listener *listener)
 {
+    struct mf_loop *loop = listener->_loop;
     if (listener->_state & MF_L_CLOSING)
         return;
     listener->_state |= MF_L_CLOSING;
-    mf_timer_cancel(&listener->_loop->timers, &listener->_retry);
-    listener->_loop->ops->listener_drop(listener);
+    mf_timer_set(&loop->timers, &listener->_retry, loop->now, close_now);
+}
+
+int mf_listener_shut(struct mf_listener *listener)
+{
+    if (listener->fd < 0)
+        return MF_ECLOSED;
+    int rc = mf_listen_shut(listener->fd);
+    if (rc == 0)
+        listener->_state |= MF_L_SHUT;
+    return rc;
+}
+
+void mf_listener_sweep(struct mf_listener *listener)
+{
+    struct mf_addr at;
+    if (mf_sock_local(listener->fd, &at) == 0 && at.sa.sa_family != AF_UNIX) /* copies of it may go on */
+        mf_listen_shut(listener->fd);
+    for (int i = 0; i < SWEEP; i++) {
+        struct mf_addr peer = {.len = sizeof peer.storage};
+        mf_count(&listener->_loop->counts.syscalls, 1);
+        int fd = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            mf_listener_accepted(listener, fd, &peer);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
 }
 
 void mf_listener_gone(struct mf_listener *listener)
@@ -42,10 +75,6 @@ void mf_listener_gone(struct mf_listener *listener)
 
 void mf_listener_accepted(struct mf_listener *listener, int fd, const struct mf_addr *peer)
 {
-    if (listener->_state & MF_L_CLOSING) {
-        close(fd);
-        return;
-    }
     mf_count(&listener->_loop->counts.accepts, 1);
     listener->on_accept(listener, fd, peer);
 }
@@ -78,48 +107,21 @@ bool mf_listener_failed(struct mf_listener *listener, int rc)
     default: /* the connection died before it was taken: accept(2) lists its errors */
         return true;
     }
-    listener->failures++;
-    mf_count(&loop->counts.accept_failures, 1);
     listener->_state |= MF_L_RESTING;
     loop->ops->listener_rest(listener);
+    if (listener->_state & (MF_L_SHUT | MF_L_CLOSING)) /* all have come */
+        return false;
+    mf_count(&loop->counts.accept_failures, 1);
     mf_timer_set(&loop->timers, &listener->_retry, loop->now + MF_REST_NS, rested);
+    if (listener->on_failed)
+        listener->on_failed(listener, rc);
     return false;
-}
-
-/* A socket file that nobody listens on is left from a process that is gone. */
-static void remove_stale(const struct mf_addr *addr)
-{
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->storage;
-    struct stat info;
-    if (un->sun_path[0] == 0 || stat(un->sun_path, &info) < 0 || !S_ISSOCK(info.st_mode))
-        return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, &addr->sa, addr->len) < 0 && errno == ECONNREFUSED)
-        unlink(un->sun_path);
-    close(fd);
 }
 
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port)
 {
-    int family = addr->sa.sa_family, on = 1;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (family == AF_UNIX)
-        remove_stale(addr);
-    else if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        goto fail;
-    if (reuse_port && family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        goto fail;
-    if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, backlog) < 0)
-        goto fail;
-    return fd;
-fail:;
-    int rc = -errno;
-    close(fd);
-    return rc;
+    struct mf_listen_how options = {.backlog = backlog, .share = reuse_port ? MF_LISTEN_JOIN : MF_LISTEN_ALONE};
+    return mf_listen_open(addr, &options, NULL);
 }
 
 static bool is_mapped(const struct mf_addr *addr)

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 #include "loop/backend.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -48,7 +49,8 @@ static int try_new(const struct mf_loop_options *options, const struct mf_loop_o
     loop->now = mf_clock_ns();
     mf_timers_init(&loop->timers, loop->now);
     struct mf_list *lists[] = {&loop->socks, &loop->listeners, &loop->watches, &loop->again,
-                               &loop->dirty, &loop->lingering, &loop->dead,    &loop->dead_listeners};
+                               &loop->dirty, &loop->lingering, &loop->dead,    &loop->dead_listeners,
+                               &loop->guests};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         mf_list_init(lists[i]);
 
@@ -88,6 +90,7 @@ void mf_loop_free(struct mf_loop *loop)
 {
     if (!loop)
         return;
+    assert(!loop->in_turn);
     loop->ops->dispose(loop);
     loop->backend = NULL;
     struct mf_list *node;
@@ -106,6 +109,8 @@ void mf_loop_free(struct mf_loop *loop)
         listener->fd = -1;
         listener->_state |= MF_L_CLOSING;
     }
+    while (mf_list_shift(&loop->guests))
+        ;
     while ((node = mf_list_shift(&loop->watches)))
         MF_CONTAINER(node, struct mf_watch, _node)->_loop = NULL;
     dispose(loop);
@@ -170,6 +175,15 @@ static int bury(struct mf_loop *loop)
     return n;
 }
 
+/* A hook may make any guest leave, its own too. */
+#define CALL_HOOKS(loop, name)                                                                                         \
+    for (struct mf_list *node_ = (loop)->guests.next; node_ != &(loop)->guests; node_ = (loop)->next_guest) {          \
+        const struct mf_loop_hooks *hooks_ = &MF_CONTAINER(node_, struct mf_loop_guest, _node)->hooks;                 \
+        (loop)->next_guest = node_->next;                                                                              \
+        if (hooks_->name)                                                                                              \
+            hooks_->name(hooks_->arg);                                                                                 \
+    }
+
 int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
 {
     if (loop->in_turn)
@@ -177,11 +191,9 @@ int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
     loop->in_turn = true;
     mf_count(&loop->counts.turns, 1);
     int64_t wait = how_long(loop, max_wait_ns);
-    if (loop->hooks.before_wait)
-        loop->hooks.before_wait(loop->hooks.arg);
+    CALL_HOOKS(loop, before_wait);
     int rc = loop->ops->wait(loop, wait);
-    if (loop->hooks.after_wait)
-        loop->hooks.after_wait(loop->hooks.arg);
+    CALL_HOOKS(loop, after_wait);
     loop->now = mf_clock_ns();
 
     /* Those that were paused, or broken off for the others' sake, go first: else whoever is never paused would fill
@@ -189,12 +201,11 @@ int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
     int n = look_again(loop);
     n += rc < 0 ? 0 : loop->ops->deliver(loop);
     n += mf_timers_run(&loop->timers, loop->now);
-    if (loop->hooks.turn_end)
-        loop->hooks.turn_end(loop->hooks.arg);
+    CALL_HOOKS(loop, turn_end);
     flush(loop);
     n += bury(loop);
     loop->in_turn = false;
-    return rc < 0 ? rc : n;
+    return rc < 0 && rc != -EINTR ? rc : n;
 }
 
 void mf_loop_wake(struct mf_loop *loop)
@@ -213,7 +224,23 @@ const char *mf_loop_name(const struct mf_loop *loop)
 
 void mf_loop_set_hooks(struct mf_loop *loop, const struct mf_loop_hooks *hooks)
 {
-    loop->hooks = *hooks;
+    mf_loop_leave(loop, &loop->owner);
+    loop->owner.hooks = *hooks;
+    mf_loop_join(loop, &loop->owner);
+}
+
+void mf_loop_join(struct mf_loop *loop, struct mf_loop_guest *guest)
+{
+    mf_list_push(&loop->guests, &guest->_node);
+}
+
+void mf_loop_leave(struct mf_loop *loop, struct mf_loop_guest *guest)
+{
+    if (!guest->_node.next)
+        return;
+    if (loop->next_guest == &guest->_node)
+        loop->next_guest = guest->_node.next;
+    mf_list_remove(&guest->_node);
 }
 
 struct mf_timers *mf_loop_timers(struct mf_loop *loop)
@@ -232,6 +259,21 @@ uint64_t mf_loop_trim(struct mf_loop *loop)
     loop->blocks.refused = 0;
     mf_block_trim(&loop->blocks);
     return refused;
+}
+
+size_t mf_loop_memory(const struct mf_loop *loop)
+{
+    return loop->blocks.used + loop->out_memory;
+}
+
+size_t mf_loop_kept(const struct mf_loop *loop)
+{
+    return loop->blocks._kept;
+}
+
+struct mf_block *mf_loop_block(struct mf_loop *loop, size_t cap)
+{
+    return mf_block_new(cap, &loop->blocks);
 }
 
 int mf_loop_fd(const struct mf_loop *loop)

@@ -31,17 +31,29 @@ struct mf_loop_hooks {
     void *arg;
 };
 
+/* Somebody who has hooks in a loop, among others. */
+struct mf_loop_guest {
+    struct mf_loop_hooks hooks;
+    struct mf_list _node; /* zeroed, or left, before it joins */
+};
+
 /* 0, or a negated errno: with MF_LOOP_URING -ENOSYS, -EPERM or whatever the kernel said. AUTO falls back to epoll
  * without error. `*why` (may be NULL): static text that says why AUTO did not choose io_uring, else NULL. */
 int mf_loop_new(const struct mf_loop_options *options, struct mf_loop **out, const char **why);
 /* Closes every socket, listener and watch that is left, without calling them back; their memory must still be there.
- * On the thread of the turns, or after that thread has ended. */
+ * On the thread of the turns and outside a turn, or after that thread has ended. */
 void mf_loop_free(struct mf_loop *loop);
 const char *mf_loop_name(const struct mf_loop *loop); /* "epoll", "io_uring" */
+/* The guest lives in its owner's memory until it leaves; guests are called in the order in which they joined. Leaving may
+ * come from a hook, and is harmless for who never joined. */
+void mf_loop_join(struct mf_loop *loop, struct mf_loop_guest *guest);
+void mf_loop_leave(struct mf_loop *loop, struct mf_loop_guest *guest);
+/* For a loop with one owner: a copy of `hooks` in the loop, in place of the one before. */
 void mf_loop_set_hooks(struct mf_loop *loop, const struct mf_loop_hooks *hooks);
 
 /* One turn; waits at most `max_wait_ns` (negative: until something happens; 0: does not wait). Returns how many
- * things were delivered, or a negated errno (-EINTR when a signal came: call again; -EBUSY from inside a turn).
+ * things were delivered, or a negated errno (-EBUSY from inside a turn). A signal ends the wait as if the time had run out:
+ * that is no error.
  * mf_loop_new and the first sockets may come from another thread, but the thread of the first turn is the only one
  * that may turn (-EEXIST with io_uring). */
 int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns);
@@ -56,6 +68,13 @@ struct mf_timers *mf_loop_timers(struct mf_loop *loop);
 void mf_loop_set_spares(struct mf_loop *loop, size_t max);
 /* Frees what of it was not needed since the last call; how many blocks were freed meanwhile because of the limit. */
 uint64_t mf_loop_trim(struct mf_loop *loop);
+/* Memory that all sockets' input and output take, each block once, and blocks that were held or made by mf_loop_block and
+ * not yet given up. What is kept for long frames to come is not in it. On the thread of the turns. */
+size_t mf_loop_memory(const struct mf_loop *loop);
+size_t mf_loop_kept(const struct mf_loop *loop); /* kept for long frames to come */
+struct mf_block;
+/* A block whose memory counts as the loop's, the caller's; NULL: no memory. */
+struct mf_block *mf_loop_block(struct mf_loop *loop, size_t cap);
 /* For embedding in another loop: readable when the kernel has something for a turn. What was asked for between turns
  * (writes, closes, timers) needs a turn of its own. */
 int mf_loop_fd(const struct mf_loop *loop);

@@ -226,7 +226,7 @@ static void sock_ready(struct mf_sock *sock, uint32_t events)
 
 static int listener_add(struct mf_listener *listener)
 {
-    return control(listener->_loop, EPOLL_CTL_ADD, listener->fd, EPOLLIN,
+    return control(listener->_loop, EPOLL_CTL_ADD, listener->fd, EPOLLIN | EPOLLRDHUP,
                    (uint64_t)(uintptr_t)listener | KIND_LISTENER);
 }
 
@@ -239,18 +239,21 @@ static void listener_drop(struct mf_listener *listener)
 {
     if (!(listener->_state & MF_L_RESTING))
         control(listener->_loop, EPOLL_CTL_DEL, listener->fd, 0, 0);
+    mf_listener_sweep(listener);
     close(listener->fd);
     mf_listener_gone(listener);
 }
 
-static void listener_ready(struct mf_listener *listener)
+static void listener_ready(struct mf_listener *listener, uint32_t events)
 {
-    for (int i = 0; i < ACCEPTS && !(listener->_state & MF_L_CLOSING); i++) {
+    for (int i = 0; i < ACCEPTS && !(listener->_state & (MF_L_CLOSING | MF_L_RESTING)); i++) {
         struct mf_addr peer = {.len = sizeof peer.storage};
         mf_count(&listener->_loop->counts.syscalls, 1);
         int got = accept4(listener->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (got >= 0)
             mf_listener_accepted(listener, got, &peer);
+        else if (errno == EAGAIN && (events & EPOLLRDHUP))
+            mf_listener_failed(listener, -EINVAL); /* shut, it may be by a copy of it: it would be ready for ever */
         else if (errno == EAGAIN || !mf_listener_failed(listener, -errno))
             return;
     }
@@ -356,7 +359,7 @@ static int deliver(struct mf_loop *loop)
             n++;
             break;
         case KIND_LISTENER:
-            listener_ready(ptr);
+            listener_ready(ptr, events);
             n++;
             break;
         default:

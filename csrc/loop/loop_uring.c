@@ -377,6 +377,7 @@ static void listener_drop(struct mf_listener *listener)
 {
     struct mf_loop *loop = listener->_loop;
     if (!(listener->_ops & OP_ACCEPT)) {
+        mf_listener_sweep(listener);
         close(listener->fd);
         mf_listener_gone(listener);
     } else if (!cancel(of(loop), listener, KIND_ACCEPT)) {

@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { AT_ONCE = 64 * 1024 }; /* so much was taken soon after the end was told, not a moment ago */
+
 /* Life of a socket. What a callback may do: anything, closing itself included; so every step that follows a callback
  * looks at the state again. */
 
@@ -85,8 +87,18 @@ void mf_sock_connected(struct mf_sock *sock, int rc)
         mf_sock_fail(sock, rc);
 }
 
+/* The next close of the descriptor sends RST in place of what is left and FIN. */
+static void no_end(const struct mf_sock *sock)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    if (sock->_state & MF_S_STREAM_TCP)
+        setsockopt(sock->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 static void drop(struct mf_sock *sock)
 {
+    if (sock->cut_resets && sock->_out_len > 0)
+        no_end(sock);
     sock->_state |= MF_S_CLOSING;
     mf_list_remove(&sock->_dirty);
     mf_list_remove(&sock->_dead);
@@ -102,6 +114,13 @@ void mf_sock_fail(struct mf_sock *sock, int rc)
     drop(sock);
 }
 
+static void linger(struct mf_sock *sock)
+{
+    sock->_linger = sock->loop->now + MF_LINGER_NS;
+    mf_list_remove(&sock->_dirty);
+    mf_list_push(&sock->loop->lingering, &sock->_dirty);
+}
+
 static void linger_over(struct mf_timer *timer)
 {
     struct mf_loop *loop = MF_CONTAINER(timer, struct mf_loop, linger_timer);
@@ -111,7 +130,13 @@ static void linger_over(struct mf_timer *timer)
             mf_timer_set(&loop->timers, timer, sock->_linger, linger_over);
             return;
         }
-        mf_sock_close(sock, MF_CLOSE_NOW);
+        uint32_t had = sock->_left;
+        sock->_left = (uint32_t)mf_sock_left(sock);
+        sock->_stalls = sock->_left < had ? 0 : (uint8_t)(sock->_stalls + 1);
+        if ((sock->_left == 0 && had < AT_ONCE) || sock->_stalls == MF_STALLS)
+            mf_sock_close(sock, MF_CLOSE_NOW);
+        else
+            linger(sock);
     }
 }
 
@@ -124,66 +149,11 @@ void mf_sock_flushed(struct mf_sock *sock)
         mf_sock_close(sock, MF_CLOSE_NOW);
         return;
     }
-    sock->_linger = loop->now + MF_LINGER_NS;
-    mf_list_remove(&sock->_dirty);
-    mf_list_push(&loop->lingering, &sock->_dirty);
+    linger(sock);
+    sock->_left = (uint32_t)mf_sock_left(sock);
+    sock->_stalls = 0;
     if (!loop->linger_timer.at)
         mf_timer_set(&loop->timers, &loop->linger_timer, sock->_linger, linger_over);
-}
-
-void mf_sock_write_fail(struct mf_sock *sock, int rc)
-{
-    if (sock->_state & MF_S_CLOSING)
-        return;
-    if ((sock->_state & (MF_S_EOF | MF_S_PAUSED | MF_S_FLUSHING))) {
-        mf_sock_fail(sock, rc);
-        return;
-    }
-    /* The kernel still hands out what had come before the connection broke: an answer may be in it. */
-    sock->_error = rc;
-    sock->_state |= MF_S_BROKEN | MF_S_READABLE | MF_S_DRAIN;
-    mf_sock_drop_output(sock);
-    mf_sock_again(sock);
-}
-
-static void tell_eof(struct mf_sock *sock)
-{
-    if ((sock->_state & (MF_S_EOF | MF_S_EOF_TOLD | MF_S_PAUSED | MF_S_SILENT)) != MF_S_EOF)
-        return;
-    sock->_state |= MF_S_EOF_TOLD;
-    if (sock->events->on_eof)
-        sock->events->on_eof(sock);
-    else
-        mf_sock_close(sock, MF_CLOSE_FLUSH);
-}
-
-void mf_sock_at_eof(struct mf_sock *sock)
-{
-    sock->_state |= MF_S_EOF;
-    if (sock->_state & MF_S_BROKEN)
-        mf_sock_fail(sock, sock->_error);
-    else if (sock->_linger)
-        mf_sock_close(sock, MF_CLOSE_NOW);
-    else
-        tell_eof(sock);
-}
-
-void mf_sock_look(struct mf_sock *sock)
-{
-    if (sock->_state & MF_S_CLOSING) {
-        sock->loop->ops->sock_drop(sock);
-        return;
-    }
-    if (sock->_state & MF_S_PAUSED && !(sock->_state & MF_S_SILENT))
-        return;
-    if (sock->_state & MF_S_RETELL) {
-        sock->_state &= (uint16_t)~MF_S_RETELL;
-        mf_sock_retell(sock);
-    }
-    if (!(sock->_state & MF_S_CLOSING) && !(sock->_state & MF_S_EOF))
-        sock->loop->ops->sock_read(sock);
-    if (!(sock->_state & MF_S_CLOSING))
-        tell_eof(sock);
 }
 
 void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how)
@@ -201,6 +171,8 @@ void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how)
         return;
     }
     sock->_error = 0;
+    if (how == MF_CLOSE_RESET)
+        no_end(sock);
     drop(sock);
 }
 
@@ -213,13 +185,42 @@ void mf_sock_gone(struct mf_sock *sock)
     mf_list_push(&sock->loop->dead, &sock->_dead);
 }
 
-void mf_sock_bury(struct mf_sock *sock)
+size_t mf_sock_left(const struct mf_sock *sock)
 {
-    mf_list_remove(&sock->_node);
-    mf_list_remove(&sock->_dirty);
-    mf_list_remove(&sock->_dead);
-    mf_sock_drop_output(sock);
-    mf_sock_drop_input(sock);
+    int queued = 0;
+    if (sock->fd < 0 || !(sock->_state & MF_S_STREAM_TCP) || ioctl(sock->fd, TIOCOUTQ, &queued) < 0 || queued < 0)
+        queued = 0;
+    return sock->_out_len + (size_t)queued;
+}
+
+int mf_sock_keepalive(struct mf_sock *sock, int idle_s, int interval_s, int count)
+{
+    int on = 1, fd = sock->fd;
+    if (!(sock->_state & MF_S_STREAM_TCP))
+        return 0;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0)
+        return -errno;
+    return 0;
+}
+
+bool mf_sock_local_error(int rc)
+{
+    switch (-rc) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRNOTAVAIL:
+    case EACCES:
+    case EPERM:
+    case ENETDOWN:
+    case EAGAIN:
+        return true;
+    }
+    return false;
 }
 
 void mf_sock_pause(struct mf_sock *sock)

@@ -48,9 +48,13 @@ struct mf_sock {
     size_t _in_begin, _in_end, _want;
     struct mf_sock_segment *_out_first, *_out_last;
     size_t _out_len;           /* bytes queued */
+    size_t _out_memory;        /* what its runs take */
     size_t high, low;          /* watermarks of the output, bytes */
     void *_backend;            /* what a backend keeps per socket */
     uint64_t _linger;          /* until when it waits for the peer's end */
+    uint32_t _left;            /* what the peer had not taken when it began to wait */
+    uint8_t _stalls;           /* how often in a row that was still so */
+    bool cut_resets;           /* ended with output left, by whomever, it is reset: for streams whose FIN means `all` */
     uint64_t bytes_in, bytes_out;
     uint64_t last_read;        /* loop time of the last bytes */
 };
@@ -63,12 +67,24 @@ int mf_sock_connect(struct mf_loop *loop, struct mf_sock *sock, const struct mf_
 
 enum mf_sock_how {
     MF_CLOSE_NOW,   /* output that is left is dropped */
-    /* Sends what is queued and FIN, then reads and drops what still comes until the peer ends too, one second long at
-     * most: a close over unread bytes would reset the connection, and the reset overtakes the last answer. An error or
-     * mf_sock_close NOW ends it early. */
+    /* Sends what is queued and FIN, then reads and drops what still comes until the peer ends too: a close over unread
+     * bytes would reset the connection, and the reset overtakes the last answer. It waits one second for that once the
+     * peer has all, and before that as long as the peer takes something of it every ten seconds; how long output may
+     * wait here is the owner's to say (mf_sock_left). An error or another mf_sock_close ends it early. */
     MF_CLOSE_FLUSH,
+    MF_CLOSE_RESET, /* as NOW, but a TCP peer is told that this is no end (RST); a UNIX peer cannot be */
 };
 void mf_sock_close(struct mf_sock *sock, enum mf_sock_how how); /* again is harmless */
+/* Bytes that the peer has not taken: those queued here and in the kernel (TCP; one system call). While it falls, they
+ * move. */
+size_t mf_sock_left(const struct mf_sock *sock);
+/* Asks a TCP peer that is silent for `idle_s` whether it is there, `count` times, `interval_s` apart; then the connection
+ * fails with -ETIMEDOUT. 0 or a negated errno; 0 and no effect on a UNIX socket. */
+int mf_sock_keepalive(struct mf_sock *sock, int idle_s, int interval_s, int count);
+/* Whether an error of connecting or writing says something of this machine and nothing of the peer: descriptors
+ * (-EMFILE, -ENFILE), memory (-ENOMEM, -ENOBUFS), no local port free (-EADDRNOTAVAIL), a local filter (-EACCES, -EPERM), the
+ * interface is down (-ENETDOWN), a UNIX listener's queue is full for the moment (-EAGAIN). */
+bool mf_sock_local_error(int rc);
 
 void mf_sock_pause(struct mf_sock *sock);  /* no on_read, no on_eof until resume; may come twice */
 void mf_sock_resume(struct mf_sock *sock); /* gives left-over bytes again, in the next turn at the latest */
@@ -102,17 +118,20 @@ struct mf_listener {
     /* `fd` is the callback's from now on. */
     void (*on_accept)(struct mf_listener *listener, int fd, const struct mf_addr *peer);
     void (*on_close)(struct mf_listener *listener); /* memory is the owner's again */
-    uint64_t failures; /* accepts that failed for want of descriptors or memory: it rests 100 ms after each */
+    /* An accept failed for want of descriptors or memory, or for good: it rests 100 ms. May be NULL. */
+    void (*on_failed)(struct mf_listener *listener, int rc);
 };
 
 /* `fd` listens already, and is the listener's from now on, unless this fails. 0 or a negated errno. Closing does not
  * close `fd`'s other copies. */
 int mf_listener_open(struct mf_loop *loop, struct mf_listener *listener, int fd);
+/* From the loop: hands all connections out that have come, then closes and tells; on_accept may come until on_close. */
 void mf_listener_close(struct mf_listener *listener);
+/* Lets nobody new in (mf_listen_shut); who is being let in still comes. A moment before mf_listener_close, so that no
+ * handshake is cut off either. */
+int mf_listener_shut(struct mf_listener *listener);
 
-/* Makes a listening, non-blocking, close-on-exec descriptor, or returns a negated errno. TCP: SO_REUSEADDR, with
- * `reuse_port` SO_REUSEPORT, with `transparent` IP_TRANSPARENT is not needed (REDIRECT). UNIX: a stale socket file
- * that nobody listens on is removed first. */
+/* mf_listen_open with what most need (listen.h): alone, or with `reuse_port` joining; a UNIX socket for its user only. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);
 /* Where a redirected connection was going (SO_ORIGINAL_DST, IPv4 and IPv6): 0 or a negated errno. -ENOENT: it was not
  * redirected. The kernel then names our own address where it tracks connections, and dialling that would never end. */
@@ -126,6 +145,13 @@ int mf_sock_local(int fd, struct mf_addr *out);
 static inline size_t mf_sock_pending(const struct mf_sock *sock)
 {
     return sock->_out_len;
+}
+
+/* Memory that the socket's input and output take: rooms in whole, also where they are half full; of a block that others
+ * hold too, the bytes that it has to send. */
+static inline size_t mf_sock_memory(const struct mf_sock *sock)
+{
+    return (sock->_in ? sock->_in->cap : 0) + sock->_out_memory;
 }
 
 static inline bool mf_sock_full(const struct mf_sock *sock)

@@ -32,7 +32,7 @@ static bool stopped(const struct mf_sock *sock)
 /* Room for `have` bytes, and for the wanted frame as far as the promise of sock.h goes. */
 static size_t sized(const struct mf_sock *sock, size_t have)
 {
-    if (sock->_want <= have)
+    if (sock->_want < have)
         return have;
     size_t most = have + (3 * have > AHEAD ? 3 * have : AHEAD);
     if (sock->_want > most)
@@ -108,7 +108,7 @@ static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
 /* The first bytes of the next frame hold the block of the last no longer than that needs. Without memory they stay. */
 static void keep_apart(struct mf_sock *sock, size_t len)
 {
-    struct mf_block *small = mf_block_new(PEEK, NULL);
+    struct mf_block *small = mf_block_new(PEEK, &sock->loop->blocks);
     if (!small)
         return;
     memcpy(small->data, sock->_in->data + sock->_in_begin, len);

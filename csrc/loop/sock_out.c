@@ -8,30 +8,36 @@
 /* Output: a queue of runs. A run either has its own room, which is filled at the end while earlier bytes of it may
  * already be with the kernel (so it never moves), or points into a block that it holds. */
 
-enum { RUN = 16 * 1024, SHORT = 2048, SPARES = 64 };
+enum { RUN = 16 * 1024, SHORT = 2048, SPARES = 64, LINE = 64 };
 
 struct mf_sock_segment {
     struct mf_sock_segment *next;
     struct mf_block *block; /* held, or NULL: own room */
     const uint8_t *ptr;     /* next byte to send */
+    size_t weight;          /* what it counts for its socket */
     size_t len;
-    size_t cap; /* of the own room */
+    size_t cap; /* of the own room; 0: it points into a block */
     uint8_t data[];
 };
 
-static struct mf_sock_segment *take_run(struct mf_loop *loop, size_t cap)
+/* A run of the common size, or an exact one: for more than that, and where output is waiting already for much of it, as
+ * the next as long would not fit behind it. */
+static struct mf_sock_segment *take_run(const struct mf_sock *sock, size_t cap)
 {
+    struct mf_loop *loop = sock->loop;
     struct mf_sock_segment *run = loop->spare;
-    if (cap <= RUN && run) {
+    bool exact = cap > RUN || (cap > RUN / 2 && sock->_out_len > 0);
+    if (!exact && run) {
         loop->spare = run->next;
         loop->spares--;
     } else {
-        cap = cap < RUN ? RUN : cap;
+        cap = exact ? (cap + LINE - 1) / LINE * LINE : RUN;
         run = mf_alloc(sizeof *run + cap);
         if (!run)
             return NULL;
         run->cap = cap;
     }
+    loop->out_memory += sizeof *run + run->cap;
     run->next = NULL;
     run->block = NULL;
     run->ptr = run->data;
@@ -42,6 +48,7 @@ static struct mf_sock_segment *take_run(struct mf_loop *loop, size_t cap)
 static void give_run(struct mf_loop *loop, struct mf_sock_segment *run)
 {
     mf_block_give(run->block);
+    loop->out_memory -= sizeof *run + run->cap;
     if (run->cap == RUN && loop->spares < SPARES) {
         run->next = loop->spare;
         loop->spare = run;
@@ -63,6 +70,8 @@ void mf_sock_trim(struct mf_loop *loop)
 
 static void append(struct mf_sock *sock, struct mf_sock_segment *run)
 {
+    run->weight = sizeof *run + (run->block ? run->len : run->cap); /* others may hold the rest of a block */
+    sock->_out_memory += run->weight;
     if (sock->_out_last)
         sock->_out_last->next = run;
     else
@@ -107,7 +116,7 @@ int mf_sock_write(struct mf_sock *sock, struct mf_slice bytes)
         first = bytes.len;
     struct mf_sock_segment *run = NULL;
     if (first < bytes.len) {
-        run = take_run(sock->loop, bytes.len - first);
+        run = take_run(sock, bytes.len - first);
         if (!run)
             return -ENOMEM;
     }
@@ -133,6 +142,7 @@ int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_
     struct mf_sock_segment *run = mf_alloc(sizeof *run);
     if (!run)
         return -ENOMEM;
+    sock->loop->out_memory += sizeof *run;
     *run = (struct mf_sock_segment){.block = mf_block_take(block), .ptr = bytes.ptr, .len = bytes.len};
     append(sock, run);
     queued(sock, bytes.len);
@@ -146,7 +156,7 @@ uint8_t *mf_sock_reserve(struct mf_sock *sock, size_t len)
     uint8_t *at = NULL;
     if (tail_room(sock, &at) >= len && at)
         return at;
-    struct mf_sock_segment *run = take_run(sock->loop, len);
+    struct mf_sock_segment *run = take_run(sock, len);
     if (!run)
         return NULL;
     append(sock, run);
@@ -191,6 +201,7 @@ static void shift(struct mf_sock *sock)
     sock->_out_first = run->next;
     if (!run->next)
         sock->_out_last = NULL;
+    sock->_out_memory -= run->weight;
     give_run(sock->loop, run);
 }
 

@@ -4,8 +4,6 @@
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 
-import errno as _errno
-
 
 cdef struct loop_ready:
     int fd
@@ -166,8 +164,7 @@ cdef class Loop:
             PyErr_CheckSignals()
             if self.ptr == NULL:  # a signal handler closed it
                 return []
-            if rc < 0 and rc != -_EINTR:
-                check(rc)
+            check(rc)
             if wait == 0:
                 break
             if wait > 0:
@@ -189,7 +186,6 @@ cdef class Loop:
         return dict(counts)
 
 
-cdef int _EINTR = _errno.EINTR
 LOOP_READ = MF_WATCH_READ
 LOOP_WRITE = MF_WATCH_WRITE
 LOOP_ERROR = MF_WATCH_ERROR

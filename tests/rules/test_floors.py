@@ -6,9 +6,24 @@ import ast
 import re
 
 import pytest
-from house import ROOT, files, text
+from house import ROOT, code, files, text
 
 FLOORS = {"base": 0, "codec": 1, "table": 2, "loop": 3, "call": 4, "protocol": 5, "engine": 6}
+
+#: The files of a floor from the ground up: each names only those before it, by include or by call; what goes up goes
+#: through tables of functions. With its ending a header stands alone, else with its file.
+ORDER = {
+    "loop": (
+        "timer", "uring", "listen", "loop.h", "sock.h", "backend.h",
+        "sock", "sock_in", "sock_out", "sock_step", "listener",
+        "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
+    ),
+    "call": ("limits", "counters", "outcome", "health", "local", "conn", "call", "labels", "pool", "inlet", "dispatch"),
+    "protocol": (
+        "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+    ),
+    "engine": ("protocols", "door", "options", "worker", "engine"),
+}  # fmt: skip
 
 #: What a Python module may import of ours; a module that is not here may import anything below the command line.
 PYTHON = {
@@ -50,3 +65,59 @@ def test_imports_point_down(path):
             names = [a.name.split(".")[1] for a in node.names if a.name.startswith("meshfast.")]
         for name in names:
             assert name in allowed, f"{path}:{node.lineno} imports meshfast.{name}, which is not below {room}"
+
+
+@pytest.mark.parametrize("path", files("csrc/protocol/*.c", "csrc/protocol/*.h"), ids=str)
+def test_protocols_do_not_know_each_other(path):
+    own = path.stem.split("_")[0]
+    for name in re.findall(r'^#include "protocol/([^"]+)"', text(path), re.M):
+        assert name.removesuffix(".h").split("_")[0] == own, f"{path} includes {name}"
+
+
+@pytest.mark.parametrize("path", files("csrc/call/*.c", "csrc/call/*.h"), ids=str)
+def test_calls_know_no_protocol(path):
+    assert not re.search(r"mf_(dubbo|tcp|hessian|jsonb)_|MF_DUBBO_", code(path)), f"{path} names a protocol"
+
+
+def rank(order: tuple[str, ...], name: str) -> int:
+    stem = name.rsplit(".", 1)[0]
+    return order.index(name) if name in order else order.index(stem)
+
+
+def upward(order: tuple[str, ...], sources: dict[str, str]) -> list[str]:
+    """What points up among the files of one floor, whose text without comments is given by name."""
+    defined = {}
+    for name, source in sources.items():
+        for function in re.findall(r"^[a-z][\w \*]*?\b(mf_\w+)\([^;{}]*\)\s*\{", source, re.M):
+            defined[function] = name
+    found = []
+    for name, source in sources.items():
+        own = rank(order, name)
+        named = [include for include in re.findall(r'^#include "\w+/([^"]+)"', source, re.M) if include in sources]
+        found += [f"{name} includes {include}" for include in named if rank(order, include) > own]
+        bodies = re.sub(r"^[a-z][\w \*]*\bmf_\w+\([^;{}]*\);", "", source, flags=re.M)  # without declarations
+        calls = sorted(set(re.findall(r"\b(mf_\w+)\s*\(", bodies)) & set(defined))
+        found += [f"{name} calls {call} of {defined[call]}" for call in calls if rank(order, defined[call]) > own]
+    return found
+
+
+@pytest.mark.parametrize("floor", ORDER)
+def test_files_of_a_floor_point_down(floor):
+    # code() blanks strings, and the names of includes are strings.
+    paths = files(f"csrc/{floor}/*.c", f"csrc/{floor}/*.h")
+    sources = {}
+    for path in paths:
+        includes = re.findall(r"^#include .*$", text(path), re.M)
+        sources[path.name] = "\n".join([*includes, code(path)])
+    assert {path.stem for path in paths} == {name.removesuffix(".h") for name in ORDER[floor]}
+    assert upward(ORDER[floor], sources) == []
+
+
+def test_the_rule_sees_what_points_up():
+    order = ("low.h", "low", "high")
+    low = '#include "x/high.h"\nint mf_low_do(int a,\n    int b)\n{\n    return mf_high_do(a);\n}\n'
+    high = '#include "x/low.h"\nint mf_high_do(int a)\n{\n    return mf_low_do(a, a);\n}\n'
+    sources = {"low.c": low, "high.c": high, "high.h": "int mf_high_do(int a);\n", "low.h": ""}
+    assert upward(order, sources) == ["low.c includes high.h", "low.c calls mf_high_do of high.c"]
+    table = low.replace('#include "x/high.h"', "").replace("mf_high_do(a)", "ops->high_do(a)")
+    assert upward(order, sources | {"low.c": table}) == []

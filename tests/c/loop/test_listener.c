@@ -1,13 +1,15 @@
 /* listener: accepting, running out of descriptors, stale UNIX sockets, many connections. */
 #include "world.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 enum { MANY = 1000 };
 
 static struct end *accepted[MANY + 8];
-static int accepts, listener_closes;
+static int accepts, listener_closes, failures;
 static bool close_in_accept, drop_all;
 static struct mf_addr last_peer;
 
@@ -33,6 +35,13 @@ static void on_listener_close(struct mf_listener *listener)
     listener_closes++;
 }
 
+static void on_failed(struct mf_listener *failed, int rc)
+{
+    (void)failed;
+    CHECK_INT(rc, -EMFILE);
+    failures++;
+}
+
 static struct mf_listener listener;
 
 static void start(int fd)
@@ -40,8 +49,9 @@ static void start(int fd)
     memset(&listener, 0, sizeof listener);
     listener.on_accept = on_accept;
     listener.on_close = on_listener_close;
+    listener.on_failed = on_failed;
     CHECK_INT(mf_listener_open(loop, &listener, fd), 0);
-    accepts = listener_closes = 0;
+    accepts = listener_closes = failures = 0;
     close_in_accept = drop_all = false;
 }
 
@@ -162,7 +172,7 @@ static void test_exhaustion(void)
     UNTIL(accepts == 1);
     use_up();
     CHECK_INT(connect(other, &at.sa, at.len), 0);
-    UNTIL(listener.failures == 1);
+    UNTIL(failures == 1);
     struct mf_loop_counts counts;
     mf_loop_counts(loop, &counts);
     uint64_t turns = counts.turns, until = mf_loop_now(loop) + 60000000;
@@ -170,7 +180,7 @@ static void test_exhaustion(void)
         turn(10000000);
     mf_loop_counts(loop, &counts);
     CHECK(counts.turns - turns < 20);
-    CHECK_INT(listener.failures, 1);
+    CHECK_INT(failures, 1);
     CHECK_INT(accepts, 1);
     CHECK_INT(counts.accept_failures, 1);
     give_back();
@@ -185,10 +195,10 @@ static void test_exhaustion(void)
     use_up();
     start(fd);
     CHECK_INT(connect(mine, &at.sa, at.len), 0);
-    UNTIL(listener.failures == 1);
+    UNTIL(failures == 1);
     give_back();
     stop();
-    CHECK_INT(accepts, 0);
+    CHECK_INT(accepts, 1); /* who waits is handed out all the same */
     close(mine);
 }
 
@@ -233,6 +243,113 @@ static void test_two_listeners_of_one_port(void)
     close(two);
 }
 
+static uint64_t turns(void)
+{
+    struct mf_loop_counts counts;
+    mf_loop_counts(loop, &counts);
+    return counts.turns;
+}
+
+/* Shut, it lets nobody in and does not spin; who was in the queue is handed out. */
+static void test_shut(void)
+{
+    char folder[] = "/tmp/meshfast-test-XXXXXX", text[128];
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(text, sizeof text, "unix://%s/sock", folder);
+    for (int kind = 0; kind < 2; kind++) {
+        struct mf_addr at;
+        int fd, in[2];
+        if (kind) {
+            CHECK_INT(mf_addr_parse(mf_slice_str(text), &at), 0);
+            fd = mf_sock_listen(&at, 8, false);
+        } else {
+            fd = listen_tcp(&at, 8);
+        }
+        start(fd);
+        drop_all = true;
+        in[0] = dial(&at);
+        UNTIL(accepts == 1);
+        in[1] = dial(&at);
+        CHECK_INT(mf_listener_shut(&listener), 0);
+        int out = socket(at.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK(connect(out, &at.sa, at.len) < 0 && errno == (kind ? ECONNREFUSED : EINPROGRESS));
+        UNTIL(accepts == 2);
+        uint64_t before = turns(), until = mf_clock_ns() + 50000000;
+        while (mf_clock_ns() < until)
+            turn(10000000);
+        CHECK(turns() - before < 50);
+        CHECK_INT(failures, 0);
+        stop();
+        CHECK_INT(accepts, 2);
+        CHECK_INT(mf_listener_shut(&listener), MF_ECLOSED);
+        close(out);
+        close(in[0]);
+        close(in[1]);
+    }
+    unlink(text + 7);
+    rmdir(folder);
+}
+
+enum { FLOOD = 400 };
+
+static _Atomic bool flooded;
+
+static void *flood(void *arg)
+{
+    const struct mf_addr *at = arg;
+    static int fds[FLOOD];
+    int *in = calloc(1, sizeof *in);
+    memset(fds, 0, sizeof fds);
+    for (int i = 0; i < FLOOD; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct timeval soon = {.tv_usec = 20000};
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
+        if (connect(fds[i], &at->sa, at->len) < 0)
+            break;
+        ++*in;
+    }
+    flooded = true;
+    for (int i = 0; i < FLOOD; i++)
+        if (fds[i] > 0)
+            close(fds[i]);
+    return in;
+}
+
+/* Who dials meanwhile is let in and handed out, or is not let in; who was let in before is handed out, also when the loop
+ * had not looked at it when it was told to close. */
+static void test_close_in_a_flood(void)
+{
+    for (int round = 0; round < 20; round++) {
+        struct mf_addr at;
+        pthread_t thread;
+        int *in;
+        start(listen_tcp(&at, 4 * FLOOD));
+        drop_all = true;
+        flooded = false;
+        CHECK_INT(pthread_create(&thread, NULL, flood, &at), 0);
+        UNTIL(accepts > 10 * round);
+        CHECK_INT(mf_listener_shut(&listener), 0);
+        UNTIL(flooded);
+        mf_listener_close(&listener);
+        UNTIL(listener_closes);
+        pthread_join(thread, (void **)&in);
+        CHECK_INT(accepts, *in);
+        free(in);
+    }
+    struct mf_addr at; /* never looked at before it is closed */
+    int fds[50];
+    start(listen_tcp(&at, 64));
+    drop_all = true;
+    for (int i = 0; i < 50; i++)
+        fds[i] = dial(&at);
+    mf_listener_close(&listener);
+    CHECK_INT(accepts, 0); /* not from inside */
+    stop();
+    CHECK_INT(accepts, 50);
+    for (int i = 0; i < 50; i++)
+        close(fds[i]);
+}
+
 int main(void)
 {
     struct rlimit limit;
@@ -240,6 +357,7 @@ int main(void)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     fail_at(0);
+    signal(SIGPIPE, SIG_IGN);
     ON_EACH(test_accept);
     if (limit.rlim_max >= 4 * MANY) {
         ON_EACH(test_many);
@@ -250,6 +368,8 @@ int main(void)
         printf("test_many skipped: only %llu descriptors allowed\n", (unsigned long long)limit.rlim_max);
     }
     ON_EACH(test_exhaustion);
+    ON_EACH(test_shut);
+    ON_EACH(test_close_in_a_flood);
     ON_EACH(test_unix);
     ON_EACH(test_two_listeners_of_one_port);
     return test_end("loop/listener");

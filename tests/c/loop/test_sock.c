@@ -1,4 +1,4 @@
-/* sock: the life of a socket: connect, end of either side, reset, close inside every callback. */
+/* sock, sock_step: the life of a socket: connect, end of either side, reset, close inside every callback. */
 #include "world.h"
 
 #include <sys/un.h>
