@@ -52,15 +52,6 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
     mf_free(cluster);
 }
 
-static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
-{
-    uint8_t *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    *at += text.len;
-    return mf_slice_of(start, text.len);
-}
-
 /* The pairs and their texts in one piece; at least one byte, so that NULL means no memory. */
 static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
 {
@@ -72,8 +63,8 @@ static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
         return NULL;
     uint8_t *at = (uint8_t *)(copy + n);
     for (uint32_t i = 0; i < n; i++) {
-        copy[i].key = put_text(&at, pairs[i].key);
-        copy[i].value = put_text(&at, pairs[i].value);
+        copy[i].key = mf_put_text(&at, pairs[i].key);
+        copy[i].value = mf_put_text(&at, pairs[i].value);
     }
     return copy;
 }

@@ -149,14 +149,11 @@ static void widen(struct mf_stats *stats)
     *stats = wide;
 }
 
-static const char *put_text(char **at, struct mf_slice text)
+static const char *put_string(uint8_t **at, struct mf_slice text)
 {
-    char *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    start[text.len] = 0;
-    *at = start + text.len + 1;
-    return start;
+    const uint8_t *start = mf_put_text(at, text).ptr;
+    *(*at)++ = 0;
+    return (const char *)start;
 }
 
 /* Up to its first NUL, so that what is stored as a C string compares with what was asked for. */
@@ -189,10 +186,10 @@ struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, 
     struct mf_stat *stat = mf_zalloc(sizeof *stat + service.len + host.len + subset.len + 3);
     if (!stat)
         return NULL;
-    char *at = (char *)(stat + 1);
-    stat->service = put_text(&at, service);
-    stat->host = put_text(&at, host);
-    stat->subset = put_text(&at, subset);
+    uint8_t *at = (uint8_t *)(stat + 1);
+    stat->service = put_string(&at, service);
+    stat->host = put_string(&at, host);
+    stat->subset = put_string(&at, subset);
     stat->_table = table;
     stat->_refs = 1;
     if (++stats->n > stats->n_buckets)

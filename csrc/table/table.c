@@ -172,15 +172,6 @@ static size_t texts_of(const struct mf_label_source *sources, uint32_t n)
     return size;
 }
 
-static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
-{
-    uint8_t *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    *at += text.len;
-    return mf_slice_of(start, text.len);
-}
-
 int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan)
 {
     if (plan->n_labels > MF_LABELS || plan->n_traces > MF_LABEL_SOURCES)
@@ -200,12 +191,12 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
     uint8_t *at = (uint8_t *)(copy + 1);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         struct mf_label *label = &copy->labels[i];
-        label->name = put_text(&at, label->name);
+        label->name = mf_put_text(&at, label->name);
         for (uint32_t j = 0; j < label->n_sources; j++)
-            label->sources[j].text = put_text(&at, label->sources[j].text);
+            label->sources[j].text = mf_put_text(&at, label->sources[j].text);
     }
     for (uint32_t j = 0; j < plan->n_traces; j++)
-        copy->traces[j].text = put_text(&at, copy->traces[j].text);
+        copy->traces[j].text = mf_put_text(&at, copy->traces[j].text);
     struct mf_labels *old = mf_load_relaxed(&table->live.labels); /* our own store */
     /* Pairs with the acquire in mf_table_labels. */
     mf_store_release(&table->live.labels, copy);

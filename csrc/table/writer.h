@@ -106,6 +106,16 @@ static inline void *mf_table_zalloc(struct mf_table *table, size_t n, size_t siz
     return n < MF_TABLE_MANY ? mf_zalloc_line(size) : mf_slab_zalloc(&table->slab, size);
 }
 
+/* Copies a text to `*at`, which moves behind it. */
+static inline struct mf_slice mf_put_text(uint8_t **at, struct mf_slice text)
+{
+    uint8_t *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return mf_slice_of(start, text.len);
+}
+
 /* Room for one more in a growing array; doubles. 0 or -ENOMEM. */
 static inline int mf_grow(void **array, uint32_t n, uint32_t *room, size_t size)
 {
