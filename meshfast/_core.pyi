@@ -138,6 +138,7 @@ def listed(mapping: Mapping[Any, _Object], before: tuple[_Object, ...]) -> tuple
 # --- bind/table.pxi: meshfast/routing.py is its public face
 
 _TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
+_Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]  # None: there, and no text
 _Condition = tuple[int, str, int, str | bytes]
 _Target = tuple["Cluster", int, str, int, int, int | None]
 _Rule = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target]]
@@ -195,7 +196,7 @@ class Table:
         """Frees what no reader can see any more; returns how much still waits."""
 
     def lookup(
-        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str] | None, random: int
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str] | None, random: int
     ) -> tuple[str, int, int, int]:
         """Where a request goes: (address, index of the rule, targets passed over, timeout in ms; 0: none).
 
@@ -203,7 +204,7 @@ class Table:
         """
 
     def explain(
-        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str], random: int
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int
     ) -> tuple[int, str, int, int, int, list[_Step]]:
         """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
@@ -226,9 +227,12 @@ class TraceMemory:
     """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""
 
     def __init__(self, entries: int = 65536, ttl_ns: int = 300_000_000_000) -> None: ...
-    def put(self, trace_id: str | bytes, label: int, value: str | bytes) -> None:
-        """Remembers a value for (trace id, index of the label). Raises LimitError when id or value is empty or longer
-        than 64 bytes."""
+    def put(
+        self, trace_id: str | bytes, label: int, value: str | bytes, caller: int = 0, replace: bool = False
+    ) -> bool:
+        """Remembers a value for (trace id, number of the label), brought by a caller: where room is short, whoever has
+        most of it gives way. False where another value is known, which stays unless ``replace``. Raises LimitError when
+        id or value is empty or longer than 64 bytes."""
 
     def find(self, trace_id: str | bytes, label: int) -> str | None:
         """The value; None when it is not known or too old."""

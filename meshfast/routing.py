@@ -20,7 +20,7 @@ from meshfast.model import Label, Mesh, Pattern, Rule, Service
 
 __all__ = ["Decision", "Route", "Step", "Table"]
 
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
 
 
 class Route(NamedTuple):
@@ -85,7 +85,8 @@ class Table:
         It is counted nowhere and sent nowhere. About a microsecond; in the thread that publishes.
 
         :param service: the interface's name, as callers name it
-        :param headers: attachments, ``group`` and ``version``: a mapping, or pairs; names in any case
+        :param headers: attachments, ``group`` and ``version``: a mapping, or pairs, of which the last of a name counts;
+            names are compared as they are; None stands for a value that is there and no text (a number, a list)
         :param labels: the request's labels by name, as TrafficLabels would find them (they are not looked for in
             ``headers``); one that no TrafficLabel and no rule names changes nothing
         :param method: its name

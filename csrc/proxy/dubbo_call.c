@@ -271,8 +271,9 @@ static void find_labels(struct mf_worker *worker, struct request *request)
 {
     const struct mf_labels *plan = mf_table_labels(worker->table);
     const struct mf_dubbo_request *said = request->said;
-    mf_label_find(plan, worker->trace, said->attachments, said->n_attachments, mf_worker_now(worker),
-                  &worker->labels);
+    struct mf_query query = {
+        .headers = said->attachments, .n_headers = said->n_attachments, .now = mf_worker_now(worker)};
+    mf_label_find(plan, worker->trace, &query, &worker->labels);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
         switch (worker->labels.kind[label->index]) {
@@ -306,8 +307,9 @@ static void remember_labels(struct mf_worker *worker, const struct mf_dubbo_requ
     if (!worker->trace)
         return;
     struct mf_label_kept kept = {0};
-    mf_label_remember(mf_table_labels(worker->table), worker->trace, said->attachments, said->n_attachments,
-                      mf_worker_now(worker), &kept);
+    struct mf_query query = {
+        .headers = said->attachments, .n_headers = said->n_attachments, .now = mf_worker_now(worker)};
+    mf_label_remember(mf_table_labels(worker->table), worker->trace, &query, MF_LABELS_KEEP_FIRST, 0, &kept);
     MF_COUNT_N(worker, labels_conflict, kept.conflicts);
     MF_COUNT_N(worker, labels_evicted, kept.evicted);
     MF_COUNT_N(worker, labels_refused, kept.refused);
@@ -472,9 +474,9 @@ void mf_dubbo_route_again(struct mf_call *call)
         fail(call, rc, MF_SIDE_OURS, why);
     } else {
         const struct mf_labels *plan = mf_table_labels(worker->table);
-        mf_label_find(plan, worker->trace, request.said->attachments, request.said->n_attachments,
-                      mf_worker_now(worker), &worker->labels);
         struct mf_query query = query_of(worker, &request);
+        query.now = mf_worker_now(worker);
+        mf_label_find(plan, worker->trace, &query, &worker->labels);
         if (!request.readable && query.service.len == 0)
             query.service = call->door->front->options.service;
         route_by_table(call, &query, &request);

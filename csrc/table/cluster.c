@@ -17,8 +17,9 @@ int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_clust
     return 0;
 }
 
-static void free_by_label(struct mf_by_label *by)
+static void free_by_label(struct mf_table *table, struct mf_by_label *by)
 {
+    mf_label_give(table, by->label);
     for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
         mf_slab_free(by->groups[i]);
     mf_free(by->groups);
@@ -32,7 +33,7 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
         return;
     while (cluster->by_label) {
         struct mf_by_label *next = cluster->by_label->next;
-        free_by_label(cluster->by_label);
+        free_by_label(table, cluster->by_label);
         cluster->by_label = next;
     }
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
@@ -276,9 +277,12 @@ static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster,
 
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label)
 {
-    for (struct mf_by_label *by = cluster->by_label; by; by = by->next)
-        if (by->label == label)
+    for (struct mf_by_label *by = cluster->by_label; by; by = by->next) {
+        if (by->label == label) {
+            by->refs++;
             return by;
+        }
+    }
     size_t most = (size_t)cluster->n_instances + cluster->n_subsets, places = 4;
     while (places < most * 2)
         places *= 2;
@@ -287,6 +291,8 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     if (!by || !entries)
         goto no_memory;
     by->label = label;
+    by->refs = 1;
+    mf_label_take_all(table, UINT64_C(1) << label);
     by->mask = (uint32_t)places - 1;
     struct mf_slice key = mf_label_name(table, label);
     uint32_t without = count_values(cluster, key, by, entries);
@@ -299,8 +305,21 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     return by;
 
 no_memory:
-    if (by)
-        free_by_label(by);
+    if (by && by->refs)
+        free_by_label(table, by);
+    else if (by)
+        mf_slab_free(by);
     mf_free(entries);
     return NULL;
+}
+
+void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
+{
+    if (--by->refs > 0)
+        return;
+    struct mf_by_label **at = &cluster->by_label;
+    while (*at != by)
+        at = &(*at)->next;
+    *at = by->next;
+    free_by_label(table, by);
 }

@@ -18,6 +18,12 @@ struct mf_stats { /* stats by service, host and subset */
     size_t n_buckets, n;
 };
 
+struct mf_name { /* of a label */
+    struct mf_slice text;
+    uint32_t refs; /* plans, services, groups by its values; 0: free */
+    uint32_t id;
+};
+
 struct mf_table {
     struct mf_published live;
     char _pad[MF_CACHE_LINE]; /* what readers read is apart from what the writer writes */
@@ -28,8 +34,9 @@ struct mf_table {
     struct mf_peers peers;
     struct mf_stats stats;
     struct mf_slab slab; /* of a large table's services, groups and peers */
-    struct mf_slice label_names[MF_LABELS];
-    uint32_t n_labels;
+    struct mf_name labels[MF_LABELS];
+    uint32_t n_labels;  /* never fewer: readers clear as many */
+    uint32_t label_ids; /* given so far */
     char _pad2[MF_CACHE_LINE];
     mf_atom64 dropped_peers; /* bit id % 64: some such peer has lost its last reference. Set by any thread */
 };
@@ -60,8 +67,13 @@ struct mf_cluster {
 
 /* cluster.c */
 struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct mf_slice name);
-/* Made when first asked for. NULL: no memory. */
+/* Made when first asked for; with a reference for the caller. NULL: no memory. */
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
+void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by);
+
+/* label.c: a set of numbers, as bits, with a reference for each */
+void mf_label_take_all(struct mf_table *table, uint64_t labels);
+void mf_label_give_all(struct mf_table *table, uint64_t labels);
 
 /* compile.c */
 void mf_compiled_retired(struct mf_epoch_entry *entry); /* the last reader is gone */

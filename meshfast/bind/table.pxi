@@ -130,15 +130,14 @@ cdef class Table:
         """The label plan: `labels` is (name, sources) each; a source, and each of `traces`, (kind, text, format)."""
         cdef mf_labels plan
         cdef _Texts texts = _Texts()
-        if len(labels) > 16 or len(traces) > 8:
-            raise ValueError("at most 16 labels and 8 trace id keys")
+        if len(labels) > MF_PLAN_LABELS or len(traces) > MF_LABEL_SOURCES:
+            raise ValueError(f"at most {MF_PLAN_LABELS} labels and {MF_LABEL_SOURCES} trace id keys")
         _memset(&plan, 0, sizeof(plan))
         for name, sources in labels:
-            if len(sources) > 8:
-                raise ValueError(f"label {name}: at most 8 sources")
+            if len(sources) > MF_LABEL_SOURCES:
+                raise ValueError(f"label {name}: at most {MF_LABEL_SOURCES} sources")
             i = plan.n_labels
             plan.labels[i].name = texts.slice(name)
-            plan.labels[i].index = check(mf_label_intern(self.ptr, plan.labels[i].name), name)
             for kind, text, form in sources:
                 j = plan.labels[i].n_sources
                 plan.labels[i].sources[j].kind = <mf_label_kind><int>kind
@@ -152,7 +151,7 @@ cdef class Table:
             plan.traces[j].format = <mf_traceid_format><int>form
             plan.traces[j].text = texts.slice(text)
             plan.n_traces += 1
-        check(mf_table_publish_labels(self.ptr, &plan))
+        check(mf_table_publish_labels(self.ptr, &plan), "labels")
 
     def reclaim(self) -> int:
         """Frees what no reader can see any more; how much still waits."""
@@ -241,6 +240,10 @@ cdef void _add_peer(void *arg, mf_peer *peer) noexcept with gil:
     (<dict>arg)[peer.text.decode()] = bool(mf_peer_available(peer, mf_clock_ns()))
 
 
+cdef enum:
+    _CONFLICT = 2  # MF_TRACE_CONFLICT
+
+
 cdef class TraceMemory:
     """Labels by trace id, shared by all workers. See csrc/table/trace.h."""
     cdef mf_trace *ptr
@@ -251,15 +254,21 @@ cdef class TraceMemory:
     def __dealloc__(self):
         mf_trace_free(self.ptr)
 
-    def put(self, trace_id, uint32_t label, value) -> None:
-        """Remembers a value. LimitError when id or value is empty or longer than 64 bytes."""
+    def put(self, trace_id, uint32_t label, value, uint32_t caller=0, bint replace=False) -> bool:
+        """Remembers a value; False where another one is known. LimitError when id or value is empty or too long."""
         cdef _Texts texts = _Texts()
         cdef mf_bool evicted = False
-        check(mf_trace_put(self.ptr, texts.slice(trace_id), label, texts.slice(value), mf_clock_ns(), &evicted))
+        cdef mf_trace_entry entry
+        entry.id = texts.slice(trace_id)
+        entry.value = texts.slice(value)
+        entry.label = label
+        entry.caller = caller
+        entry.replace = replace
+        return check(mf_trace_put(self.ptr, &entry, mf_clock_ns(), &evicted)) != _CONFLICT
 
     def find(self, trace_id, uint32_t label):
         """The value as text, or None."""
         cdef _Texts texts = _Texts()
-        cdef uint8_t out[64]
+        cdef uint8_t out[MF_TRACE_VALUE]
         cdef int n = check(mf_trace_find(self.ptr, texts.slice(trace_id), label, mf_clock_ns(), out))
         return out[:n].decode("utf-8", "replace") if n else None

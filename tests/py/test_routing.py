@@ -99,7 +99,7 @@ def test_headers_and_rules_in_order():
     vip = Match((Condition(Field.HEADER, Op.EXACT, "x-user", "bob"), Condition(Field.METHOD, Op.PREFIX, "", "ad")))
     to_canary = (Target("app", TargetKind.SUBSET, "canary", 1),)
     it = table(Rule("vip", (vip,), to_canary), by_label())
-    for headers in ({"X-User": "bob"}, [("x-user", "bob"), ("x-user", "eve")], iter([("x-user", "bob")])):
+    for headers in ({"x-user": "bob"}, [("x-user", "eve"), ("x-user", "bob")], iter([("x-user", "bob")])):
         assert it.lookup("com.x.Cart", headers, method="add").address == "10.0.0.2:20880"
     assert it.lookup("com.x.Cart", {"x-user": "bob"}, method="drop").rule == 1
     steps = it.explain("com.x.Cart", {"x-user": "bob"}, method="drop").steps
@@ -204,6 +204,39 @@ def test_text_that_is_not_ascii():
     assert it.lookup("com.x.Cart", {"k": "价值"}, {"env": "红"}, method="加").address == "10.0.0.3:20880"
 
 
+def vip(op: Op, value: str = "") -> Table:
+    seen = Match((Condition(Field.HEADER, op, "x-user", value),))
+    return table(Rule("vip", (seen,), (Target("app", TargetKind.SUBSET, "canary", 1),)), by_label())
+
+
+@pytest.mark.parametrize(
+    ("headers", "op", "value", "hit"),
+    [
+        ([("x-user", "bob"), ("x-user", "eve")], Op.EXACT, "eve", True),  # the last of a name counts
+        ([("x-user", "eve"), ("X-User", "bob")], Op.EXACT, "eve", True),  # another name
+        ({"X-User": "eve"}, Op.PRESENT, "", False),
+        ({"x-user": None}, Op.PRESENT, "", True),  # there, and no text
+        ({"x-user": None}, Op.ABSENT, "", False),
+        ({"x-user": None}, Op.EXACT, "", False),
+        ({"x-user": None}, Op.PREFIX, "", False),
+        ({"x-user": ""}, Op.EXACT, "", True),
+    ],
+)
+def test_headers(headers, op, value, hit):
+    route = vip(op, value).lookup("com.x.Cart", headers, method="m")
+    assert (route.rule == 0) == hit
+    assert vip(op, value).explain("com.x.Cart", headers, method="m").route.rule == route.rule
+
+
+@pytest.mark.parametrize("ask", [Table.lookup, Table.explain])
+def test_none_is_no_name(ask):
+    for service, headers, labels in [(None, (), {}), ("s", [(None, "v")], {}), ("s", (), {None: "v"})]:
+        with pytest.raises(TypeError):
+            ask(table(by_label()), service, headers, labels)
+    with pytest.raises(TypeError):
+        ask(table(by_label()), "com.x.Cart", (), {"env": None})
+
+
 def test_stats_and_peers():
     it = table(by_label())
     assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
@@ -253,7 +286,12 @@ def test_dropped_tables_go():
 
 def test_trace_memory():
     memory = _core.TraceMemory(64, 10**12)
-    memory.put("t1", 0, "red")
+    assert memory.put("t1", 0, "red") and memory.put("t1", 0, "red")
+    assert not memory.put("t1", 0, "blue", caller=5)
+    assert memory.find("t1", 0) == "red"
+    assert not memory.put("t1", 0, "blue", replace=True)
+    assert memory.find("t1", 0) == "blue"
+    assert not memory.put("t1", 0, "red", replace=True)
     assert (memory.find("t1", 0), memory.find("t1", 1), memory.find("t2", 0)) == ("red", None, None)
     with pytest.raises(_core.LimitError):
         memory.put("", 0, "red")
