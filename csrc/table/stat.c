@@ -40,6 +40,11 @@ struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader)
     return &spill;
 }
 
+bool mf_stat_used(const struct mf_stat *stat)
+{
+    return mf_load_relaxed(&stat->_shards); /* what is in them is not looked at */
+}
+
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out)
 {
     /* Acquires pair with SETTLE. */
@@ -255,9 +260,46 @@ size_t mf_stats_reclaim(struct mf_table *table)
     return waiting;
 }
 
+static uint64_t reversed(uint64_t bits)
+{
+    uint64_t out = 0;
+    for (int i = 0; i < 64; i++, bits >>= 1)
+        out = out << 1 | (bits & 1);
+    return out;
+}
+
+/* The cursor is a bucket's number, and it is the highest of its bits that counts up: a table that widens puts what was
+ * in buckets that are done into buckets that count as done. */
+bool mf_table_next_stats(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_stat *stat),
+                         void *arg, size_t max)
+{
+    uint64_t mask = table->stats.n_buckets - 1;
+    for (size_t n = 0; n < max;) {
+        for (struct mf_stat *stat = table->stats.buckets[*cursor & mask]; stat; stat = stat->_next, n++)
+            fn(arg, stat);
+        *cursor = reversed(reversed(*cursor | ~mask) + 1);
+        n++; /* a bucket costs as much as a stat */
+        if (*cursor == 0)
+            return false;
+    }
+    return true;
+}
+
 void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg)
 {
     for (size_t i = 0; i < table->stats.n_buckets; i++)
         for (struct mf_stat *stat = table->stats.buckets[i]; stat; stat = stat->_next)
             fn(arg, stat);
+}
+
+struct mf_stat *mf_table_stat(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                              struct mf_slice subset)
+{
+    return mf_stat_intern(table, service, host, subset);
+}
+
+void mf_table_stat_give(struct mf_table *table, struct mf_stat *stat)
+{
+    (void)table;
+    mf_stat_give(stat);
 }

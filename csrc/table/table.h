@@ -85,4 +85,15 @@ size_t mf_table_reclaim(struct mf_table *table);
 /* Writer's thread: walks every stat or peer that is alive. */
 void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg);
 void mf_table_each_peer(struct mf_table *table, void (*fn)(void *arg, struct mf_peer *peer), void *arg);
+/* The same in pieces, of about `max`: the first begins with a cursor of 0, and there are more as long as it returns true.
+ * Between them the table may change: what is there all the time is told once, what comes or goes once or not at all. */
+bool mf_table_next_stats(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_stat *stat),
+                         void *arg, size_t max);
+bool mf_table_next_peers(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_peer *peer),
+                         void *arg, size_t max);
+/* The stat of that name, for calls that no published service counts; the caller bounds how many. It lives, and any reader
+ * may count there, until it is given back and its calls are done. NULL: no memory. Writer only. */
+struct mf_stat *mf_table_stat(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                              struct mf_slice subset);
+void mf_table_stat_give(struct mf_table *table, struct mf_stat *stat);
 size_t mf_table_n_services(const struct mf_table *table);
