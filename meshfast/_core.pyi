@@ -1,7 +1,7 @@
 """Types of the extension module, part by part as in bind/."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
 
 # --- bind/codec.pxi: meshfast/dubbo.py is its public face
 
@@ -212,16 +212,27 @@ class Table:
         instances. A step is (kind, rule, match, condition, target, text).
         """
 
-    def stats(self) -> list[dict[str, Any]]:
-        """What every service, application and subset has counted, a dict each (csrc/table/stat.h).
+    def stats(self, used: bool = True) -> list[dict[str, Any]]:
+        """What services, applications and subsets have counted, a dict each (csrc/table/stat.h); ``used``: only those
+        where anybody ever did.
 
         ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls; ``bytes_up``,
         ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls) each, not
-        summed up; ``latency_sum_ns``.
+        summed up; ``latency_sum_ns``; ``outcomes``: how calls ended, a count each.
         """
 
-    def peers(self) -> dict[str, bool]:
+    def stats_in_pieces(self, size: int = 256, used: bool = True) -> Iterator[list[dict[str, Any]]]:
+        """The same in lists of about ``size``, or empty ones. Between them the table may change: what is there all
+        the time is told once."""
+
+    @overload
+    def peers(self, detail: Literal[False] = False) -> dict[str, bool]:
         """Every address that calls may be sent to -> whether it is available now."""
+
+    @overload
+    def peers(self, detail: Literal[True]) -> dict[str, dict[str, Any]]:
+        """-> a dict each: ``available``; ``down_for``, the seconds that it still rests; ``listed``, whether any
+        instance of the mesh has it: else only its last calls hold it."""
 
 class TraceMemory:
     """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""

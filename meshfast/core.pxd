@@ -89,14 +89,15 @@ cdef extern from "meshfast.h" nogil:
         pass
     cdef struct mf_trace:
         pass
+    ctypedef struct mf_atom64:
+        pass
     cdef struct mf_peer:
+        mf_atom64 down_until
         const char *text
     cdef struct mf_stat:
         const char *service
         const char *host
         const char *subset
-    ctypedef struct mf_atom64:
-        pass
     uint64_t mf_read64 "mf_load_relaxed"(mf_atom64 *at)
     cdef struct mf_stat_shard:
         mf_atom64 begun
@@ -108,6 +109,7 @@ cdef extern from "meshfast.h" nogil:
         mf_atom64 status[14]
         mf_atom64 latency[20]
         mf_atom64 latency_sum_ns
+        mf_atom64 outcome[16]
     cdef enum mf_service_pattern:
         MF_SERVICE_EXACT
     cdef enum mf_field:
@@ -192,8 +194,11 @@ cdef extern from "meshfast.h" nogil:
     int mf_label_number(const mf_table *table, mf_slice name)
     int mf_route_lookup(const mf_table *table, const mf_query *query, mf_route *out)
     int mf_route_explain(const mf_table *table, const mf_query *query, mf_route *out, mf_route_steps *steps)
-    void mf_table_each_stat(mf_table *table, void (*fn)(void *, mf_stat *) noexcept nogil, void *arg)
+    mf_bool mf_table_next_stats(mf_table *table, uint64_t *cursor, void (*fn)(void *, mf_stat *) noexcept nogil,
+                                void *arg, size_t max)
     void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)
+    mf_bool mf_stat_used(const mf_stat *stat)
+    mf_bool mf_peer_listed(const mf_peer *peer)
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
     const char *mf_stat_status_name(int index)
     uint64_t mf_stat_bucket_bound(int bucket)

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -129,9 +129,14 @@ class Table:
         """The traffic labels of the mesh in force."""
         return self._mesh.labels
 
-    def stats(self) -> list[dict[str, Any]]:
-        """Counts per service, application and subset."""
-        return self.native.stats()
+    def stats(self, used: bool = True) -> list[dict[str, Any]]:
+        """Counts per service, application and subset; ``used``: only those where a call was ever counted."""
+        return self.native.stats(used)
+
+    def stats_in_pieces(self, size: int = 256, used: bool = True) -> Iterator[list[dict[str, Any]]]:
+        """The same in lists of about ``size``, or empty ones, so that whoever walks them can do other things between.
+        The table may change meanwhile: what is there all the time is told once."""
+        return self.native.stats_in_pieces(size, used)
 
     def peers(self) -> dict[str, bool]:
         """Every instance's address -> whether it is available now."""

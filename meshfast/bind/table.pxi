@@ -1,5 +1,6 @@
 # table: the label table as Python objects. One thread uses them: the one that writes.
 
+from libc.stdint cimport SIZE_MAX
 from libc.string cimport memset as _memset
 
 _STEPS = ("service", "no_service", "no_match", "match", "target", "no_label", "no_subset", "empty", "down", "end", "peer")
@@ -203,16 +204,35 @@ cdef class Table:
         address = route.peer.text.decode() if rc == 0 else ""
         return rc, address, route.rule, route.timeout_ms, route.fallbacks, out
 
-    def stats(self) -> list:
-        """What every service, application and subset has counted: a dict each. See csrc/table/stat.h."""
+    def stats(self, bint used=True) -> list:
+        """What services, applications and subsets have counted: a dict each. `used`: only where anybody ever did."""
+        cdef uint64_t cursor = 0
+        return self._stats(&cursor, used, SIZE_MAX)
+
+    def stats_in_pieces(self, size_t size=256, bint used=True):
+        """The same as an iterator of lists, each of about `size` or none; the table may change between them."""
+        cdef uint64_t cursor = 0
+        while True:
+            yield self._stats(&cursor, used, size or 1)
+            if cursor == 0:
+                return
+
+    cdef list _stats(self, uint64_t *cursor, bint used, size_t size):
+        """About `size` of them, fewer where many are not used; the cursor is 0 when all were looked at."""
         cdef list out = []
-        mf_table_each_stat(self.ptr, _add_stat, <void *>out)
+        cdef int i
+        for i in range(_UNUSED):
+            if not mf_table_next_stats(self.ptr, cursor, _add_used if used else _add_stat, <void *>out, size):
+                break
+            if <size_t>len(out) >= size:
+                break
         return out
 
-    def peers(self) -> dict:
-        """Every address that calls may be sent to -> whether it is available now."""
+    def peers(self, bint detail=False) -> dict:
+        """Every address that calls may be sent to -> whether it is available now; `detail`: -> a dict, with how long
+        it still rests in seconds, and whether any instance of the mesh has it."""
         cdef dict out = {}
-        mf_table_each_peer(self.ptr, _add_peer, <void *>out)
+        mf_table_each_peer(self.ptr, _add_detail if detail else _add_peer, <void *>out)
         return out
 
 
@@ -233,7 +253,20 @@ cdef void _add_stat(void *arg, mf_stat *stat) noexcept with gil:
         "bytes_up": mf_read64(&sum.bytes_up), "bytes_down": mf_read64(&sum.bytes_down),
         "fallbacks": mf_read64(&sum.fallbacks), "one_way": mf_read64(&sum.one_way), "status": status,
         "latency": latency, "latency_sum_ns": mf_read64(&sum.latency_sum_ns),
+        "outcomes": [mf_read64(&sum.outcome[i]) for i in range(16)],
     })
+
+
+cdef void _add_used(void *arg, mf_stat *stat) noexcept nogil:
+    if mf_stat_used(stat):
+        _add_stat(arg, stat)
+
+
+cdef void _add_detail(void *arg, mf_peer *peer) noexcept with gil:
+    now, until = mf_clock_ns(), mf_read64(&peer.down_until)
+    (<dict>arg)[peer.text.decode()] = {
+        "available": until <= now, "down_for": max(0, until - now) / 1e9, "listed": bool(mf_peer_listed(peer)),
+    }
 
 
 cdef void _add_peer(void *arg, mf_peer *peer) noexcept with gil:
@@ -241,6 +274,7 @@ cdef void _add_peer(void *arg, mf_peer *peer) noexcept with gil:
 
 
 cdef enum:
+    _UNUSED = 8  # times as many are looked at for a piece as are told
     _CONFLICT = 2  # MF_TRACE_CONFLICT
 
 

@@ -240,13 +240,33 @@ def test_none_is_no_name(ask):
 def test_stats_and_peers():
     it = table(by_label())
     assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
-    names = {(s["service"], s["host"], s["subset"]) for s in it.stats()}
+    assert it.native.peers(detail=True)["10.0.0.1:20880"] == {"available": True, "down_for": 0.0, "listed": True}
+    assert it.stats() == [] and not any(it.stats_in_pieces())  # nobody called
+    names = {(s["service"], s["host"], s["subset"]) for s in it.stats(used=False)}
     assert names == {("com.x.Cart", "", "")} | {
         ("com.x.Cart", "app", name) for name in ("red", "blue", "canary", "empty", "baseline")
     }
-    one = it.stats()[0]
+    one = it.stats(used=False)[0]
+    assert one["outcomes"] == [0] * 16
     assert one["begun"] == 0 and list(one["status"])[-2:] == ["lost", "other"] and len(one["latency"]) == 20
     assert one["latency"][0] == (0.00005, 0) and one["latency"][-1] == (None, 0)
+
+
+def test_stats_in_pieces():
+    """Told once, though others come and go between the pieces."""
+    it = Table()
+    services = tuple(Service(f"s{i}", (by_label(),)) for i in range(300))
+    it.publish(Mesh({"app": APP}, services))
+    told = []
+    for n, piece in enumerate(it.stats_in_pieces(10, used=False)):
+        assert len(piece) < 30
+        told += [(s["service"], s["host"], s["subset"]) for s in piece]
+        more = tuple(Service(f"m{n}-{i}", (by_label(),)) for i in range(20))
+        it.publish(Mesh({"app": APP}, services + more))
+    assert n > 100
+    told = [names for names in told if names[0].startswith("s")]
+    assert len(told) == len(set(told)) == 300 * 6
+    assert list(it.stats_in_pieces(0, used=False))
 
 
 def test_the_table_outlives_what_it_made():
