@@ -313,10 +313,8 @@ no_memory:
     return NULL;
 }
 
-void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
+void mf_cluster_drop_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
 {
-    if (--by->refs > 0)
-        return;
     struct mf_by_label **at = &cluster->by_label;
     while (*at != by)
         at = &(*at)->next;

@@ -250,14 +250,14 @@ static void release(struct mf_compiled *compiled)
         for (uint32_t t = 0; t < rule->n_targets; t++) {
             struct mf_ctarget_cold *cold = &mf_crule_cold(compiled, rule)->targets[t];
             release_target(&mf_crule_targets(rule)[t]);
-            if (cold->held)
-                mf_cluster_give_label(compiled->table, cold->cluster, cold->held);
+            mf_cluster_give_label(compiled->table, cold->cluster, cold->held);
             mf_cluster_give(compiled->table, cold->cluster);
         }
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
-    mf_label_give_all(compiled->table, compiled->labels);
+    if (compiled->labels)
+        mf_label_give_all(compiled->table, compiled->labels);
     mf_free(compiled->rest);
     mf_slab_free(compiled);
 }
@@ -284,7 +284,8 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
     out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;
     out->labels = service->labels;
-    mf_label_take_all(table, out->labels);
+    if (out->labels)
+        mf_label_take_all(table, out->labels);
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
         fill_rule(out, &mf_compiled_rules(out)[r], &service->rules[r]);

@@ -69,7 +69,7 @@ struct mf_cluster {
 struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct mf_slice name);
 /* Made when first asked for; with a reference for the caller. NULL: no memory. */
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
-void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by);
+void mf_cluster_drop_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by);
 
 /* label.c: a set of numbers, as bits, with a reference for each */
 void mf_label_take_all(struct mf_table *table, uint64_t labels);
@@ -126,6 +126,12 @@ static inline struct mf_slice mf_put_text(uint8_t **at, struct mf_slice text)
         memcpy(start, text.ptr, text.len);
     *at += text.len;
     return mf_slice_of(start, text.len);
+}
+
+static inline void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
+{
+    if (by && --by->refs == 0)
+        mf_cluster_drop_label(table, cluster, by);
 }
 
 /* Room for one more in a growing array; doubles. 0 or -ENOMEM. */
