@@ -21,16 +21,22 @@ struct mf_stat_shard {
 };
 struct mf_stat_shards;
 
+/* Of most only the name is ever needed, and there may be hundreds of thousands: it is kept small. */
 struct mf_stat {
-    struct mf_epoch_entry _entry;
-    struct mf_stat *_next;  /* in the writer's hash */
-    struct mf_stat *_dying; /* on the writer's list of those that no service holds */
+    union {
+        struct mf_epoch_entry _entry; /* when it is gone */
+        struct {
+            struct mf_stat *_next;  /* in the writer's hash */
+            struct mf_stat *_dying; /* on the writer's list of those that no service holds */
+        };
+    };
     struct mf_table *_table;
-    const char *service, *host, *subset; /* host and subset "": calls of the service that reached no target */
-    uint32_t _refs;         /* writer only: compiled services, and whoever asked for it */
-    bool _listed;           /* on the dying list */
-    mf_atom32 _spilled;     /* some calls are counted elsewhere: never freed before the table */
     _Atomic(struct mf_stat_shards *) _shards;
+    const char *service, *host; /* shared with those beside it */
+    uint32_t _refs;         /* writer only: compiled services, and whoever asked for it */
+    mf_atom32 _spilled;     /* some calls are counted elsewhere: never freed before the table */
+    bool _listed;           /* on the dying list */
+    char subset[];          /* with host "": calls of the service that reached no target */
 };
 
 /* The reader's own shard, made on first use; without memory one shared by all, whose counts are lost: never NULL. */

@@ -15,6 +15,7 @@ struct mf_peers { /* peers by address and by id */
 struct mf_stats { /* stats by service, host and subset */
     struct mf_stat **buckets;
     struct mf_stat *dying;
+    struct mf_stat_names *last; /* those of the one made last: mostly the next has the same */
     size_t n_buckets, n;
 };
 
@@ -126,6 +127,14 @@ static inline struct mf_slice mf_put_text(uint8_t **at, struct mf_slice text)
         memcpy(start, text.ptr, text.len);
     *at += text.len;
     return mf_slice_of(start, text.len);
+}
+
+/* The same, ended by a NUL. */
+static inline const char *mf_put_string(uint8_t **at, struct mf_slice text)
+{
+    const uint8_t *start = mf_put_text(at, text).ptr;
+    *(*at)++ = 0;
+    return (const char *)start;
 }
 
 static inline void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
