@@ -1,7 +1,7 @@
 """Types of the extension module, part by part as in bind/."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
 
 # --- bind/codec.pxi: meshfast/dubbo.py is its public face
 
@@ -138,6 +138,7 @@ def listed(mapping: Mapping[Any, _Object], before: tuple[_Object, ...]) -> tuple
 # --- bind/table.pxi: meshfast/routing.py is its public face
 
 _TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
+_Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]  # None: there, and no text
 _Condition = tuple[int, str, int, str | bytes]
 _Target = tuple["Cluster", int, str, int, int, int | None]
 _Rule = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target]]
@@ -195,7 +196,7 @@ class Table:
         """Frees what no reader can see any more; returns how much still waits."""
 
     def lookup(
-        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str] | None, random: int
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str] | None, random: int
     ) -> tuple[str, int, int, int]:
         """Where a request goes: (address, index of the rule, targets passed over, timeout in ms; 0: none).
 
@@ -203,7 +204,7 @@ class Table:
         """
 
     def explain(
-        self, service: str, method: str, headers: _TextPairs, labels: Mapping[str, str], random: int
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int
     ) -> tuple[int, str, int, int, int, list[_Step]]:
         """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
@@ -211,24 +212,38 @@ class Table:
         instances. A step is (kind, rule, match, condition, target, text).
         """
 
-    def stats(self) -> list[dict[str, Any]]:
-        """What every service, application and subset has counted, a dict each (csrc/table/stat.h).
+    def stats(self, used: bool = True) -> list[dict[str, Any]]:
+        """What services, applications and subsets have counted, a dict each (csrc/table/stat.h); ``used``: only those
+        where anybody ever did.
 
         ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls; ``bytes_up``,
         ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls) each, not
-        summed up; ``latency_sum_ns``.
+        summed up; ``latency_sum_ns``; ``outcomes``: how calls ended, a count each.
         """
 
-    def peers(self) -> dict[str, bool]:
+    def stats_in_pieces(self, size: int = 256, used: bool = True) -> Iterator[list[dict[str, Any]]]:
+        """The same in lists of about ``size``, or empty ones. Between them the table may change: what is there all
+        the time is told once."""
+
+    @overload
+    def peers(self, detail: Literal[False] = False) -> dict[str, bool]:
         """Every address that calls may be sent to -> whether it is available now."""
+
+    @overload
+    def peers(self, detail: Literal[True]) -> dict[str, dict[str, Any]]:
+        """-> a dict each: ``available``; ``down_for``, the seconds that it still rests; ``listed``, whether any
+        instance of the mesh has it: else only its last calls hold it."""
 
 class TraceMemory:
     """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""
 
     def __init__(self, entries: int = 65536, ttl_ns: int = 300_000_000_000) -> None: ...
-    def put(self, trace_id: str | bytes, label: int, value: str | bytes) -> None:
-        """Remembers a value for (trace id, index of the label). Raises LimitError when id or value is empty or longer
-        than 64 bytes."""
+    def put(
+        self, trace_id: str | bytes, label: int, value: str | bytes, caller: int = 0, replace: bool = False
+    ) -> bool:
+        """Remembers a value for (trace id, number of the label), brought by a caller: where room is short, whoever has
+        most of it gives way. False where another value is known, which stays unless ``replace``. Raises LimitError when
+        id or value is empty or longer than 64 bytes."""
 
     def find(self, trace_id: str | bytes, label: int) -> str | None:
         """The value; None when it is not known or too old."""

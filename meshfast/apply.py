@@ -6,15 +6,19 @@ its service or the new ones. What did not change is not published again, so a ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeVar
 
 from meshfast import _core
-from meshfast.model import Cluster, Mesh, Pattern, Rule, Service
+from meshfast.errors import LimitError
+from meshfast.model import Cluster, Field, Mesh, Pattern, Rule, Service, TargetKind
 
 __all__ = ["Applied", "Writer"]
+
+MAX_LABELS = 16  # MF_PLAN_LABELS: names of labels that a mesh uses, in its TrafficLabels or rules alone
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -45,6 +49,7 @@ class Writer:
     _clusters: dict[str, Built] = field(default_factory=dict)
     _users: dict[str, set[Key]] = field(default_factory=dict)
     _labels: Hashable = None
+    _names: Counter[str] = field(default_factory=Counter)  # of labels: how many services name each
 
     def apply(self, mesh: Mesh) -> Applied:
         """Puts ``mesh`` in force.
@@ -68,6 +73,14 @@ class Writer:
             if known is None or not _alike(known, service) or not renewed.isdisjoint(_cluster_names(service)):
                 changed[key] = self._prepare(service, built, lost)
 
+        names = self._names.copy()
+        for key in gone | changed.keys():
+            if key in self.services:
+                names.subtract(_label_names(self.services[key]))
+        for key in changed:
+            names.update(_label_names(services[key]))
+        names = +names
+        _check_labels(mesh, names)
         labels = _labels_picture(mesh)
         if labels != self._labels:
             self.table.publish_labels(*labels)
@@ -76,6 +89,7 @@ class Writer:
         for key in gone:
             self.table.remove(*key)
         self._remember(services, changed.keys(), gone)
+        self._names = names
         for name in lost:
             del self._clusters[name]
         self._clusters.update(built)
@@ -162,6 +176,23 @@ def _alike_rule(old: Rule, new: Rule) -> bool:
         and (old.targets is new.targets or [*map(_target, old.targets)] == [*map(_target, new.targets)])
         and (old.matches is new.matches or _matches_picture(old) == _matches_picture(new))
     )
+
+
+def _label_names(service: Service) -> set[str]:
+    """The labels that it asks for or goes by."""
+    names: set[str] = set()
+    for rule in service.rules:
+        for match in rule.matches:
+            names.update(c.key for c in match.conditions if c.field == Field.LABEL)
+        names.update(t.text for t in rule.targets if t.kind in (TargetKind.LABEL, TargetKind.BASELINE))
+    return names
+
+
+def _check_labels(mesh: Mesh, names: Counter[str]) -> None:
+    found = names.keys() | {label.name for label in mesh.labels}
+    if len(found) > MAX_LABELS and len(mesh.labels) <= MAX_LABELS:
+        listed = ", ".join(sorted(found))
+        raise LimitError(f"{len(found)} names of labels are used, {listed}; the limit is {MAX_LABELS}")
 
 
 # Pictures: what can be compared, without the places where it was said.

@@ -2,6 +2,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "meshfast.h" nogil:
+    ctypedef bint mf_bool "bool"
+
     # base/err.h
     const char *mf_err_text(int rc)
     const char *mf_err_name(int rc)
@@ -87,14 +89,15 @@ cdef extern from "meshfast.h" nogil:
         pass
     cdef struct mf_trace:
         pass
+    ctypedef struct mf_atom64:
+        pass
     cdef struct mf_peer:
+        mf_atom64 down_until
         const char *text
     cdef struct mf_stat:
         const char *service
         const char *host
         const char *subset
-    ctypedef struct mf_atom64:
-        pass
     uint64_t mf_read64 "mf_load_relaxed"(mf_atom64 *at)
     cdef struct mf_stat_shard:
         mf_atom64 begun
@@ -106,6 +109,7 @@ cdef extern from "meshfast.h" nogil:
         mf_atom64 status[14]
         mf_atom64 latency[20]
         mf_atom64 latency_sum_ns
+        mf_atom64 outcome[16]
     cdef enum mf_service_pattern:
         MF_SERVICE_EXACT
     cdef enum mf_field:
@@ -131,7 +135,7 @@ cdef extern from "meshfast.h" nogil:
         mf_label_source sources[8]
     cdef struct mf_labels:
         uint32_t n_labels
-        mf_label labels[16]
+        mf_label labels[16]  # MF_PLAN_LABELS
         mf_label_source traces[8]
         uint32_t n_traces
     cdef struct mf_query:
@@ -139,6 +143,7 @@ cdef extern from "meshfast.h" nogil:
         mf_slice method
         const mf_pair *headers
         uint32_t n_headers
+        mf_bool fold_names
         const mf_slice *labels
         uint64_t now
         uint64_t random
@@ -158,7 +163,6 @@ cdef extern from "meshfast.h" nogil:
         mf_route_step *steps
         uint32_t n
         uint32_t room
-    ctypedef bint mf_bool "bool"
     int mf_table_new(mf_table **out)
     void mf_table_free(mf_table *table)
     size_t mf_table_n_services(const mf_table *table)
@@ -182,19 +186,32 @@ cdef extern from "meshfast.h" nogil:
     int mf_table_remove(mf_table *table, mf_slice name, mf_service_pattern pattern)
     int mf_table_publish_labels(mf_table *table, const mf_labels *plan)
     size_t mf_table_reclaim(mf_table *table)
-    int mf_label_intern(mf_table *table, mf_slice name)
-    mf_slice mf_label_name(const mf_table *table, uint32_t index)
+    enum:
+        MF_LABELS
+        MF_PLAN_LABELS
+        MF_LABEL_SOURCES
+        MF_TRACE_VALUE
+    int mf_label_number(const mf_table *table, mf_slice name)
     int mf_route_lookup(const mf_table *table, const mf_query *query, mf_route *out)
     int mf_route_explain(const mf_table *table, const mf_query *query, mf_route *out, mf_route_steps *steps)
-    void mf_table_each_stat(mf_table *table, void (*fn)(void *, mf_stat *) noexcept nogil, void *arg)
+    mf_bool mf_table_next_stats(mf_table *table, uint64_t *cursor, void (*fn)(void *, mf_stat *) noexcept nogil,
+                                void *arg, size_t max)
     void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)
+    mf_bool mf_stat_used(const mf_stat *stat)
+    mf_bool mf_peer_listed(const mf_peer *peer)
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
     const char *mf_stat_status_name(int index)
     uint64_t mf_stat_bucket_bound(int bucket)
     bint mf_peer_available(const mf_peer *peer, uint64_t now)
     int mf_trace_new(size_t entries, uint64_t ttl_ns, mf_trace **out)
     void mf_trace_free(mf_trace *trace)
-    int mf_trace_put(mf_trace *trace, mf_slice id, uint32_t label, mf_slice value, uint64_t now, mf_bool *evicted)
+    cdef struct mf_trace_entry:
+        mf_slice id
+        mf_slice value
+        uint32_t label
+        uint32_t caller
+        mf_bool replace
+    int mf_trace_put(mf_trace *trace, const mf_trace_entry *entry, uint64_t now, mf_bool *evicted)
     int mf_trace_find(mf_trace *trace, mf_slice id, uint32_t label, uint64_t now, uint8_t *out)
 
     # loop/loop.h

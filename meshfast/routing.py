@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from meshfast.model import Label, Mesh, Pattern, Rule, Service
 
 __all__ = ["Decision", "Route", "Step", "Table"]
 
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]
 
 
 class Route(NamedTuple):
@@ -85,7 +85,8 @@ class Table:
         It is counted nowhere and sent nowhere. About a microsecond; in the thread that publishes.
 
         :param service: the interface's name, as callers name it
-        :param headers: attachments, ``group`` and ``version``: a mapping, or pairs; names in any case
+        :param headers: attachments, ``group`` and ``version``: a mapping, or pairs, of which the last of a name counts;
+            names are compared as they are; None stands for a value that is there and no text (a number, a list)
         :param labels: the request's labels by name, as TrafficLabels would find them (they are not looked for in
             ``headers``); one that no TrafficLabel and no rule names changes nothing
         :param method: its name
@@ -128,9 +129,14 @@ class Table:
         """The traffic labels of the mesh in force."""
         return self._mesh.labels
 
-    def stats(self) -> list[dict[str, Any]]:
-        """Counts per service, application and subset."""
-        return self.native.stats()
+    def stats(self, used: bool = True) -> list[dict[str, Any]]:
+        """Counts per service, application and subset; ``used``: only those where a call was ever counted."""
+        return self.native.stats(used)
+
+    def stats_in_pieces(self, size: int = 256, used: bool = True) -> Iterator[list[dict[str, Any]]]:
+        """The same in lists of about ``size``, or empty ones, so that whoever walks them can do other things between.
+        The table may change meanwhile: what is there all the time is told once."""
+        return self.native.stats_in_pieces(size, used)
 
     def peers(self) -> dict[str, bool]:
         """Every instance's address -> whether it is available now."""

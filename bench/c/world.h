@@ -34,7 +34,7 @@ struct world {
     struct { /* the questions of one block */
         char names[WORLD_NEAR][WORLD_NAME];
         char values[WORLD_NEAR][16];
-        struct mf_slice labels[WORLD_NEAR][MF_LABELS];
+        struct mf_slice labels[WORLD_NEAR][MF_PLAN_LABELS]; /* more than there are */
         struct mf_query queries[WORLD_NEAR];
         struct mf_route routes[WORLD_NEAR];
         int rcs[WORLD_NEAR];

@@ -154,7 +154,7 @@ static void outbound(struct mf_call *call, struct mf_request *request)
     }
     /* This workload's own labels hold for what cannot be read, too. */
     request->n_stamps =
-        mf_labels_find(local, query->headers, query->n_headers, request->stampable ? request->stamps : NULL);
+        mf_labels_find(local, query, request->stampable ? request->stamps : NULL);
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;
@@ -169,7 +169,7 @@ static void inbound(struct mf_call *call, struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
     if (request->readable)
-        mf_labels_remember(local, request->query.headers, request->query.n_headers);
+        mf_labels_remember(local, &request->query, MF_LABELS_KEEP_FIRST, 0);
     else
         MF_COUNT(local, calls_opaque);
     if (!onward(call, request))
@@ -190,7 +190,7 @@ void mf_dispatch_again(struct mf_call *call, struct mf_request *request)
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
     request->n_stamps = 0;
-    mf_labels_find_again(local, query->headers, query->n_headers);
+    mf_labels_find_again(local, query);
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;

@@ -25,7 +25,7 @@ struct mf_request {
     bool readable;          /* the headers are all there */
     bool stampable;         /* labels can be added to it */
     uint32_t n_stamps;
-    struct mf_pair stamps[MF_LABELS]; /* what must be added when it is written */
+    struct mf_pair stamps[MF_PLAN_LABELS]; /* what must be added when it is written */
 };
 
 /* Ends in exactly one step of the call. */

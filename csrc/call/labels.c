@@ -1,26 +1,26 @@
 #include "call/labels.h"
 
-static bool has_trace(const struct mf_labels *plan, const struct mf_pair *headers, uint32_t n_headers)
+static bool has_trace(const struct mf_labels *plan, const struct mf_query *query)
 {
     for (uint32_t t = 0; t < plan->n_traces; t++)
-        for (uint32_t i = 0; i < n_headers; i++)
-            if (mf_slice_eq(plan->traces[t].text, headers[i].key))
+        for (uint32_t i = 0; i < query->n_headers; i++)
+            if (query->headers[i].value.ptr && mf_slice_eq(plan->traces[t].text, query->headers[i].key))
                 return true;
     return false;
 }
 
-void mf_labels_find_again(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers)
+void mf_labels_find_again(struct mf_local *local, const struct mf_query *query)
 {
-    mf_label_find(mf_table_labels(local->table), local->trace, headers, n_headers, mf_local_now(local), &local->labels);
+    mf_label_find(mf_table_labels(local->table), local->trace, query, &local->labels);
 }
 
-uint32_t mf_labels_find(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers, struct mf_pair *stamps)
+uint32_t mf_labels_find(struct mf_local *local, const struct mf_query *query, struct mf_pair *stamps)
 {
     const struct mf_labels *plan = mf_table_labels(local->table);
     uint32_t n = 0;
     if (plan->n_names == 0) /* no label was ever named */
         return 0;
-    mf_label_find(plan, local->trace, headers, n_headers, mf_local_now(local), &local->labels);
+    mf_label_find(plan, local->trace, query, &local->labels);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
         switch (local->labels.kind[label->index]) {
@@ -34,7 +34,7 @@ uint32_t mf_labels_find(struct mf_local *local, const struct mf_pair *headers, u
             MF_COUNT(local, labels_local);
             break;
         default:
-            if (local->trace && has_trace(plan, headers, n_headers))
+            if (local->trace && has_trace(plan, query))
                 MF_COUNT(local, labels_lost);
             else
                 MF_COUNT(local, labels_none);
@@ -49,12 +49,12 @@ uint32_t mf_labels_find(struct mf_local *local, const struct mf_pair *headers, u
     return n;
 }
 
-void mf_labels_remember(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers)
+void mf_labels_remember(struct mf_local *local, const struct mf_query *query, enum mf_label_trust trust, uint32_t caller)
 {
     if (!local->trace)
         return;
     struct mf_label_kept kept = {0};
-    mf_label_remember(mf_table_labels(local->table), local->trace, headers, n_headers, mf_local_now(local), &kept);
+    mf_label_remember(mf_table_labels(local->table), local->trace, query, trust, caller, &kept);
     MF_COUNT_N(local, labels_conflict, kept.conflicts);
     MF_COUNT_N(local, labels_evicted, kept.evicted);
     MF_COUNT_N(local, labels_refused, kept.refused);

@@ -4,9 +4,9 @@
 #include "call/local.h"
 
 /* Finds the labels of a request into local->labels. Where they came from elsewhere than the request they are put into
- * `stamps` (room for MF_LABELS; NULL: it cannot carry more, or does already). Returns how many. */
-uint32_t mf_labels_find(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers, struct mf_pair *stamps);
+ * `stamps` (room for MF_PLAN_LABELS; NULL: it cannot carry more, or does already). Returns how many. */
+uint32_t mf_labels_find(struct mf_local *local, const struct mf_query *query, struct mf_pair *stamps);
 /* The same, uncounted, for a request that was stamped before. */
-void mf_labels_find_again(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers);
-/* Remembers those that the request itself carries by its trace ids. */
-void mf_labels_remember(struct mf_local *local, const struct mf_pair *headers, uint32_t n_headers);
+void mf_labels_find_again(struct mf_local *local, const struct mf_query *query);
+/* Remembers those that the request itself carries by its trace ids. `caller`: a hash of who sent it. */
+void mf_labels_remember(struct mf_local *local, const struct mf_query *query, enum mf_label_trust trust, uint32_t caller);

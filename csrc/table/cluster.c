@@ -17,8 +17,9 @@ int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_clust
     return 0;
 }
 
-static void free_by_label(struct mf_by_label *by)
+static void free_by_label(struct mf_table *table, struct mf_by_label *by)
 {
+    mf_label_give(table, by->label);
     for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
         mf_slab_free(by->groups[i]);
     mf_free(by->groups);
@@ -32,7 +33,7 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
         return;
     while (cluster->by_label) {
         struct mf_by_label *next = cluster->by_label->next;
-        free_by_label(cluster->by_label);
+        free_by_label(table, cluster->by_label);
         cluster->by_label = next;
     }
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
@@ -52,15 +53,6 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
     mf_free(cluster);
 }
 
-static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
-{
-    uint8_t *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    *at += text.len;
-    return mf_slice_of(start, text.len);
-}
-
 /* The pairs and their texts in one piece; at least one byte, so that NULL means no memory. */
 static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
 {
@@ -72,8 +64,8 @@ static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
         return NULL;
     uint8_t *at = (uint8_t *)(copy + n);
     for (uint32_t i = 0; i < n; i++) {
-        copy[i].key = put_text(&at, pairs[i].key);
-        copy[i].value = put_text(&at, pairs[i].value);
+        copy[i].key = mf_put_text(&at, pairs[i].key);
+        copy[i].value = mf_put_text(&at, pairs[i].value);
     }
     return copy;
 }
@@ -285,9 +277,12 @@ static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster,
 
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label)
 {
-    for (struct mf_by_label *by = cluster->by_label; by; by = by->next)
-        if (by->label == label)
+    for (struct mf_by_label *by = cluster->by_label; by; by = by->next) {
+        if (by->label == label) {
+            by->refs++;
             return by;
+        }
+    }
     size_t most = (size_t)cluster->n_instances + cluster->n_subsets, places = 4;
     while (places < most * 2)
         places *= 2;
@@ -296,6 +291,8 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     if (!by || !entries)
         goto no_memory;
     by->label = label;
+    by->refs = 1;
+    mf_label_take_all(table, UINT64_C(1) << label);
     by->mask = (uint32_t)places - 1;
     struct mf_slice key = mf_label_name(table, label);
     uint32_t without = count_values(cluster, key, by, entries);
@@ -308,8 +305,19 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     return by;
 
 no_memory:
-    if (by)
-        free_by_label(by);
+    if (by && by->refs)
+        free_by_label(table, by);
+    else if (by)
+        mf_slab_free(by);
     mf_free(entries);
     return NULL;
+}
+
+void mf_cluster_drop_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
+{
+    struct mf_by_label **at = &cluster->by_label;
+    while (*at != by)
+        at = &(*at)->next;
+    *at = by->next;
+    free_by_label(table, by);
 }

@@ -162,6 +162,9 @@ static void fill_rule(struct mf_compiled *out, struct mf_crule *to, const struct
         }
         cold->targets[t].cluster = from->cluster;
         from->cluster->refs++;
+        cold->targets[t].held = from->held;
+        if (from->held)
+            from->held->refs++;
     }
     if (rule->n_targets)
         targets[0].alone = cold->upto[0] == total;
@@ -245,12 +248,16 @@ static void release(struct mf_compiled *compiled)
     for (uint32_t r = 0; r < compiled->n_rules; r++) {
         const struct mf_crule *rule = &mf_compiled_rules(compiled)[r];
         for (uint32_t t = 0; t < rule->n_targets; t++) {
+            struct mf_ctarget_cold *cold = &mf_crule_cold(compiled, rule)->targets[t];
             release_target(&mf_crule_targets(rule)[t]);
-            mf_cluster_give(compiled->table, mf_crule_cold(compiled, rule)->targets[t].cluster);
+            mf_cluster_give_label(compiled->table, cold->cluster, cold->held);
+            mf_cluster_give(compiled->table, cold->cluster);
         }
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);
+    if (compiled->labels)
+        mf_label_give_all(compiled->table, compiled->labels);
     mf_free(compiled->rest);
     mf_slab_free(compiled);
 }
@@ -276,6 +283,9 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
     out->table = table;
     out->n_rules = (uint16_t)service->n_rules;
     out->starred = service->pattern != MF_SERVICE_EXACT;
+    out->labels = service->labels;
+    if (out->labels)
+        mf_label_take_all(table, out->labels);
     lay_out(out, service);
     for (uint32_t r = 0; r < service->n_rules; r++)
         fill_rule(out, &mf_compiled_rules(out)[r], &service->rules[r]);

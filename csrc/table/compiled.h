@@ -29,6 +29,7 @@ struct mf_value {
  * target and look at the places alone: few values are one cache line. */
 struct mf_by_label {
     uint32_t mask, label;
+    uint32_t refs; /* targets, in services that are built or alive */
     uint32_t n_groups, n_subsets; /* the first groups are the cluster's own subsets */
     struct mf_by_label *next;
     struct mf_group **groups;
@@ -66,6 +67,7 @@ struct mf_ctarget {
 struct mf_ctarget_cold { /* what a lookup does not read */
     struct mf_slice text;
     struct mf_cluster *cluster; /* holds a reference */
+    struct mf_by_label *held;   /* the cluster's groups by label that it uses, with a reference, or NULL */
 };
 
 struct mf_crule_cold { /* what not every lookup reads */
@@ -86,6 +88,7 @@ struct mf_compiled {
     struct mf_epoch_entry entry;
     struct mf_stat *stat; /* for calls that reach no target */
     uint8_t *rest;        /* what is cold */
+    uint64_t labels;      /* those that its conditions name, as bits, with a reference for each */
     /* What a lookup reads begins here. */
     _Alignas(MF_CACHE_LINE) uint32_t name_len;
     uint16_t n_rules;

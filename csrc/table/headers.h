@@ -1,27 +1,29 @@
 #pragma once
-/* headers: finds a request's header or attachment by name, ignoring ASCII case: one policy serves protocols that keep
- * the case of names and protocols that lower it. Private. */
+/* headers: finds a request's header or attachment by name. Of two with one name the last counts, as in the map that the
+ * receiver makes of them. Names are compared as they are, or, where the protocol's own ignore it, without ASCII case.
+ * Private. */
 #include "base/slice.h"
 
-static inline bool mf_headers_same_name(struct mf_slice a, struct mf_slice b)
+static inline bool mf_headers_same_name(struct mf_slice a, struct mf_slice b, bool fold)
 {
     if (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0) /* as nearly always */
         return true;
-    for (size_t i = 0; i < a.len; i++) {
+    for (size_t i = 0; fold && i < a.len; i++) {
         uint8_t x = a.ptr[i], y = b.ptr[i];
         if (x == y)
             continue;
         if ((x ^ y) != 0x20 || (uint8_t)((x | 0x20) - 'a') > 'z' - 'a')
             return false;
     }
-    return true;
+    return fold;
 }
 
-/* The first one's value, or NULL. */
-static inline const struct mf_slice *mf_headers_find(const struct mf_pair *headers, uint32_t n, struct mf_slice name)
+/* The last one's value, or NULL. */
+static inline const struct mf_slice *mf_headers_find(const struct mf_pair *headers, uint32_t n, struct mf_slice name,
+                                                     bool fold)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (headers[i].key.len == name.len && mf_headers_same_name(headers[i].key, name))
+    for (uint32_t i = n; i-- > 0;)
+        if (headers[i].key.len == name.len && mf_headers_same_name(headers[i].key, name, fold))
             return &headers[i].value;
     return NULL;
 }

@@ -1,15 +1,19 @@
 #pragma once
 /* label: how a request's traffic labels are found: in the request, by its trace id, or the workload's own.
  *
- * Names are numbered by the table once and for ever; the sources are an immutable plan, published like a service. */
+ * The names that plans and services use are numbered, and a number is given back when the last that used it is gone and
+ * no reader can look at it any more; the sources are an immutable plan, published like a service. */
 #include "base/slice.h"
 #include "codec/traceid.h"
 #include "table/epoch.h"
 #include "table/trace.h"
 
+struct mf_query;
 struct mf_table;
 
-enum { MF_LABELS = 16, MF_LABEL_SOURCES = 8 };
+/* Numbers, and names of one plan. Policies that replace each other use names of both, and those that readers may still
+ * look at keep theirs a moment longer, so there are more numbers than one policy can need. */
+enum { MF_LABELS = 64, MF_PLAN_LABELS = 16, MF_LABEL_SOURCES = 8 };
 
 enum mf_label_kind {
     MF_LABEL_HEADER,  /* an attachment or header of the request */
@@ -26,7 +30,8 @@ struct mf_label_source {
 
 struct mf_label {
     struct mf_slice name;
-    uint32_t index; /* the table's number of the name */
+    uint32_t index; /* the table's number of the name; set when it is published */
+    uint32_t id;    /* what the trace memory knows it by: no other name ever had it; set when it is published */
     uint32_t n_sources;
     struct mf_label_source sources[MF_LABEL_SOURCES];
 };
@@ -34,30 +39,43 @@ struct mf_label {
 struct mf_labels {
     struct mf_epoch_entry _entry;
     uint32_t n_labels;
-    uint32_t n_names; /* set when it is published: the labels that have a number by then */
-    struct mf_label labels[MF_LABELS];
+    uint32_t n_names; /* set when it is published: no number up to now was as high */
+    struct mf_table *_table;
+    struct mf_label labels[MF_PLAN_LABELS];
     struct mf_label_source traces[MF_LABEL_SOURCES]; /* where trace ids are looked for on requests that come in */
     uint32_t n_traces;
 };
 
-/* The number of a label name, given on first sight: 0..MF_LABELS-1, or MF_ELIMIT. Writer only. */
+/* The number of a label name, 0..MF_LABELS-1, with a reference for the caller; -ENOMEM, or MF_ELIMIT when all are
+ * taken. Plans and services take their own. Writer only, as the next three. */
 int mf_label_intern(struct mf_table *table, struct mf_slice name);
-/* The name of a number; empty when it was never given. */
+void mf_label_give(struct mf_table *table, uint32_t index);
+/* The number of a name that is in use, or -ENOENT. */
+int mf_label_number(const struct mf_table *table, struct mf_slice name);
+/* The name of a number; empty when nobody uses it. */
 struct mf_slice mf_label_name(const struct mf_table *table, uint32_t index);
 
 /* What was found for one request. Values are borrowed from the request, the plan or `kept`. */
 struct mf_label_values {
     struct mf_slice value[MF_LABELS];    /* by the table's number; empty: none */
     uint8_t kind[MF_LABELS];             /* enum mf_label_kind; set for the labels of the plan */
-    uint8_t kept[MF_LABELS][MF_TRACE_VALUE];
+    uint8_t kept[MF_PLAN_LABELS][MF_TRACE_VALUE];
 };
 
 /* Fills `out` for each label of the plan, first source that yields wins; it was zeroed once, or used with an earlier
- * plan of the same table. `trace` may be NULL. */
-void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_pair *headers,
-                   uint32_t n_headers, uint64_t now, struct mf_label_values *out);
+ * plan of the same table. A header that is there and no text yields nothing and ends the search: what the request says
+ * of a label is its caller's, whether we can read it or not. `trace` may be NULL. Of the query its headers and `now`. */
+void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_query *query,
+                   struct mf_label_values *out);
 
+/* Whose word on the labels of a trace holds. */
+enum mf_label_trust {
+    MF_LABELS_KEEP_FIRST, /* the first one's, as long as it is remembered */
+    MF_LABELS_TRUST,      /* the newest one's */
+    MF_LABELS_STRIP,      /* nobody's: nothing is remembered */
+};
 struct mf_label_kept { uint32_t stored, conflicts, evicted, refused; };
-/* Remembers the labels that a request carries itself under every trace id it carries. */
-void mf_label_remember(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_pair *headers,
-                       uint32_t n_headers, uint64_t now, struct mf_label_kept *counted);
+/* Remembers the labels that a request carries itself under every trace id it carries. `caller`: a hash of who sent it,
+ * so that nobody fills the memory alone (trace.h). Of the query its headers and `now`. */
+void mf_label_remember(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_query *query,
+                       enum mf_label_trust trust, uint32_t caller, struct mf_label_kept *counted);

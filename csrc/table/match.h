@@ -27,20 +27,23 @@ static inline bool path_holds(const struct mf_ccondition *condition, const struc
     return rest.len == 0;
 }
 
+/* `seen` is NULL where there is nothing; its address is NULL where there is something that is no text: then no text
+ * holds, not even the empty one. */
 static inline bool text_holds(const struct mf_ccondition *condition, const struct mf_slice *seen)
 {
     struct mf_slice want = condition->value;
+    bool text = seen && seen->ptr;
     switch ((enum mf_op)condition->op) {
     case MF_OP_PRESENT:
         return seen;
     case MF_OP_ABSENT:
         return !seen;
     case MF_OP_EXACT:
-        return seen && mf_slice_eq(*seen, want);
+        return text && mf_slice_eq(*seen, want);
     case MF_OP_PREFIX:
-        return seen && seen->len >= want.len && (want.len == 0 || memcmp(seen->ptr, want.ptr, want.len) == 0);
+        return text && seen->len >= want.len && (want.len == 0 || memcmp(seen->ptr, want.ptr, want.len) == 0);
     case MF_OP_REGEX:
-        return seen && mf_dfa_match(want.ptr, *seen);
+        return text && mf_dfa_match(want.ptr, *seen);
     }
     return false;
 }
@@ -60,12 +63,12 @@ static inline bool holds(const struct mf_ccondition *condition, const struct mf_
         seen = query->method.len ? &query->method : NULL;
         break;
     case MF_FIELD_AUTHORITY:
-        seen = mf_headers_find(query->headers, query->n_headers, MF_SLICE("target-host"));
+        seen = mf_headers_find(query->headers, query->n_headers, MF_SLICE("target-host"), query->fold_names);
         if (!seen || !seen->len)
             seen = &query->service;
         break;
     case MF_FIELD_HEADER:
-        seen = mf_headers_find(query->headers, query->n_headers, condition->key);
+        seen = mf_headers_find(query->headers, query->n_headers, condition->key, query->fold_names);
         break;
     case MF_FIELD_LABEL:
         seen = query->labels && query->labels[condition->label].len ? &query->labels[condition->label] : NULL;

@@ -156,6 +156,17 @@ void mf_peers_reclaim(struct mf_table *table)
     }
 }
 
+bool mf_table_next_peers(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_peer *peer),
+                         void *arg, size_t max)
+{
+    for (; max > 0 && *cursor < table->peers.ids; max--, ++*cursor) {
+        struct mf_peer *peer = table->peers.by_id[*cursor];
+        if (peer && peer->_next != peer)
+            fn(arg, peer);
+    }
+    return *cursor < table->peers.ids;
+}
+
 void mf_table_each_peer(struct mf_table *table, void (*fn)(void *arg, struct mf_peer *peer), void *arg)
 {
     for (uint32_t i = 0; i < table->peers.ids; i++) {

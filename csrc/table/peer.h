@@ -14,7 +14,6 @@ struct mf_peer {
     struct mf_peer *_next;   /* in the writer's hash of addresses */
     struct mf_table *_table;
     _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
-    mf_atom32 failures;      /* failed connects in a row */
     mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */
     uint32_t id;             /* small, unique among live peers, reused after the peer is gone; read with down_until */
     char text[];             /* "10.0.0.7:20880" */
@@ -47,6 +46,5 @@ static inline void mf_peer_set_down(struct mf_peer *peer, uint64_t until)
 
 static inline void mf_peer_set_up(struct mf_peer *peer)
 {
-    mf_store_relaxed(&peer->failures, 0);
     mf_store_relaxed(&peer->down_until, 0);
 }

@@ -10,12 +10,14 @@
 
 struct mf_table;
 
-/* One request as policy sees it: every protocol gives the same view. */
+/* One request as policy sees it: every protocol gives the same view. A header whose value has no address (an empty text
+ * has one) is there and is no text: a number, a list. */
 struct mf_query {
     struct mf_slice service, method; /* the path is /service/method */
     const struct mf_pair *headers;
     uint32_t n_headers;
-    const struct mf_slice *labels; /* MF_LABELS of them by number (mf_label_values.value), or NULL */
+    bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
+    const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
     uint64_t now;                  /* monotonic ns: peers down until later are not available */
     uint64_t random;               /* any 64 bits: choose among weights and peers */
 };

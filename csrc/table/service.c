@@ -26,14 +26,19 @@ void mf_service_drop_rules(struct mf_table *table, struct mf_service *service)
         struct mf_rule *rule = &service->rules[r];
         for (uint32_t m = 0; m < rule->n_matches; m++)
             mf_free(rule->matches[m].conditions);
-        for (uint32_t t = 0; t < rule->n_targets; t++)
+        for (uint32_t t = 0; t < rule->n_targets; t++) {
+            mf_cluster_give_label(table, rule->targets[t].cluster, rule->targets[t].held);
             mf_cluster_give(table, rule->targets[t].cluster);
+        }
         mf_free(rule->matches);
         mf_free(rule->targets);
     }
     mf_free(service->rules);
     service->rules = NULL;
     service->n_rules = service->rules_room = 0;
+    if (service->labels)
+        mf_label_give_all(table, service->labels);
+    service->labels = 0;
     mf_arena_reset(&service->texts);
 }
 
@@ -116,6 +121,9 @@ int mf_service_condition(struct mf_table *table, struct mf_service *service, uin
     if (rc == 0 && field == MF_FIELD_LABEL) {
         rc = mf_label_intern(table, key);
         condition.label = (uint16_t)rc;
+        uint64_t bit = rc < 0 ? 0 : UINT64_C(1) << rc;
+        mf_label_give_all(table, service->labels & bit); /* one reference is enough */
+        service->labels |= bit;
     }
     if (rc < 0)
         return rc;
@@ -135,13 +143,18 @@ static int resolve(struct mf_table *table, struct mf_target *target)
         return 0;
     case MF_TARGET_LABEL:
     case MF_TARGET_BASELINE: {
-        int label = mf_label_intern(table, target->text);
+        int label = mf_label_number(table, target->text), made = label < 0;
+        if (made)
+            label = mf_label_intern(table, target->text);
         if (label < 0)
             return label;
         struct mf_by_label *by = mf_cluster_by_label(table, target->cluster, (uint32_t)label);
+        if (made) /* the groups have their own reference */
+            mf_label_give(table, (uint32_t)label);
         if (!by)
             return -ENOMEM;
         target->label = (uint16_t)label;
+        target->held = by;
         if (target->kind == MF_TARGET_LABEL)
             target->by_label = by;
         else

@@ -23,6 +23,7 @@ struct mf_target {
     struct mf_cluster *cluster; /* holds a reference */
     const struct mf_group *group;
     const struct mf_by_label *by_label;
+    struct mf_by_label *held; /* the one it uses, with a reference, or NULL */
 };
 
 struct mf_rule {
@@ -38,6 +39,7 @@ struct mf_service {
     struct mf_rule *rules;
     uint32_t n_rules, rules_room;
     struct mf_arena texts;
+    uint64_t labels;              /* that its conditions name, as bits, with a reference for each */
     struct mf_compiled *compiled; /* by mf_table_prepare; then the rules are gone */
     struct mf_slot *slot;         /* of a prefix, pinned */
     bool reserved;                /* a place in the index, for an exact name */

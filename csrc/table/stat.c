@@ -40,6 +40,11 @@ struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader)
     return &spill;
 }
 
+bool mf_stat_used(const struct mf_stat *stat)
+{
+    return mf_load_relaxed(&stat->_shards); /* what is in them is not looked at */
+}
+
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out)
 {
     /* Acquires pair with SETTLE. */
@@ -97,6 +102,23 @@ int mf_stats_init(struct mf_stats *stats)
     return stats->buckets ? 0 : -ENOMEM;
 }
 
+/* The names of a service and a host, shared by the stats of their subsets. */
+struct mf_stat_names {
+    uint32_t refs;
+    char service[]; /* the host's behind it */
+};
+
+static void give_names(struct mf_stat_names *names)
+{
+    if (names && --names->refs == 0)
+        mf_free(names);
+}
+
+static struct mf_stat_names *names_of(const struct mf_stat *stat)
+{
+    return (struct mf_stat_names *)(uintptr_t)(stat->service - offsetof(struct mf_stat_names, service));
+}
+
 static void release(struct mf_stat *stat)
 {
     /* Relaxed: every reader is past a quiescent point since it was unlinked. */
@@ -104,6 +126,7 @@ static void release(struct mf_stat *stat)
     for (int i = 0; shards && i < MF_EPOCH_READERS; i++)
         mf_free(mf_load_relaxed(&shards->of[i]));
     mf_free(shards);
+    give_names(names_of(stat));
     mf_free(stat);
 }
 
@@ -116,6 +139,7 @@ void mf_stats_dispose(struct mf_stats *stats)
         }
     }
     mf_free(stats->buckets);
+    give_names(stats->last);
 }
 
 static uint64_t hash_of(struct mf_slice service, struct mf_slice host, struct mf_slice subset)
@@ -149,14 +173,29 @@ static void widen(struct mf_stats *stats)
     *stats = wide;
 }
 
-static const char *put_text(char **at, struct mf_slice text)
+static const char *host_of(const struct mf_stat_names *names)
 {
-    char *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    start[text.len] = 0;
-    *at = start + text.len + 1;
-    return start;
+    return names->service + strlen(names->service) + 1;
+}
+
+/* With a reference for the caller; NULL: no memory. */
+static struct mf_stat_names *take_names(struct mf_stats *stats, struct mf_slice service, struct mf_slice host)
+{
+    struct mf_stat_names *names = stats->last;
+    if (!names || !mf_slice_eq(mf_slice_str(names->service), service) ||
+        !mf_slice_eq(mf_slice_str(host_of(names)), host)) {
+        names = mf_alloc(sizeof *names + service.len + host.len + 2);
+        if (!names)
+            return NULL;
+        uint8_t *at = (uint8_t *)names->service;
+        mf_put_string(&at, service);
+        mf_put_string(&at, host);
+        give_names(stats->last);
+        stats->last = names;
+        names->refs = 1;
+    }
+    names->refs++;
+    return names;
 }
 
 /* Up to its first NUL, so that what is stored as a C string compares with what was asked for. */
@@ -186,13 +225,17 @@ struct mf_stat *mf_stat_intern(struct mf_table *table, struct mf_slice service, 
             return mf_stat_take(stat);
         }
     }
-    struct mf_stat *stat = mf_zalloc(sizeof *stat + service.len + host.len + subset.len + 3);
-    if (!stat)
+    size_t size = offsetof(struct mf_stat, subset) + subset.len + 1;
+    struct mf_stat_names *names = take_names(stats, service, host);
+    struct mf_stat *stat = names ? mf_zalloc(size < sizeof *stat ? sizeof *stat : size) : NULL;
+    if (!stat) {
+        give_names(names);
         return NULL;
-    char *at = (char *)(stat + 1);
-    stat->service = put_text(&at, service);
-    stat->host = put_text(&at, host);
-    stat->subset = put_text(&at, subset);
+    }
+    uint8_t *at = (uint8_t *)stat->subset;
+    mf_put_string(&at, subset);
+    stat->service = names->service;
+    stat->host = host_of(names);
     stat->_table = table;
     stat->_refs = 1;
     if (++stats->n > stats->n_buckets)
@@ -258,9 +301,46 @@ size_t mf_stats_reclaim(struct mf_table *table)
     return waiting;
 }
 
+static uint64_t reversed(uint64_t bits)
+{
+    uint64_t out = 0;
+    for (int i = 0; i < 64; i++, bits >>= 1)
+        out = out << 1 | (bits & 1);
+    return out;
+}
+
+/* The cursor is a bucket's number, and it is the highest of its bits that counts up: a table that widens puts what was
+ * in buckets that are done into buckets that count as done. */
+bool mf_table_next_stats(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_stat *stat),
+                         void *arg, size_t max)
+{
+    uint64_t mask = table->stats.n_buckets - 1;
+    for (size_t n = 0; n < max;) {
+        for (struct mf_stat *stat = table->stats.buckets[*cursor & mask]; stat; stat = stat->_next, n++)
+            fn(arg, stat);
+        *cursor = reversed(reversed(*cursor | ~mask) + 1);
+        n++; /* a bucket costs as much as a stat */
+        if (*cursor == 0)
+            return false;
+    }
+    return true;
+}
+
 void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg)
 {
     for (size_t i = 0; i < table->stats.n_buckets; i++)
         for (struct mf_stat *stat = table->stats.buckets[i]; stat; stat = stat->_next)
             fn(arg, stat);
+}
+
+struct mf_stat *mf_table_stat(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                              struct mf_slice subset)
+{
+    return mf_stat_intern(table, service, host, subset);
+}
+
+void mf_table_stat_give(struct mf_table *table, struct mf_stat *stat)
+{
+    (void)table;
+    mf_stat_give(stat);
 }

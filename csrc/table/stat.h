@@ -6,7 +6,7 @@
 #include "base/slice.h"
 #include "table/epoch.h"
 
-enum { MF_STAT_STATUS = 14, MF_STAT_BUCKETS = 20 };
+enum { MF_STAT_STATUS = 14, MF_STAT_BUCKETS = 20, MF_STAT_OUTCOMES = 16 };
 
 struct mf_stat_shard {
     mf_atom64 begun, done;       /* calls */
@@ -16,24 +16,33 @@ struct mf_stat_shard {
     mf_atom64 status[MF_STAT_STATUS];  /* by mf_stat_status_index */
     mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
     mf_atom64 latency_sum_ns;
+    mf_atom64 outcome[MF_STAT_OUTCOMES]; /* how calls ended; whoever counts knows what each is */
     char _pad[MF_CACHE_LINE]; /* keeps two readers' words apart wherever the allocator puts them */
 };
 struct mf_stat_shards;
 
+/* Of most only the name is ever needed, and there may be hundreds of thousands: it is kept small. */
 struct mf_stat {
-    struct mf_epoch_entry _entry;
-    struct mf_stat *_next;  /* in the writer's hash */
-    struct mf_stat *_dying; /* on the writer's list of those that no service holds */
+    union {
+        struct mf_epoch_entry _entry; /* when it is gone */
+        struct {
+            struct mf_stat *_next;  /* in the writer's hash */
+            struct mf_stat *_dying; /* on the writer's list of those that no service holds */
+        };
+    };
     struct mf_table *_table;
-    const char *service, *host, *subset; /* host and subset "": calls of the service that reached no target */
-    uint32_t _refs;         /* writer only: compiled services that hold it */
-    bool _listed;           /* on the dying list */
-    mf_atom32 _spilled;     /* some calls are counted elsewhere: never freed before the table */
     _Atomic(struct mf_stat_shards *) _shards;
+    const char *service, *host; /* shared with those beside it */
+    uint32_t _refs;         /* writer only: compiled services, and whoever asked for it */
+    mf_atom32 _spilled;     /* some calls are counted elsewhere: never freed before the table */
+    bool _listed;           /* on the dying list */
+    char subset[];          /* with host "": calls of the service that reached no target */
 };
 
 /* The reader's own shard, made on first use; without memory one shared by all, whose counts are lost: never NULL. */
 struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader);
+/* Whether anybody ever counted there. Any thread. */
+bool mf_stat_used(const struct mf_stat *stat);
 /* Adds all shards onto `out`, which the caller has set to zero. Any thread. */
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out);
 

@@ -35,7 +35,10 @@ static void retire(struct mf_table *table, struct mf_compiled *old)
 
 static void free_labels(struct mf_epoch_entry *entry)
 {
-    mf_free(entry); /* the first field of the plan */
+    struct mf_labels *plan = (struct mf_labels *)entry; /* its first field */
+    for (uint32_t i = 0; i < plan->n_labels; i++)
+        mf_label_give(plan->_table, plan->labels[i].index);
+    mf_free(plan);
 }
 
 void mf_table_free(struct mf_table *table)
@@ -64,7 +67,7 @@ void mf_table_free(struct mf_table *table)
     if (labels != &no_labels)
         mf_free(labels);
     for (uint32_t i = 0; i < table->n_labels; i++)
-        mf_free((void *)table->label_names[i].ptr);
+        mf_free((void *)table->labels[i].text.ptr);
     mf_free(table);
 }
 
@@ -172,23 +175,14 @@ static size_t texts_of(const struct mf_label_source *sources, uint32_t n)
     return size;
 }
 
-static struct mf_slice put_text(uint8_t **at, struct mf_slice text)
-{
-    uint8_t *start = *at;
-    if (text.len)
-        memcpy(start, text.ptr, text.len);
-    *at += text.len;
-    return mf_slice_of(start, text.len);
-}
-
 int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan)
 {
-    if (plan->n_labels > MF_LABELS || plan->n_traces > MF_LABEL_SOURCES)
+    if (plan->n_labels > MF_PLAN_LABELS || plan->n_traces > MF_LABEL_SOURCES)
         return MF_ELIMIT;
     size_t size = sizeof *plan + texts_of(plan->traces, plan->n_traces);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
-        if (label->n_sources > MF_LABEL_SOURCES || label->index >= table->n_labels)
+        if (label->n_sources > MF_LABEL_SOURCES)
             return MF_ELIMIT;
         size += label->name.len + texts_of(label->sources, label->n_sources);
     }
@@ -196,16 +190,25 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
     if (!copy)
         return -ENOMEM;
     *copy = *plan;
-    copy->n_names = table->n_labels;
+    copy->_table = table;
     uint8_t *at = (uint8_t *)(copy + 1);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         struct mf_label *label = &copy->labels[i];
-        label->name = put_text(&at, label->name);
+        int index = mf_label_intern(table, label->name);
+        if (index < 0) {
+            copy->n_labels = i;
+            free_labels(&copy->_entry);
+            return index;
+        }
+        label->index = (uint32_t)index;
+        label->id = table->labels[index].id;
+        label->name = mf_put_text(&at, label->name);
         for (uint32_t j = 0; j < label->n_sources; j++)
-            label->sources[j].text = put_text(&at, label->sources[j].text);
+            label->sources[j].text = mf_put_text(&at, label->sources[j].text);
     }
     for (uint32_t j = 0; j < plan->n_traces; j++)
-        copy->traces[j].text = put_text(&at, copy->traces[j].text);
+        copy->traces[j].text = mf_put_text(&at, copy->traces[j].text);
+    copy->n_names = table->n_labels;
     struct mf_labels *old = mf_load_relaxed(&table->live.labels); /* our own store */
     /* Pairs with the acquire in mf_table_labels. */
     mf_store_release(&table->live.labels, copy);

@@ -45,7 +45,7 @@ int mf_service_match(struct mf_service *service, uint16_t rule); /* alternatives
 enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER };
 enum mf_op { MF_OP_EXACT, MF_OP_PREFIX, MF_OP_REGEX, MF_OP_PRESENT, MF_OP_ABSENT };
 /* All conditions of a match must hold. `key`: the header's or label's name. `value`: text, or a dfa.h blob for
- * MF_OP_REGEX. Header names compare ignoring ASCII case. MF_FIELD_NEVER never holds: a match that this workload cannot
+ * MF_OP_REGEX. Whether header names ignore ASCII case the request says. MF_FIELD_NEVER never holds: a match that this workload cannot
  * make (sourceLabels), kept for explain. */
 int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t rule, uint16_t match,
                          enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value);
@@ -74,7 +74,8 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service);
 /* 0, or MF_EROUTE_SERVICE. */
 int mf_table_remove(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern);
 
-/* The label plan. Copies `plan`, texts and all. */
+/* The label plan. Copies `plan`, texts and all. 0, -ENOMEM, or MF_ELIMIT: more labels or sources than a plan may have,
+ * or no number is left for a name. */
 int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan);
 const struct mf_labels *mf_table_labels(const struct mf_table *table); /* readers; never NULL */
 
@@ -84,4 +85,15 @@ size_t mf_table_reclaim(struct mf_table *table);
 /* Writer's thread: walks every stat or peer that is alive. */
 void mf_table_each_stat(struct mf_table *table, void (*fn)(void *arg, struct mf_stat *stat), void *arg);
 void mf_table_each_peer(struct mf_table *table, void (*fn)(void *arg, struct mf_peer *peer), void *arg);
+/* The same in pieces, of about `max`: the first begins with a cursor of 0, and there are more as long as it returns true.
+ * Between them the table may change: what is there all the time is told once, what comes or goes once or not at all. */
+bool mf_table_next_stats(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_stat *stat),
+                         void *arg, size_t max);
+bool mf_table_next_peers(struct mf_table *table, uint64_t *cursor, void (*fn)(void *arg, struct mf_peer *peer),
+                         void *arg, size_t max);
+/* The stat of that name, for calls that no published service counts; the caller bounds how many. It lives, and any reader
+ * may count there, until it is given back and its calls are done. NULL: no memory. Writer only. */
+struct mf_stat *mf_table_stat(struct mf_table *table, struct mf_slice service, struct mf_slice host,
+                              struct mf_slice subset);
+void mf_table_stat_give(struct mf_table *table, struct mf_stat *stat);
 size_t mf_table_n_services(const struct mf_table *table);

@@ -22,6 +22,7 @@ struct set {
     mf_atom64 seq;
     mf_atom64 tags[WAYS]; /* hash of id and label: which way to look at */
     struct entry entries[WAYS];
+    uint32_t callers[WAYS]; /* who brought it; plain, as only who is inside looks at them */
 };
 
 struct mf_trace {
@@ -56,6 +57,7 @@ struct wanted {
     struct set *set;
     uint64_t tag, what_mask, what;
     uint64_t words[WORDS];
+    uint32_t caller; /* of a put */
 };
 
 static bool want(struct mf_trace *trace, struct mf_slice id, uint32_t label, struct mf_slice value, struct wanted *out)
@@ -101,6 +103,7 @@ static void store_entry(struct set *set, int way, const struct wanted *wanted, u
     mf_store_release(&entry->what, wanted->what);
     mf_store_release(&entry->until, until);
     mf_store_release(&set->tags[way], wanted->tag);
+    set->callers[way] = wanted->caller;
 }
 
 static void relax(void)
@@ -132,10 +135,20 @@ static void leave(struct set *set, uint64_t seq)
     mf_store_release(&set->seq, seq + 2);
 }
 
-/* The way to use for something new: a free or old one, else the one that would end first. */
-static int victim(struct set *set, uint64_t now, bool *alive)
+/* How many ways are the caller's, who brings one more of `newcomer`; twice, and the odd one decides between equals. */
+static int weight_of(const struct set *set, uint32_t caller, uint32_t newcomer)
 {
-    int best = 0;
+    int n = 0;
+    for (int way = 0; way < WAYS; way++)
+        n += set->callers[way] == caller;
+    return caller == newcomer ? 2 * (n + 1) + 1 : 2 * n;
+}
+
+/* The way to use for something new: a free or old one, else of those whose caller has most the one that would end
+ * first. Who has none there takes one from whoever has most; where nobody has two, the oldest of all. */
+static int victim(struct set *set, uint32_t caller, uint64_t now, bool *alive)
+{
+    int best = 0, most = 0;
     uint64_t least = UINT64_MAX;
     for (int way = 0; way < WAYS; way++) {
         uint64_t until = mf_load_relaxed(&set->entries[way].until); /* nobody else is inside */
@@ -145,21 +158,29 @@ static int victim(struct set *set, uint64_t now, bool *alive)
         }
     }
     *alive = least > now;
+    for (int way = 0; *alive && way < WAYS; way++) {
+        uint64_t until = mf_load_relaxed(&set->entries[way].until);
+        int weight = weight_of(set, set->callers[way], caller);
+        if (weight > most || (weight == most && until < least)) {
+            most = weight;
+            least = until;
+            best = way;
+        }
+    }
     return best;
 }
 
-int mf_trace_put(struct mf_trace *trace, struct mf_slice id, uint32_t label, struct mf_slice value, uint64_t now,
-                 bool *evicted)
+int mf_trace_put(struct mf_trace *trace, const struct mf_trace_entry *given, uint64_t now, bool *evicted)
 {
     struct wanted wanted;
     uint64_t seq;
     *evicted = false;
-    if (value.len < 1 || !want(trace, id, label, value, &wanted))
+    if (given->value.len < 1 || !want(trace, given->id, given->label, given->value, &wanted))
         return MF_ELIMIT;
+    wanted.caller = given->caller;
     struct set *set = wanted.set;
     if (!enter(set, &seq))
         return -EAGAIN;
-    int rc = MF_TRACE_STORED;
     for (int way = 0; way < WAYS; way++) {
         struct entry *entry = &set->entries[way];
         if (mf_load_relaxed(&set->tags[way]) != wanted.tag || mf_load_relaxed(&entry->until) == 0)
@@ -167,20 +188,23 @@ int mf_trace_put(struct mf_trace *trace, struct mf_slice id, uint32_t label, str
         int same = compare(entry, &wanted);
         bool alive = mf_load_relaxed(&entry->until) > now;
         if (same == SAME_ALL) {
+            if (!alive)
+                set->callers[way] = given->caller;
             /* Only the time moves on. */
             mf_store_release(&entry->until, now + trace->ttl);
             leave(set, seq);
             return alive ? MF_TRACE_REFRESHED : MF_TRACE_STORED;
         }
         if (same == SAME_ID) {
-            store_entry(set, way, &wanted, now + trace->ttl);
+            if (!alive || given->replace)
+                store_entry(set, way, &wanted, now + trace->ttl);
             leave(set, seq);
             return alive ? MF_TRACE_CONFLICT : MF_TRACE_STORED;
         }
     }
-    store_entry(set, victim(set, now, evicted), &wanted, now + trace->ttl);
+    store_entry(set, victim(set, given->caller, now, evicted), &wanted, now + trace->ttl);
     leave(set, seq);
-    return rc;
+    return MF_TRACE_STORED;
 }
 
 /* The length of the value, 0 for none, copied out of a set that may be changing. */

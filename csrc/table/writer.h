@@ -15,7 +15,14 @@ struct mf_peers { /* peers by address and by id */
 struct mf_stats { /* stats by service, host and subset */
     struct mf_stat **buckets;
     struct mf_stat *dying;
+    struct mf_stat_names *last; /* those of the one made last: mostly the next has the same */
     size_t n_buckets, n;
+};
+
+struct mf_name { /* of a label */
+    struct mf_slice text;
+    uint32_t refs; /* plans, services, groups by its values; 0: free */
+    uint32_t id;
 };
 
 struct mf_table {
@@ -28,8 +35,9 @@ struct mf_table {
     struct mf_peers peers;
     struct mf_stats stats;
     struct mf_slab slab; /* of a large table's services, groups and peers */
-    struct mf_slice label_names[MF_LABELS];
-    uint32_t n_labels;
+    struct mf_name labels[MF_LABELS];
+    uint32_t n_labels;  /* never fewer: readers clear as many */
+    uint32_t label_ids; /* given so far */
     char _pad2[MF_CACHE_LINE];
     mf_atom64 dropped_peers; /* bit id % 64: some such peer has lost its last reference. Set by any thread */
 };
@@ -60,8 +68,13 @@ struct mf_cluster {
 
 /* cluster.c */
 struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct mf_slice name);
-/* Made when first asked for. NULL: no memory. */
+/* Made when first asked for; with a reference for the caller. NULL: no memory. */
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
+void mf_cluster_drop_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by);
+
+/* label.c: a set of numbers, as bits, with a reference for each */
+void mf_label_take_all(struct mf_table *table, uint64_t labels);
+void mf_label_give_all(struct mf_table *table, uint64_t labels);
 
 /* compile.c */
 void mf_compiled_retired(struct mf_epoch_entry *entry); /* the last reader is gone */
@@ -104,6 +117,30 @@ enum { MF_TABLE_MANY = 4096 };
 static inline void *mf_table_zalloc(struct mf_table *table, size_t n, size_t size)
 {
     return n < MF_TABLE_MANY ? mf_zalloc_line(size) : mf_slab_zalloc(&table->slab, size);
+}
+
+/* Copies a text to `*at`, which moves behind it. */
+static inline struct mf_slice mf_put_text(uint8_t **at, struct mf_slice text)
+{
+    uint8_t *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return mf_slice_of(start, text.len);
+}
+
+/* The same, ended by a NUL. */
+static inline const char *mf_put_string(uint8_t **at, struct mf_slice text)
+{
+    const uint8_t *start = mf_put_text(at, text).ptr;
+    *(*at)++ = 0;
+    return (const char *)start;
+}
+
+static inline void mf_cluster_give_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by)
+{
+    if (by && --by->refs == 0)
+        mf_cluster_drop_label(table, cluster, by);
 }
 
 /* Room for one more in a growing array; doubles. 0 or -ENOMEM. */

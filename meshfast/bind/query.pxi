@@ -1,7 +1,5 @@
 # query: one request as the table is asked for it.
 
-from libc.string cimport memcmp as _memcmp
-
 cdef extern from "Python.h":
     const char *_utf8 "PyUnicode_AsUTF8AndSize"(object, Py_ssize_t *) except NULL
 
@@ -24,7 +22,7 @@ cdef mf_slice _borrow(text) except *:
 cdef class _Query:
     """A query and what it points into."""
     cdef mf_query raw
-    cdef mf_slice values[16]
+    cdef mf_slice values[MF_LABELS]
     cdef mf_pair few[_FEW]
     cdef mf_pair *many
     cdef list kept
@@ -55,7 +53,7 @@ cdef class _Query:
             self.kept.append(key)
             self.kept.append(value)
             at[i].key = _borrow(key)
-            at[i].value = _borrow(value)
+            at[i].value = mf_slice_of(NULL, 0) if value is None else _borrow(value)  # None: there, and no text
             i += 1
         self.raw.headers = at
         self.raw.n_headers = <uint32_t>len(pairs)
@@ -63,15 +61,11 @@ cdef class _Query:
 
     cdef int put_labels(self, mf_table *table, labels) except -1:
         """Labels that the table has no number for are none that a rule could ask for."""
-        cdef mf_slice name, known
-        cdef uint32_t i
+        cdef int i
         for key, value in labels.items():
-            name = _borrow(key)
-            for i in range(16):
-                known = mf_label_name(table, i)
-                if known.len == name.len and name.len and _memcmp(known.ptr, name.ptr, name.len) == 0:
-                    self.kept.append(value)
-                    self.values[i] = _borrow(value)
-                    break
+            i = mf_label_number(table, _borrow(key))
+            if i >= 0:
+                self.kept.append(value)
+                self.values[i] = _borrow(value)
         self.raw.labels = self.values
         return 0

@@ -1,5 +1,6 @@
 # table: the label table as Python objects. One thread uses them: the one that writes.
 
+from libc.stdint cimport SIZE_MAX
 from libc.string cimport memset as _memset
 
 _STEPS = ("service", "no_service", "no_match", "match", "target", "no_label", "no_subset", "empty", "down", "end", "peer")
@@ -130,15 +131,14 @@ cdef class Table:
         """The label plan: `labels` is (name, sources) each; a source, and each of `traces`, (kind, text, format)."""
         cdef mf_labels plan
         cdef _Texts texts = _Texts()
-        if len(labels) > 16 or len(traces) > 8:
-            raise ValueError("at most 16 labels and 8 trace id keys")
+        if len(labels) > MF_PLAN_LABELS or len(traces) > MF_LABEL_SOURCES:
+            raise ValueError(f"at most {MF_PLAN_LABELS} labels and {MF_LABEL_SOURCES} trace id keys")
         _memset(&plan, 0, sizeof(plan))
         for name, sources in labels:
-            if len(sources) > 8:
-                raise ValueError(f"label {name}: at most 8 sources")
+            if len(sources) > MF_LABEL_SOURCES:
+                raise ValueError(f"label {name}: at most {MF_LABEL_SOURCES} sources")
             i = plan.n_labels
             plan.labels[i].name = texts.slice(name)
-            plan.labels[i].index = check(mf_label_intern(self.ptr, plan.labels[i].name), name)
             for kind, text, form in sources:
                 j = plan.labels[i].n_sources
                 plan.labels[i].sources[j].kind = <mf_label_kind><int>kind
@@ -152,7 +152,7 @@ cdef class Table:
             plan.traces[j].format = <mf_traceid_format><int>form
             plan.traces[j].text = texts.slice(text)
             plan.n_traces += 1
-        check(mf_table_publish_labels(self.ptr, &plan))
+        check(mf_table_publish_labels(self.ptr, &plan), "labels")
 
     def reclaim(self) -> int:
         """Frees what no reader can see any more; how much still waits."""
@@ -204,16 +204,35 @@ cdef class Table:
         address = route.peer.text.decode() if rc == 0 else ""
         return rc, address, route.rule, route.timeout_ms, route.fallbacks, out
 
-    def stats(self) -> list:
-        """What every service, application and subset has counted: a dict each. See csrc/table/stat.h."""
+    def stats(self, bint used=True) -> list:
+        """What services, applications and subsets have counted: a dict each. `used`: only where anybody ever did."""
+        cdef uint64_t cursor = 0
+        return self._stats(&cursor, used, SIZE_MAX)
+
+    def stats_in_pieces(self, size_t size=256, bint used=True):
+        """The same as an iterator of lists, each of about `size` or none; the table may change between them."""
+        cdef uint64_t cursor = 0
+        while True:
+            yield self._stats(&cursor, used, size or 1)
+            if cursor == 0:
+                return
+
+    cdef list _stats(self, uint64_t *cursor, bint used, size_t size):
+        """About `size` of them, fewer where many are not used; the cursor is 0 when all were looked at."""
         cdef list out = []
-        mf_table_each_stat(self.ptr, _add_stat, <void *>out)
+        cdef int i
+        for i in range(_UNUSED):
+            if not mf_table_next_stats(self.ptr, cursor, _add_used if used else _add_stat, <void *>out, size):
+                break
+            if <size_t>len(out) >= size:
+                break
         return out
 
-    def peers(self) -> dict:
-        """Every address that calls may be sent to -> whether it is available now."""
+    def peers(self, bint detail=False) -> dict:
+        """Every address that calls may be sent to -> whether it is available now; `detail`: -> a dict, with how long
+        it still rests in seconds, and whether any instance of the mesh has it."""
         cdef dict out = {}
-        mf_table_each_peer(self.ptr, _add_peer, <void *>out)
+        mf_table_each_peer(self.ptr, _add_detail if detail else _add_peer, <void *>out)
         return out
 
 
@@ -234,11 +253,29 @@ cdef void _add_stat(void *arg, mf_stat *stat) noexcept with gil:
         "bytes_up": mf_read64(&sum.bytes_up), "bytes_down": mf_read64(&sum.bytes_down),
         "fallbacks": mf_read64(&sum.fallbacks), "one_way": mf_read64(&sum.one_way), "status": status,
         "latency": latency, "latency_sum_ns": mf_read64(&sum.latency_sum_ns),
+        "outcomes": [mf_read64(&sum.outcome[i]) for i in range(16)],
     })
+
+
+cdef void _add_used(void *arg, mf_stat *stat) noexcept nogil:
+    if mf_stat_used(stat):
+        _add_stat(arg, stat)
+
+
+cdef void _add_detail(void *arg, mf_peer *peer) noexcept with gil:
+    now, until = mf_clock_ns(), mf_read64(&peer.down_until)
+    (<dict>arg)[peer.text.decode()] = {
+        "available": until <= now, "down_for": max(0, until - now) / 1e9, "listed": bool(mf_peer_listed(peer)),
+    }
 
 
 cdef void _add_peer(void *arg, mf_peer *peer) noexcept with gil:
     (<dict>arg)[peer.text.decode()] = bool(mf_peer_available(peer, mf_clock_ns()))
+
+
+cdef enum:
+    _UNUSED = 8  # times as many are looked at for a piece as are told
+    _CONFLICT = 2  # MF_TRACE_CONFLICT
 
 
 cdef class TraceMemory:
@@ -251,15 +288,21 @@ cdef class TraceMemory:
     def __dealloc__(self):
         mf_trace_free(self.ptr)
 
-    def put(self, trace_id, uint32_t label, value) -> None:
-        """Remembers a value. LimitError when id or value is empty or longer than 64 bytes."""
+    def put(self, trace_id, uint32_t label, value, uint32_t caller=0, bint replace=False) -> bool:
+        """Remembers a value; False where another one is known. LimitError when id or value is empty or too long."""
         cdef _Texts texts = _Texts()
         cdef mf_bool evicted = False
-        check(mf_trace_put(self.ptr, texts.slice(trace_id), label, texts.slice(value), mf_clock_ns(), &evicted))
+        cdef mf_trace_entry entry
+        entry.id = texts.slice(trace_id)
+        entry.value = texts.slice(value)
+        entry.label = label
+        entry.caller = caller
+        entry.replace = replace
+        return check(mf_trace_put(self.ptr, &entry, mf_clock_ns(), &evicted)) != _CONFLICT
 
     def find(self, trace_id, uint32_t label):
         """The value as text, or None."""
         cdef _Texts texts = _Texts()
-        cdef uint8_t out[64]
+        cdef uint8_t out[MF_TRACE_VALUE]
         cdef int n = check(mf_trace_find(self.ptr, texts.slice(trace_id), label, mf_clock_ns(), out))
         return out[:n].decode("utf-8", "replace") if n else None

@@ -1,5 +1,4 @@
 /* fuzz_traceid: any key and value as a tracing header, and the label that is remembered under what it names. */
-#include "table/label.h"
 #include "table/table.h"
 
 #include <stdlib.h>
@@ -55,11 +54,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     /* What a request carries is found again by its trace id alone, unless it is too long to remember. */
     struct mf_label_kept kept;
     struct mf_label_values values;
-    mf_label_remember(&plan, trace, headers, n, 1, &kept);
-    mf_label_find(&plan, trace, headers, n, 2, &values);
+    struct mf_query query = {.headers = headers, .n_headers = n, .fold_names = len & 1, .now = 1};
+    mf_label_remember(&plan, trace, &query, MF_LABELS_KEEP_FIRST, (uint32_t)len, &kept);
+    query.now = 2;
+    mf_label_find(&plan, trace, &query, &values);
     if (kept.stored && !values.value[plan.labels[0].index].len)
         abort();
-    mf_label_find(&plan, trace, headers, n, 5000, &values);
+    query.now = 5000;
+    mf_label_find(&plan, trace, &query, &values);
     if (values.kind[plan.labels[0].index] == MF_LABEL_CONTEXT)
         abort(); /* too old */
     return 0;

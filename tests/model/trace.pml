@@ -1,5 +1,5 @@
 /* trace: one set of the trace-id memory (csrc/table/trace.c): a sequence word, odd while a writer is inside, and an entry
- * of two words; two writers, one reader.
+ * of two words; two writers, one reader. A put that finds another value known leaves the words as they are.
  *
  * Stores wait in each writer's buffer as in publish.pml. The sequence word is won by compare-and-swap with acquire alone,
  * so its new value may reach readers later than that: `won` is what the next writer's compare-and-swap sees, `seq` what
@@ -53,8 +53,11 @@ proctype writer(byte w)
         };
 #endif
         /* The value is the number of the put: s / 2 + 1, the same in both words; one's own when there are two at once. */
-        atomic { left_wait[w] == NONE -> left_wait[w] = s + 2 + w };
-        atomic { right_wait[w] == NONE -> right_wait[w] = s + 2 + w };
+        if
+        :: atomic { left_wait[w] == NONE -> left_wait[w] = s + 2 + w };
+            atomic { right_wait[w] == NONE -> right_wait[w] = s + 2 + w }
+        :: s > 0 -> skip /* known */
+        fi;
         atomic { even_wait[w] == NONE -> even_wait[w] = s + 2 }
     :: else -> break
     od

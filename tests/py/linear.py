@@ -41,13 +41,15 @@ def ring(state: tuple[int, ...], op: Op) -> tuple[int, ...] | None:
 
 
 def trace(state: int, op: Op) -> int | None:
-    """Of one id. A put says 0 when nothing was known, 1 for the same value, 2 for another, -1 when it gave up."""
+    """Of one id. A put and a turn say 0 when nothing was known, 1 for the same value, 2 for another, -1 when they gave
+    up; another value stays at a put and goes at a turn."""
     if op.what == "find":
         return state if op.result in (state, 0) else None  # it may give up
     if op.result == -1:
         return state
     known = 0 if state == 0 else 1 if state == op.value else 2
-    return op.value if op.result == known else None
+    after = state if op.what == "put" and known else op.value
+    return after if op.result == known else None
 
 
 PREFIX, ANY = 2, 3

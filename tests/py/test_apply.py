@@ -9,7 +9,7 @@ import pytest
 
 from meshfast import _core, apply
 from meshfast.apply import Applied, Writer
-from meshfast.errors import LimitError, MeshfastError
+from meshfast.errors import LimitError, MeshfastError, StateError
 from meshfast.model import (
     Cluster,
     Condition,
@@ -196,8 +196,38 @@ def test_too_many_labels(writer):
         writer.apply(mesh([A], [service("x", "a")], labels=labels))
     assert address(writer.table, "x") == -5300
     writer.apply(mesh([A], [service("x", "a")], labels=labels[:16]))
-    with pytest.raises(LimitError):  # numbers are given once and for ever
-        writer.apply(mesh([A], [service("x", "a")], labels=labels[16:]))
+    writer.apply(mesh([A], [service("x", "a")], labels=labels[1:]))  # only names in force count
+
+
+def by_label(name: str, label: str) -> Service:
+    targets = (Target("a", TargetKind.LABEL, label, 1),)
+    return Service(name, (Rule("r", (Match((Condition(Field.LABEL, Op.PRESENT, label, ""),)),), targets),))
+
+
+def test_label_names_come_and_go(writer):
+    """Sixteen at a time, all of them others each time."""
+    for i in range(40):
+        names = [f"l{i}-{k}" for k in range(16)]
+        labels = tuple(Label(name, (LabelSource(LabelKind.HEADER, name),)) for name in names[:8])
+        writer.apply(mesh([A], [by_label(name, name) for name in names[4:]], labels=labels))
+        with pytest.raises(StateError) as no:  # the rule does not hold: no such label
+            writer.table.lookup(names[-1], "m", (), {names[-2]: "red"}, 0)
+        assert no.value.name == "MF_EROUTE_RULE"
+        with pytest.raises(StateError) as no:
+            writer.table.lookup(names[-1], "m", (), {names[-1]: "red"}, 0)
+        assert no.value.name == "MF_EROUTE_PEER"
+
+
+def test_the_seventeenth_name_in_force(writer):
+    many = [by_label(f"s{i}", f"l{i}") for i in range(16)]
+    writer.apply(mesh([A], many))
+    with pytest.raises(LimitError, match=r"17 names of labels are used, env, l0, .*the limit is 16"):
+        writer.apply(mesh([A], [*many, by_label("more", "env")]))
+    assert len(writer.table) == 16
+    writer.apply(mesh([A], [*many[1:], by_label("more", "env")]))
+    with pytest.raises(LimitError):
+        writer.apply(mesh([A], [*many, by_label("more", "env")]))
+    writer.apply(mesh([A], [by_label("more", "env")], labels=(Label("l3", (LabelSource(LabelKind.HEADER, "l3"),)),)))
 
 
 def test_peers_keep_their_identity(writer):

@@ -18,8 +18,9 @@ GOOD = {
         "0 1 2 push 0 1 1\n0 3 4 push 0 2 1\n0 5 6 push 0 3 1\n0 7 8 push 0 4 1\n0 9 10 push 0 5 0\n1 11 12 pop 0 0 1",
     ],
     "trace": [
-        "0 1 2 put 0 5 0\n1 3 4 find 0 0 5\n0 5 6 put 0 5 1\n0 7 8 put 0 6 2\n1 9 10 find 0 0 6",
-        "0 1 9 put 0 5 0\n1 1 9 put 0 6 2\n2 2 3 find 0 0 5\n2 4 5 find 0 0 6",
+        "0 1 2 put 0 5 0\n1 3 4 find 0 0 5\n0 5 6 put 0 5 1\n0 7 8 put 0 6 2\n1 9 10 find 0 0 5",  # the first stays
+        "0 1 2 put 0 5 0\n0 5 6 turn 0 5 1\n0 7 8 turn 0 6 2\n1 9 10 find 0 0 6",
+        "0 1 9 put 0 5 0\n1 1 9 turn 0 6 2\n2 2 3 find 0 0 5\n2 4 5 find 0 0 6",
         "0 1 2 put 0 5 0\n1 3 4 put 0 6 -1\n1 5 6 find 0 0 5\n1 7 8 find 0 0 0",
         "0 1 2 put 0 5 0\n0 3 4 put 1 6 0\n1 5 6 find 0 0 5",
     ],
@@ -39,10 +40,11 @@ BAD = {
         "0 1 2 push 0 1 1\n0 3 4 push 0 2 1\n0 5 6 push 0 3 1\n0 7 8 push 0 4 1\n0 9 10 push 0 5 1",  # one too many
     ],
     "trace": [
-        "0 1 2 put 0 5 0\n0 3 4 put 0 6 2\n1 5 6 find 0 0 5",  # stale
+        "0 1 2 put 0 5 0\n0 3 4 turn 0 6 2\n1 5 6 find 0 0 5",  # stale
+        "0 1 2 put 0 5 0\n0 3 4 put 0 6 2\n1 5 6 find 0 0 6",  # turned over
         "0 1 2 put 0 5 0\n1 3 4 put 0 5 0",  # the first was forgotten
         "0 1 2 put 0 5 0\n1 3 4 find 0 0 6",  # from nowhere
-        "0 1 9 put 0 5 0\n1 1 9 put 0 6 2\n2 2 3 find 0 0 6\n2 4 5 find 0 0 5",  # back in time
+        "0 1 9 put 0 5 0\n1 1 9 turn 0 6 2\n2 2 3 find 0 0 6\n2 4 5 find 0 0 5",  # back in time
         "0 1 2 put 0 5 0\n0 3 4 put 1 6 0\n1 5 6 find 0 0 6",  # another id's
     ],
     "table": [

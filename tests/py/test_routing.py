@@ -99,7 +99,7 @@ def test_headers_and_rules_in_order():
     vip = Match((Condition(Field.HEADER, Op.EXACT, "x-user", "bob"), Condition(Field.METHOD, Op.PREFIX, "", "ad")))
     to_canary = (Target("app", TargetKind.SUBSET, "canary", 1),)
     it = table(Rule("vip", (vip,), to_canary), by_label())
-    for headers in ({"X-User": "bob"}, [("x-user", "bob"), ("x-user", "eve")], iter([("x-user", "bob")])):
+    for headers in ({"x-user": "bob"}, [("x-user", "eve"), ("x-user", "bob")], iter([("x-user", "bob")])):
         assert it.lookup("com.x.Cart", headers, method="add").address == "10.0.0.2:20880"
     assert it.lookup("com.x.Cart", {"x-user": "bob"}, method="drop").rule == 1
     steps = it.explain("com.x.Cart", {"x-user": "bob"}, method="drop").steps
@@ -204,16 +204,69 @@ def test_text_that_is_not_ascii():
     assert it.lookup("com.x.Cart", {"k": "价值"}, {"env": "红"}, method="加").address == "10.0.0.3:20880"
 
 
+def vip(op: Op, value: str = "") -> Table:
+    seen = Match((Condition(Field.HEADER, op, "x-user", value),))
+    return table(Rule("vip", (seen,), (Target("app", TargetKind.SUBSET, "canary", 1),)), by_label())
+
+
+@pytest.mark.parametrize(
+    ("headers", "op", "value", "hit"),
+    [
+        ([("x-user", "bob"), ("x-user", "eve")], Op.EXACT, "eve", True),  # the last of a name counts
+        ([("x-user", "eve"), ("X-User", "bob")], Op.EXACT, "eve", True),  # another name
+        ({"X-User": "eve"}, Op.PRESENT, "", False),
+        ({"x-user": None}, Op.PRESENT, "", True),  # there, and no text
+        ({"x-user": None}, Op.ABSENT, "", False),
+        ({"x-user": None}, Op.EXACT, "", False),
+        ({"x-user": None}, Op.PREFIX, "", False),
+        ({"x-user": ""}, Op.EXACT, "", True),
+    ],
+)
+def test_headers(headers, op, value, hit):
+    route = vip(op, value).lookup("com.x.Cart", headers, method="m")
+    assert (route.rule == 0) == hit
+    assert vip(op, value).explain("com.x.Cart", headers, method="m").route.rule == route.rule
+
+
+@pytest.mark.parametrize("ask", [Table.lookup, Table.explain])
+def test_none_is_no_name(ask):
+    for service, headers, labels in [(None, (), {}), ("s", [(None, "v")], {}), ("s", (), {None: "v"})]:
+        with pytest.raises(TypeError):
+            ask(table(by_label()), service, headers, labels)
+    with pytest.raises(TypeError):
+        ask(table(by_label()), "com.x.Cart", (), {"env": None})
+
+
 def test_stats_and_peers():
     it = table(by_label())
     assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
-    names = {(s["service"], s["host"], s["subset"]) for s in it.stats()}
+    assert it.native.peers(detail=True)["10.0.0.1:20880"] == {"available": True, "down_for": 0.0, "listed": True}
+    assert it.stats() == [] and not any(it.stats_in_pieces())  # nobody called
+    names = {(s["service"], s["host"], s["subset"]) for s in it.stats(used=False)}
     assert names == {("com.x.Cart", "", "")} | {
         ("com.x.Cart", "app", name) for name in ("red", "blue", "canary", "empty", "baseline")
     }
-    one = it.stats()[0]
+    one = it.stats(used=False)[0]
+    assert one["outcomes"] == [0] * 16
     assert one["begun"] == 0 and list(one["status"])[-2:] == ["lost", "other"] and len(one["latency"]) == 20
     assert one["latency"][0] == (0.00005, 0) and one["latency"][-1] == (None, 0)
+
+
+def test_stats_in_pieces():
+    """Told once, though others come and go between the pieces."""
+    it = Table()
+    services = tuple(Service(f"s{i}", (by_label(),)) for i in range(300))
+    it.publish(Mesh({"app": APP}, services))
+    told = []
+    for n, piece in enumerate(it.stats_in_pieces(10, used=False)):
+        assert len(piece) < 30
+        told += [(s["service"], s["host"], s["subset"]) for s in piece]
+        more = tuple(Service(f"m{n}-{i}", (by_label(),)) for i in range(20))
+        it.publish(Mesh({"app": APP}, services + more))
+    assert n > 100
+    told = [names for names in told if names[0].startswith("s")]
+    assert len(told) == len(set(told)) == 300 * 6
+    assert list(it.stats_in_pieces(0, used=False))
 
 
 def test_the_table_outlives_what_it_made():
@@ -253,7 +306,12 @@ def test_dropped_tables_go():
 
 def test_trace_memory():
     memory = _core.TraceMemory(64, 10**12)
-    memory.put("t1", 0, "red")
+    assert memory.put("t1", 0, "red") and memory.put("t1", 0, "red")
+    assert not memory.put("t1", 0, "blue", caller=5)
+    assert memory.find("t1", 0) == "red"
+    assert not memory.put("t1", 0, "blue", replace=True)
+    assert memory.find("t1", 0) == "blue"
+    assert not memory.put("t1", 0, "red", replace=True)
     assert (memory.find("t1", 0), memory.find("t1", 1), memory.find("t2", 0)) == ("red", None, None)
     with pytest.raises(_core.LimitError):
         memory.put("", 0, "red")

@@ -133,8 +133,8 @@ static void test_labels(void)
     uint8_t kept[64];
     const char *traced[] = {"x-request-id", "trace-1", NULL};
     bool evicted;
-    CHECK_INT(mf_trace_put(rig.trace, MF_SLICE("trace-1"), 0, MF_SLICE("dev1"), mf_clock_ns(), &evicted),
-              MF_TRACE_STORED);
+    struct mf_trace_entry entry = {.id = MF_SLICE("trace-1"), .value = MF_SLICE("dev1")};
+    CHECK_INT(mf_trace_put(rig.trace, &entry, mf_clock_ns(), &evicted), MF_TRACE_STORED);
     CHECK_INT(mf_trace_find(rig.trace, MF_SLICE("trace-1"), 0, mf_clock_ns(), kept), 4);
     ask(caller, 4, "svc", traced);
     struct frame got = get(labelled);

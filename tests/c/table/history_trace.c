@@ -1,4 +1,5 @@
-/* trace, recorded: three threads remember and look for labels of the few ids that one set has room for. */
+/* trace, recorded: three threads remember and look for labels of the few ids that one set has room for. A put keeps the
+ * first value, a turn replaces it. */
 #include "base/err.h"
 #include "table/history.h"
 #include "table/trace.h"
@@ -20,13 +21,15 @@ static long long find(uint64_t id)
     return len ? (long long)words[0] : 0;
 }
 
-static int put(uint64_t id, uint64_t value)
+static int put(uint64_t id, uint64_t value, bool replace)
 {
     uint64_t words[MF_TRACE_VALUE / 8];
     bool evicted;
     for (int i = 0; i < MF_TRACE_VALUE / 8; i++)
         words[i] = value;
-    int rc = mf_trace_put(trace, mf_slice_str(ids[id]), 0, mf_slice_of(words, 8 * (1 + value % 8)), 1, &evicted);
+    struct mf_trace_entry entry = {
+        .id = mf_slice_str(ids[id]), .value = mf_slice_of(words, 8 * (1 + value % 8)), .replace = replace};
+    int rc = mf_trace_put(trace, &entry, 1, &evicted);
     MUST(!evicted);
     return rc == -EAGAIN ? -1 : rc;
 }
@@ -38,8 +41,10 @@ static void *work(void *arg)
         uint64_t r = next_random(&random), id = r % IDS, value = 1 + (r >> 40) % 6;
         if (r >> 32 & 1)
             RECORD(&histories[me], "find", id, 0, find(id));
+        else if (r >> 33 & 1)
+            RECORD(&histories[me], "turn", id, value, put(id, value, true));
         else
-            RECORD(&histories[me], "put", id, value, put(id, value));
+            RECORD(&histories[me], "put", id, value, put(id, value, false));
     }
     return NULL;
 }

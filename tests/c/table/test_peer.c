@@ -90,6 +90,13 @@ static void test_many(void)
         peers[i] = intern(table, text);
     }
     CHECK_INT(n_peers(table), N);
+    uint64_t cursor = 0;
+    int n = 0, pieces = 1;
+    for (; mf_table_next_peers(table, &cursor, count_peer, &n, 1000); pieces++)
+        CHECK_INT(n, pieces * 1000);
+    CHECK_INT(pieces, 3);
+    CHECK_INT(n, N);
+    CHECK(!mf_table_next_peers(table, &cursor, count_peer, &n, 1000));
     for (int i = 0; i < N; i++) {
         snprintf(text, sizeof text, "10.1.%d.%d:80", i / 200, i % 200);
         CHECK(intern(table, text) == peers[i]);

@@ -244,6 +244,8 @@ static void test_health_is_exact(void)
     }
 }
 
+static bool fold; /* whether names of headers ignore case */
+
 /* Whether a rule with one condition matches a call of com.acme.Cart's add. */
 static bool holds(enum mf_field field, const char *key, enum mf_op op, struct mf_slice value,
                   const struct mf_pair *headers, uint32_t n_headers)
@@ -254,7 +256,7 @@ static bool holds(enum mf_field field, const char *key, enum mf_op op, struct mf
     to(0, MF_TARGET_ALL, "", 1, 0, MF_NO_TARGET);
     publish();
     struct mf_query query = {.service = S("com.acme.Cart"), .method = S("add"), .headers = headers,
-                             .n_headers = n_headers};
+                             .n_headers = n_headers, .fold_names = fold};
     int rc = mf_route_lookup(table, &query, &route);
     CHECK(rc == 0 || rc == MF_EROUTE_RULE);
     return rc == 0;
@@ -288,7 +290,8 @@ static struct mf_slice some_bytes(uint8_t blob[280])
 static void test_conditions(void)
 {
     uint8_t blob[280];
-    struct mf_pair headers[] = {{S("X-User"), S("bob")}, {S("x-user"), S("eve")}, {S("empty"), S("")}};
+    struct mf_pair headers[] = {{S("x-user"), S("eve")}, {S("X-User"), S("bob")}, {S("empty"), S("")}};
+    fold = true;
 #define HEADER(key, op, text) holds(MF_FIELD_HEADER, key, op, S(text), headers, 3)
     CHECK(HEADER("x-user", MF_OP_EXACT, "bob") && !HEADER("x-user", MF_OP_EXACT, "eve"));
     CHECK(HEADER("X-USER", MF_OP_PREFIX, "bo") && HEADER("x-user", MF_OP_PREFIX, "") &&
@@ -301,6 +304,17 @@ static void test_conditions(void)
     CHECK(!holds(MF_FIELD_HEADER, "empty", MF_OP_REGEX, some_bytes(blob), headers, 3));
     CHECK(!holds(MF_FIELD_HEADER, "x-other", MF_OP_REGEX, some_bytes(blob), headers, 3));
     CHECK(holds(MF_FIELD_PATH, "", MF_OP_REGEX, some_bytes(blob), NULL, 0));
+
+    fold = false;
+    CHECK(HEADER("x-user", MF_OP_EXACT, "eve") && HEADER("X-User", MF_OP_EXACT, "bob"));
+    CHECK(HEADER("X-USER", MF_OP_ABSENT, "") && !HEADER("x-User", MF_OP_PRESENT, ""));
+    headers[1] = (struct mf_pair){S("x-user"), S("bob")};
+    CHECK(HEADER("x-user", MF_OP_EXACT, "bob")); /* the last of two counts */
+    headers[1].value = mf_slice_of(NULL, 0);     /* there, and no text */
+    CHECK(HEADER("x-user", MF_OP_PRESENT, "") && !HEADER("x-user", MF_OP_ABSENT, ""));
+    CHECK(!HEADER("x-user", MF_OP_EXACT, "") && !HEADER("x-user", MF_OP_PREFIX, "") &&
+          !HEADER("x-user", MF_OP_EXACT, "eve"));
+    CHECK(!holds(MF_FIELD_HEADER, "x-user", MF_OP_REGEX, some_bytes(blob), headers, 3));
 
     CHECK(holds(MF_FIELD_METHOD, "", MF_OP_EXACT, S("add"), NULL, 0));
     CHECK(!holds(MF_FIELD_METHOD, "", MF_OP_EXACT, S("Add"), NULL, 0));

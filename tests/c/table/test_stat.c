@@ -146,6 +146,83 @@ static void test_replaced(void)
     mf_table_free(table);
 }
 
+/* Of nobody's service: it lives while it is held and until its calls are done. */
+static void test_held(void)
+{
+    struct mf_table *table;
+    CHECK_INT(mf_table_new(&table), 0);
+    struct mf_stat *stat = mf_table_stat(table, S("in"), S(""), S("m"));
+    CHECK(stat == mf_table_stat(table, S("in"), S(""), S("m")));
+    CHECK(!mf_stat_used(stat));
+    mf_stat_shard(stat, 3);
+    CHECK(mf_stat_used(stat));
+    mf_table_stat_give(table, stat);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK(stat_of(table, "in", "", "m") == stat);
+    mf_count(&mf_stat_shard(stat, 3)->begun, 1);
+    mf_count(&mf_stat_shard(stat, 3)->outcome[MF_STAT_OUTCOMES - 1], 7);
+    struct mf_stat_shard sum;
+    memset(&sum, 0, sizeof sum);
+    mf_stat_sum(stat, &sum);
+    CHECK_INT(sum.outcome[MF_STAT_OUTCOMES - 1], 7);
+    mf_table_stat_give(table, stat);
+    CHECK_INT(mf_table_reclaim(table), 1);
+    mf_count(&mf_stat_shard(stat, 3)->done, 1);
+    CHECK_INT(mf_table_reclaim(table), 0);
+    CHECK_INT(n_stats_of(table), 0);
+    fail_at(1);
+    CHECK(!mf_table_stat(table, S("in"), S(""), S("m")));
+    fail_at(0);
+    mf_table_free(table);
+}
+
+enum { STAYING = 3000 };
+static uint8_t told[STAYING];
+static size_t piece;
+
+static void tell(void *arg, struct mf_stat *stat)
+{
+    (void)arg;
+    if (stat->service[0] == 's')
+        told[atoi(stat->service + 1)]++;
+    piece++;
+}
+
+/* In pieces, while others come by the thousand, so that the table widens, and go. */
+static void test_pieces(void)
+{
+    static struct mf_stat *others[20000];
+    struct mf_table *table;
+    char name[16];
+    uint64_t cursor = 0;
+    int n = 0, gone = 0, wrong = 0, pieces = 0;
+    CHECK_INT(mf_table_new(&table), 0);
+    CHECK(!mf_table_next_stats(table, &cursor, tell, NULL, 1000)); /* empty */
+    CHECK(cursor == 0 && piece == 0);
+    for (int i = 0; i < STAYING; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        CHECK(mf_table_stat(table, S(name), S(""), S("")) != NULL);
+    }
+    for (bool more = true; more; pieces++) {
+        piece = 0;
+        more = mf_table_next_stats(table, &cursor, tell, NULL, 100);
+        CHECK(piece < 120); /* it ends with a bucket */
+        for (int i = 0; i < 300 && n < 20000; i++, n++) {
+            snprintf(name, sizeof name, "o%d", n);
+            others[n] = mf_table_stat(table, S(name), S(""), S(""));
+        }
+        for (; gone < n - 500; gone++)
+            mf_table_stat_give(table, others[gone]);
+        mf_table_reclaim(table);
+        CHECK(pieces < 10000);
+    }
+    for (int i = 0; i < STAYING; i++)
+        wrong += told[i] != 1;
+    CHECK_INT(wrong, 0);
+    CHECK(pieces > 10);
+    mf_table_free(table);
+}
+
 static void test_numbers(void)
 {
     const int statuses[] = {20, 25, 30, 31, 35, 40, 50, 60, 70, 80, 90, 100};
@@ -179,6 +256,8 @@ int main(void)
     test_revived();
     test_odd_names();
     test_replaced();
+    test_held();
+    test_pieces();
     test_numbers();
     return test_end("table/stat");
 }

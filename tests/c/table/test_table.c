@@ -127,9 +127,8 @@ static void test_labels(void)
     CHECK_STR(mf_table_labels(table)->labels[0].sources[0].text, "x-env");
     CHECK_STR(mf_table_labels(table)->traces[0].text, "x-env");
     CHECK_INT(mf_table_publish_labels(table, &plan), 0); /* retires the first */
-    plan.labels[0].index = 5;                            /* never given */
-    CHECK_INT(mf_table_publish_labels(table, &plan), MF_ELIMIT);
-    plan.n_labels = MF_LABELS + 1;
+    CHECK_INT((int)mf_table_labels(table)->labels[0].index, env);
+    plan.n_labels = MF_PLAN_LABELS + 1;
     CHECK_INT(mf_table_publish_labels(table, &plan), MF_ELIMIT);
     plan.n_labels = 0;
     fail_at(1);

@@ -37,8 +37,10 @@ static void *work(void *arg)
         for (int w = 0; w < WORDS; w++)
             words[w] = word;
         bool evicted;
-        int rc = mf_trace_put(trace, id, (uint32_t)(number % 3), mf_slice_of(words, 8 * (1 + (word >> 40) % WORDS)),
-                              now, &evicted);
+        struct mf_trace_entry entry = {.id = id, .value = mf_slice_of(words, 8 * (1 + (word >> 40) % WORDS)),
+                                       .label = (uint32_t)(number % 3), .caller = (uint32_t)(r >> 40 & 3),
+                                       .replace = r >> 34 & 1};
+        int rc = mf_trace_put(trace, &entry, now, &evicted);
         MUST(rc >= 0 || rc == -EAGAIN);
         busy += rc == -EAGAIN;
     }
