@@ -4,7 +4,7 @@
 int mf_hessian_next_piece(struct mf_hessian *reader, struct mf_slice *out)
 {
     int rc = mf_hessian_piece(reader, out);
-    if (rc == MF_EHESSIAN_TYPE || rc == 0) /* no null either */
+    if (rc == MF_EHESSIAN_TYPE)
         return mf_hessian_refuse(reader, MF_EHESSIAN_TAG, "a chunk of a string is not followed by another");
     return rc;
 }
