@@ -9,7 +9,7 @@
 
 /* Bodies from here on are sent from where they arrived; below, a copy into the output costs less than a segment. */
 enum { HOLD_FROM = 16384 };
-enum { TAIL_ROOM = 2048, TEXT_ROOM = 256 };
+enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_LABELS stamps whose name and value are 300 bytes each */
 
 /* A request while it is being routed: borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -36,32 +36,31 @@ static void fail(struct mf_call *call, int rc, enum mf_side side, const char *te
 
 /* --- writing */
 
-/* What is sent: the head with our id, the body without its last `cut` bytes, the tail. */
+/* What is sent: the head with our id, the body, and what is added to it. */
 struct outgoing {
     struct mf_dubbo_head head;
-    struct mf_slice body;
+    struct mf_slice plain;         /* the body as it came, where `stamped` is not set */
+    bool is_stamped;
+    struct mf_dubbo_stamped stamped;
     uint8_t tail[TAIL_ROOM];
-    size_t n_tail;
 };
 
 static int compose(const struct request *request, uint64_t id, struct outgoing *out)
 {
-    size_t cut = 0;
-    out->n_tail = 0;
-    out->body = request->body;
+    out->plain = request->body;
+    out->is_stamped = false;
+    size_t len = out->plain.len;
     if (request->n_stamps) {
-        int n = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->stamps,
-                               request->n_stamps, out->tail, sizeof out->tail, &cut);
-        if (n < 0 && n != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
-            return n;
-        if (n > 0) {
-            out->n_tail = (size_t)n;
-            out->body.len -= cut;
-        }
+        int rc = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->stamps,
+                                request->n_stamps, out->tail, sizeof out->tail, &out->stamped);
+        if (rc < 0 && rc != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
+            return rc;
+        out->is_stamped = rc == 0;
+        len = out->stamped.len;
     }
     out->head = *request->head;
     out->head.id = id;
-    out->head.body_len = (uint32_t)(out->body.len + out->n_tail);
+    out->head.body_len = (uint32_t)len;
     return 0;
 }
 
@@ -74,30 +73,38 @@ static void copy_to(const struct outgoing *out, uint8_t *to)
 {
     mf_dubbo_put_head(to, &out->head);
     to += MF_DUBBO_HEAD_LEN;
-    if (out->body.len)
-        memcpy(to, out->body.ptr, out->body.len);
-    if (out->n_tail)
-        memcpy(to + out->body.len, out->tail, out->n_tail);
+    if (out->is_stamped)
+        mf_dubbo_stamped_copy(&out->stamped, to);
+    else if (out->plain.len)
+        memcpy(to, out->plain.ptr, out->plain.len);
 }
 
 /* All or nothing: half a frame would spoil the connection for every call on it, so it is given up then. */
-static int send_held(struct mf_conn *to, const uint8_t *head, struct mf_block *block, struct mf_slice body,
-                     struct mf_slice tail)
+static int send_held(struct mf_conn *to, const uint8_t *head, struct mf_block *block, const struct mf_slice *pieces,
+                     size_t n_pieces)
 {
     int rc = mf_sock_write(&to->sock, mf_slice_of(head, MF_DUBBO_HEAD_LEN));
     if (rc < 0)
         return rc;
-    rc = mf_sock_write_block(&to->sock, block, body);
-    if (rc == 0 && tail.len)
-        rc = mf_sock_write(&to->sock, tail);
+    for (size_t i = 0; i < n_pieces && rc == 0; i++) {
+        const uint8_t *at = pieces[i].ptr;
+        bool held = at >= block->data && at < block->data + block->cap;
+        rc = held ? mf_sock_write_block(&to->sock, block, pieces[i]) : mf_sock_write(&to->sock, pieces[i]);
+    }
     if (rc < 0)
         mf_conn_doom(to, rc);
     return rc;
 }
 
+/* The same bytes where the block has them. */
+static struct mf_slice moved(struct mf_slice piece, const uint8_t *from, const uint8_t *to)
+{
+    return mf_slice_of(piece.len ? to + (piece.ptr - from) : NULL, piece.len);
+}
+
 static int send_request(struct mf_conn *up, const struct request *request, const struct outgoing *out)
 {
-    if (out->body.len < HOLD_FROM) {
+    if (out->head.body_len < HOLD_FROM) {
         uint8_t *to = mf_sock_reserve(&up->sock, length(out));
         if (!to)
             return -ENOMEM;
@@ -105,14 +112,23 @@ static int send_request(struct mf_conn *up, const struct request *request, const
         mf_sock_commit(&up->sock, length(out));
         return 0;
     }
-    const uint8_t *at = out->body.ptr;
+    const uint8_t *from = request->body.ptr, *at = from;
     struct mf_block *block =
-        request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->from->sock, out->body, &at);
+        request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->from->sock, request->body, &at);
     if (!block)
         return -ENOMEM;
+    struct mf_slice pieces[] = {moved(out->plain, from, at), {0}, {0}, {0}, {0}};
+    if (out->is_stamped) {
+        const struct mf_dubbo_stamped *body = &out->stamped;
+        pieces[0] = moved(body->front, from, at);
+        pieces[1] = body->length;
+        pieces[2] = moved(body->old, from, at);
+        pieces[3] = body->added;
+        pieces[4] = moved(body->behind, from, at);
+    }
     uint8_t head[MF_DUBBO_HEAD_LEN];
     mf_dubbo_put_head(head, &out->head);
-    int rc = send_held(up, head, block, mf_slice_of(at, out->body.len), mf_slice_of(out->tail, out->n_tail));
+    int rc = send_held(up, head, block, pieces, sizeof pieces / sizeof *pieces);
     mf_block_give(block);
     return rc;
 }
@@ -506,7 +522,7 @@ void mf_dubbo_deliver(struct mf_conn *down, struct mf_call *call, const void *fr
         struct mf_block *block = mf_sock_hold(&call->up->sock, body, &at);
         mf_dubbo_put_head(bytes, &head);
         if (block)
-            rc = send_held(down, bytes, block, mf_slice_of(at, body.len), mf_slice_of(NULL, 0));
+            rc = send_held(down, bytes, block, &(struct mf_slice){at, body.len}, 1);
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */

@@ -120,9 +120,7 @@ void mf_dubbo_tell_readonly(struct mf_conn *down, bool readonly)
     if (down->ops != &mf_dubbo_down_ops)
         return;
     uint8_t event[MF_DUBBO_EVENT_ROOM];
-    size_t len = mf_dubbo_put_readonly(event);
-    if (!readonly)
-        event[len - 1] = 'W'; /* the string "W" instead of "R" */
+    size_t len = readonly ? mf_dubbo_put_readonly(event) : mf_dubbo_put_writeable(event);
     put_event(down, event, len);
     if (readonly)
         MF_COUNT(down->worker, readonly_out);

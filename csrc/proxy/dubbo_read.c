@@ -63,14 +63,12 @@ int mf_dubbo_read(struct mf_worker *worker, struct mf_recent *recent, uint8_t se
         lead = memo;
     }
     *said = own;
-    uint32_t max = (uint32_t)worker->limits->max_attachments;
     int rc;
     if (lead) {
         mf_dubbo_memo_strings(lead, body, own);
-        own->attachments = worker->attachments;
-        rc = mf_dubbo_parse_rest(serialization, body, limits, max, own, why);
+        rc = mf_dubbo_parse_rest(serialization, body, limits, &worker->room, own, why);
     } else {
-        rc = mf_dubbo_parse_request(serialization, body, limits, worker->attachments, max, own, why);
+        rc = mf_dubbo_parse_request(serialization, body, limits, &worker->room, own, why);
     }
     if (rc == 0 && own->plain)
         keep(worker, recent, serialization, body, own);

@@ -48,8 +48,11 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
     mf_list_init(&worker->pools);
     mf_list_init(&worker->strays);
     worker->dubbo_limits = (struct mf_dubbo_limits){(uint32_t)limits->max_depth, (uint32_t)limits->max_classes};
-    worker->attachments = mf_alloc(limits->max_attachments * sizeof *worker->attachments);
-    if (!worker->attachments)
+    worker->room.max_attachments = (uint32_t)limits->max_attachments;
+    worker->room.text_len = MF_DUBBO_TEXT_ROOM;
+    worker->room.text = mf_alloc(worker->room.text_len);
+    worker->room.attachments = mf_alloc((limits->max_attachments + MF_DUBBO_LEADING) * sizeof(struct mf_pair));
+    if (!worker->room.text || !worker->room.attachments)
         return -ENOMEM;
     int rc = mf_calls_init(&worker->calls, limits->max_calls);
     if (rc == 0)
@@ -79,7 +82,8 @@ void mf_worker_dispose(struct mf_worker *worker)
     mf_free(worker->by_peer);
     mf_calls_dispose(&worker->calls);
     mf_ring_dispose(&worker->events);
-    mf_free(worker->attachments);
+    mf_free(worker->room.text);
+    mf_free(worker->room.attachments);
     mf_memos_dispose(&worker->memos);
 }
 

@@ -67,7 +67,7 @@ struct mf_worker {
     int event_fd;             /* the engine's */
     uint64_t random;
 
-    struct mf_pair *attachments; /* room for limits->max_attachments: one request is parsed at a time */
+    struct mf_dubbo_room room; /* one request is parsed at a time */
     struct mf_dubbo_limits dubbo_limits;
     struct mf_memos memos;
     struct mf_label_values labels;
