@@ -172,7 +172,8 @@ static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
 }
 
 /* Passes `units` units after `header` bytes; `out` is where they lay. */
-static int pass_text(struct mf_hessian *reader, size_t header, uint32_t units, struct mf_slice *out)
+static inline __attribute__((always_inline)) int pass_text(struct mf_hessian *reader, size_t header, uint32_t units,
+                                                            struct mf_slice *out)
 {
     if (mf_hessian_left(reader) < header + units) /* a unit is one byte at least */
         return mf_hessian_short(reader);

@@ -114,10 +114,15 @@ static int read_count(struct mf_jsonb *reader, uint32_t *out)
 
 static bool is_ascii(struct mf_slice text)
 {
-    uint8_t any = 0;
-    for (size_t i = 0; i < text.len; i++)
-        any |= text.ptr[i];
-    return any < 0x80;
+    const uint8_t *p = text.ptr, *end = text.len ? p + text.len : p;
+    uint64_t any = 0, eight;
+    for (; end - p >= 8; p += 8) {
+        memcpy(&eight, p, 8);
+        any |= eight;
+    }
+    for (; p < end; p++)
+        any |= *p;
+    return !(any & UINT64_C(0x8080808080808080));
 }
 
 /* The bytes of a string of any encoding, whose tag is at hand. */
