@@ -128,7 +128,7 @@ static void begin(struct reading *reading, const struct mf_dubbo_room *room, str
     *why = "";
 }
 
-uint32_t mf_dubbo_put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs)
+static inline uint32_t put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs)
 {
     uint32_t n = 0;
     if (request->dubbo_version.ptr)
@@ -140,11 +140,16 @@ uint32_t mf_dubbo_put_leading(const struct mf_dubbo_request *request, struct mf_
     return n;
 }
 
+uint32_t mf_dubbo_put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs)
+{
+    return put_leading(request, pairs);
+}
+
 /* The leading strings are the first attachments, beside what the map may have. */
 static void begin_attachments(struct reading *reading)
 {
     struct mf_dubbo_request *out = reading->out;
-    out->n_attachments = mf_dubbo_put_leading(out, out->attachments);
+    out->n_attachments = put_leading(out, out->attachments);
     reading->most += out->n_attachments;
 }
 

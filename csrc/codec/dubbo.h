@@ -91,7 +91,7 @@ int mf_dubbo_parse_head(struct mf_slice in, uint32_t max_body, struct mf_dubbo_h
 /* Reads as much of a request's body as routing needs. `body` is whole; `limits` NULL: the most. Texts are plain UTF-8,
  * whatever the wire has: slices of the body, or of room->text where it has something else.
  *
- * Returns 0; MF_EDUBBO_OPAQUE for what is not read (the call is forwarded unread); MF_EDUBBO_BODY, MF_EHESSIAN_*,
+ * Returns 0; MF_EDUBBO_OPAQUE for what is not read (the call is forwarded unread); MF_EHESSIAN_*,
  * MF_EJSONB_* for bytes that are wrong; MF_ELIMIT for more attachments than there is room. After an error only the
  * strings read so far are set, and `*why` (never NULL) points at a static text.
  *
@@ -154,7 +154,7 @@ bool mf_dubbo_error_begins(uint8_t serialization, struct mf_slice body, struct m
 /* dubbo-go marks the answers of a provider that is stopping with the attachment closing=true. True when the body of an
  * answer of status OK, in Hessian2 or fastjson2, has it as its last word on that key; its four bytes are at `*at`: with
  * MF_DUBBO_NOT_CLOSING in their place nobody takes it for that. Only the last MF_DUBBO_CLOSING_LOOK bytes are searched for
- * the key, and a body is read only when it is there. */
+ * the key, those that end as Dubbo for Java ends an answer not at all, and a body is read only when it is there. */
 #define MF_DUBBO_CLOSING "closing"
 #define MF_DUBBO_NOT_CLOSING "none"
 enum { MF_DUBBO_CLOSING_LOOK = 4096 };

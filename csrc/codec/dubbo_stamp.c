@@ -83,12 +83,18 @@ int mf_dubbo_stamp(uint8_t serialization, struct mf_slice body, const struct mf_
     return 0;
 }
 
+static inline uint8_t *copy(uint8_t *to, const struct mf_slice *piece)
+{
+    if (piece->len)
+        memcpy(to, piece->ptr, piece->len);
+    return to + piece->len;
+}
+
 void mf_dubbo_stamped_copy(const struct mf_dubbo_stamped *stamped, uint8_t *to)
 {
-    const struct mf_slice pieces[] = {stamped->front, stamped->length, stamped->old, stamped->added, stamped->behind};
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        if (pieces[i].len)
-            memcpy(to, pieces[i].ptr, pieces[i].len);
-        to += pieces[i].len;
-    }
+    to = copy(to, &stamped->front);
+    to = copy(to, &stamped->length);
+    to = copy(to, &stamped->old);
+    to = copy(to, &stamped->added);
+    copy(to, &stamped->behind);
 }

@@ -55,6 +55,8 @@ static void test_hessian(void)
         {MF_SLICE("\x94\x05helloH" MARK "Z"), true},
         {MF_SLICE("\x95H" MARK "Z"), true},
         {MF_SLICE("\x95H\x05" "dubbo\x05" "2.0.2" MARK "Z"), true},
+        {MF_SLICE("\x95H" MARK "\x01" "a\x01" "b\x05" "dubbo\x05" "2.0.2Z"), true},
+        {MF_SLICE("\x94\x0fxxxxxxx\x07" "closingH\x05" "dubbo\x05" "2.0.2Z"), false},
         {MF_SLICE("\x95H" MARK "\x05" "dubbo\x05" "2.0.2Z"), true},
         {MF_SLICE("\x95H\x07" "closing\x79\x04trueZ"), true}, /* a list of one */
         {MF_SLICE("\x95H\x01" "a\x91\x91\x01" "b\x01" "cN" MARK "Z"), true},
