@@ -35,6 +35,8 @@ cdef extern from "meshfast.h" nogil:
         MF_DUBBO_EVENT
         MF_DUBBO_ERROR_ROOM
         MF_DUBBO_EVENT_ROOM
+        MF_DUBBO_LEADING
+        MF_DUBBO_TEXT_ROOM
     cdef struct mf_dubbo_head:
         uint64_t id
         uint32_t body_len
@@ -44,6 +46,11 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_dubbo_limits:
         uint32_t max_depth
         uint32_t max_classes
+    cdef struct mf_dubbo_room:
+        mf_pair *attachments
+        uint32_t max_attachments
+        size_t text_len
+        uint8_t *text
     cdef struct mf_dubbo_request:
         mf_slice dubbo_version
         mf_slice service
@@ -59,15 +66,18 @@ cdef extern from "meshfast.h" nogil:
         bint complete
     int mf_dubbo_parse_head(mf_slice head, uint32_t max_body, mf_dubbo_head *out)
     int mf_dubbo_parse_request(uint8_t serialization, mf_slice body, const mf_dubbo_limits *limits,
-                               mf_pair *attachments, uint32_t max_attachments, mf_dubbo_request *out, const char **why)
+                               const mf_dubbo_room *room, mf_dubbo_request *out, const char **why)
+    cdef struct mf_dubbo_stamped:
+        size_t len
     int mf_dubbo_stamp(uint8_t serialization, mf_slice body, const mf_dubbo_request *request, const mf_pair *pairs,
-                       uint32_t n_pairs, uint8_t *tail, size_t room, size_t *cut)
-    size_t mf_dubbo_stamp_room(uint8_t serialization, mf_slice body, const mf_dubbo_request *request,
-                               const mf_pair *pairs, uint32_t n_pairs)
+                       uint32_t n_pairs, uint8_t *tail, size_t room, mf_dubbo_stamped *out)
+    size_t mf_dubbo_stamp_room(const mf_pair *pairs, uint32_t n_pairs)
+    void mf_dubbo_stamped_copy(const mf_dubbo_stamped *stamped, uint8_t *to)
     void mf_dubbo_put_head(uint8_t *to, const mf_dubbo_head *head)
     size_t mf_dubbo_put_error(uint8_t *to, uint64_t id, uint8_t serialization, uint8_t status, const char *text)
     size_t mf_dubbo_put_heartbeat(uint8_t *to, uint64_t id)
-    size_t mf_dubbo_put_readonly(uint8_t *to, bint readonly)
+    size_t mf_dubbo_put_readonly(uint8_t *to)
+    size_t mf_dubbo_put_writeable(uint8_t *to)
     int mf_dubbo_event_of(uint8_t serialization, mf_slice body)
     const char *mf_dubbo_serialization_name(uint8_t serialization)
     const char *mf_dubbo_status_name(uint8_t status)

@@ -35,6 +35,7 @@ __all__ = [
     "stamp",
     "status_name",
     "traceid",
+    "writeable",
 ]
 
 HEAD_LENGTH = 16
@@ -61,7 +62,8 @@ class Status(IntEnum):
 
 
 class Head(NamedTuple):
-    """The 16 bytes before a body. ``status`` is 0 in a request; ``body_length`` is in bytes."""
+    """The 16 bytes before a body. ``status`` is 0 in a request; ``request_id`` is signed, as Java prints it;
+    ``body_length`` is in bytes."""
 
     is_request: bool
     is_two_way: bool
@@ -76,9 +78,10 @@ class Request(_core.DubboRequest):
     """A request, read as far as routing needs. Keeps the buffer it was given; text is made when it is asked for.
 
     ``dubbo_version``, ``service``, ``version``, ``method``, ``parameter_types``: the leading strings, empty for null;
-    ``attachments``: those that are text; ``invoked``: the method on the wire, which differs for generic calls;
+    ``attachments``: those that are text, with those that Java makes of the leading strings; ``invoked``: the
+    method on the wire, which differs for generic calls;
     ``timeout``: milliseconds or None; ``is_generic``; ``is_complete``: the attachments were read; ``is_opaque``: this
-    serialization is not read.
+    serialization, or this dialect of one, is not read.
     """
 
     __slots__ = ()
@@ -121,8 +124,8 @@ def parse_request(frame: _Bytes) -> Request:
 
 
 def stamp(frame: _Bytes, attachments: Mapping[str, str]) -> bytes:
-    """The frame with attachments added at the end, without decoding its arguments. A key that is there already is
-    overruled. Raises as ``parse_request``, and ProtocolError when the body has no attachments to append to."""
+    """The frame with attachments added behind those it has, without decoding its arguments. A key that is there already
+    is overruled. Raises as ``parse_request``, and ProtocolError when the body has no attachments to append to."""
     return Request(frame).stamped(attachments.items())
 
 
@@ -140,6 +143,11 @@ def heartbeat(request_id: int) -> bytes:
 def readonly() -> bytes:
     """The event that says: send no new requests on this connection."""
     return _core.dubbo_readonly()
+
+
+def writeable() -> bytes:
+    """The event that takes READONLY back."""
+    return _core.dubbo_writeable()
 
 
 def event(frame: _Bytes) -> str | None:

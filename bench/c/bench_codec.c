@@ -4,7 +4,9 @@
 
 #include "codec/traceid.h"
 
-static struct mf_pair pairs[128];
+static struct mf_pair pairs[128 + MF_DUBBO_LEADING];
+static uint8_t texts[1024];
+static const struct mf_dubbo_room room = {pairs, 128, sizeof texts, texts};
 static uint8_t bytes[16 << 20];
 
 static void must_parse(struct mf_slice in, struct mf_dubbo_head *head, struct mf_dubbo_request *request)
@@ -12,7 +14,7 @@ static void must_parse(struct mf_slice in, struct mf_dubbo_head *head, struct mf
     const char *why;
     bench_must(mf_dubbo_parse_head(in, 8 << 20, head), "a head");
     struct mf_slice body = mf_slice_of(in.ptr + MF_DUBBO_HEAD_LEN, head->body_len);
-    bench_must(mf_dubbo_parse_request(head->serialization, body, NULL, pairs, 128, request, &why), "a request");
+    bench_must(mf_dubbo_parse_request(head->serialization, body, NULL, &room, request, &why), "a request");
 }
 
 static void head(void *arg, uint64_t n)
@@ -42,10 +44,12 @@ static void stamp_only(void *arg, uint64_t n)
     struct mf_dubbo_request request;
     struct mf_pair label = {MF_SLICE("x-mesh-label"), MF_SLICE("dev1")};
     uint8_t tail[512];
-    size_t cut;
+    struct mf_dubbo_stamped stamped;
     must_parse(in, &out, &request);
-    for (uint64_t i = 0; i < n; i++)
-        bench_sink += (uint64_t)mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &cut);
+    for (uint64_t i = 0; i < n; i++) {
+        mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &stamped);
+        bench_sink += stamped.len;
+    }
 }
 
 /* Parse, stamp, and the whole new frame: what `meshfast.dubbo.stamp` does. */
@@ -57,15 +61,13 @@ static void stamp_whole(void *arg, uint64_t n)
     struct mf_dubbo_request request;
     struct mf_pair label = {MF_SLICE("x-mesh-label"), MF_SLICE("dev1")};
     uint8_t tail[512];
-    size_t cut;
+    struct mf_dubbo_stamped stamped;
     for (uint64_t i = 0; i < n; i++) {
         must_parse(in, &out, &request);
-        int added = mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &cut);
-        bench_must(added, "a stamp");
-        out.body_len = (uint32_t)(body.len - cut + (size_t)added);
+        bench_must(mf_dubbo_stamp(out.serialization, body, &request, &label, 1, tail, sizeof tail, &stamped), "a stamp");
+        out.body_len = (uint32_t)stamped.len;
         mf_dubbo_put_head(to, &out);
-        memcpy(to + 16, body.ptr, body.len - cut);
-        memcpy(to + 16 + body.len - cut, tail, (size_t)added);
+        mf_dubbo_stamped_copy(&stamped, to + 16);
         bench_sink += to[out.body_len];
     }
 }

@@ -2,6 +2,7 @@
 #include "codec/hessian.h"
 #include "codec/javaser.h"
 #include "codec/jsonb.h"
+#include "codec/text.h"
 
 /* --- the head */
 
@@ -42,11 +43,14 @@ bool mf_dubbo_readable(uint8_t serialization)
 
 enum { N_STRINGS = 5 };
 
-static struct mf_slice *leading_string(struct mf_dubbo_request *out, int i)
+static inline struct mf_slice *leading_string(struct mf_dubbo_request *out, int i)
 {
-    struct mf_slice *strings[N_STRINGS] = {&out->dubbo_version, &out->service, &out->version, &out->invoked,
-                                           &out->types};
-    return strings[i];
+    static const uint8_t at[N_STRINGS] = {
+        offsetof(struct mf_dubbo_request, dubbo_version), offsetof(struct mf_dubbo_request, service),
+        offsetof(struct mf_dubbo_request, version),       offsetof(struct mf_dubbo_request, invoked),
+        offsetof(struct mf_dubbo_request, types),
+    };
+    return (struct mf_slice *)((char *)out + at[i]);
 }
 
 enum { NO_DESCRIPTOR = -1, NO_TIMEOUT = -1 };
@@ -93,85 +97,179 @@ static int64_t read_timeout(struct mf_slice text)
     return value;
 }
 
-static inline bool is_timeout(struct mf_slice key)
+static inline bool is_key(struct mf_slice key, const char name[8])
 {
-    return key.len == 7 && memcmp(key.ptr, "timeout", 7) == 0;
+    return key.len == 7 && memcmp(key.ptr, name, 7) == 0;
 }
 
-static int keep(struct mf_slice key, struct mf_slice value, uint32_t max, struct mf_dubbo_request *out,
-                const char **why)
+static const char timeout_key[] = "timeout";
+
+/* --- what is being read */
+
+struct reading {
+    struct mf_dubbo_request *out;
+    const char **why;
+    uint32_t most; /* attachments, the leading ones too */
+    struct mf_text text;
+};
+
+static const uint8_t no_text[1]; /* nothing is ever written there */
+
+static void begin(struct reading *reading, const struct mf_dubbo_room *room, struct mf_dubbo_request *out,
+                  const char **why)
 {
-    if (out->n_attachments == max) {
-        *why = "too many attachments";
+    reading->out = out;
+    reading->why = why;
+    reading->most = room->max_attachments;
+    reading->text.to = room->text ? room->text : (uint8_t *)(uintptr_t)no_text;
+    reading->text.room = room->text_len;
+    reading->text.used = 0;
+    out->attachments = room->attachments;
+    *why = "";
+}
+
+static inline uint32_t put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs)
+{
+    uint32_t n = 0;
+    if (request->dubbo_version.ptr)
+        pairs[n++] = (struct mf_pair){MF_SLICE("dubbo"), request->dubbo_version};
+    if (request->service.ptr)
+        pairs[n++] = (struct mf_pair){MF_SLICE("path"), request->service};
+    if (request->version.ptr)
+        pairs[n++] = (struct mf_pair){MF_SLICE("version"), request->version};
+    return n;
+}
+
+uint32_t mf_dubbo_put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs)
+{
+    return put_leading(request, pairs);
+}
+
+/* The leading strings are the first attachments, beside what the map may have. */
+static void begin_attachments(struct reading *reading)
+{
+    struct mf_dubbo_request *out = reading->out;
+    out->n_attachments = put_leading(out, out->attachments);
+    reading->most += out->n_attachments;
+}
+
+static int keep(struct reading *reading, struct mf_slice key, struct mf_slice value)
+{
+    struct mf_dubbo_request *out = reading->out;
+    if (out->n_attachments == reading->most) {
+        *reading->why = "too many attachments";
         return MF_ELIMIT;
     }
     out->attachments[out->n_attachments++] = (struct mf_pair){key, value};
-    if (is_timeout(key))
+    if (is_key(key, timeout_key))
         out->timeout_ms = read_timeout(value);
+    else if (is_key(key, MF_DUBBO_CLOSING))
+        out->says_closing = true;
     return 0;
 }
 
-static int bad_body(const char **why, const char *text)
+/* A value that is there, but is not text; `lost`: it could have been. */
+static int keep_other(struct reading *reading, struct mf_slice key, bool lost)
 {
-    *why = text;
-    return MF_EDUBBO_BODY;
+    reading->out->text_lost |= lost;
+    return keep(reading, key, (struct mf_slice){0});
 }
 
-static const char not_leading[] = "one of the leading strings is missing or not in one piece";
+static int say(struct reading *reading, int rc, const char *text)
+{
+    *reading->why = text;
+    return rc;
+}
+
+static const char not_leading[] = "one of the leading strings is missing or not a string";
 static const char not_types[] = "the parameter types are not a descriptor";
-static const char behind[] = "there are bytes behind the attachments";
-
-/* --- Hessian2 */
-
-static int read_hessian_pair(struct mf_hessian *reader, uint32_t max, struct mf_dubbo_request *out, const char **why)
-{
-    struct mf_slice key, value;
-    int has_key = mf_hessian_string(reader, &key);
-    if (has_key == MF_EHESSIAN_TYPE) {
-        out->plain = false;
-        has_key = mf_hessian_skip(reader);
-    }
-    if (has_key < 0)
-        return has_key;
-    int rc = mf_hessian_string(reader, &value);
-    if (rc == 1 && has_key)
-        return keep(key, value, max, out, why);
-    if (rc >= 0)
-        return 0;
-    if (rc != MF_EHESSIAN_TYPE)
-        return rc;
-    out->plain = false; /* it may name a class that an argument defined */
-    if (has_key && is_timeout(key)) {
-        int64_t number;
-        rc = mf_hessian_integer(reader, &number);
-        out->timeout_ms = rc == 0 && number >= 0 ? number : -1;
-        if (rc != MF_EHESSIAN_TYPE)
-            return rc;
-    }
-    return mf_hessian_skip(reader);
-}
+static const char not_map[] = "the attachments are not a map";
+static const char no_room[] = "a leading string is too long to be converted, or in an encoding that is not read";
 
 /* What the leading strings say of what comes behind them, which starts at `at`. */
-static int expect_arguments(struct mf_dubbo_request *out, size_t at, const char **why)
+static int expect_arguments(struct reading *reading, size_t at)
 {
+    struct mf_dubbo_request *out = reading->out;
     long n = count_types(out->types);
     if (n < 0)
-        return bad_body(why, not_types);
+        return say(reading, MF_EDUBBO_OPAQUE, not_types);
     out->arguments_at = (uint32_t)at;
     out->n_arguments = (uint32_t)n;
     out->generic = is_generic(out);
+    begin_attachments(reading);
     return 0;
 }
 
-static int read_hessian_arguments(struct mf_hessian *reader, struct mf_dubbo_request *out)
+static void found(struct reading *reading, size_t start, size_t end, bool plain)
 {
+    struct mf_dubbo_request *out = reading->out;
+    out->attachments_at = (uint32_t)start;
+    out->attachments_end = (uint32_t)end;
+    out->plain = plain && !out->generic && !reading->text.used && !out->text_lost;
+    out->complete = true;
+}
+
+/* --- Hessian2 */
+
+/* A value that is not a string; `plain` is cleared where it may name a class that an argument defined. */
+static int read_hessian_other(struct mf_hessian *reader, struct reading *reading, struct mf_slice key, bool *plain)
+{
+    struct mf_slice value;
+    int64_t number;
+    if (is_key(key, timeout_key) && mf_hessian_integer(reader, &number) == 0) {
+        int rc = keep_other(reading, key, false);
+        reading->out->timeout_ms = number < 0 ? NO_TIMEOUT : number;
+        return rc;
+    }
+    int rc = mf_hessian_only_text(reader, &reading->text, &value);
+    if (rc == 1)
+        return keep(reading, key, value);
+    if (rc == MF_EHESSIAN_TYPE) {
+        *plain = false;
+        rc = mf_hessian_skip(reader);
+        return rc < 0 ? rc : keep_other(reading, key, false);
+    }
+    return rc == MF_ELIMIT ? keep_other(reading, key, true) : rc;
+}
+
+/* An entry whose key is not text: nobody can ask for it. */
+static int pass_hessian_pair(struct mf_hessian *reader, struct reading *reading, int rc, bool *plain)
+{
+    *plain = false;
+    reading->out->text_lost |= rc == MF_ELIMIT;
+    if (rc == MF_EHESSIAN_TYPE)
+        rc = mf_hessian_skip(reader);
+    else if (rc == MF_ELIMIT)
+        rc = 0;
+    return rc ? rc : mf_hessian_skip(reader);
+}
+
+static int read_hessian_pair(struct mf_hessian *reader, struct reading *reading, bool *plain)
+{
+    struct mf_slice key, value;
+    int rc = mf_hessian_text(reader, &reading->text, &key);
+    if (rc != 1)
+        return pass_hessian_pair(reader, reading, rc, plain);
+    rc = mf_hessian_text(reader, &reading->text, &value);
+    if (rc == 1)
+        return keep(reading, key, value);
+    if (rc == MF_EHESSIAN_TYPE)
+        return read_hessian_other(reader, reading, key, plain);
+    return rc == 0 || rc == MF_ELIMIT ? keep_other(reading, key, rc) : rc;
+}
+
+static int read_hessian_arguments(struct mf_hessian *reader, struct reading *reading)
+{
+    struct mf_dubbo_request *out = reading->out;
     for (uint32_t i = 0; i < out->n_arguments; i++) {
         int rc = MF_EHESSIAN_TYPE;
         if (out->generic && i == 0) {
             struct mf_slice method;
-            rc = mf_hessian_string(reader, &method);
+            rc = mf_hessian_text(reader, &reading->text, &method);
             if (rc == 1)
                 out->method = method;
+            if (rc == MF_ELIMIT)
+                rc = say(reading, MF_EDUBBO_OPAQUE, no_room);
         }
         if (rc == MF_EHESSIAN_TYPE)
             rc = mf_hessian_skip(reader);
@@ -182,42 +280,40 @@ static int read_hessian_arguments(struct mf_hessian *reader, struct mf_dubbo_req
 }
 
 /* Arguments and attachments. */
-static int read_hessian_rest(struct mf_hessian *reader, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_hessian_rest(struct mf_hessian *reader, struct reading *reading)
 {
-    int rc = read_hessian_arguments(reader, out);
+    int rc = read_hessian_arguments(reader, reading);
     if (rc)
         return rc;
     size_t start = reader->at;
     rc = mf_hessian_map_begin(reader);
     if (rc == MF_EHESSIAN_TYPE)
-        return bad_body(why, "the attachments are not a map");
+        return say(reading, MF_EDUBBO_OPAQUE, not_map);
     if (rc < 0)
         return rc;
-    out->plain = !out->generic && reader->body.ptr[start] != 'M'; /* a map's type may be one that an argument named */
+    bool plain = reader->body.ptr[start] != 'M'; /* a map's type may be one that an argument named */
     if (rc) {
         while ((rc = mf_hessian_map_next(reader)) == 1) {
-            rc = read_hessian_pair(reader, max, out, why);
+            rc = read_hessian_pair(reader, reading, &plain);
             if (rc)
                 return rc;
         }
         if (rc)
             return rc;
     }
-    if (reader->at != reader->body.len)
-        return bad_body(why, behind);
-    out->attachments_at = (uint32_t)start;
-    out->complete = true;
+    found(reading, start, reader->at, plain);
     return 0;
 }
 
-static int read_hessian(struct mf_hessian *reader, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_hessian(struct mf_hessian *reader, struct reading *reading)
 {
+    struct mf_dubbo_request *out = reading->out;
     for (int i = 0; i < N_STRINGS; i++) {
         if (i == N_STRINGS - 1 && reader->at == reader->body.len)
             return 0;
-        int rc = mf_hessian_string(reader, leading_string(out, i));
-        if (rc == MF_EHESSIAN_TYPE)
-            return bad_body(why, not_leading);
+        int rc = mf_hessian_text(reader, &reading->text, leading_string(out, i));
+        if (rc == MF_EHESSIAN_TYPE || rc == MF_ELIMIT)
+            return say(reading, MF_EDUBBO_OPAQUE, rc == MF_ELIMIT ? no_room : not_leading);
         if (rc < 0)
             return rc;
         if (i == 3)
@@ -225,20 +321,20 @@ static int read_hessian(struct mf_hessian *reader, uint32_t max, struct mf_dubbo
     }
     if (reader->at == reader->body.len)
         return 0;
-    int rc = expect_arguments(out, reader->at, why);
-    return rc ? rc : read_hessian_rest(reader, max, out, why);
+    int rc = expect_arguments(reading, reader->at);
+    return rc ? rc : read_hessian_rest(reader, reading);
 }
 
-static int parse_hessian(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max, bool rest,
-                         struct mf_dubbo_request *out, const char **why)
+static int parse_hessian(struct mf_slice body, const struct mf_dubbo_limits *limits, bool rest,
+                         struct reading *reading)
 {
     struct mf_hessian reader;
     mf_hessian_init(&reader, body, limits->max_depth, limits->max_classes);
-    reader.at = rest ? out->arguments_at : 0;
-    int rc = rest ? read_hessian_rest(&reader, max, out, why) : read_hessian(&reader, max, out, why);
-    if (rc && !**why)
-        *why = reader.why;
-    out->at = (uint32_t)reader.at;
+    reader.at = rest ? reading->out->arguments_at : 0;
+    int rc = rest ? read_hessian_rest(&reader, reading) : read_hessian(&reader, reading);
+    if (rc && !**reading->why)
+        *reading->why = reader.why;
+    reading->out->at = (uint32_t)reader.at;
     return rc;
 }
 
@@ -266,96 +362,100 @@ static int next_frame(struct frames *frames, const char **why)
     return 0;
 }
 
-static bool frame_read(const struct frames *frames)
+/* What a frame has behind its value is ignored, as in Java. */
+static int read_frame_string(struct frames *frames, struct reading *reading, struct mf_slice *out)
 {
-    return frames->reader.at == frames->reader.body.len;
-}
-
-static int read_frame_string(struct frames *frames, struct mf_slice *out, const char **why)
-{
-    int rc = next_frame(frames, why);
+    int rc = next_frame(frames, reading->why);
     if (rc)
         return rc;
-    rc = mf_jsonb_string(&frames->reader, out);
-    if (rc == MF_EJSONB_TYPE && mf_jsonb_is_string(*frames->reader.body.ptr)) {
-        *why = "a leading string is written in another encoding than UTF-8";
-        return MF_EDUBBO_OPAQUE;
-    }
-    if (rc == MF_EJSONB_TYPE || (rc >= 0 && !frame_read(frames)))
-        return bad_body(why, not_leading);
+    rc = mf_jsonb_text(&frames->reader, &reading->text, out);
+    if (rc == MF_EJSONB_TYPE || rc == MF_ELIMIT)
+        return say(reading, MF_EDUBBO_OPAQUE, rc == MF_ELIMIT ? no_room : not_leading);
     return rc < 0 ? rc : 0;
 }
 
-static int read_jsonb_pair(struct mf_jsonb *reader, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_jsonb_other(struct mf_jsonb *reader, struct reading *reading, struct mf_slice key)
 {
-    struct mf_slice key, value;
-    int has_key = mf_jsonb_string(reader, &key);
-    if (has_key == MF_EJSONB_TYPE)
-        has_key = mf_jsonb_skip(reader);
-    if (has_key < 0)
-        return has_key;
-    int rc = mf_jsonb_string(reader, &value);
-    if (rc == 1 && has_key)
-        return keep(key, value, max, out, why);
-    if (rc >= 0)
-        return 0;
-    if (rc != MF_EJSONB_TYPE)
+    struct mf_slice value;
+    int64_t number;
+    if (is_key(key, timeout_key) && mf_jsonb_integer(reader, &number) == 0) {
+        int rc = keep_other(reading, key, false);
+        reading->out->timeout_ms = number < 0 ? NO_TIMEOUT : number;
         return rc;
-    if (has_key && is_timeout(key)) {
-        int64_t number;
-        rc = mf_jsonb_integer(reader, &number);
-        out->timeout_ms = rc == 0 && number >= 0 ? number : -1;
-        if (rc != MF_EJSONB_TYPE)
-            return rc;
     }
-    return mf_jsonb_skip(reader);
+    int rc = mf_jsonb_only_text(reader, &reading->text, &value);
+    if (rc == 1)
+        return keep(reading, key, value);
+    if (rc == MF_EJSONB_TYPE) {
+        rc = mf_jsonb_skip(reader);
+        return rc < 0 ? rc : keep_other(reading, key, false);
+    }
+    return rc == MF_ELIMIT ? keep_other(reading, key, true) : rc;
 }
 
-static int read_fastjson2_rest(struct frames *frames, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_jsonb_pair(struct mf_jsonb *reader, struct reading *reading)
 {
+    struct mf_slice key, value;
+    int rc = mf_jsonb_text(reader, &reading->text, &key);
+    if (rc != 1) { /* an entry whose key is not text: nobody can ask for it */
+        reading->out->text_lost |= rc == MF_ELIMIT;
+        rc = rc == MF_EJSONB_TYPE ? mf_jsonb_skip(reader) : rc == MF_ELIMIT ? 0 : rc;
+        return rc ? rc : mf_jsonb_skip(reader);
+    }
+    rc = mf_jsonb_text(reader, &reading->text, &value);
+    if (rc == 1)
+        return keep(reading, key, value);
+    if (rc == MF_EJSONB_TYPE)
+        return read_jsonb_other(reader, reading, key);
+    return rc == 0 || rc == MF_ELIMIT ? keep_other(reading, key, rc) : rc;
+}
+
+static int read_fastjson2_rest(struct frames *frames, struct reading *reading)
+{
+    struct mf_dubbo_request *out = reading->out;
     int rc;
     for (uint32_t i = 0; i < out->n_arguments; i++) {
-        rc = next_frame(frames, why);
+        rc = next_frame(frames, reading->why);
         if (rc)
             return rc;
         struct mf_slice method;
-        if (out->generic && i == 0 && mf_jsonb_string(&frames->reader, &method) == 1)
+        rc = out->generic && i == 0 ? mf_jsonb_text(&frames->reader, &reading->text, &method) : 0;
+        if (rc == 1)
             out->method = method;
+        if (rc == MF_ELIMIT)
+            return say(reading, MF_EDUBBO_OPAQUE, no_room);
     }
-    uint32_t start = (uint32_t)frames->at;
-    rc = next_frame(frames, why);
+    size_t start = frames->at;
+    rc = next_frame(frames, reading->why);
     if (rc)
         return rc;
     struct mf_jsonb *reader = &frames->reader;
     rc = mf_jsonb_map_begin(reader);
     if (rc == MF_EJSONB_TYPE)
-        return bad_body(why, "the attachments are not a map");
+        return say(reading, MF_EDUBBO_OPAQUE, not_map);
     if (rc < 0)
         return rc;
     if (rc) {
         while ((rc = mf_jsonb_map_next(reader)) == 1) {
-            rc = read_jsonb_pair(reader, max, out, why);
+            rc = read_jsonb_pair(reader, reading);
             if (rc)
                 return rc;
         }
         if (rc)
             return rc;
     }
-    if (!frame_read(frames) || frames->at != frames->body.len)
-        return bad_body(why, behind);
-    out->attachments_at = start;
-    out->plain = !out->generic;
-    out->complete = true;
+    found(reading, start, start + 4 + reader->at, true);
     return 0;
 }
 
-static int read_fastjson2(struct frames *frames, uint32_t max, struct mf_dubbo_request *out, const char **why)
+static int read_fastjson2(struct frames *frames, struct reading *reading)
 {
+    struct mf_dubbo_request *out = reading->out;
     int rc;
     for (int i = 0; i < N_STRINGS; i++) {
         if (i == N_STRINGS - 1 && frames->at == frames->body.len)
             return 0;
-        rc = read_frame_string(frames, leading_string(out, i), why);
+        rc = read_frame_string(frames, reading, leading_string(out, i));
         if (rc)
             return rc;
         if (i == 3)
@@ -363,30 +463,45 @@ static int read_fastjson2(struct frames *frames, uint32_t max, struct mf_dubbo_r
     }
     if (frames->at == frames->body.len)
         return 0;
-    rc = expect_arguments(out, frames->at, why);
-    return rc ? rc : read_fastjson2_rest(frames, max, out, why);
+    rc = expect_arguments(reading, frames->at);
+    return rc ? rc : read_fastjson2_rest(frames, reading);
 }
 
-static int parse_fastjson2(struct mf_slice body, const struct mf_dubbo_limits *limits, uint32_t max, bool rest,
-                           struct mf_dubbo_request *out, const char **why)
+static int parse_fastjson2(struct mf_slice body, const struct mf_dubbo_limits *limits, bool rest,
+                           struct reading *reading)
 {
-    struct frames frames = {.body = body, .max_depth = limits->max_depth, .at = rest ? out->arguments_at : 0};
-    int rc = rest ? read_fastjson2_rest(&frames, max, out, why) : read_fastjson2(&frames, max, out, why);
-    if (rc && !**why)
-        *why = frames.reader.why;
-    out->at = (uint32_t)(frames.at - frames.reader.body.len + frames.reader.at);
+    struct frames frames = {
+        .body = body, .max_depth = limits->max_depth, .at = rest ? reading->out->arguments_at : 0};
+    int rc = rest ? read_fastjson2_rest(&frames, reading) : read_fastjson2(&frames, reading);
+    if (rc && !**reading->why)
+        *reading->why = frames.reader.why;
+    reading->out->at = (uint32_t)(frames.at - frames.reader.body.len + frames.reader.at);
     return rc;
 }
 
 /* --- Java's own: the strings only */
 
-static int parse_java(bool counted, struct mf_slice body, struct mf_dubbo_request *out, const char **why)
+/* The next string as UTF-8; false when it is not there, or cannot be. */
+static bool java_text(struct mf_javaser *reader, bool counted, struct mf_text *text, struct mf_slice *out)
 {
+    if (!mf_javaser_utf(reader, counted, out))
+        return false;
+    if (mf_text_plain(*out))
+        return true;
+    mf_text_begin(text);
+    if (!mf_text_put_utf8(text, *out))
+        return false;
+    *out = mf_text_end(text);
+    return true;
+}
+
+static int parse_java(bool counted, struct mf_slice body, struct reading *reading)
+{
+    struct mf_dubbo_request *out = reading->out;
     struct mf_javaser reader;
     bool good = mf_javaser_init(&reader, body);
-    *why = "the arguments of a Java stream cannot be passed over";
     for (int i = 0; good && i < N_STRINGS; i++)
-        good = mf_javaser_utf(&reader, counted, leading_string(out, i));
+        good = java_text(&reader, counted, &reading->text, leading_string(out, i));
     if (good) {
         out->method = out->invoked;
         out->generic = is_generic(out);
@@ -397,50 +512,61 @@ static int parse_java(bool counted, struct mf_slice body, struct mf_dubbo_reques
             *leading_string(out, i) = (struct mf_slice){0};
     }
     out->at = (uint32_t)(reader.at < body.len ? reader.at : body.len);
-    return MF_EDUBBO_OPAQUE;
+    return say(reading, MF_EDUBBO_OPAQUE, "the arguments of a Java stream cannot be passed over");
 }
+
+/* --- any */
 
 static const struct mf_dubbo_limits most = {MF_DUBBO_MAX_DEPTH, MF_DUBBO_MAX_CLASSES};
 
-int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
-                           struct mf_pair *attachments, uint32_t max_attachments, struct mf_dubbo_request *out,
-                           const char **why)
+static int parse(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
+                 struct reading *reading)
 {
-    *out = (struct mf_dubbo_request){
-        .attachments = attachments, .attachments_at = (uint32_t)body.len, .timeout_ms = NO_TIMEOUT};
-    *why = "";
     switch (serialization) {
     case MF_DUBBO_HESSIAN2:
-        return parse_hessian(body, limits ? limits : &most, max_attachments, false, out, why);
+        return parse_hessian(body, limits ? limits : &most, false, reading);
     case MF_DUBBO_FASTJSON2:
-        return parse_fastjson2(body, limits ? limits : &most, max_attachments, false, out, why);
+        return parse_fastjson2(body, limits ? limits : &most, false, reading);
     case MF_DUBBO_JAVA:
     case MF_DUBBO_COMPACTED_JAVA:
-        return parse_java(true, body, out, why);
+        return parse_java(true, body, reading);
     case MF_DUBBO_NATIVE_JAVA:
-        return parse_java(false, body, out, why);
+        return parse_java(false, body, reading);
     }
-    *why = "a serialization that is not read";
-    return MF_EDUBBO_OPAQUE;
+    return say(reading, MF_EDUBBO_OPAQUE, "a serialization that is not read");
+}
+
+int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
+                           const struct mf_dubbo_room *room, struct mf_dubbo_request *out, const char **why)
+{
+    *out = (struct mf_dubbo_request){.attachments_at = (uint32_t)body.len,
+                                     .attachments_end = (uint32_t)body.len,
+                                     .timeout_ms = NO_TIMEOUT};
+    struct reading reading;
+    begin(&reading, room, out, why);
+    int rc = parse(serialization, body, limits, &reading);
+    if (!out->complete && (rc == 0 || rc == MF_EDUBBO_OPAQUE))
+        begin_attachments(&reading);
+    return rc;
 }
 
 int mf_dubbo_parse_rest(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
-                        uint32_t max_attachments, struct mf_dubbo_request *out, const char **why)
+                        const struct mf_dubbo_room *room, struct mf_dubbo_request *out, const char **why)
 {
-    out->n_attachments = 0;
-    out->attachments_at = (uint32_t)body.len;
+    struct reading reading;
+    begin(&reading, room, out, why);
+    begin_attachments(&reading);
+    out->attachments_at = out->attachments_end = (uint32_t)body.len;
     out->timeout_ms = NO_TIMEOUT;
-    out->complete = out->plain = false;
-    *why = "";
+    out->complete = out->plain = out->text_lost = out->says_closing = false;
     if (body.len == out->arguments_at) { /* the strings are all there is: as where they are read */
         out->at = out->arguments_at;
         out->arguments_at = out->n_arguments = 0;
         out->generic = false;
         return 0;
     }
-    return serialization == MF_DUBBO_HESSIAN2
-               ? parse_hessian(body, limits ? limits : &most, max_attachments, true, out, why)
-               : parse_fastjson2(body, limits ? limits : &most, max_attachments, true, out, why);
+    return serialization == MF_DUBBO_HESSIAN2 ? parse_hessian(body, limits ? limits : &most, true, &reading)
+                                              : parse_fastjson2(body, limits ? limits : &most, true, &reading);
 }
 
 int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
@@ -467,65 +593,4 @@ int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, con
             return rc;
     }
     return (int64_t)frames.at;
-}
-
-/* --- a stamp */
-
-size_t mf_dubbo_stamp_room(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
-                           const struct mf_pair *pairs, uint32_t n_pairs)
-{
-    size_t room = 2;
-    if (serialization == MF_DUBBO_FASTJSON2)
-        room += body.len - request->attachments_at;
-    for (uint32_t i = 0; i < n_pairs; i++)
-        room += mf_hessian_string_room(pairs[i].key.len) + mf_hessian_string_room(pairs[i].value.len) +
-                2 * MF_JSONB_STRING_HEAD;
-    return room;
-}
-
-static size_t stamp_hessian(struct mf_slice body, const struct mf_pair *pairs, uint32_t n_pairs, uint8_t *tail)
-{
-    uint8_t *p = tail;
-    if (body.ptr[body.len - 1] == 'N')
-        *p++ = 'H';
-    for (uint32_t i = 0; i < n_pairs; i++) {
-        p += mf_hessian_put_string(p, mf_hessian_string_room(pairs[i].key.len), pairs[i].key);
-        p += mf_hessian_put_string(p, mf_hessian_string_room(pairs[i].value.len), pairs[i].value);
-    }
-    *p++ = 'Z';
-    return (size_t)(p - tail);
-}
-
-/* The length of the attachments goes before them, so their frame is written anew. */
-static size_t stamp_fastjson2(struct mf_slice frame, const struct mf_pair *pairs, uint32_t n_pairs, uint8_t *tail)
-{
-    uint8_t *p = tail + 4;
-    if (frame.ptr[frame.len - 1] == MF_JSONB_NULL && frame.len == 5) {
-        *p++ = MF_JSONB_OBJECT;
-    } else {
-        memcpy(p, frame.ptr + 4, frame.len - 5);
-        p += frame.len - 5;
-    }
-    for (uint32_t i = 0; i < n_pairs; i++) {
-        p += mf_jsonb_put_string(p, pairs[i].key);
-        p += mf_jsonb_put_string(p, pairs[i].value);
-    }
-    *p++ = MF_JSONB_OBJECT_END;
-    mf_put32(tail, (uint32_t)(p - tail - 4));
-    return (size_t)(p - tail);
-}
-
-int mf_dubbo_stamp(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
-                   const struct mf_pair *pairs, uint32_t n_pairs, uint8_t *tail, size_t room, size_t *cut)
-{
-    if (!mf_dubbo_readable(serialization) || !request->complete || request->attachments_at >= body.len)
-        return MF_EDUBBO_STAMP;
-    if (room < mf_dubbo_stamp_room(serialization, body, request, pairs, n_pairs))
-        return MF_ELIMIT;
-    if (serialization == MF_DUBBO_HESSIAN2) {
-        *cut = 1;
-        return (int)stamp_hessian(body, pairs, n_pairs, tail);
-    }
-    *cut = body.len - request->attachments_at;
-    return (int)stamp_fastjson2(mf_slice_of(body.ptr + request->attachments_at, *cut), pairs, n_pairs, tail);
 }

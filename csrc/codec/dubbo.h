@@ -50,18 +50,36 @@ struct mf_dubbo_limits {
 
 enum { MF_DUBBO_MAX_DEPTH = 1024, MF_DUBBO_MAX_CLASSES = 1024 }; /* the most a caller may ask for, and the default */
 
+/* The caller's memory for what is read of one request. */
+enum {
+    MF_DUBBO_LEADING = 3,          /* attachments that come from the leading strings */
+    MF_DUBBO_TEXT_ROOM = 64 * 1024 /* what a proxy gives for texts that do not lie in the body as UTF-8 */
+};
+struct mf_dubbo_room {
+    struct mf_pair *attachments; /* for max_attachments + MF_DUBBO_LEADING */
+    uint32_t max_attachments;    /* of one request's map, whatever their values are */
+    size_t text_len;
+    uint8_t *text;               /* text_len bytes; 0: such texts are present, but not text */
+};
+
 struct mf_dubbo_request {
-    struct mf_slice dubbo_version, service, version, method, types; /* null strings are empty */
+    struct mf_slice dubbo_version, service, version, method, types; /* null strings are {NULL, 0} */
     struct mf_slice invoked; /* the method on the wire: differs from `method` for $invoke, $invokeAsync */
-    struct mf_pair *attachments; /* the caller's array; only pairs of two strings are put there */
+    /* In the order in which Java puts them into its map, so that of equal keys the last one counts: `dubbo`, `path` and
+     * `version` from the leading strings, where not null; then each entry of the map whose key is text. The value
+     * {NULL, 0} is present, but not text: a number, null, a list of several. A list of one string is that string. */
+    struct mf_pair *attachments;
     uint32_t n_attachments;
     uint32_t arguments_at, n_arguments; /* where the arguments start in the body, and how many the types name */
     uint32_t attachments_at; /* where the attachments start in the body; its length when there are none */
+    uint32_t attachments_end; /* behind their map; what comes then is passed on and, as in Java, ignored */
     uint32_t at;             /* how far the reading came: after an error, where it is */
     int64_t timeout_ms;      /* the attachment `timeout`, text or number; -1 when absent or unreadable */
     bool generic;
-    bool plain;    /* complete, not generic, and the attachments mean what they mean whatever the arguments are */
+    bool plain;    /* complete, not generic, and all of it means what it means whatever the arguments are */
     bool complete; /* false: the body ends after the leading strings, as some test clients write it */
+    bool text_lost; /* a text had no room or is in an encoding that is not read: an attachment is not what it could be */
+    bool says_closing; /* it has the key of mf_dubbo_closing, which dubbo-go copies into the answer */
 };
 
 /* Reads the head at the front of `in` into `out`.
@@ -70,21 +88,26 @@ struct mf_dubbo_request {
  * be Dubbo2; MF_EDUBBO_SIZE when the body length is negative or over `max_body` (`out` is filled: answer its id). */
 int mf_dubbo_parse_head(struct mf_slice in, uint32_t max_body, struct mf_dubbo_head *out);
 
-/* Reads as much of a request's body as routing needs. `body` is whole; `limits` NULL: the most.
+/* Reads as much of a request's body as routing needs. `body` is whole; `limits` NULL: the most. Texts are plain UTF-8,
+ * whatever the wire has: slices of the body, or of room->text where it has something else.
  *
- * `attachments` has room for `max_attachments`. Returns 0; MF_EDUBBO_OPAQUE for a serialization that is not read (the
- * call is forwarded unread); MF_EDUBBO_BODY, MF_EHESSIAN_*, MF_EJSONB_* for bytes that are wrong; MF_ELIMIT for more
- * attachments than there is room. After an error only the strings read so far are set, and `*why` (never NULL) points
- * at a static text. OPAQUE with a service: a Java stream (ids 3, 4, 7), whose leading strings can be read, but whose
- * arguments and attachments cannot. */
+ * Returns 0; MF_EDUBBO_OPAQUE for what is not read (the call is forwarded unread); MF_EHESSIAN_*,
+ * MF_EJSONB_* for bytes that are wrong; MF_ELIMIT for more attachments than there is room. After an error only the
+ * strings read so far are set, and `*why` (never NULL) points at a static text.
+ *
+ * OPAQUE are a serialization that is not known; a Java stream (ids 3, 4, 7), whose leading strings can be read, but whose
+ * arguments and attachments cannot; and a dialect: good values, but not those that are due, as Dubbox has a number before
+ * the types. Its strings up to there are set. Wrong is what no dialect can have: a value that runs past the body, a byte
+ * that starts no value, nesting over the limits. */
 int mf_dubbo_parse_request(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
-                           struct mf_pair *attachments, uint32_t max_attachments, struct mf_dubbo_request *out,
-                           const char **why);
+                           const struct mf_dubbo_room *room, struct mf_dubbo_request *out, const char **why);
 
 /* The rest of a request whose leading strings are known: `out` has them, and arguments_at, n_arguments and generic; its
  * attachments are read anew. Returns as mf_dubbo_parse_request. */
 int mf_dubbo_parse_rest(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits,
-                        uint32_t max_attachments, struct mf_dubbo_request *out, const char **why);
+                        const struct mf_dubbo_room *room, struct mf_dubbo_request *out, const char **why);
+/* Puts the attachments that come from the leading strings at the front of `pairs`: how many. */
+uint32_t mf_dubbo_put_leading(const struct mf_dubbo_request *request, struct mf_pair *pairs);
 /* Where the arguments of such a request end in `body`, or an error. */
 int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
                                 const struct mf_dubbo_limits *limits);
@@ -92,16 +115,28 @@ int64_t mf_dubbo_skip_arguments(uint8_t serialization, struct mf_slice body, con
 /* True for the serializations that mf_dubbo_parse_request reads whole: Hessian2 and fastjson2. */
 bool mf_dubbo_readable(uint8_t serialization);
 
-/* Adds attachments to a request that mf_dubbo_parse_request accepted, without decoding its arguments.
+/* A request with attachments added: its body is these five, in this order; some may be empty. */
+struct mf_dubbo_stamped {
+    struct mf_slice front;  /* of the body: all before the attachments; in Hessian2 they too, without their end */
+    struct mf_slice length; /* of the tail: the attachments' new length (fastjson2) */
+    struct mf_slice old;    /* of the body: the attachments as they are, without their end (fastjson2) */
+    struct mf_slice added;  /* of the tail: the new pairs and the end */
+    struct mf_slice behind; /* of the body: what comes behind the attachments */
+    size_t len;             /* of all five */
+};
+
+/* Adds attachments to a request that mf_dubbo_parse_request accepted, without decoding or copying what it has. Later
+ * entries win in Java's map, so a key may be there already.
  *
- * The stamped body is `body` without its last `*cut` bytes, then the bytes written to `tail`. Later entries win in
- * Java's map, so a key may be there already. Returns the length of the tail, MF_EDUBBO_STAMP when the body has no
- * attachments, MF_ELIMIT when `room` is too small (need: see mf_dubbo_stamp_room). */
+ * Returns 0; MF_EDUBBO_STAMP when the body has no attachments; MF_ELIMIT when `room` is less than mf_dubbo_stamp_room,
+ * or the body would be longer than a head can say. */
 int mf_dubbo_stamp(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
-                   const struct mf_pair *pairs, uint32_t n_pairs, uint8_t *tail, size_t room, size_t *cut);
-/* Enough room for the tail of these pairs. */
-size_t mf_dubbo_stamp_room(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
-                           const struct mf_pair *pairs, uint32_t n_pairs);
+                   const struct mf_pair *pairs, uint32_t n_pairs, uint8_t *tail, size_t room,
+                   struct mf_dubbo_stamped *out);
+/* Enough room for the tail of these pairs, whatever the body is. */
+size_t mf_dubbo_stamp_room(const struct mf_pair *pairs, uint32_t n_pairs);
+/* Copies the five pieces to `to`, `len` bytes. */
+void mf_dubbo_stamped_copy(const struct mf_dubbo_stamped *stamped, uint8_t *to);
 
 /* Writes a head into `to` (16 bytes). */
 void mf_dubbo_put_head(uint8_t *to, const struct mf_dubbo_head *head);
@@ -112,11 +147,28 @@ enum { MF_DUBBO_TEXT = 512, MF_DUBBO_ERROR_ROOM = 16 + 16 + MF_DUBBO_TEXT };
 size_t mf_dubbo_put_error(uint8_t to[MF_DUBBO_ERROR_ROOM], uint64_t id, uint8_t serialization, uint8_t status,
                           const char *text);
 
-/* Events, 17 or 18 bytes in Hessian2. A heartbeat is two-way and has an id; READONLY is one-way. */
+/* True when an error's body, in any serialization that mf_dubbo_put_error writes, is a text that begins with `prefix`
+ * (ASCII): so one proxy tells another's local answer from a provider's. */
+bool mf_dubbo_error_begins(uint8_t serialization, struct mf_slice body, struct mf_slice prefix);
+
+/* dubbo-go marks the answers of a provider that is stopping with the attachment closing=true. True when the body of an
+ * answer of status OK, in Hessian2 or fastjson2, has it as its last word on that key; its four bytes are at `*at`: with
+ * MF_DUBBO_NOT_CLOSING in their place nobody takes it for that. Only the last MF_DUBBO_CLOSING_LOOK bytes are searched for
+ * the key, those that end as Dubbo for Java ends an answer not at all, and a body is read only when it is there. */
+#define MF_DUBBO_CLOSING "closing"
+#define MF_DUBBO_NOT_CLOSING "none"
+enum { MF_DUBBO_CLOSING_LOOK = 4096 };
+bool mf_dubbo_closing(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_limits *limits, size_t *at);
+
+/* Events, 17 or 18 bytes in Hessian2. A heartbeat is two-way and has an id; READONLY and WRITEABLE are one-way. */
 enum { MF_DUBBO_EVENT_ROOM = 18 };
 size_t mf_dubbo_put_heartbeat(uint8_t to[MF_DUBBO_EVENT_ROOM], uint64_t id);
-/* READONLY asks for no new calls; with `readonly` false it is WRITEABLE, which takes that back. */
-size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM], bool readonly);
+size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM]);
+size_t mf_dubbo_put_writeable(uint8_t to[MF_DUBBO_EVENT_ROOM]);
+
+/* The head of the answer to a two-way event of any kind, READONLY too: the event's own body comes behind it, which is
+ * right for every serialization without knowing it. */
+struct mf_dubbo_head mf_dubbo_event_answer(const struct mf_dubbo_head *event);
 
 /* What an event's body says, in any serialization we know; MF_DUBBO_EVENT_OTHER is answered like a heartbeat when
  * two-way. */

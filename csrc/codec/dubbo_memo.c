@@ -2,7 +2,7 @@
 
 static struct mf_slice moved(struct mf_slice slice, const uint8_t *from, const uint8_t *to)
 {
-    return mf_slice_of(slice.len ? to + (slice.ptr - from) : to, slice.len);
+    return mf_slice_of(slice.ptr ? to + (slice.ptr - from) : NULL, slice.len);
 }
 
 static void move_strings(struct mf_dubbo_request *request, const uint8_t *from, const uint8_t *to)
@@ -32,7 +32,7 @@ bool mf_dubbo_memo_keep(struct mf_dubbo_memo *memo, uint8_t serialization, struc
     move_strings(said, body.ptr, memo->_bytes);
     said->attachments = memo->_pairs;
     const uint8_t *from = body.ptr + request->attachments_at, *to = memo->_bytes + lead;
-    for (uint32_t i = 0; i < said->n_attachments; i++)
+    for (uint32_t i = mf_dubbo_put_leading(said, memo->_pairs); i < said->n_attachments; i++)
         memo->_pairs[i] = (struct mf_pair){moved(request->attachments[i].key, from, to),
                                            moved(request->attachments[i].value, from, to)};
     memo->_lead = (uint32_t)lead;
@@ -61,7 +61,8 @@ bool mf_dubbo_memo_recall(struct mf_dubbo_memo *memo, struct mf_slice body, cons
     /* The arguments must end just there: the same bytes could be the end of a longer argument. */
     if (mf_dubbo_skip_arguments(memo->_serialization, body, &memo->said, limits) != (int64_t)at)
         return false;
+    memo->said.attachments_end = (uint32_t)(at + memo->said.attachments_end - memo->said.attachments_at);
     memo->said.attachments_at = (uint32_t)at;
-    memo->said.at = (uint32_t)body.len;
+    memo->said.at = memo->said.attachments_end;
     return true;
 }

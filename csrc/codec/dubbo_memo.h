@@ -6,10 +6,10 @@
  * same, and only its arguments are passed over. Pure, like the parser: what it answers depends on the bytes alone. */
 #include "codec/dubbo.h"
 
-enum { MF_DUBBO_MEMO_PAIRS = 16, MF_DUBBO_MEMO_ROOM = 1024 };
+enum { MF_DUBBO_MEMO_PAIRS = 16 + MF_DUBBO_LEADING, MF_DUBBO_MEMO_ROOM = 1024 };
 
 struct mf_dubbo_memo {
-    struct mf_dubbo_request said; /* its slices lie in `_bytes`; attachments_at is that of the last recall */
+    struct mf_dubbo_request said; /* its slices lie in `_bytes`; where the attachments are is of the last recall */
     uint32_t _lead, _tail;        /* lengths: before the arguments, and from the attachments on */
     uint8_t _serialization;
     struct mf_pair _pairs[MF_DUBBO_MEMO_PAIRS];
@@ -17,7 +17,7 @@ struct mf_dubbo_memo {
 };
 
 /* Keeps what mf_dubbo_parse_request made of `body`. False, and the memo matches nothing, where the attachments' meaning
- * depends on the arguments, or there is more than fits. */
+ * depends on the arguments, a text is not a slice of the body, or there is more than fits. */
 bool mf_dubbo_memo_keep(struct mf_dubbo_memo *memo, uint8_t serialization, struct mf_slice body,
                         const struct mf_dubbo_request *request);
 

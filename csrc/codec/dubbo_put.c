@@ -90,9 +90,25 @@ size_t mf_dubbo_put_heartbeat(uint8_t to[MF_DUBBO_EVENT_ROOM], uint64_t id)
     return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_TWO_WAY | MF_DUBBO_EVENT, id, MF_SLICE("N"));
 }
 
-size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM], bool readonly)
+size_t mf_dubbo_put_readonly(uint8_t to[MF_DUBBO_EVENT_ROOM])
 {
-    return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_EVENT, 0, readonly ? MF_SLICE("\001R") : MF_SLICE("\001W"));
+    return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_EVENT, 0, MF_SLICE("\001R"));
+}
+
+size_t mf_dubbo_put_writeable(uint8_t to[MF_DUBBO_EVENT_ROOM])
+{
+    return put_event(to, MF_DUBBO_REQUEST | MF_DUBBO_EVENT, 0, MF_SLICE("\001W"));
+}
+
+struct mf_dubbo_head mf_dubbo_event_answer(const struct mf_dubbo_head *event)
+{
+    return (struct mf_dubbo_head){
+        .id = event->id,
+        .body_len = event->body_len,
+        .flags = MF_DUBBO_EVENT,
+        .status = MF_DUBBO_OK,
+        .serialization = event->serialization,
+    };
 }
 
 /* Null, and a string of one letter at the end, as each serialization writes them. Null is Dubbo's heartbeat; a

@@ -1,4 +1,4 @@
-#include "codec/hessian.h"
+#include "codec/hessian_in.h"
 
 /* How one tag is passed over. Below K_FIRST it is the number of bytes that follow the tag. */
 enum {
@@ -73,27 +73,12 @@ static const uint8_t kinds[256] = {
     [0xf0 ... 0xff] = 1,
 };
 
-static int refuse(struct mf_hessian *reader, int rc, const char *why)
-{
-    reader->why = why;
-    return rc;
-}
-
-static int too_short(struct mf_hessian *reader)
-{
-    return refuse(reader, MF_EHESSIAN_SHORT, "a value runs past the end of the body");
-}
-
-static inline size_t left(const struct mf_hessian *reader)
-{
-    return reader->body.len - reader->at;
-}
-
 void mf_hessian_init(struct mf_hessian *reader, struct mf_slice body, uint32_t max_depth, uint32_t max_classes)
 {
     reader->body = body;
     reader->at = 0;
     reader->why = "";
+    reader->wide = false;
     reader->max_depth = max_depth < MF_HESSIAN_DEPTH ? max_depth : MF_HESSIAN_DEPTH;
     reader->max_classes = max_classes < MF_HESSIAN_CLASSES ? max_classes : MF_HESSIAN_CLASSES;
     reader->_n_classes = 0;
@@ -117,10 +102,11 @@ static inline uint64_t load64(const uint8_t *p)
 }
 
 /* Passes `units` UTF-16 units that start at `*at`, and moves it. Java reads by the first byte of each sequence; the
- * bytes behind it are checked here too, so that both always agree on where a string ends. */
+ * bytes behind it are checked here too, so that both always agree on where a string ends. 1: there was more than ASCII. */
 static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
 {
     const uint8_t *p = *at;
+    int wide = 0;
     while (units) {
         while (units >= 32 && end - p >= 32 &&
                !((load64(p) | load64(p + 8) | load64(p + 16) | load64(p + 24)) & HIGH_BITS)) {
@@ -148,7 +134,10 @@ static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
         if (lead < 0x80) {
             p++;
             units--;
-        } else if (lead >= 0xe0 && lead < 0xf0) {
+            continue;
+        }
+        wide = 1;
+        if (lead >= 0xe0 && lead < 0xf0) {
             if (more < 2)
                 return MF_EHESSIAN_SHORT;
             if ((p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
@@ -179,20 +168,22 @@ static int pass_units(const uint8_t **at, const uint8_t *end, uint32_t units)
         }
     }
     *at = p;
-    return 0;
+    return wide;
 }
 
 /* Passes `units` units after `header` bytes; `out` is where they lay. */
-static int pass_text(struct mf_hessian *reader, size_t header, uint32_t units, struct mf_slice *out)
+static inline __attribute__((always_inline)) int pass_text(struct mf_hessian *reader, size_t header, uint32_t units,
+                                                            struct mf_slice *out)
 {
-    if (left(reader) < header + units) /* a unit is one byte at least */
-        return too_short(reader);
+    if (mf_hessian_left(reader) < header + units) /* a unit is one byte at least */
+        return mf_hessian_short(reader);
     const uint8_t *start = reader->body.ptr + reader->at + header, *p = start;
     int rc = pass_units(&p, reader->body.ptr + reader->body.len, units);
     if (rc == MF_EHESSIAN_SHORT)
-        return too_short(reader);
-    if (rc)
-        return refuse(reader, rc, "a string is not UTF-8");
+        return mf_hessian_short(reader);
+    if (rc < 0)
+        return mf_hessian_refuse(reader, rc, "a string is not UTF-8");
+    reader->wide = rc;
     *out = mf_slice_of(start, (size_t)(p - start));
     reader->at = (size_t)(p - reader->body.ptr);
     return 0;
@@ -209,19 +200,24 @@ static inline bool all_ascii(const uint8_t *p, uint32_t n)
     return !(seen & HIGH_BITS);
 }
 
-int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out)
+/* Nearly every string of a request: short, ASCII, and not at the body's very end. */
+static inline bool short_ascii(struct mf_hessian *reader, struct mf_slice *out)
 {
-    size_t room = left(reader);
     const uint8_t *p = reader->body.ptr + reader->at;
-    /* Nearly every string of a request: short, ASCII, and not at the body's very end. */
-    if (room >= 1 + 0x20 + 7 && *p < 0x20 && all_ascii(p + 1, *p)) {
-        *out = mf_slice_of(p + 1, *p);
-        reader->at += 1u + *p;
-        return 1;
-    }
+    if (mf_hessian_left(reader) < 1 + 0x20 + 7 || *p >= 0x20 || !all_ascii(p + 1, *p))
+        return false;
+    *out = mf_slice_of(p + 1, *p);
+    reader->at += 1u + *p;
+    return true;
+}
+
+static inline int read_piece(struct mf_hessian *reader, struct mf_slice *out)
+{
+    size_t room = mf_hessian_left(reader);
+    const uint8_t *p = reader->body.ptr + reader->at;
     *out = (struct mf_slice){0};
     if (!room)
-        return too_short(reader);
+        return mf_hessian_short(reader);
     uint8_t tag = *p;
     size_t header;
     uint32_t units;
@@ -230,36 +226,57 @@ int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out)
         units = tag;
     } else if (tag >= 0x30 && tag < 0x34) {
         if (room < 2)
-            return too_short(reader);
+            return mf_hessian_short(reader);
         header = 2;
         units = (uint32_t)(tag - 0x30) << 8 | p[1];
-    } else if (tag == 'S') {
+    } else if (tag == 'S' || tag == 'R') {
         if (room < 3)
-            return too_short(reader);
+            return mf_hessian_short(reader);
         header = 3;
         units = mf_get16(p + 1);
     } else if (tag == 'N') {
         reader->at++;
         return 0;
     } else {
-        return refuse(reader, MF_EHESSIAN_TYPE, "a string in one piece was expected");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_TYPE, "a string was expected");
     }
     int rc = pass_text(reader, header, units, out);
-    return rc ? rc : 1;
+    return rc ? rc : tag == 'R' ? 2 : 1;
+}
+
+int mf_hessian_piece(struct mf_hessian *reader, struct mf_slice *out)
+{
+    return read_piece(reader, out);
+}
+
+int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out)
+{
+    if (short_ascii(reader, out))
+        return 1;
+    size_t start = reader->at;
+    int rc = mf_hessian_piece(reader, out);
+    if (rc != 2)
+        return rc;
+    reader->at = start;
+    *out = (struct mf_slice){0};
+    return mf_hessian_refuse(reader, MF_EHESSIAN_TYPE, "a string in one piece was expected");
+}
+
+int mf_hessian_text(struct mf_hessian *reader, struct mf_text *text, struct mf_slice *out)
+{
+    if (short_ascii(reader, out))
+        return 1;
+    int rc = read_piece(reader, out);
+    return rc <= 0 || (rc == 1 && !reader->wide) ? rc : mf_hessian_convert(reader, rc, text, out);
 }
 
 /* A string of any form, chunks too, where only a string may be. */
 static int skip_string(struct mf_hessian *reader)
 {
     struct mf_slice piece;
-    while (left(reader) && reader->body.ptr[reader->at] == 'R') {
-        if (left(reader) < 3)
-            return too_short(reader);
-        int rc = pass_text(reader, 3, mf_get16(reader->body.ptr + reader->at + 1), &piece);
-        if (rc)
-            return rc;
-    }
-    int rc = mf_hessian_string(reader, &piece);
+    int rc = short_ascii(reader, &piece) ? 1 : mf_hessian_piece(reader, &piece);
+    while (rc == 2)
+        rc = mf_hessian_next_piece(reader, &piece);
     return rc < 0 ? rc : 0;
 }
 
@@ -267,17 +284,17 @@ static int skip_string(struct mf_hessian *reader)
 
 int mf_hessian_integer(struct mf_hessian *reader, int64_t *out)
 {
-    size_t room = left(reader);
+    size_t room = mf_hessian_left(reader);
     if (!room)
-        return too_short(reader);
+        return mf_hessian_short(reader);
     const uint8_t *p = reader->body.ptr + reader->at;
     uint8_t tag = *p;
     bool number = (tag >= 0x38 && tag < 0x40) || tag == 'I' || tag == 'L' || tag == 0x59 || tag >= 0x80;
     if (!number)
-        return refuse(reader, MF_EHESSIAN_TYPE, "a whole number was expected");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_TYPE, "a whole number was expected");
     size_t size = 1u + kinds[tag];
     if (room < size)
-        return too_short(reader);
+        return mf_hessian_short(reader);
     if (tag == 'L')
         *out = (int64_t)mf_get64(p + 1);
     else if (tag == 'I' || tag == 0x59)
@@ -298,22 +315,21 @@ int mf_hessian_integer(struct mf_hessian *reader, int64_t *out)
     return 0;
 }
 
-/* A count of things of which each takes a byte at least: a body cannot claim more than it holds. */
-static int read_count(struct mf_hessian *reader, uint32_t *out)
+int mf_hessian_count(struct mf_hessian *reader, uint32_t *out)
 {
     int64_t count;
     int rc = mf_hessian_integer(reader, &count);
     if (rc)
         return rc;
-    if (count < 0 || (uint64_t)count > left(reader))
-        return refuse(reader, MF_EHESSIAN_SHORT, "a count is negative or larger than what is left of the body");
+    if (count < 0 || (uint64_t)count > mf_hessian_left(reader))
+        return mf_hessian_refuse(reader, MF_EHESSIAN_SHORT, "a count is negative or larger than what is left of the body");
     *out = (uint32_t)count;
     return 0;
 }
 
 /* --- values */
 
-static int skip_type(struct mf_hessian *reader)
+int mf_hessian_skip_type(struct mf_hessian *reader)
 {
     int64_t ref;
     int rc = mf_hessian_integer(reader, &ref);
@@ -325,11 +341,11 @@ static int skip_class(struct mf_hessian *reader)
     uint32_t n;
     int rc = skip_string(reader);
     if (!rc)
-        rc = read_count(reader, &n);
+        rc = mf_hessian_count(reader, &n);
     if (rc)
         return rc;
     if (reader->_n_classes >= reader->max_classes)
-        return refuse(reader, MF_EHESSIAN_SIZE, "too many class definitions");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_SIZE, "too many class definitions");
     for (uint32_t i = 0; i < n; i++) {
         rc = skip_string(reader);
         if (rc)
@@ -341,8 +357,8 @@ static int skip_class(struct mf_hessian *reader)
 
 static int skip_bytes(struct mf_hessian *reader, size_t header, size_t len)
 {
-    if (left(reader) < header + len)
-        return too_short(reader);
+    if (mf_hessian_left(reader) < header + len)
+        return mf_hessian_short(reader);
     reader->at += header + len;
     return 0;
 }
@@ -351,15 +367,15 @@ static int skip_bytes(struct mf_hessian *reader, size_t header, size_t len)
 static int skip_binary(struct mf_hessian *reader)
 {
     for (;;) {
-        if (!left(reader))
-            return too_short(reader);
+        if (!mf_hessian_left(reader))
+            return mf_hessian_short(reader);
         const uint8_t *p = reader->body.ptr + reader->at;
         uint8_t kind = kinds[*p];
         size_t header = kind == K_BINARY_SHORT ? 1 : kind == K_BINARY_MEDIUM ? 2 : 3;
         if (kind < K_BINARY_SHORT || kind > K_BINARY_CHUNK)
-            return refuse(reader, MF_EHESSIAN_TAG, "a chunk of bytes is not followed by another");
-        if (left(reader) < header)
-            return too_short(reader);
+            return mf_hessian_refuse(reader, MF_EHESSIAN_TAG, "a chunk of bytes is not followed by another");
+        if (mf_hessian_left(reader) < header)
+            return mf_hessian_short(reader);
         size_t len = kind == K_BINARY_SHORT    ? *p - 0x20u
                      : kind == K_BINARY_MEDIUM ? (*p - 0x34u) << 8 | p[1]
                                                : mf_get16(p + 1);
@@ -377,8 +393,8 @@ enum { UNTIL_END = 0xffffffff, AT_KEY = 0xfffffffe, AT_VALUE = 0xfffffffd };
 static int skip_head(struct mf_hessian *reader, uint32_t *inside)
 {
     *inside = 0;
-    if (!left(reader))
-        return too_short(reader);
+    if (!mf_hessian_left(reader))
+        return mf_hessian_short(reader);
     uint8_t tag = reader->body.ptr[reader->at], kind = kinds[tag];
     int64_t class = 0;
     int rc = 0;
@@ -396,7 +412,7 @@ static int skip_head(struct mf_hessian *reader, uint32_t *inside)
     case K_BINARY_CHUNK:
         return skip_binary(reader);
     case K_BAD:
-        return refuse(reader, MF_EHESSIAN_TAG, tag == 'Z' ? "an end where a value is due" : "no value starts so");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_TAG, tag == 'Z' ? "an end where a value is due" : "no value starts so");
     }
     reader->at++;
     switch (kind) {
@@ -412,27 +428,27 @@ static int skip_head(struct mf_hessian *reader, uint32_t *inside)
         class = tag - 0x60;
         break;
     case K_MAP_TYPED:
-        rc = skip_type(reader);
+        rc = mf_hessian_skip_type(reader);
         *inside = AT_KEY;
         return rc;
     case K_MAP:
         *inside = AT_KEY;
         return 0;
     case K_LIST_TYPED:
-        rc = skip_type(reader);
+        rc = mf_hessian_skip_type(reader);
         *inside = UNTIL_END;
         return rc;
     case K_LIST:
         *inside = UNTIL_END;
         return 0;
     case K_LIST_TYPED_FIXED:
-        rc = skip_type(reader);
-        return rc ? rc : read_count(reader, inside);
+        rc = mf_hessian_skip_type(reader);
+        return rc ? rc : mf_hessian_count(reader, inside);
     case K_LIST_FIXED:
-        return read_count(reader, inside);
+        return mf_hessian_count(reader, inside);
     case K_LIST_TYPED_DIRECT:
         *inside = tag - 0x70;
-        return skip_type(reader);
+        return mf_hessian_skip_type(reader);
     case K_LIST_DIRECT:
         *inside = tag - 0x78;
         return 0;
@@ -440,7 +456,7 @@ static int skip_head(struct mf_hessian *reader, uint32_t *inside)
     if (rc)
         return rc;
     if (class < 0 || class >= reader->_n_classes)
-        return refuse(reader, MF_EHESSIAN_CLASS, "an object of a class that was not defined");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_CLASS, "an object of a class that was not defined");
     *inside = reader->_fields[class];
     return 0;
 }
@@ -456,7 +472,7 @@ static int skip_any(struct mf_hessian *reader)
             return rc;
         if (inside) {
             if (depth == reader->max_depth)
-                return refuse(reader, MF_EHESSIAN_DEPTH, "values are nested too deep");
+                return mf_hessian_refuse(reader, MF_EHESSIAN_DEPTH, "values are nested too deep");
             stack[depth++] = inside;
         }
         /* Leave every container that is full; stop at the first that wants another value. */
@@ -469,8 +485,8 @@ static int skip_any(struct mf_hessian *reader)
                 break;
             }
             if (*wants >= AT_KEY) {
-                if (!left(reader))
-                    return too_short(reader);
+                if (!mf_hessian_left(reader))
+                    return mf_hessian_short(reader);
                 if (reader->body.ptr[reader->at] != 'Z') {
                     if (*wants == AT_KEY)
                         *wants = AT_VALUE;
@@ -490,14 +506,14 @@ static int skip_any(struct mf_hessian *reader)
 
 int mf_hessian_skip(struct mf_hessian *reader)
 {
-    size_t room = left(reader);
+    size_t room = mf_hessian_left(reader);
     if (room) { /* most arguments are a string or a number, which need no stack */
         const uint8_t *p = reader->body.ptr + reader->at;
         uint8_t kind = kinds[*p];
         if (kind == K_STRING_MEDIUM && room >= 2) {
             uint32_t units = (uint32_t)(p[0] - 0x30) << 8 | p[1];
             p += 2;
-            if (pass_units(&p, reader->body.ptr + reader->body.len, units) == 0) {
+            if (pass_units(&p, reader->body.ptr + reader->body.len, units) >= 0) {
                 reader->at = (size_t)(p - reader->body.ptr);
                 return 0;
             } /* else what is wrong is said below */
@@ -512,22 +528,22 @@ int mf_hessian_skip(struct mf_hessian *reader)
 
 int mf_hessian_map_begin(struct mf_hessian *reader)
 {
-    if (!left(reader))
-        return too_short(reader);
+    if (!mf_hessian_left(reader))
+        return mf_hessian_short(reader);
     uint8_t tag = reader->body.ptr[reader->at];
     if (tag != 'H' && tag != 'M' && tag != 'N')
-        return refuse(reader, MF_EHESSIAN_TYPE, "a map was expected");
+        return mf_hessian_refuse(reader, MF_EHESSIAN_TYPE, "a map was expected");
     reader->at++;
     if (tag == 'N')
         return 0;
-    int rc = tag == 'M' ? skip_type(reader) : 0;
+    int rc = tag == 'M' ? mf_hessian_skip_type(reader) : 0;
     return rc ? rc : 1;
 }
 
 int mf_hessian_map_next(struct mf_hessian *reader)
 {
-    if (!left(reader))
-        return too_short(reader);
+    if (!mf_hessian_left(reader))
+        return mf_hessian_short(reader);
     if (reader->body.ptr[reader->at] != 'Z')
         return 1;
     reader->at++;

@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct mf_text;
+
 enum { MF_HESSIAN_DEPTH = 1024, MF_HESSIAN_CLASSES = 1024 };
 
 struct mf_hessian {
@@ -16,6 +18,7 @@ struct mf_hessian {
     const char *why;        /* static text of the last error */
     uint32_t max_depth;     /* at most MF_HESSIAN_DEPTH */
     uint32_t max_classes;   /* at most MF_HESSIAN_CLASSES */
+    bool wide;              /* the last string that was not both short and ASCII has more than ASCII */
     uint32_t _n_classes;
     uint32_t _fields[MF_HESSIAN_CLASSES]; /* left uninitialised beyond _n_classes */
 };
@@ -26,6 +29,14 @@ void mf_hessian_init(struct mf_hessian *reader, struct mf_slice body, uint32_t m
  * (`out` empty); MF_EHESSIAN_TYPE for another type or for a string in several chunks (nothing is consumed); other
  * MF_EHESSIAN_* for bad bytes. */
 int mf_hessian_string(struct mf_hessian *reader, struct mf_slice *out);
+
+/* A string of any form as plain UTF-8: as it lies where it can be, else made in `text`. 1; 0 for null; MF_EHESSIAN_TYPE
+ * for another type (nothing is consumed); MF_ELIMIT where `text` has no room: the string is passed over, `out` empty. */
+int mf_hessian_text(struct mf_hessian *reader, struct mf_text *text, struct mf_slice *out);
+
+/* The string in a list of exactly one: 1; MF_EHESSIAN_TYPE for any other value, nothing is consumed; else as
+ * mf_hessian_text. */
+int mf_hessian_only_text(struct mf_hessian *reader, struct mf_text *text, struct mf_slice *out);
 
 /* An int or long: 0, or MF_EHESSIAN_TYPE (nothing consumed), or MF_EHESSIAN_SHORT. */
 int mf_hessian_integer(struct mf_hessian *reader, int64_t *out);

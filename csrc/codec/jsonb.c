@@ -1,10 +1,15 @@
 #include "codec/jsonb.h"
+#include "codec/text.h"
 
 enum {
     TAG_INT = 0x48,
     TAG_ASCII_FIX = 0x49, /* to 0x78: 0 to 47 bytes */
     TAG_ASCII = 0x79,     /* Java's Latin-1 strings too, so that it is not always ASCII */
     TAG_UTF8 = 0x7a,
+    TAG_UTF16 = 0x7b, /* big-endian where it does not begin with its byte order */
+    TAG_UTF16LE = 0x7c,
+    TAG_UTF16BE = 0x7d,
+    TAG_GB18030 = 0x7e,
     TAG_SYMBOL = 0x7f,
     TAG_CHAR = 0x90,
     TAG_BINARY = 0x91,
@@ -109,10 +114,15 @@ static int read_count(struct mf_jsonb *reader, uint32_t *out)
 
 static bool is_ascii(struct mf_slice text)
 {
-    uint8_t any = 0;
-    for (size_t i = 0; i < text.len; i++)
-        any |= text.ptr[i];
-    return any < 0x80;
+    const uint8_t *p = text.ptr, *end = text.len ? p + text.len : p;
+    uint64_t any = 0, eight;
+    for (; end - p >= 8; p += 8) {
+        memcpy(&eight, p, 8);
+        any |= eight;
+    }
+    for (; p < end; p++)
+        any |= *p;
+    return !(any & UINT64_C(0x8080808080808080));
 }
 
 /* The bytes of a string of any encoding, whose tag is at hand. */
@@ -128,7 +138,7 @@ static int read_text(struct mf_jsonb *reader, struct mf_slice *out)
     return pass(reader, len);
 }
 
-int mf_jsonb_string(struct mf_jsonb *reader, struct mf_slice *out)
+static inline int read_string(struct mf_jsonb *reader, struct mf_slice *out)
 {
     *out = (struct mf_slice){0};
     if (!left(reader))
@@ -151,6 +161,51 @@ int mf_jsonb_string(struct mf_jsonb *reader, struct mf_slice *out)
     }
     *out = text;
     return 1;
+}
+
+static bool convert(uint8_t tag, struct mf_slice raw, struct mf_text *text)
+{
+    bool big = tag != TAG_UTF16LE;
+    if (tag <= TAG_ASCII)
+        return mf_text_put_latin1(text, raw);
+    if (tag == TAG_GB18030) /* its table would be larger than all of this */
+        return false;
+    if (tag == TAG_UTF16 && raw.len >= 2 && (mf_get16(raw.ptr) == 0xfeff || mf_get16(raw.ptr) == 0xfffe)) {
+        big = mf_get16(raw.ptr) == 0xfeff;
+        raw = mf_slice_of(raw.ptr + 2, raw.len - 2);
+    }
+    return mf_text_put_utf16(text, raw, big);
+}
+
+/* A string that is not UTF-8 as it lies. */
+__attribute__((noinline)) static int read_converted(struct mf_jsonb *reader, struct mf_text *text, struct mf_slice *out)
+{
+    uint8_t tag = reader->body.ptr[reader->at];
+    struct mf_slice raw;
+    int rc = read_text(reader, &raw);
+    if (rc)
+        return rc;
+    mf_text_begin(text);
+    if ((tag == TAG_GB18030 && is_ascii(raw)) || !raw.len)
+        *out = raw;
+    else if (convert(tag, raw, text))
+        *out = mf_text_end(text);
+    else
+        return refuse(reader, MF_ELIMIT, "a text has no room, or is written in an encoding that is not read");
+    return 1;
+}
+
+int mf_jsonb_string(struct mf_jsonb *reader, struct mf_slice *out)
+{
+    return read_string(reader, out);
+}
+
+int mf_jsonb_text(struct mf_jsonb *reader, struct mf_text *text, struct mf_slice *out)
+{
+    int rc = read_string(reader, out);
+    if (rc != MF_EJSONB_TYPE || !mf_jsonb_is_string(reader->body.ptr[reader->at]))
+        return rc;
+    return read_converted(reader, text, out);
 }
 
 static int skip_integer(struct mf_jsonb *reader)
@@ -315,6 +370,39 @@ int mf_jsonb_skip(struct mf_jsonb *reader)
             }
         }
     }
+}
+
+/* Enters an array of one value: 1; 0 for anything else. */
+static int enter_array(struct mf_jsonb *reader)
+{
+    uint32_t n = 1;
+    int rc = 0;
+    if (reader->body.ptr[reader->at] == TAG_TYPED) {
+        reader->at++;
+        rc = skip_symbol(reader);
+    }
+    if (rc || !left(reader))
+        return rc;
+    uint8_t tag = reader->body.ptr[reader->at];
+    if (tag != TAG_ARRAY && tag != TAG_ARRAY_FIX + 1)
+        return 0;
+    reader->at++;
+    if (tag == TAG_ARRAY)
+        rc = read_count(reader, &n);
+    return rc ? rc : n == 1;
+}
+
+int mf_jsonb_only_text(struct mf_jsonb *reader, struct mf_text *text, struct mf_slice *out)
+{
+    size_t start = reader->at;
+    int rc = left(reader) ? enter_array(reader) : 0;
+    if (rc == 1)
+        rc = mf_jsonb_text(reader, text, out);
+    if (rc == 1 || rc == MF_ELIMIT)
+        return rc;
+    reader->at = start; /* whatever it is, it is passed over as one value */
+    *out = (struct mf_slice){0};
+    return refuse(reader, MF_EJSONB_TYPE, "an array of one string was expected");
 }
 
 int mf_jsonb_map_begin(struct mf_jsonb *reader)

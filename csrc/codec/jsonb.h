@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+struct mf_text;
+
 enum { MF_JSONB_DEPTH = 1024 };
 
 struct mf_jsonb {
@@ -19,6 +21,15 @@ void mf_jsonb_init(struct mf_jsonb *reader, struct mf_slice body, uint32_t max_d
 /* A string whose bytes are UTF-8 as they lie: 1 and `out` (borrowed); 0 for null (`out` empty); MF_EJSONB_TYPE for
  * another type and for strings written in Latin-1 or UTF-16 (nothing is consumed); MF_EJSONB_SHORT. */
 int mf_jsonb_string(struct mf_jsonb *reader, struct mf_slice *out);
+
+/* A string in any encoding as UTF-8: as it lies where it can be, else made in `text`. 1; 0 for null; MF_EJSONB_TYPE for
+ * another type (nothing is consumed); MF_ELIMIT where `text` has no room, and for GB18030 that is more than ASCII: the
+ * string is passed over, `out` empty. */
+int mf_jsonb_text(struct mf_jsonb *reader, struct mf_text *text, struct mf_slice *out);
+
+/* The string in an array of exactly one: 1; MF_EJSONB_TYPE for any other value, nothing is consumed; else as
+ * mf_jsonb_text. */
+int mf_jsonb_only_text(struct mf_jsonb *reader, struct mf_text *text, struct mf_slice *out);
 
 /* An int or long: 0, or MF_EJSONB_TYPE (nothing consumed), or MF_EJSONB_SHORT. */
 int mf_jsonb_integer(struct mf_jsonb *reader, int64_t *out);

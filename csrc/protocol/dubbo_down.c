@@ -169,7 +169,7 @@ static void deliver(struct mf_caller *caller, struct mf_call *call, const struct
         struct mf_block *block = mf_sock_hold(message->source, body, &at);
         mf_dubbo_put_head(bytes, &head);
         if (block)
-            rc = mf_dubbo_frame_held(conn, bytes, block, mf_slice_of(at, body.len), mf_slice_of(NULL, 0));
+            rc = mf_dubbo_frame_held(conn, bytes, block, &(struct mf_slice){at, body.len}, 1);
         mf_block_give(block);
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */

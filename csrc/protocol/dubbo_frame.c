@@ -5,13 +5,7 @@
 
 void mf_dubbo_frame_echo(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
 {
-    struct mf_dubbo_head answer = {
-        .id = head->id,
-        .body_len = head->body_len,
-        .flags = (uint8_t)(MF_DUBBO_EVENT | head->serialization),
-        .status = MF_DUBBO_OK,
-        .serialization = head->serialization,
-    };
+    struct mf_dubbo_head answer = mf_dubbo_event_answer(head);
     uint8_t *to = mf_sock_reserve(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
     if (!to) {
         mf_conn_unwritten(conn);
@@ -41,7 +35,7 @@ void mf_dubbo_frame_beat(struct mf_conn *conn)
 void mf_dubbo_frame_readonly(struct mf_conn *conn, bool readonly)
 {
     uint8_t event[MF_DUBBO_EVENT_ROOM];
-    put(conn, event, mf_dubbo_put_readonly(event, readonly));
+    put(conn, event, readonly ? mf_dubbo_put_readonly(event) : mf_dubbo_put_writeable(event));
     if (readonly)
         MF_COUNT(conn->local, readonly_out);
 }
@@ -61,14 +55,16 @@ void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *hea
 }
 
 int mf_dubbo_frame_held(struct mf_conn *to, const uint8_t head[MF_DUBBO_HEAD_LEN], struct mf_block *block,
-                        struct mf_slice body, struct mf_slice tail)
+                        const struct mf_slice *pieces, size_t n_pieces)
 {
     int rc = mf_sock_write(&to->sock, mf_slice_of(head, MF_DUBBO_HEAD_LEN));
     if (rc < 0)
         return rc;
-    rc = mf_sock_write_block(&to->sock, block, body);
-    if (rc == 0 && tail.len)
-        rc = mf_sock_write(&to->sock, tail);
+    for (size_t i = 0; i < n_pieces && rc == 0; i++) {
+        const uint8_t *at = pieces[i].ptr;
+        bool held = at >= block->data && at < block->data + block->cap;
+        rc = held ? mf_sock_write_block(&to->sock, block, pieces[i]) : mf_sock_write(&to->sock, pieces[i]);
+    }
     if (rc < 0)
         mf_conn_doom(to, rc);
     return rc;

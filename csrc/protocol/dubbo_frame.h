@@ -23,10 +23,10 @@ void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *hea
 
 /* Bodies from here on are sent from where they arrived; below, a copy into the output costs less than a segment. */
 enum { MF_DUBBO_HOLD_FROM = 16384 };
-/* Writes a frame whose body lies in `block`: all or nothing, as half a frame would spoil the connection for every call
- * on it, which is given up then. 0 or an error. */
+/* Writes a frame whose body is these pieces, most of it in `block`: all or nothing, as half a frame would spoil the
+ * connection for every call on it, which is given up then. 0 or an error. */
 int mf_dubbo_frame_held(struct mf_conn *to, const uint8_t head[MF_DUBBO_HEAD_LEN], struct mf_block *block,
-                        struct mf_slice body, struct mf_slice tail);
+                        const struct mf_slice *pieces, size_t n_pieces);
 
 /* inline: each side gets a copy of its own, with its functions in it */
 

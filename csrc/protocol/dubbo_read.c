@@ -63,14 +63,12 @@ int mf_dubbo_read(struct mf_dubbo_share *share, struct mf_recent *recent, uint8_
         lead = memo;
     }
     *said = own;
-    uint32_t max = (uint32_t)share->local->limits->max_attachments;
     int rc;
     if (lead) {
         mf_dubbo_memo_strings(lead, body, own);
-        own->attachments = share->attachments;
-        rc = mf_dubbo_parse_rest(serialization, body, limits, max, own, why);
+        rc = mf_dubbo_parse_rest(serialization, body, limits, &share->room, own, why);
     } else {
-        rc = mf_dubbo_parse_request(serialization, body, limits, share->attachments, max, own, why);
+        rc = mf_dubbo_parse_request(serialization, body, limits, &share->room, own, why);
     }
     if (rc == 0 && own->plain)
         keep(share, recent, serialization, body, own);

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TAIL_ROOM = 2048, TEXT_ROOM = 256 };
+enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_PLAN_LABELS stamps, name and value 300 bytes each */
 
 /* Borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -26,32 +26,32 @@ static struct request *request_of(struct mf_request *base)
 
 /* --- writing */
 
-/* What is sent: the head with our id, the body without its last `cut` bytes, the tail. */
+/* What is sent: the head with our id, the body, and what is added to it. */
 struct outgoing {
     struct mf_dubbo_head head;
-    struct mf_slice body;
+    struct mf_slice plain;         /* the body as it came, where `stamped` is not set */
+    bool is_stamped;
+    struct mf_dubbo_stamped stamped;
     uint8_t tail[TAIL_ROOM];
-    size_t n_tail;
 };
 
 static int compose(const struct request *request, uint64_t id, struct outgoing *out)
 {
-    size_t cut = 0;
-    out->n_tail = 0;
-    out->body = request->body;
+    out->plain = request->body;
+    out->is_stamped = false;
+    size_t len = out->plain.len;
     if (request->base.n_stamps) {
-        int n = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->base.stamps,
-                               request->base.n_stamps, out->tail, sizeof out->tail, &cut);
-        if (n < 0 && n != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
-            return n;
-        if (n > 0) {
-            out->n_tail = (size_t)n;
-            out->body.len -= cut;
-        }
+        int rc = mf_dubbo_stamp(request->head->serialization, request->body, request->said, request->base.stamps,
+                                request->base.n_stamps, out->tail, sizeof out->tail, &out->stamped);
+        if (rc < 0 && rc != MF_EDUBBO_STAMP) /* nowhere to put a label: it goes as it came */
+            return rc;
+        out->is_stamped = rc == 0;
+        if (rc == 0)
+            len = out->stamped.len;
     }
     out->head = *request->head;
     out->head.id = id;
-    out->head.body_len = (uint32_t)(out->body.len + out->n_tail);
+    out->head.body_len = (uint32_t)len;
     return 0;
 }
 
@@ -64,10 +64,10 @@ static void copy_to(const struct outgoing *out, uint8_t *to)
 {
     mf_dubbo_put_head(to, &out->head);
     to += MF_DUBBO_HEAD_LEN;
-    if (out->body.len)
-        memcpy(to, out->body.ptr, out->body.len);
-    if (out->n_tail)
-        memcpy(to + out->body.len, out->tail, out->n_tail);
+    if (out->is_stamped)
+        mf_dubbo_stamped_copy(&out->stamped, to);
+    else if (out->plain.len)
+        memcpy(to, out->plain.ptr, out->plain.len);
 }
 
 static void count_sent(struct mf_dubbo_share *share, const struct mf_call *call)
@@ -75,16 +75,31 @@ static void count_sent(struct mf_dubbo_share *share, const struct mf_call *call)
     mf_count(&share->serializations[call->kind].bytes_up, call->bytes_up);
 }
 
+/* The same bytes where the block has them. */
+static struct mf_slice moved(struct mf_slice piece, const uint8_t *from, const uint8_t *to)
+{
+    return mf_slice_of(piece.len ? to + (piece.ptr - from) : NULL, piece.len);
+}
+
 static int write_held(struct mf_conn *up, const struct request *request, const struct outgoing *out)
 {
-    const uint8_t *at = out->body.ptr;
+    const uint8_t *from = request->body.ptr, *at = from;
     struct mf_block *block =
-        request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->base.from->sock, out->body, &at);
+        request->frame ? mf_block_take(request->frame) : mf_sock_hold(&request->base.from->sock, request->body, &at);
     if (!block)
         return -ENOMEM;
+    struct mf_slice pieces[] = {moved(out->plain, from, at), {0}, {0}, {0}, {0}};
+    if (out->is_stamped) {
+        const struct mf_dubbo_stamped *body = &out->stamped;
+        pieces[0] = moved(body->front, from, at);
+        pieces[1] = body->length;
+        pieces[2] = moved(body->old, from, at);
+        pieces[3] = body->added;
+        pieces[4] = moved(body->behind, from, at);
+    }
     uint8_t head[MF_DUBBO_HEAD_LEN];
     mf_dubbo_put_head(head, &out->head);
-    int rc = mf_dubbo_frame_held(up, head, block, mf_slice_of(at, out->body.len), mf_slice_of(out->tail, out->n_tail));
+    int rc = mf_dubbo_frame_held(up, head, block, pieces, sizeof pieces / sizeof *pieces);
     mf_block_give(block);
     return rc;
 }
@@ -98,7 +113,7 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
     if (rc < 0)
         return rc;
     call->bytes_up = (uint32_t)length(&out);
-    if (out.body.len < MF_DUBBO_HOLD_FROM) {
+    if (out.head.body_len < MF_DUBBO_HOLD_FROM) {
         uint8_t *to = mf_sock_reserve(&up->sock, length(&out));
         if (!to)
             return -ENOMEM;
@@ -120,7 +135,7 @@ static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, in
     if (*rc < 0)
         return NULL;
     call->bytes_up = (uint32_t)length(&out);
-    struct mf_block *frame = mf_block_new(length(&out), NULL);
+    struct mf_block *frame = mf_loop_block(request_of(base)->share->local->loop, length(&out));
     if (frame)
         copy_to(&out, frame->data);
     else
@@ -159,10 +174,8 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     int rc = mf_dubbo_read(request->share, recent, request->head->serialization, request->body, &request->own,
                            &request->said, why);
     base->readable = rc == 0;
-    if (rc == MF_EDUBBO_OPAQUE) {
-        request->own.n_attachments = 0;
+    if (rc == MF_EDUBBO_OPAQUE)
         rc = 0;
-    }
     const struct mf_dubbo_request *said = request->said;
     base->query.service = said->service;
     base->query.method = said->method;

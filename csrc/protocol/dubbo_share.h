@@ -20,7 +20,7 @@ struct mf_dubbo_share {
     struct mf_dialer dialer; /* first */
     struct mf_local *local;
     struct mf_calls *calls;
-    struct mf_pair *attachments; /* room for limits->max_attachments: one request is read at a time */
+    struct mf_dubbo_room room; /* one request is read at a time */
     struct mf_dubbo_limits limits;
     struct mf_memos memos;
     struct mf_serialization_counters serializations[MF_SERIALIZATIONS];

@@ -1,7 +1,6 @@
 # codec: the Dubbo2 frame and trace ids. Requests keep the buffer they were read from; text is made when it is asked for.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.string cimport memcpy
 
 cdef enum:
     DUBBO_MAX_ATTACHMENTS = 1024
@@ -9,17 +8,17 @@ cdef enum:
 
 
 cdef str dubbo_text(mf_slice text):
-    """Text as Java wrote it: surrogate pairs of 3 bytes each become one character."""
+    """The core makes UTF-8 of whatever the wire has; half a surrogate pair is shown as U+FFFD."""
     cdef bytes raw = text.ptr[: text.len] if text.len else b""
     try:
         return raw.decode()
     except UnicodeDecodeError:
         pass
     try:
-        pairs = raw.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # the core looks at where characters end, not at what they are
+        halves = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # fastjson2's UTF-8 is passed on as it is
         return raw.decode("utf-8", "replace")
-    return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 cdef tuple dubbo_head_tuple(mf_dubbo_head *head):
@@ -29,7 +28,7 @@ cdef tuple dubbo_head_tuple(mf_dubbo_head *head):
         (head.flags & MF_DUBBO_EVENT) != 0,
         head.serialization,
         head.status,
-        head.id,
+        <int64_t>head.id,
         head.body_len,
     )
 
@@ -53,11 +52,11 @@ cdef class DubboRequest:
     cdef mf_slice _body
     cdef bint _opaque
     cdef str _why
+    cdef mf_dubbo_room _room  # what the request's slices lie in, where that is not the frame
     cdef dict _attachments
 
     def __cinit__(self, const uint8_t[::1] frame not None):
         cdef const char *why = ""
-        cdef mf_pair pairs[DUBBO_MAX_ATTACHMENTS]
         self._frame = frame
         if not dubbo_read_head(frame, DUBBO_MAX_BODY, &self._head):
             check(MF_EMORE, "the head is cut short", frame.shape[0])
@@ -66,23 +65,25 @@ cdef class DubboRequest:
         if <size_t>frame.shape[0] < MF_DUBBO_HEAD_LEN + <size_t>self._head.body_len:
             check(MF_EMORE, "the body is cut short", frame.shape[0])
         self._body = mf_slice_of(&frame[0] + MF_DUBBO_HEAD_LEN, self._head.body_len)
-        cdef int rc = mf_dubbo_parse_request(
-            self._head.serialization, self._body, NULL, pairs, DUBBO_MAX_ATTACHMENTS, &self._request, &why
+        # A text takes at most three times the bytes it has on the wire, and so does a pair of two empty ones.
+        self._room.max_attachments = min(DUBBO_MAX_ATTACHMENTS, self._head.body_len // 2)
+        self._room.text_len = min(<size_t>MF_DUBBO_TEXT_ROOM, 3 * self._body.len)
+        self._room.attachments = <mf_pair *>mf_alloc(
+            (self._room.max_attachments + MF_DUBBO_LEADING) * sizeof(mf_pair) + self._room.text_len
         )
-        self._request.attachments = NULL
+        if self._room.attachments == NULL:
+            check(-ENOMEM)
+        self._room.text = <uint8_t *>(self._room.attachments + self._room.max_attachments + MF_DUBBO_LEADING)
+        cdef int rc = mf_dubbo_parse_request(
+            self._head.serialization, self._body, NULL, &self._room, &self._request, &why
+        )
         self._why = why.decode()
         self._opaque = rc == MF_EDUBBO_OPAQUE
         if rc < 0 and not self._opaque:
             check(rc, self._why, MF_DUBBO_HEAD_LEN + self._request.at)
-        cdef size_t size = self._request.n_attachments * sizeof(mf_pair)
-        if size:
-            self._request.attachments = <mf_pair *>mf_alloc(size)
-            if self._request.attachments == NULL:
-                check(-ENOMEM)
-            memcpy(self._request.attachments, pairs, size)
 
     def __dealloc__(self):
-        mf_free(self._request.attachments)
+        mf_free(self._room.attachments)
 
     @property
     def head(self):
@@ -135,17 +136,21 @@ cdef class DubboRequest:
             self._attachments = {}
             for i in range(self._request.n_attachments):
                 pair = self._request.attachments[i]
-                self._attachments[dubbo_text(pair.key)] = dubbo_text(pair.value)
+                if pair.value.ptr == NULL:  # there, but not text: the last of a key counts
+                    self._attachments.pop(dubbo_text(pair.key), None)
+                else:
+                    self._attachments[dubbo_text(pair.key)] = dubbo_text(pair.value)
         return self._attachments
 
     def stamped(self, pairs):
         cdef bytes frame, key, value
         cdef list texts = [(str(k).encode("utf-8", "replace"), str(v).encode("utf-8", "replace")) for k, v in pairs]
         cdef uint32_t i, n = len(texts)
-        cdef size_t room, cut = 0, kept
-        cdef int added
+        cdef size_t room
+        cdef mf_dubbo_stamped stamped
         cdef mf_dubbo_head head = self._head
         cdef uint8_t *tail = NULL
+        cdef uint8_t *to
         cdef mf_pair *adds = <mf_pair *>mf_alloc((n + 1) * sizeof(mf_pair))
         try:
             if adds == NULL:
@@ -154,19 +159,17 @@ cdef class DubboRequest:
                 key, value = texts[i]
                 adds[i].key = mf_slice_of(<const uint8_t *>key, len(key))
                 adds[i].value = mf_slice_of(<const uint8_t *>value, len(value))
-            room = mf_dubbo_stamp_room(head.serialization, self._body, &self._request, adds, n)
+            room = mf_dubbo_stamp_room(adds, n)
             tail = <uint8_t *>mf_alloc(room)
             if tail == NULL:
                 check(-ENOMEM)
-            added = check(mf_dubbo_stamp(head.serialization, self._body, &self._request, adds, n, tail, room, &cut),
-                          None, MF_DUBBO_HEAD_LEN + self._body.len)
-            kept = self._body.len - cut
-            head.body_len = <uint32_t>(kept + added)
+            check(mf_dubbo_stamp(head.serialization, self._body, &self._request, adds, n, tail, room, &stamped),
+                  None, MF_DUBBO_HEAD_LEN + self._body.len)
+            head.body_len = <uint32_t>stamped.len
             frame = PyBytes_FromStringAndSize(NULL, MF_DUBBO_HEAD_LEN + head.body_len)
             to = <uint8_t *>PyBytes_AS_STRING(frame)
             mf_dubbo_put_head(to, &head)
-            memcpy(to + MF_DUBBO_HEAD_LEN, self._body.ptr, kept)
-            memcpy(to + MF_DUBBO_HEAD_LEN + kept, tail, added)
+            mf_dubbo_stamped_copy(&stamped, to + MF_DUBBO_HEAD_LEN)
             return frame
         finally:
             mf_free(adds)
@@ -177,20 +180,30 @@ cdef class DubboRequest:
         return f"<dubbo request {self._head.id} {what}>"
 
 
-def dubbo_error(uint64_t request_id, uint8_t serialization, uint8_t status, str text not None):
+cdef uint64_t dubbo_id(request_id) except? 0:
+    """Signed, as Java prints it, or not."""
+    return <uint64_t>(request_id & 0xFFFFFFFFFFFFFFFF)
+
+
+def dubbo_error(request_id not None, uint8_t serialization, uint8_t status, str text not None):
     cdef uint8_t to[MF_DUBBO_ERROR_ROOM]
     cdef bytes raw = text.encode("utf-8", "replace")
-    return to[: mf_dubbo_put_error(to, request_id, serialization, status, raw)]
+    return to[: mf_dubbo_put_error(to, dubbo_id(request_id), serialization, status, raw)]
 
 
-def dubbo_heartbeat(uint64_t request_id):
+def dubbo_heartbeat(request_id not None):
     cdef uint8_t to[MF_DUBBO_EVENT_ROOM]
-    return to[: mf_dubbo_put_heartbeat(to, request_id)]
+    return to[: mf_dubbo_put_heartbeat(to, dubbo_id(request_id))]
 
 
 def dubbo_readonly():
     cdef uint8_t to[MF_DUBBO_EVENT_ROOM]
-    return to[: mf_dubbo_put_readonly(to, True)]
+    return to[: mf_dubbo_put_readonly(to)]
+
+
+def dubbo_writeable():
+    cdef uint8_t to[MF_DUBBO_EVENT_ROOM]
+    return to[: mf_dubbo_put_writeable(to)]
 
 
 def dubbo_event(uint8_t serialization, const uint8_t[::1] body not None):

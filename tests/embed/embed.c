@@ -54,10 +54,12 @@ int main(void)
         return fail("head", rc);
 
     struct mf_dubbo_request request;
-    struct mf_pair attachments[16];
+    struct mf_pair attachments[16 + MF_DUBBO_LEADING];
+    uint8_t texts[1024];
+    struct mf_dubbo_room room = {attachments, 16, sizeof texts, texts};
     const char *why;
     struct mf_slice body = mf_slice_of(in.ptr + rc, in.len - (size_t)rc);
-    rc = mf_dubbo_parse_request(head.serialization, body, NULL, attachments, 16, &request, &why);
+    rc = mf_dubbo_parse_request(head.serialization, body, NULL, &room, &request, &why);
     if (rc < 0)
         return fail(why, rc);
 

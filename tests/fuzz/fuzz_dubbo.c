@@ -4,49 +4,78 @@
 
 #include <stdlib.h>
 
-enum { PAIRS = 32 };
+enum { PAIRS = 32, TEXT = 48 };
 
-static int parse(uint8_t serialization, struct mf_slice body, struct mf_pair *pairs, struct mf_dubbo_request *out)
+struct reading {
+    struct mf_dubbo_request request;
+    struct mf_pair pairs[PAIRS + MF_DUBBO_LEADING];
+    uint8_t texts[TEXT];
+};
+
+static struct mf_dubbo_room room_of(struct reading *reading)
+{
+    return (struct mf_dubbo_room){reading->pairs, PAIRS, TEXT, reading->texts};
+}
+
+static bool within(struct mf_slice part, const uint8_t *start, size_t len)
+{
+    return part.ptr >= start && part.ptr + part.len <= start + len;
+}
+
+/* Each text lies in the body or in the room, or is one of the names that go with the leading strings. */
+static int parse(uint8_t serialization, struct mf_slice body, struct reading *out)
 {
     const char *why;
-    int rc = mf_dubbo_parse_request(serialization, body, NULL, pairs, PAIRS, out, &why);
-    if (!why || rc > 0 || out->at > body.len || out->n_attachments > PAIRS)
+    struct mf_dubbo_room room = room_of(out);
+    struct mf_dubbo_request *request = &out->request;
+    int rc = mf_dubbo_parse_request(serialization, body, NULL, &room, request, &why);
+    if (!why || rc > 0 || request->at > body.len || request->n_attachments > PAIRS + MF_DUBBO_LEADING)
         abort();
+    struct mf_slice strings[] = {request->dubbo_version, request->service, request->version, request->method,
+                                 request->types};
+    for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
+        if (strings[i].ptr && !within(strings[i], body.ptr, body.len) && !within(strings[i], out->texts, TEXT))
+            abort();
+    for (uint32_t i = 0; i < request->n_attachments; i++) {
+        struct mf_slice value = out->pairs[i].value;
+        if (value.ptr ? !within(value, body.ptr, body.len) && !within(value, out->texts, TEXT) : value.len)
+            abort();
+    }
     return rc;
 }
 
-static void check_inside(struct mf_slice body, struct mf_slice part)
+static bool same_value(struct mf_slice a, struct mf_slice b)
 {
-    if (part.len && (part.ptr < body.ptr || part.ptr + part.len > body.ptr + body.len))
-        abort();
+    return mf_slice_eq(a, b) && !a.ptr == !b.ptr;
 }
 
 /* What the memo of one body makes of another must be what the parser makes of it. */
 static void recall(struct mf_dubbo_memo *memo, uint8_t serialization, struct mf_slice body)
 {
-    struct mf_dubbo_request whole, rest;
-    struct mf_pair pairs[PAIRS], room[PAIRS];
+    static struct reading whole, rest;
     const char *why;
     if (!mf_dubbo_memo_leads(memo, serialization, body))
         return;
-    int rc = parse(serialization, body, pairs, &whole);
+    int rc = parse(serialization, body, &whole);
     const struct mf_dubbo_request *said = &memo->said;
     if (!mf_dubbo_memo_recall(memo, body, NULL)) {
-        said = &rest;
-        mf_dubbo_memo_strings(memo, body, &rest);
-        rest.attachments = room;
-        if (mf_dubbo_parse_rest(serialization, body, NULL, PAIRS, &rest, &why) != rc)
+        struct mf_dubbo_room room = room_of(&rest);
+        said = &rest.request;
+        mf_dubbo_memo_strings(memo, body, &rest.request);
+        if (mf_dubbo_parse_rest(serialization, body, NULL, &room, &rest.request, &why) != rc)
             abort();
     } else if (rc) {
         abort();
     }
-    if (rc == 0 && (!mf_slice_eq(said->service, whole.service) || !mf_slice_eq(said->method, whole.method) ||
-                    said->n_attachments != whole.n_attachments || said->attachments_at != whole.attachments_at ||
-                    said->timeout_ms != whole.timeout_ms || said->complete != whole.complete))
+    const struct mf_dubbo_request *want = &whole.request;
+    if (rc == 0 && (!mf_slice_eq(said->service, want->service) || !mf_slice_eq(said->method, want->method) ||
+                    said->n_attachments != want->n_attachments || said->attachments_at != want->attachments_at ||
+                    said->attachments_end != want->attachments_end || said->timeout_ms != want->timeout_ms ||
+                    said->complete != want->complete || said->says_closing != want->says_closing))
         abort();
-    for (uint32_t i = 0; rc == 0 && i < whole.n_attachments; i++)
-        if (!mf_slice_eq(said->attachments[i].key, pairs[i].key) ||
-            !mf_slice_eq(said->attachments[i].value, pairs[i].value))
+    for (uint32_t i = 0; rc == 0 && i < want->n_attachments; i++)
+        if (!mf_slice_eq(said->attachments[i].key, whole.pairs[i].key) ||
+            !same_value(said->attachments[i].value, whole.pairs[i].value))
             abort();
 }
 
@@ -65,12 +94,29 @@ static void remember(uint8_t serialization, struct mf_slice body, const struct m
     free(changed);
 }
 
+/* What is asked of an answer must be good for any bytes; a mark that was found is gone once it is written over. */
+static void answer(uint8_t serialization, struct mf_slice body)
+{
+    size_t at;
+    mf_dubbo_error_begins(serialization, body, MF_SLICE("meshfast: "));
+    if (!mf_dubbo_closing(serialization, body, NULL, &at))
+        return;
+    if (at + 4 > body.len || memcmp(body.ptr + at, "true", 4) != 0)
+        abort();
+    uint8_t *blank = malloc(body.len);
+    memcpy(blank, body.ptr, body.len);
+    memcpy(blank + at, MF_DUBBO_NOT_CLOSING, 4);
+    if (mf_dubbo_closing(serialization, mf_slice_of(blank, body.len), NULL, &at))
+        abort();
+    free(blank);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+    static struct reading before, after;
     struct mf_slice in = mf_slice_of(data, len);
     struct mf_dubbo_head head;
-    struct mf_dubbo_request before, after;
-    struct mf_pair old[PAIRS], now[PAIRS], add = {MF_SLICE("x-label"), MF_SLICE("dev1")};
+    struct mf_pair add = {MF_SLICE("x-label"), MF_SLICE("dev1")};
     int rc = mf_dubbo_parse_head(in, 1 << 20, &head);
     if ((rc == MF_EDUBBO_MAGIC) != (mf_sniff(in) == MF_PROTOCOL_OPAQUE))
         abort();
@@ -78,27 +124,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     struct mf_slice body = mf_slice_of(data + MF_DUBBO_HEAD_LEN, len - MF_DUBBO_HEAD_LEN);
     mf_dubbo_event_of(head.serialization, body);
-    rc = parse(head.serialization, body, old, &before);
-    struct mf_slice strings[] = {before.dubbo_version, before.service, before.version, before.method, before.types};
-    for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
-        check_inside(body, strings[i]);
-    if (rc == 0 && before.plain)
-        remember(head.serialization, body, &before);
-    if (rc || !before.complete || before.n_attachments == PAIRS)
+    answer(head.serialization, body);
+    rc = parse(head.serialization, body, &before);
+    const struct mf_dubbo_request *request = &before.request;
+    if (rc == 0 && request->plain)
+        remember(head.serialization, body, request);
+    if (rc || !request->complete || request->n_attachments >= PAIRS)
         return 0;
-    size_t room = mf_dubbo_stamp_room(head.serialization, body, &before, &add, 1), cut;
-    uint8_t *stamped = malloc(body.len + room), *tail = malloc(room);
-    int n = mf_dubbo_stamp(head.serialization, body, &before, &add, 1, tail, room, &cut);
-    if (n <= 0 || cut > body.len)
+    uint8_t tail[128];
+    struct mf_dubbo_stamped stamped;
+    if (mf_dubbo_stamp(head.serialization, body, request, &add, 1, tail, sizeof tail, &stamped) != 0 ||
+        stamped.behind.len != body.len - request->attachments_end)
         abort();
-    memcpy(stamped, body.ptr, body.len - cut);
-    memcpy(stamped + body.len - cut, tail, (size_t)n);
-    if (parse(head.serialization, mf_slice_of(stamped, body.len - cut + (size_t)n), now, &after) ||
-        after.n_attachments != before.n_attachments + 1 || !mf_slice_eq(after.method, before.method) ||
-        !mf_slice_eq(now[before.n_attachments].key, add.key) ||
-        !mf_slice_eq(now[before.n_attachments].value, add.value))
+    uint8_t *whole = malloc(stamped.len);
+    mf_dubbo_stamped_copy(&stamped, whole);
+    const struct mf_pair *last = &after.pairs[request->n_attachments];
+    if (parse(head.serialization, mf_slice_of(whole, stamped.len), &after) ||
+        after.request.n_attachments != request->n_attachments + 1 ||
+        !mf_slice_eq(after.request.method, request->method) || !mf_slice_eq(last->key, add.key) ||
+        !mf_slice_eq(last->value, add.value))
         abort();
-    free(stamped);
-    free(tail);
+    free(whole);
     return 0;
 }

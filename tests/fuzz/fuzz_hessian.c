@@ -1,5 +1,6 @@
 /* fuzz_hessian: any bytes as a run of Hessian2 values. */
 #include "codec/hessian.h"
+#include "codec/text.h"
 
 #define READ(verb) mf_hessian_##verb
 

@@ -1,5 +1,6 @@
 /* fuzz_jsonb: any bytes as a run of JSONB values. */
 #include "codec/jsonb.h"
+#include "codec/text.h"
 
 #define READ(verb) mf_jsonb_##verb
 

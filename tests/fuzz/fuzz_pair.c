@@ -102,7 +102,7 @@ static void answer(void)
 static void event(int i, uint8_t kind)
 {
     uint8_t frame[MF_DUBBO_EVENT_ROOM];
-    size_t len = kind & 1 ? mf_dubbo_put_readonly(frame, true) : mf_dubbo_put_heartbeat(frame, kind);
+    size_t len = kind & 1 ? mf_dubbo_put_readonly(frame) : mf_dubbo_put_heartbeat(frame, kind);
     if ((kind & 3) == 3)
         frame[len - 1] = 'W';
     if ((kind & 3) == 2)

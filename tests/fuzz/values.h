@@ -21,6 +21,26 @@ static void read_map(struct mf_slice in)
     }
 }
 
+/* As text in any form: it ends where passing over it does, and is the same where it is plain. */
+static void read_texts(const reader_t *passed, size_t start, bool plain, struct mf_slice want, int skipped)
+{
+    static reader_t reader;
+    uint8_t room[64];
+    struct mf_slice got;
+    for (int only = 0; only < 2; only++) {
+        struct mf_text text = {.to = room, .room = sizeof room};
+        reader = *passed;
+        reader.at = start;
+        int rc = only ? READ(only_text)(&reader, &text, &got) : READ(text)(&reader, &text, &got);
+        if (text.used > sizeof room || (rc == OTHER_TYPE && (reader.at != start || text.used)))
+            abort();
+        if ((rc >= 0 || rc == MF_ELIMIT) && (skipped || reader.at != passed->at))
+            abort();
+        if (!only && plain && (rc == MF_ELIMIT ? want.len < 20 : rc != 1 || (got.ptr == want.ptr && got.len != want.len)))
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static reader_t reader, other;
@@ -35,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             abort();
         if (rc == OTHER_TYPE && reader.at != before)
             abort(); /* nothing may be consumed */
+        read_texts(&other, before, rc == 1, text, skipped);
         if (rc == OTHER_TYPE && (rc = READ(integer)(&reader, &number)) == OTHER_TYPE) {
             if (reader.at != before)
                 abort();

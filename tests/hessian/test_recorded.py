@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_encoders import DESCRIPTOR, frame
+from test_encoders import DESCRIPTOR, LEADING, frame
 
 from meshfast import dubbo, hessian
 
@@ -41,7 +41,7 @@ def request(values: list[bytes], ends: str) -> dubbo.Request:
 def test_each_alone() -> None:
     for name, data in VALUES:
         read = request([data], name)
-        assert read.attachments == {"path": "a.B", "ends": name}, name
+        assert read.attachments == LEADING | {"ends": name}, name
         assert read.is_complete
     print(f"\n{len(VALUES)} recorded values")
     assert len(VALUES) > 200
@@ -51,4 +51,4 @@ def test_in_a_row() -> None:
     """Classes are numbered through a body, so these are values that surely have none."""
     row = [data for _, data in VALUES if b"C" not in data and b"O" not in data][:250]
     assert len(row) > 50
-    assert request(row, "all").attachments == {"path": "a.B", "ends": "all"}
+    assert request(row, "all").attachments == LEADING | {"ends": "all"}

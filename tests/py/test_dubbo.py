@@ -13,16 +13,23 @@ ROOT = Path(__file__).parents[2]
 ENVOY = ROOT.parent / "shared/vectors/dubbo/frames.json"
 
 
-def pairs(text: str) -> dict[str, str]:
-    out = {}
+def pairs(text: str, out: dict[str, str]) -> dict[str, str]:
+    """``out`` with what a golden line says of the map: the last of equal keys counts, also where it is not text."""
     for pair in filter(None, text.split(",")):
         if "!" in pair:
             key, value = (bytes.fromhex(half).decode("utf-8", "surrogatepass") for half in pair.split("!"))
-            key, value = (s.encode("utf-16", "surrogatepass").decode("utf-16") for s in (key, value))
+            key, value = (s.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for s in (key, value))
+        elif "~" in pair:
+            out.pop(pair[:-1], None)
+            continue
         else:
             key, value = pair.split(":", 1)
         out[key] = value
     return out
+
+
+def signed(number: str) -> int:
+    return int.from_bytes(int(number).to_bytes(8, "big"), "big", signed=True)
 
 
 GOLDEN = {frame.name: frame.data for frame in frames("dubbo.txt")}
@@ -40,13 +47,14 @@ def test_golden(data: bytes, expect: dict[str, str]) -> None:
         return
     head = dubbo.parse_head(data)
     assert head is not None
-    assert (head.request_id, head.serialization) == (int(expect["id"]), int(expect["ser"]))
+    assert (head.request_id, head.serialization) == (signed(expect["id"]), int(expect["ser"]))
     assert head.body_length == len(data) - dubbo.HEAD_LENGTH
     assert str(head.status) == expect.get("status", str(head.status))
     assert dubbo.event(data) == expect.get("event")
     if "rc" not in expect:
-        with pytest.raises(ProtocolError, match="not a request"):
+        with pytest.raises(ProtocolError, match="not a request") as not_one:
             dubbo.parse_request(data)
+        assert not_one.value.name == "MF_EDUBBO_BODY"
     elif expect["rc"] in ("ok", "MF_EDUBBO_OPAQUE"):
         request = dubbo.parse_request(data)
         assert request.head == head
@@ -64,7 +72,9 @@ def test_golden(data: bytes, expect: dict[str, str]) -> None:
         }.items():
             assert got == expect.get(key, got), key
         if "att" in expect:
-            assert request.attachments == pairs(expect["att"])
+            leading = {"dubbo": request.dubbo_version, "path": request.service, "version": request.version}
+            want = pairs(expect["att"], {key: text for key, text in leading.items() if text})
+            assert {key: text for key, text in request.attachments.items() if text or key not in leading} == want
     else:
         with pytest.raises((ProtocolError, LimitError)) as caught:
             dubbo.parse_request(data)
@@ -82,7 +92,7 @@ def test_a_request_as_a_consumer_writes_it() -> None:
     assert request.timeout == 2500
     assert request.head == dubbo.Head(True, True, False, 2, 0, 9, len(frame) - 16)
     assert request.attachments == {
-        "path": "a.B", "interface": "a.B", "version": "1.0", "timeout": "2500", "x-label": "开发😀"
+        "dubbo": "2.0.2", "path": "a.B", "interface": "a.B", "version": "1.0", "timeout": "2500", "x-label": "开发😀"
     }  # fmt: skip
     assert not dubbo.parse_request(dubbo.encode_request(1, "a.B", "hi", two_way=False)).head.is_two_way
     assert dubbo.parse_request(dubbo.encode_request(1, "a.B", "hi", version=None)).version == ""
@@ -101,6 +111,30 @@ def test_stamp_adds_at_the_end_and_wins() -> None:
     for name in ("four-strings", "java", "protobuf"):
         with pytest.raises(ProtocolError, match="no attachments"):
             dubbo.stamp(GOLDEN[name], {"a": "b"})
+
+
+def test_stamp_keeps_what_is_behind() -> None:
+    for name in ("bytes-behind", "behind-more", "behind-null", "fastjson2-behind-within", "fastjson2-behind-null"):
+        before, out = dubbo.parse_request(GOLDEN[name]), dubbo.stamp(GOLDEN[name], {"env": "dev1"})
+        assert dubbo.parse_request(out).attachments == before.attachments | {"env": "dev1"}, name
+        assert out[-1:] == GOLDEN[name][-1:]
+
+
+def test_long_attachments_are_stamped() -> None:
+    frame = dubbo.stamp(GOLDEN["fastjson2"], {"token": "t" * 3_000_000})
+    out = dubbo.stamp(frame, {"env": "dev1"})
+    assert len(out) == len(frame) + 9
+    assert dubbo.parse_request(out).attachments["env"] == "dev1"
+
+
+def test_ids_are_signed() -> None:
+    head = dubbo.parse_head(dubbo.heartbeat(-2))
+    assert head is not None and head.request_id == -2
+    assert dubbo.heartbeat(-2) == dubbo.heartbeat(2**64 - 2)
+    error = dubbo.error_answer(-3, dubbo.Status.OK, "")
+    assert dubbo.parse_head(error) == dubbo.Head(False, False, False, 2, 20, -3, 1)
+    assert dubbo.decode_response(dubbo.encode_response(-4, "x")).request_id == -4
+    assert dubbo.parse_request(dubbo.encode_request(-(2**63), "a.B", "hi")).head.request_id == -(2**63)
 
 
 def test_answers_round_trip() -> None:
@@ -123,6 +157,7 @@ def test_answers_round_trip() -> None:
 def test_events_and_names() -> None:
     assert dubbo.event(dubbo.heartbeat(3)) == "heartbeat"
     assert dubbo.event(dubbo.readonly()) == "readonly"
+    assert dubbo.event(dubbo.writeable()) == "writeable"
     assert dubbo.event(dubbo.encode_request(1, "a", "b")) is None
     assert (dubbo.serialization_name(23), dubbo.status_name(100)) == ("fastjson2", "overload")
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -40,21 +40,31 @@ def arguments(types: str) -> int:
     return len(re.findall(r"\[*(?:[ZBCDFIJSV]|L[^;]+;)", types))
 
 
+Pairs = list[tuple[str, str | None]]
+
+
 def one(text: str) -> str:
-    """A text as the core's slices have it: UTF-16 units, each encoded alone, as Java writes them."""
-    units = text.encode("utf-16-be", "surrogatepass")
-    pairs = (units[i : i + 2].decode("utf-16-be", "surrogatepass") for i in range(0, len(units), 2))
-    return "".join(pairs).encode("utf-8", "surrogatepass").hex()
+    """A text as the core has it, UTF-8, in hex."""
+    return text.encode("utf-8", "surrogatepass").hex()
 
 
-def attachments(pairs: list[tuple[str, str]]) -> str:
-    """``key:value`` where that is plain, else both in hex."""
+def attachments(pairs: Pairs) -> str:
+    """``key:value`` where that is plain, else both in hex; ``key~`` where the value is not text."""
     plain = re.compile(r"[\w./$;()\[-]+", re.ASCII)
-    both = [f"{k}:{v}" if plain.fullmatch(k) and plain.fullmatch(v) else f"{one(k)}!{one(v)}" for k, v in pairs]
-    return ",".join(both)
+    return ",".join(
+        f"{k}~" if v is None else f"{k}:{v}" if plain.fullmatch(k) and plain.fullmatch(v) else f"{one(k)}!{one(v)}"
+        for k, v in pairs
+    )
 
 
-def hessian2(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]]:
+def text(value: object) -> str | None:
+    """What a value is as an attachment: a list of one text is that text."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, str) else None
+
+
+def hessian2(body: bytes) -> tuple[list[str], str | None, Pairs]:
     """The five strings, the first argument of a generic call, the attachments."""
     reader = hessian.Reader(body)
     strings = [reader.next() or "" for _ in STRINGS]
@@ -62,7 +72,7 @@ def hessian2(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]]
     pairs = reader.next() or {}
     assert reader.at == len(body)
     first = values[0] if values and isinstance(values[0], str) else None
-    return strings, first, [(k, v) for k, v in pairs.items() if isinstance(k, str) and isinstance(v, str)]
+    return strings, first, [(k, text(v)) for k, v in pairs.items() if isinstance(k, str)]
 
 
 class Jsonb:
@@ -90,22 +100,22 @@ class Jsonb:
             return None
         if 0x49 <= tag <= 0x78:
             raw = self.take(tag - 0x49)
-            return raw.decode() if raw.isascii() else None  # Latin-1: borrowed bytes would not be the text
+            return raw.decode("latin-1")
         assert tag in (0x79, 0x7A), "a text in another encoding"
         return self.take(self.length()).decode()
 
-    def pairs(self) -> list[tuple[str, str]]:
-        found = []
+    def pairs(self) -> Pairs:
+        found: Pairs = []
         if self.take(1) == b"\xaf":
             return []
         while self.data[self.at] != 0xA5:
             key, value = self.text(), self.text()
-            if key is not None and value is not None:
+            if key is not None:
                 found.append((key, value))
         return found
 
 
-def fastjson2(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]]:
+def fastjson2(body: bytes) -> tuple[list[str], str | None, Pairs]:
     values, at = [], 0
     while at < len(body):
         n = int.from_bytes(body[at : at + 4], "big")
@@ -117,8 +127,8 @@ def fastjson2(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]
     return strings, first, Jsonb(values[-1]).pairs()
 
 
-def java(counted: bool) -> Callable[[bytes], tuple[list[str], str | None, list[tuple[str, str]]]]:
-    def read(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]]:
+def java(counted: bool) -> Callable[[bytes], tuple[list[str], str | None, Pairs]]:
+    def read(body: bytes) -> tuple[list[str], str | None, Pairs]:
         assert body[:4] == b"\xac\xed\0\5"
         plain, at = b"", 4
         while body[at] in (0x77, 0x7A):
@@ -160,7 +170,7 @@ def request(serialization: int, body: bytes) -> dict[str, str]:
     whole = serialization in (HESSIAN2, FASTJSON2)
     out = dict(zip(STRINGS, strings, strict=True))
     generic = out["method"] in ("$invoke", "$invokeAsync") and out["types"] == GENERIC
-    timeout = dict(pairs).get("timeout", "")
+    timeout = dict(pairs).get("timeout") or ""
     out |= {"invoked": out["method"], "generic": str(int(generic)), "complete": str(int(whole))}
     out |= {"rc": "ok" if whole else "MF_EDUBBO_OPAQUE", "timeout": timeout if timeout.isdecimal() else "-1"}
     if generic and first is not None:

@@ -28,7 +28,8 @@ static void test_frames(void)
     };
     uint8_t *bytes = calloc(1, 1 << 20);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        struct mf_pair pairs[8];
+        struct mf_pair pairs[8 + MF_DUBBO_LEADING];
+        const struct mf_dubbo_room room = {.attachments = pairs, .max_attachments = 8};
         struct mf_dubbo_head head;
         struct mf_dubbo_request request;
         const char *why;
@@ -36,9 +37,9 @@ static void test_frames(void)
         CHECK_INT(mf_dubbo_parse_head(in, 8 << 20, &head), MF_DUBBO_HEAD_LEN);
         CHECK_INT(head.body_len, in.len - MF_DUBBO_HEAD_LEN);
         struct mf_slice body = mf_slice_of(in.ptr + MF_DUBBO_HEAD_LEN, head.body_len);
-        CHECK_INT(mf_dubbo_parse_request(head.serialization, body, NULL, pairs, 8, &request, &why), 0);
+        CHECK_INT(mf_dubbo_parse_request(head.serialization, body, NULL, &room, &request, &why), 0);
         CHECK(mf_slice_eq(request.service, MF_SLICE(FRAMES_SERVICE)));
-        CHECK_INT(request.n_attachments, shapes[i].attachments < 0 ? 0 : shapes[i].attachments);
+        CHECK_INT(request.n_attachments, MF_DUBBO_LEADING + (shapes[i].attachments < 0 ? 0 : shapes[i].attachments));
         CHECK_INT(request.timeout_ms, shapes[i].attachments == 5 ? 3000 : -1);
         CHECK(request.complete == (shapes[i].attachments >= 0));
     }

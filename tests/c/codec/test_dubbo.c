@@ -1,15 +1,17 @@
-/* dubbo: heads, requests and stamps, by the golden frames: whole, cut at every byte, and with every byte changed. */
+/* dubbo, dubbo_stamp: heads, requests and stamps, by the golden frames: whole, cut at every byte, and with every byte changed. */
 #include "codec/dubbo.h"
 #include "frames.h"
 
 enum { MAX = 8388608, PAIRS = 64 };
 
-static struct mf_pair pairs[PAIRS];
+static struct mf_pair pairs[PAIRS + MF_DUBBO_LEADING];
+static uint8_t texts[4096];
+static const struct mf_dubbo_room room = {pairs, PAIRS, sizeof texts, texts};
 
 static int parse(uint8_t serialization, struct mf_slice body, struct mf_dubbo_request *out)
 {
     const char *why = NULL;
-    int rc = mf_dubbo_parse_request(serialization, body, NULL, pairs, PAIRS, out, &why);
+    int rc = mf_dubbo_parse_request(serialization, body, NULL, &room, out, &why);
     CHECK(why != NULL);
     CHECK((rc != 0) == (why && *why));
     CHECK(out->at <= body.len);
@@ -36,17 +38,24 @@ static void check_text(const struct frame *frame, const char *key, struct mf_sli
 static void check_pairs(const struct frame *frame, const struct mf_dubbo_request *request)
 {
     const char *want = expected(frame, "att");
-    uint32_t n = 0;
+    struct mf_pair leading[MF_DUBBO_LEADING];
+    uint32_t n = request->n_attachments ? mf_dubbo_put_leading(request, leading) : 0;
+    CHECK_INT(n, !request->n_attachments ? 0 : (request->dubbo_version.ptr != NULL) + (request->service.ptr != NULL) + (request->version.ptr != NULL));
+    for (uint32_t i = 0; i < n; i++)
+        CHECK(mf_slice_eq(leading[i].key, pairs[i].key) && mf_slice_eq(leading[i].value, pairs[i].value));
     while (want && *want) {
-        size_t len = strcspn(want, ","), split = strcspn(want, ":!");
-        uint8_t key[256], value[256];
+        size_t len = strcspn(want, ","), split = strcspn(want, ":!~");
+        uint8_t key[256], value[1024];
         struct mf_slice k = mf_slice_of(want, split), v = mf_slice_of(want + split + 1, len - split - 1);
         if (want[split] == '!') {
             k = mf_slice_of(key, unhex(want, key, split / 2));
             v = mf_slice_of(value, unhex(want + split + 1, value, v.len / 2));
+        } else if (want[split] == '~') {
+            v = (struct mf_slice){0};
         }
         CHECK(n < request->n_attachments);
         CHECK(mf_slice_eq(k, pairs[n].key) && mf_slice_eq(v, pairs[n].value));
+        CHECK((pairs[n].value.ptr == NULL) == (want[split] == '~'));
         n++;
         want += len + (want[len] == ',');
     }
@@ -110,7 +119,10 @@ static void check_prefixes(const struct frame *frame)
         return;
     uint8_t serialization = frame->bytes[2] & MF_DUBBO_SERIALIZATION;
     bool good = strcmp(expected(frame, "rc"), "ok") == 0;
-    for (size_t n = 0; n + MF_DUBBO_HEAD_LEN < frame->len; n++) {
+    struct mf_dubbo_request whole;
+    parse(serialization, mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, frame->len - MF_DUBBO_HEAD_LEN), &whole);
+    size_t end = whole.attachments_end; /* what comes behind may be missing */
+    for (size_t n = 0; n + MF_DUBBO_HEAD_LEN < frame->len && n < end; n++) {
         struct mf_slice cut = mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, n);
         for (int front = 0; front < 2; front++) {
             struct mf_dubbo_request request;
@@ -163,11 +175,13 @@ static void check_flips(const struct frame *frame)
     }
 }
 
-/* Stamped, then read again: everything before the pairs is the same, the pairs come last. */
+/* Stamped, then read again: everything before the pairs is the same, the pairs come last, and nothing of the body is
+ * copied but what the tail has room for. */
 static void check_stamp(const struct frame *frame)
 {
-    static uint8_t stamped[70000];
+    static uint8_t bytes[70000];
     struct mf_dubbo_request before, after;
+    struct mf_dubbo_stamped stamped;
     uint8_t serialization = frame->bytes[2] & MF_DUBBO_SERIALIZATION;
     struct mf_slice body = mf_slice_of(frame->bytes + MF_DUBBO_HEAD_LEN, frame->len - MF_DUBBO_HEAD_LEN);
     if (!expected(frame, "rc"))
@@ -176,51 +190,124 @@ static void check_stamp(const struct frame *frame)
                              {MF_SLICE("path"), MF_SLICE("")},
                              {MF_SLICE("long"), MF_SLICE("0123456789012345678901234567890123456789012345678901234567")}};
     bool good = parse(serialization, body, &before) == 0 && before.complete;
-    size_t room = mf_dubbo_stamp_room(serialization, body, &before, adds, 3), cut = 0;
-    uint8_t *tail = malloc(room);
-    int n = mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, room, &cut);
+    size_t most = mf_dubbo_stamp_room(adds, 3);
+    uint8_t *tail = malloc(most);
+    int rc = mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, most, &stamped);
     if (!good) {
-        CHECK_INT(n, MF_EDUBBO_STAMP);
+        CHECK_INT(rc, MF_EDUBBO_STAMP);
+        CHECK(mf_slice_eq(stamped.front, body) && stamped.len == body.len);
         free(tail);
         return;
     }
-    CHECK(n > 0 && (size_t)n <= room && cut <= body.len);
-    CHECK_INT(mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, room - 1, &cut), MF_ELIMIT);
-    memcpy(stamped, body.ptr, body.len - cut);
-    memcpy(stamped + body.len - cut, tail, (size_t)n);
+    struct mf_pair old[PAIRS + MF_DUBBO_LEADING];
+    uint8_t old_texts[sizeof texts];
+    memcpy(old, pairs, sizeof old);
+    memcpy(old_texts, texts, sizeof texts);
+    CHECK_INT(rc, 0);
+    CHECK(stamped.length.len + stamped.added.len <= most);
+    CHECK_INT(stamped.len, stamped.front.len + stamped.length.len + stamped.old.len + stamped.added.len + stamped.behind.len);
+    mf_dubbo_stamped_copy(&stamped, bytes);
+    CHECK(memcmp(bytes, body.ptr, before.attachments_at) == 0);
+    CHECK(mf_slice_eq(stamped.behind, mf_slice_of(body.ptr + before.attachments_end, body.len - before.attachments_end)));
+    CHECK_INT(parse(serialization, mf_slice_of(bytes, stamped.len), &after), 0);
+    CHECK_INT(mf_dubbo_stamp(serialization, body, &before, adds, 3, tail, most - 1, &stamped), MF_ELIMIT);
     free(tail);
-    struct mf_pair old[PAIRS];
-    memcpy(old, pairs, sizeof(old));
-    CHECK_INT(parse(serialization, mf_slice_of(stamped, body.len - cut + (size_t)n), &after), 0);
     CHECK_INT(after.n_attachments, before.n_attachments + 3);
     CHECK_INT(after.attachments_at, before.attachments_at);
     CHECK(mf_slice_eq(after.service, before.service) && mf_slice_eq(after.method, before.method));
-    for (uint32_t i = 0; i < before.n_attachments; i++)
-        CHECK(mf_slice_eq(old[i].key, pairs[i].key) && mf_slice_eq(old[i].value, pairs[i].value));
+    for (uint32_t i = 0; i < before.n_attachments; i++) {
+        bool made = old[i].value.ptr >= texts && old[i].value.ptr < texts + sizeof texts;
+        struct mf_slice value = made ? mf_slice_of(old_texts + (old[i].value.ptr - texts), old[i].value.len) : old[i].value;
+        CHECK(mf_slice_eq(value, pairs[i].value) && (value.ptr == NULL) == (pairs[i].value.ptr == NULL));
+    }
     for (uint32_t i = 0; i < 3; i++) {
         CHECK(mf_slice_eq(adds[i].key, pairs[before.n_attachments + i].key));
         CHECK(mf_slice_eq(adds[i].value, pairs[before.n_attachments + i].value));
     }
 }
 
+static struct mf_dubbo_room room_of(uint32_t max, size_t text_len)
+{
+    return (struct mf_dubbo_room){pairs, max, text_len, texts};
+}
+
+/* Attachments of any length are stamped with the same small tail. */
+static void test_long_stamp(void)
+{
+    enum { LONG = 3 << 20 };
+    static const char lead[] = "\0\0\0\6N2.0.2\0\0\0\4La.B\0\0\0\2J1\0\0\0\2Jm\0\0\0\1I";
+    size_t at = sizeof lead - 1;
+    uint8_t *bytes = malloc(LONG + 128), *again = malloc(LONG + 256), tail[64], *p = bytes + at + 4;
+    memcpy(bytes, lead, at);
+    *p++ = 0xa6;
+    memcpy(p, "\x4ctok\x79\x48", 6);
+    mf_put32(p + 6, LONG);
+    p += 10;
+    memset(p, 'x', LONG);
+    p += LONG;
+    *p++ = 0xa5;
+    mf_put32(bytes + at, (uint32_t)(p - bytes - (long)at - 4));
+    struct mf_slice body = mf_slice_of(bytes, (size_t)(p - bytes));
+    struct mf_dubbo_request request;
+    struct mf_dubbo_stamped stamped;
+    struct mf_pair add = {MF_SLICE("env"), MF_SLICE("dev1")};
+    CHECK_INT(parse(MF_DUBBO_FASTJSON2, body, &request), 0);
+    CHECK_INT(mf_dubbo_stamp(MF_DUBBO_FASTJSON2, body, &request, &add, 1, tail, sizeof tail, &stamped), 0);
+    CHECK(stamped.old.ptr == bytes + at + 4 && stamped.old.len == body.len - at - 5);
+    mf_dubbo_stamped_copy(&stamped, again);
+    CHECK_INT(parse(MF_DUBBO_FASTJSON2, mf_slice_of(again, stamped.len), &request), 0);
+    CHECK_INT(request.n_attachments, MF_DUBBO_LEADING + 2);
+    CHECK_INT(pairs[MF_DUBBO_LEADING].value.len, LONG);
+    CHECK_STR(pairs[MF_DUBBO_LEADING + 1].value, "dev1");
+    free(bytes);
+    free(again);
+}
+
+/* A text that must be converted and finds no room is there, but is not text; a key or a leading string is lost. */
+static void test_text_room(void)
+{
+    static const char body[] = "\0052.0.2\003a.B\0011\001m\0H\001k\002\xed\xa0\xbd\xed\xba\x80\001l\001vZ";
+    static const char key[] = "\0052.0.2\003a.B\0011\001m\0H\002\xed\xa0\xbd\xed\xba\x80\001v\001l\001vZ";
+    static const char lead[] = "\0052.0.2R\0\1a\002.B\0011\001m\0HZ";
+    struct mf_dubbo_request request;
+    const char *why;
+    for (size_t have = 0; have < 6; have++) {
+        struct mf_dubbo_room small = room_of(PAIRS, have);
+        CHECK_INT(mf_dubbo_parse_request(2, mf_slice_of(body, sizeof body - 1), NULL, &small, &request, &why), 0);
+        CHECK_INT(request.n_attachments, MF_DUBBO_LEADING + 2);
+        CHECK(request.text_lost == (have < 4) && !request.plain);
+        CHECK((pairs[3].value.ptr == NULL) == (have < 4));
+        CHECK_STR(pairs[3].value, have < 4 ? "" : "\xf0\x9f\x9a\x80");
+        CHECK_STR(pairs[4].value, "v");
+        CHECK_INT(mf_dubbo_parse_request(2, mf_slice_of(key, sizeof key - 1), NULL, &small, &request, &why), 0);
+        CHECK_INT(request.n_attachments, MF_DUBBO_LEADING + (have < 4 ? 1 : 2));
+        CHECK(request.text_lost == (have < 4));
+        int rc = mf_dubbo_parse_request(2, mf_slice_of(lead, sizeof lead - 1), NULL, &small, &request, &why);
+        CHECK_INT(rc, have < 3 ? MF_EDUBBO_OPAQUE : 0);
+        CHECK_STR(request.service, have < 3 ? "" : "a.B");
+    }
+}
+
+
 static void test_limits(void)
 {
     struct mf_slice body = MF_SLICE("\0052.0.2\003a.B\0011\001m\0H\001a\001b\001c\001dZ");
     struct mf_dubbo_request request;
+    struct mf_dubbo_room two = room_of(2, 64), one = room_of(1, 64);
     const char *why;
-    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 2, &request, &why), 0);
-    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 1, &request, &why), MF_ELIMIT);
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, &two, &request, &why), 0);
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, &one, &request, &why), MF_ELIMIT);
     CHECK_STR(request.service, "a.B");
     struct mf_dubbo_limits limits = {.max_depth = 2, .max_classes = 1};
     body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IWWZZN");
-    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), 0);
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, &two, &request, &why), 0);
     body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IWWWZZZN");
-    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), MF_EHESSIAN_DEPTH);
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, &two, &request, &why), MF_EHESSIAN_DEPTH);
     body = MF_SLICE("\0052.0.2\003a.B\0011\001m\1IC\1a\x90"
                     "C\1b\x90"
                     "`N");
-    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, pairs, 2, &request, &why), MF_EHESSIAN_SIZE);
-    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, pairs, 2, &request, &why), 0);
+    CHECK_INT(mf_dubbo_parse_request(2, body, &limits, &two, &request, &why), MF_EHESSIAN_SIZE);
+    CHECK_INT(mf_dubbo_parse_request(2, body, NULL, &two, &request, &why), 0);
     struct mf_dubbo_head head;
     uint8_t bytes[16];
     mf_dubbo_put_head(bytes, &(struct mf_dubbo_head){.id = 7, .body_len = 100, .flags = 0xc2, .serialization = 2});
@@ -236,6 +323,8 @@ int main(void)
     for_frames(check_prefixes);
     for_frames(check_flips);
     for_frames(check_stamp);
+    test_long_stamp();
+    test_text_room();
     test_limits();
     return test_end("codec/dubbo");
 }

@@ -7,7 +7,8 @@ enum { PAIRS = 32, BODIES = 512 };
 struct reading {
     int rc;
     struct mf_dubbo_request request;
-    struct mf_pair pairs[PAIRS];
+    struct mf_pair pairs[PAIRS + MF_DUBBO_LEADING];
+    uint8_t texts[2048];
 };
 
 static struct mf_dubbo_memo memo;
@@ -19,10 +20,16 @@ static struct {
 } bodies[BODIES];
 static int n_bodies;
 
+static struct mf_dubbo_room room_of(struct reading *reading)
+{
+    return (struct mf_dubbo_room){reading->pairs, PAIRS, sizeof reading->texts, reading->texts};
+}
+
 static void read_whole(uint8_t serialization, struct mf_slice body, struct reading *out)
 {
     const char *why;
-    out->rc = mf_dubbo_parse_request(serialization, body, NULL, out->pairs, PAIRS, &out->request, &why);
+    struct mf_dubbo_room room = room_of(out);
+    out->rc = mf_dubbo_parse_request(serialization, body, NULL, &room, &out->request, &why);
 }
 
 static bool same(const struct mf_dubbo_request *a, const struct mf_dubbo_request *b)
@@ -33,10 +40,12 @@ static bool same(const struct mf_dubbo_request *a, const struct mf_dubbo_request
                  a->n_attachments == b->n_attachments && a->attachments_at == b->attachments_at &&
                  a->arguments_at == b->arguments_at && a->n_arguments == b->n_arguments &&
                  a->timeout_ms == b->timeout_ms && a->generic == b->generic && a->complete == b->complete &&
-                 a->plain == b->plain && a->at == b->at;
+                 a->plain == b->plain && a->at == b->at && a->attachments_end == b->attachments_end &&
+                 a->text_lost == b->text_lost && a->says_closing == b->says_closing;
     for (uint32_t i = 0; equal && i < a->n_attachments; i++)
         equal = mf_slice_eq(a->attachments[i].key, b->attachments[i].key) &&
-                mf_slice_eq(a->attachments[i].value, b->attachments[i].value);
+                mf_slice_eq(a->attachments[i].value, b->attachments[i].value) &&
+                !a->attachments[i].value.ptr == !b->attachments[i].value.ptr;
     return equal;
 }
 
@@ -59,8 +68,8 @@ static void compare(uint8_t serialization, struct mf_slice bytes)
     const char *why = NULL;
     continued++;
     mf_dubbo_memo_strings(&memo, body, &rest.request);
-    rest.request.attachments = rest.pairs;
-    CHECK_INT(mf_dubbo_parse_rest(serialization, body, NULL, PAIRS, &rest.request, &why), whole.rc);
+    struct mf_dubbo_room room = room_of(&rest);
+    CHECK_INT(mf_dubbo_parse_rest(serialization, body, NULL, &room, &rest.request, &why), whole.rc);
     CHECK(why);
     if (whole.rc == 0)
         CHECK(same(&rest.request, &whole.request));

@@ -78,9 +78,15 @@ static void test_events(void)
 {
     size_t n = mf_dubbo_put_heartbeat(to, 3);
     CHECK(mf_slice_eq(mf_slice_of(to, n), MF_SLICE("\xda\xbb\xe2\0\0\0\0\0\0\0\0\003\0\0\0\001N")));
-    n = mf_dubbo_put_readonly(to, true);
+    n = mf_dubbo_put_readonly(to);
     CHECK(mf_slice_eq(mf_slice_of(to, n), MF_SLICE("\xda\xbb\xa2\0\0\0\0\0\0\0\0\0\0\0\0\002\001R")));
     CHECK_INT(n, MF_DUBBO_EVENT_ROOM);
+    n = mf_dubbo_put_writeable(to);
+    CHECK(mf_slice_eq(mf_slice_of(to, n), MF_SLICE("\xda\xbb\xa2\0\0\0\0\0\0\0\0\0\0\0\0\002\001W")));
+    struct mf_dubbo_head asked = {.id = 9, .body_len = 6, .flags = 0xf7, .serialization = 23};
+    struct mf_dubbo_head answer = mf_dubbo_event_answer(&asked);
+    mf_dubbo_put_head(to, &answer); /* any event that wants an answer: its own body comes behind */
+    CHECK(mf_slice_eq(mf_slice_of(to, 16), MF_SLICE("\xda\xbb\x37\x14\0\0\0\0\0\0\0\x09\0\0\0\6")));
     CHECK_INT(mf_dubbo_event_of(2, guarded(MF_SLICE("\001"))), MF_DUBBO_EVENT_OTHER);
     CHECK_INT(mf_dubbo_event_of(6, guarded(MF_SLICE("\n\n"))), MF_DUBBO_EVENT_OTHER);
     CHECK_INT(mf_dubbo_event_of(6, guarded(MF_SLICE("\""))), MF_DUBBO_EVENT_OTHER);

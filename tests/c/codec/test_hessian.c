@@ -1,5 +1,6 @@
-/* hessian: the reader over every tag, over bytes made to hurt, and over what Java encoders wrote. */
+/* hessian, hessian_text: the reader over every tag, over bytes made to hurt, and over what Java encoders wrote. */
 #include "codec/hessian.h"
+#include "codec/text.h"
 #include "test.h"
 
 #include <ftw.h>
@@ -311,8 +312,64 @@ static void test_vectors(void)
     CHECK(n_vectors > 200);
 }
 
+/* Texts in every form, and the one of a list: what is plain lies where it lay, all of it ends where a value ends. */
+static void test_texts(void)
+{
+    static const struct {
+        struct mf_slice in;
+        int text, only; /* what each returns */
+        struct mf_slice want;
+    } rows[] = {
+        {MF_SLICE("\001a"), 1, MF_EHESSIAN_TYPE, MF_SLICE("a")},
+        {MF_SLICE("\0"), 1, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("N"), 0, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\002\xed\xa0\xbd\xed\xba\x80"), 1, MF_EHESSIAN_TYPE, MF_SLICE("\xf0\x9f\x9a\x80")},
+        {MF_SLICE("R\0\001\xed\xa0\xbdR\0\001\xed\xba\x80\001a"), 1, MF_EHESSIAN_TYPE,
+         MF_SLICE("\xf0\x9f\x9a\x80" "a")},
+        {MF_SLICE("R\0\001xN"), 1, MF_EHESSIAN_TYPE, MF_SLICE("x")},
+        {MF_SLICE("R\0\001x\x91"), MF_EHESSIAN_TAG, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("R\0\001x"), MF_EHESSIAN_SHORT, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x79\001a"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("\x71\x90\001a"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("\x71\007[string\001a"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("\x58\x91\001a"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("V\x90\x91\001a"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("\x57\001aZ"), MF_EHESSIAN_TYPE, 1, MF_SLICE("a")},
+        {MF_SLICE("\x55\x90R\0\001a\001bZ"), MF_EHESSIAN_TYPE, 1, MF_SLICE("ab")},
+        {MF_SLICE("\x57\001a\001bZ"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x57\001a"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x57Z"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x78"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x7a\001a\001b"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x58\x92\001a\001b"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x79N"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x79\x91"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE("\x79\x79\001a"), MF_EHESSIAN_TYPE, MF_EHESSIAN_TYPE, MF_SLICE("")},
+        {MF_SLICE(""), MF_EHESSIAN_SHORT, MF_EHESSIAN_TYPE, MF_SLICE("")},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int only = 0; only < 2; only++) {
+            uint8_t room[16];
+            struct mf_text text = {.to = room, .room = sizeof room};
+            struct mf_hessian any;
+            struct mf_slice got = {0};
+            mf_hessian_init(&any, guarded(rows[i].in), 8, 8);
+            int want = only ? rows[i].only : rows[i].text;
+            int rc = only ? mf_hessian_only_text(&any, &text, &got) : mf_hessian_text(&any, &text, &got);
+            CHECK_INT(rc, want);
+            if (want == 1)
+                CHECK(mf_slice_eq(got, rows[i].want));
+            if (want >= 0)
+                CHECK_INT(any.at, rows[i].in.len);
+            if (want == MF_EHESSIAN_TYPE)
+                CHECK(any.at == 0 && text.used == 0);
+        }
+    }
+}
+
 int main(void)
 {
+    test_texts();
     test_strings();
     test_string_lengths();
     test_wide_runs();

@@ -1,5 +1,6 @@
 /* jsonb: every tag alone, values of each kind, and bytes made to hurt. Values as fastjson2's writer makes them. */
 #include "codec/jsonb.h"
+#include "codec/text.h"
 #include "test.h"
 
 static struct mf_jsonb reader;
@@ -201,8 +202,44 @@ static void test_maps(void)
     CHECK_INT(mf_jsonb_map_begin(&reader), MF_EJSONB_TYPE);
 }
 
+/* The text of an array of one, in every encoding; another array is none, and nothing of it is consumed. */
+static void test_only_text(void)
+{
+    static const struct {
+        struct mf_slice in;
+        int rc;
+        const char *want;
+    } rows[] = {
+        {MF_SLICE("\x95\x4a" "a"), 1, "a"},
+        {MF_SLICE("\xa4\1\x4a" "a"), 1, "a"},
+        {MF_SLICE("\x92\x4al\1\x95\x4a" "a"), 1, "a"},
+        {MF_SLICE("\x95\x4a\xe9"), 1, "\xc3\xa9"},
+        {MF_SLICE("\x95\x7c\4\x3d\xd8\x80\xde"), 1, "\xf0\x9f\x9a\x80"},
+        {MF_SLICE("\x95\x7e\2ab"), 1, "ab"},
+        {MF_SLICE("\x95\x7e\4\xc9\xcf\xba\xa3"), MF_ELIMIT, ""},
+        {MF_SLICE("\x94"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\x96\x4a" "a\x4a" "b"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\xa4\2\x4a" "a\x4a" "b"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\x95\xaf"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\x95\1"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\x92\x4al\1"), MF_EJSONB_TYPE, ""},
+        {MF_SLICE("\x4a" "a"), MF_EJSONB_TYPE, ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t room[16];
+        struct mf_text text = {.to = room, .room = sizeof room};
+        struct mf_jsonb any;
+        struct mf_slice got = {0};
+        mf_jsonb_init(&any, guarded(rows[i].in), 8);
+        CHECK_INT(mf_jsonb_only_text(&any, &text, &got), rows[i].rc);
+        CHECK_STR(got, rows[i].want);
+        CHECK_INT(any.at, rows[i].rc == MF_EJSONB_TYPE ? 0 : rows[i].in.len);
+    }
+}
+
 int main(void)
 {
+    test_only_text();
     test_integers();
     test_strings();
     test_put();

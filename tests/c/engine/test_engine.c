@@ -167,7 +167,7 @@ static void test_inbound(void)
 
     /* The application stops: its READONLY reaches the callers, and calls that still come are served. */
     uint8_t event[MF_DUBBO_EVENT_ROOM];
-    CHECK(put(app, event, mf_dubbo_put_readonly(event, true)));
+    CHECK(put(app, event, mf_dubbo_put_readonly(event)));
     struct frame told = get(caller);
     CHECK(told.head.flags & MF_DUBBO_EVENT);
     CHECK(told.len == 18 && memcmp(told.bytes + 16, "\x01R", 2) == 0);

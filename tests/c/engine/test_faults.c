@@ -213,7 +213,7 @@ static void test_events(void)
         ask(caller, 2, "svc", NULL);
     }
     uint8_t event[MF_DUBBO_EVENT_ROOM];
-    CHECK(put(provider, event, mf_dubbo_put_readonly(event, true)));
+    CHECK(put(provider, event, mf_dubbo_put_readonly(event)));
     CHECK(REACHES(&rig, readonly_in, 1));
     for (uint64_t id = 10; id < 20; id++) {
         ask(caller, id, "svc", NULL);
