@@ -198,7 +198,9 @@ class Label:
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
-    ``service`` the default route of calls that are not read."""
+    ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust", "keep-first" or
+    "strip": what the labels of callers do. ``unknown``, of an outbound one with ``forward`` or ``transparent``, is
+    "forward" or "refuse": what becomes of calls to services that are not listed."""
 
     name: str
     bind: str
@@ -207,6 +209,8 @@ class Listener:
     forward: str = ""
     protocol: str = "auto"
     service: str = ""
+    labels: str = "keep-first"
+    unknown: str = "forward"
     origin: Origin | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import value
-from meshfast.config.document import Place, Refused, Report
+from meshfast.config.document import Place, Refused, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
 from meshfast.model import Pattern, TargetKind
@@ -53,6 +53,17 @@ class Clusters:
         yield from self.by_service
         yield from self.by_name
 
+    def hint(self, host: str, report: Report) -> str:
+        """What may have been meant by a host that nothing here is."""
+        if "*" in host.removesuffix("/*"):
+            return "patterns are for the hosts of a VirtualService"
+        names = list(self.names())
+        return report.near(
+            host,
+            names,
+            listed("no ServiceEntry offers it or is called so; there are", names, "no ServiceEntry is there"),
+        )
+
     def plain(self, host: str) -> model.Service:
         """A service that is offered, as it is without a VirtualService: every instance of its cluster."""
         entry = self._entries[self.by_service[host]]
@@ -96,8 +107,7 @@ class Clusters:
         cluster = self.find(made.host) if made.host else None
         if cluster is None:
             if made.host and not report.incomplete:
-                hint = report.near(made.host, self.names(), "no ServiceEntry offers it or is called so")
-                report.add(found.at.at("host"), f"unknown host {made.host}", hint)
+                report.add(found.at.at("host"), f"unknown host {made.host}", self.hint(made.host, report))
             return
         declared = self.subsets[cluster]
         for i, subset in enumerate(made.subsets):
@@ -176,7 +186,7 @@ def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report
             address = value.unix(instance.address)
         else:
             host = value.ip(instance.address)
-            number = _number(instance, port, report)
+            number = _number(instance, entry, port, report)
             if number is None:
                 return None
             address = value.join(host, number)
@@ -186,13 +196,15 @@ def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report
     return model.Endpoint(address, instance.labels, instance.weight, instance.locality, at.origin())
 
 
-def _number(instance: Instance, port: Port | None, report: Report) -> int | None:
+def _number(instance: Instance, entry: ServiceEntry, port: Port | None, report: Report) -> int | None:
     ports = instance.ports
     if port is None:
         if len(ports) == 1:
             return next(iter(ports.values()))
         if "dubbo" in ports:
             return ports["dubbo"]
+        if entry.at.at("ports") is not entry.at:
+            return None  # none of those that are given is good, which is said there
         hint = "add ports: [{name: dubbo, number: 20880, protocol: DUBBO}] to the ServiceEntry"
         report.add(instance.at, "no port is given for this instance", hint)
         return None

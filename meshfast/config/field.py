@@ -13,7 +13,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshfast.config import compose, istio
+from meshfast.config import compose, hint, istio
 from meshfast.config.document import Key, Place, Refused, Report, did_you_mean
 
 _BOOL_LIKE = {"true", "false", "yes", "no", "on", "off"}
@@ -80,8 +80,10 @@ class Text(Type):
 
 
 class Int(Type):
-    def __init__(self, least: int, most: int) -> None:
-        self.least, self.most = least, most
+    """A whole number. ``zero``: what to say to those who write 0 where that is too little."""
+
+    def __init__(self, least: int, most: int, *, zero: str = "") -> None:
+        self.least, self.most, self._zero = least, most, zero
         self.words = f"a whole number from {least} to {most}"
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> int:
@@ -93,7 +95,7 @@ class Int(Type):
             raise not_a(self.words, node)
         number = int(value)
         if not self.least <= number <= self.most:
-            raise Refused(f"{number} is not from {self.least} to {self.most}")
+            raise Refused(f"{number} is not from {self.least} to {self.most}", self._zero if number == 0 else "")
         return number
 
     def empty(self) -> int:
@@ -157,7 +159,10 @@ class ListOf(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode) or node.tag != compose.SEQUENCE:
-            raise not_a(self.words, node, "write it as a list: - ..." if isinstance(node, ScalarNode) else "")
+            single = (
+                'put "- " before it, or [ ] around it' if isinstance(node, MappingNode) else "write it as a list: - ..."
+            )
+            raise not_a(self.words, node, single)
         if len(node.value) < self._least:
             raise Refused("an empty list")
         here = Place(place.document, node, place, key)
@@ -178,7 +183,7 @@ class MapOf(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, Any]:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node)
+            raise not_a(self.words, node, _single(node))
         here = Place(place.document, node, place, key)
         place.document.spend(len(node.value))
         out: dict[str, Any] = {}
@@ -190,6 +195,12 @@ class MapOf(Type):
 
     def empty(self) -> dict[str, Any]:
         return {}
+
+
+def _single(node: Node) -> str:
+    """A hint for a list where a mapping was meant."""
+    lone = isinstance(node, SequenceNode) and len(node.value) == 1 and isinstance(node.value[0], MappingNode)
+    return 'not a list: remove the "- " or the [ ]' if lone else ""
 
 
 class OneOf(Type):
@@ -232,6 +243,7 @@ class Struct(Type):
 
     def __init__(self, record: type[Record], known_as: str = "", *, rest: str = "", words: str = "a mapping") -> None:
         self.record, self._rest, self.words = record, rest, words
+        self.open = bool(rest)
         self.many = "mappings" if words == "a mapping" else ""
         self.later = istio.UNSUPPORTED.get(known_as, frozenset())
         self.fields: dict[str, tuple[str, Type]] = {}
@@ -246,11 +258,13 @@ class Struct(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node)
+            raise not_a(self.words, node, _single(node))
         here = Place(place.document, node, place, key)
+        here.fields = self.fields.keys()
         place.document.spend(len(node.value))
         fields, values, rest = self.fields, {}, {}
         seen: dict[str, Any] = {}
+        instead: set[str] = set()  # what the fields were meant to be that are none
         for name_node, value in node.value:
             name = field_name(name_node, here, seen, report)
             if name is None:
@@ -262,29 +276,62 @@ class Struct(Type):
             elif self._rest and name not in self.later:
                 rest[name] = (name_node, value)
             else:
-                self.unknown(name, name_node, here, report)
+                instead |= self.unknown(name, name_node, here, report)
         for name in self._required:
             if name not in seen:
-                report.add(here, f"{name} is missing", f"{name}: {fields[name][1].words}")
                 values[fields[name][0]] = fields[name][1].empty()
+                if name in instead:
+                    continue
+                report.add(here, f"{name} is missing", f"{name}: {fields[name][1].words}")
         if self._rest:
             values[self._rest] = rest
         return self.record(at=here, **values)
 
-    def unknown(self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = ()) -> None:
-        """Reports a field that is not supported, or not known at all."""
+    def unknown(
+        self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = ()
+    ) -> set[str]:  # fmt: skip
+        """Reports a field that is not supported, or not known at all. The fields that it was likely meant to be: one
+        that is missing besides is not worth a word."""
         there = Place(here.document, node, here, name)
+        fields = (*self.fields, *also)
         if name == "<<":
             report.add(there, "merge keys are not supported", "write the fields out, or use an alias for the value")
         elif name in self.later:
             report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
+            return set(self.fields)
+        elif words := istio.MISPLACED.get(name) or _elsewhere(name, here) or self._inside(name):
+            report.add(there, f"unknown field {name}", words)
         else:
-            fields = (*self.fields, *also)
-            hint = did_you_mean(name, fields, istio.MISPLACED.get(name, f"known: {', '.join(fields)}"))
-            report.add(there, f"unknown field {name}", hint)
+            words = did_you_mean(name, fields, hint.comment(name) or f"known: {', '.join(fields)}")
+            report.add(there, f"unknown field {name}", words)
+            return {f for f in fields if words == f"did you mean {f}?"}
+        return set()
+
+    def _inside(self, name: str) -> str:
+        """A hint for a field that belongs into one of this mapping's own."""
+        for own, (_, type_) in self.fields.items():
+            type_ = type_.item if isinstance(type_, ListOf) else type_
+            if isinstance(type_, Struct) and name in type_.fields and not type_.open:
+                return f"it belongs one level down, into {own}"
+        return ""
 
     def empty(self) -> Any:
         return None
+
+
+def _elsewhere(name: str, here: Place) -> str:
+    """A hint for a field that belongs into a mapping further out."""
+    levels, place, inner = 0, here.parent, here
+    while place is not None:
+        if place.fields:
+            levels += 1
+            if name in place.fields:
+                how = "one level up" if levels == 1 else f"{levels} levels up"
+                return f"it belongs {how}, beside {inner.key}"
+        if not isinstance(place.key, int):
+            inner = place
+        place = place.parent
+    return ""
 
 
 def checked(type_: Type, node: Node, place: Place, key: Key, report: Report) -> Any:
@@ -292,7 +339,8 @@ def checked(type_: Type, node: Node, place: Place, key: Key, report: Report) -> 
     try:
         return type_.read(node, place, key, report)
     except Refused as no:
-        report.add(Place(place.document, node, place, key), no.message, no.hint)
+        plain = isinstance(node, ScalarNode) and node.tag == compose.PLAIN
+        report.add(Place(place.document, node, place, key), no.message, (plain and hint.comment(node.value)) or no.hint)
         return type_.empty()
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from meshfast import model
+from meshfast.config import hint
 from meshfast.config.document import Place, Report, did_you_mean
 from meshfast.config.read import Resource
 from meshfast.config.resource import LabelRule, LabelRulesBeta, TrafficLabel
@@ -38,7 +39,7 @@ class Labels:
         self.workload = workload
         self.known: set[str] = set()
         self.labels: dict[str, model.Label] = {}
-        self.traces: dict[str, LabelSource] = {key.lower(): trace(key) for key in TRACES}
+        self.traces: dict[str, LabelSource] = {key: trace(key) for key in TRACES}
         self._selected: dict[str, tuple[bool, Place]] = {}
 
     def add(self, found: Resource, report: Report) -> None:
@@ -65,7 +66,7 @@ class Labels:
             self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin())
             for source in sources:
                 if source.kind is LabelKind.CONTEXT:
-                    self.traces.setdefault(source.text.lower(), source)
+                    self.traces.setdefault(source.text, source)
 
     def _sources(self, rule: LabelRule, report: Report) -> tuple[LabelSource, ...]:
         """The request's own header first, then what valueFrom says."""
@@ -78,8 +79,8 @@ class Labels:
                 continue
             if call is None or name not in FUNCTIONS:
                 known = [f"${n}" for n in FUNCTIONS]
-                hint = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
-                report.add(at, f'"{text}" is not a source of labels', hint)
+                words = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
+                report.add(at, f'"{text}" is not a source of labels', hint.comment(text) or words)
                 continue
             given = [a.strip() for a in call[3].split(",")] if call[3] else []
             if len(given) != FUNCTIONS[name] or not all(given):

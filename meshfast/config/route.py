@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from meshfast import model
 from meshfast.config import match
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report
+from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
 from meshfast.model import Condition, FallbackCase, Field, Pattern, TargetKind
@@ -86,9 +86,7 @@ class Routes:
         before: _Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload):
             self._before = before
-            self._done = replace(
-                before, found=dict(before.found), declared=set(before.declared), rules={}, services={}
-            )
+            self._done = replace(before, found=dict(before.found), declared=set(before.declared), rules={}, services={})
         else:
             spec: VirtualService = resource.spec
             explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
@@ -148,12 +146,19 @@ class Routes:
                 continue
             some = ", ".join(list(clusters)[:3]) + (f" and {len(clusters) - 3} more" if len(clusters) > 3 else "")
             known = {s for c in clusters for s in self._clusters.subsets[c]} | {f"${label}" for label in self._labels}
-            hint = self._report.near(name, known, "declare it in a DestinationRule")
             if name.startswith("$"):
-                hint = self._report.near(name, known, "add a TrafficLabel with rules: [{labels: [{name: ...}]}]")
-                self._report.add(at, f"no TrafficLabel defines the label {name[1:]}", hint)
+                otherwise = listed(
+                    "defined are", sorted(self._labels), "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"
+                )
+                self._report.add(
+                    at, f"no TrafficLabel defines the label {name[1:]}", self._report.near(name, known, otherwise)
+                )
             else:
-                self._report.add(at, f"subset {name} is not declared for {some}", hint)
+                declared = dict.fromkeys(s for c in clusters for s in self._clusters.subsets[c])
+                otherwise = listed("declared are", declared, "declare it in a DestinationRule")
+                self._report.add(
+                    at, f"subset {name} is not declared for {some}", self._report.near(name, known, otherwise)
+                )
 
     def _weights(self, route: HttpRoute) -> tuple[int, ...]:
         given = [r.weight for r in route.route]
@@ -163,9 +168,11 @@ class Routes:
         whole = given and len(given) == len(at.node.value) and not any(r.at.bad for r in route.route)
         total = sum(w or 0 for w in given)
         if whole and all(w is None for w in given):
-            self._report.add(at, f"{len(given)} destinations and no weight", "give each a weight; they add up to 100")
-        elif whole and total != 100:
-            self._report.add(at, f"the weights add up to {total}, not to 100")
+            self._report.add(
+                at, f"{len(given)} destinations and no weight", "give each a weight: its share of their sum"
+            )
+        elif whole and total == 0:
+            self._report.add(at, "the weights add up to 0", "give a weight to those that calls go to")
         return tuple(w or 0 for w in given)
 
     def _cluster(self, destination: Destination, own: str | None) -> str | None:
@@ -174,8 +181,7 @@ class Routes:
             return own
         found = self._done.found[destination.host] = self._clusters.find(destination.host)
         if found is None and not self._report.incomplete and not destination.at.bad:
-            names = self._clusters.names()
-            hint = self._report.near(destination.host, names, "no ServiceEntry offers it or is called so")
+            hint = self._clusters.hint(destination.host, self._report)
             self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 
@@ -215,9 +221,7 @@ class Routes:
                 draft.on = FallbackCase.NO_AVAILABLE
                 baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
                 draft.fallback = _find(drafts, baseline)
-        return tuple(
-            model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts
-        )
+        return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
 
     def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
         """The number of the target that an entry falls back to, which may be added for it."""

@@ -39,6 +39,9 @@ class Services:
             self._put(self.prefixes, "", host, claim)
         elif host.endswith(".*") and "*" not in host[:-1]:
             self._put(self.prefixes, host[:-1], host, claim)
+        elif host[0] == "*" and "*" not in host[1:]:
+            hint = "names of services begin alike: write com.x.*, or list the services"
+            self._report.add(claim.at, f'"{host}" is Istio\'s suffix form, which is not supported', hint)
         elif "*" in host.removesuffix("/*"):
             self._report.add(claim.at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
         elif host in self._clusters.by_service:
@@ -47,8 +50,7 @@ class Services:
             self._put(self.apps, app, host, claim)
         elif host.endswith("/*") or not claim.routes.explicit:
             if not self._report.incomplete:
-                hint = self._report.near(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
-                self._report.add(claim.at, f"unknown host {host}", hint)
+                self._report.add(claim.at, f"unknown host {host}", self._clusters.hint(host, self._report))
         else:
             self._put(self.exact, host, host, claim)
 
