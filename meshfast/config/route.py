@@ -55,17 +55,17 @@ class _Compiled:
     explicit: bool
     labels: set[str]
     workload: Mapping[str, str]
-    found: dict[str, str | None] = field(default_factory=dict)  # a destination's host -> its cluster
+    found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
     declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
     rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
-    services: dict[tuple[str, Pattern, int], model.Service] = field(default_factory=dict)
+    services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
 
     def holds(self, clusters: Clusters, labels: set[str], workload: Mapping[str, str]) -> bool:
         """Whether it would come out the same."""
         return (
             self.labels == labels
             and self.workload == workload
-            and all(clusters.find(host) == cluster for host, cluster in self.found.items())
+            and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
             and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
         )
 
@@ -102,7 +102,7 @@ class Routes:
     def service(self, name: str, pattern: Pattern, own: str | None, number: int) -> model.Service:
         """The service that its rules make for one of its hosts."""
         rules = self.rules(own)
-        key = (name, pattern, number)
+        key = (name, pattern, number, own)
         service = self._before.services.get(key)
         if service is None or service.rules is not rules:
             service = model.Service(name, rules, pattern, self.host_at(number).origin())
@@ -179,10 +179,15 @@ class Routes:
         """The cluster of a destination; None when it cannot be told, which is reported."""
         if not destination.host:
             return own
-        found = self._done.found[destination.host] = self._clusters.find(destination.host)
+        found = self._done.found[destination.host, own] = self._clusters.find(destination.host, own)
         if found is None and not self._report.incomplete and not destination.at.bad:
-            hint = self._clusters.hint(destination.host, self._report)
-            self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
+            several = self._clusters.named(destination.host)
+            if several:
+                message = f"{destination.host} is offered by {' and '.join(several)}: which one is meant?"
+                self._report.add(destination.at.at("host"), message, f"name the application: host: {several[0]}")
+            else:
+                hint = self._clusters.hint(destination.host, self._report)
+                self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 
     def _draft(self, cluster: str, subset: str, at: Place) -> _Draft:

@@ -72,17 +72,24 @@ class Services:
             claim = claim or self.prefixes.get("")
         return claim
 
+    def _one(self, name: str, app: str | None) -> model.Service | None:
+        """What a service is where an application offers it; None: where nobody does."""
+        claim = self._for(name, app)
+        if claim is not None:
+            return claim.routes.service(name, Pattern.EXACT, app, claim.number)
+        return self._clusters.plain(name, app) if app is not None else None
+
     def build(self) -> tuple[model.Service, ...]:
         """Every service, exact ones first, in the order in which the documents name them."""
         out: list[model.Service] = []
         known = dict.fromkeys([*self._clusters.by_service, *self.exact])
         for name in known:
-            app = self._clusters.by_service.get(name)
-            claim = self._for(name, app)
-            if claim is not None:
-                out.append(claim.routes.service(name, Pattern.EXACT, app, claim.number))
-            elif app is not None:
-                out.append(self._clusters.plain(name))
+            apps = self._clusters.by_service.get(name, ())
+            made = [one for app in apps or (None,) if (one := self._one(name, app)) is not None]
+            if len(made) > 1:
+                out.append(self._clusters.together(name, made))
+            else:
+                out += made
         for prefix, claim in sorted(self.prefixes.items(), key=lambda item: (-len(item[0]), item[0])):
             pattern = Pattern.PREFIX if prefix else Pattern.ANY
             service = claim.routes.service(prefix, pattern, None, claim.number)  # so that what is wrong in it is found

@@ -10,6 +10,7 @@ from config_mesh import entry, label, load, rule, sidecar
 from meshfast import model
 from meshfast.config import value
 from meshfast.config.document import Refused
+from meshfast.errors import ConfigError
 from meshfast.model import LabelKind, LabelSource, TraceFormat
 
 
