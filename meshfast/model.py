@@ -196,6 +196,15 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleLabel:
+    """A traffic label that is defined, and never found here; ``why`` says for whom it is."""
+
+    name: str
+    why: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
     ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust", "keep-first" or
@@ -234,10 +243,12 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Everything that a sidecar knows. ``traces`` are the keys under which requests that come in carry trace ids."""
+    """Everything that a sidecar knows. ``traces`` are the keys under which requests that come in carry trace ids;
+    ``idle`` the labels that are for others."""
 
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     labels: tuple[Label, ...] = ()
     traces: tuple[LabelSource, ...] = ()
     sidecar: Sidecar = field(default_factory=Sidecar)
+    idle: tuple[IdleLabel, ...] = ()

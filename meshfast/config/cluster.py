@@ -107,7 +107,7 @@ class Clusters:
                 at = _host_at(found, i)
                 report.add(at, f'"{host}": patterns are for VirtualService', "list every service by its name")
             elif (there := self._same(host, made.variant)) is not None:
-                hint = "list all its instances in one ServiceEntry, or tell them apart by the annotations group and version"
+                hint = "list its instances in one ServiceEntry, or tell them apart by the annotations group and version"
                 report.add(_host_at(found, i), f"{host} is offered twice", f"{hint}; first at {there.origin()}")
             else:
                 self.by_service[host] = (*self.by_service.get(host, ()), found.name)
@@ -154,6 +154,17 @@ class Clusters:
                 report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
             elif subset.name:
                 declared[subset.name] = subset
+
+    def instances(self, cluster: str, kind: TargetKind, text: str) -> int:
+        """How many a target means; of one by label, those of all values."""
+        carried = [endpoint.labels for endpoint in self.by_name[cluster].endpoints]
+        match kind:
+            case TargetKind.SUBSET:
+                wanted = self.subsets[cluster][text].labels.items()
+                return sum(wanted <= labels.items() for labels in carried)
+            case TargetKind.BASELINE:
+                return sum(text not in labels for labels in carried)
+        return len(carried)
 
     def sealed(self) -> dict[str, model.Cluster]:
         """The clusters with their subsets."""
@@ -253,6 +264,14 @@ def _number(instance: Instance, entry: ServiceEntry, port: Port | None, report: 
 
 def _named(port: Port, name: str) -> bool:
     return not port.name and name == "dubbo"
+
+
+def advise(found: Iterable[Resource], report: Report) -> None:
+    """Warns of applications that have no instance."""
+    for resource in found:
+        if resource.kind == "ServiceEntry" and not resource.draft.cluster.endpoints:
+            hint = "its calls are answered with status 80: add endpoints"
+            report.warn(resource.at.at("endpoints"), f"{resource.name} has no instance", hint)
 
 
 def build(found: Iterable[Resource], report: Report) -> Clusters:

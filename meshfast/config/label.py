@@ -9,7 +9,7 @@ from meshfast import model
 from meshfast.config import hint
 from meshfast.config.document import Place, Report, did_you_mean
 from meshfast.config.read import Resource
-from meshfast.config.resource import LabelRule, LabelRulesBeta, TrafficLabel
+from meshfast.config.resource import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
 from meshfast.model import LabelKind, LabelSource, TraceFormat
 
 MAX_LABELS = 16  # MF_LABELS
@@ -39,6 +39,7 @@ class Labels:
         self.workload = workload
         self.known: set[str] = set()
         self.labels: dict[str, model.Label] = {}
+        self.idle: list[model.IdleLabel] = []
         self.traces: dict[str, LabelSource] = {key: trace(key) for key in TRACES}
         self._selected: dict[str, tuple[bool, Place]] = {}
 
@@ -55,6 +56,8 @@ class Labels:
                 sources = self._sources(rule, report)
                 if here and carried:
                     self._define(rule, sources, bool(selector), report)
+                else:
+                    self.idle.append(model.IdleLabel(rule.name, _why(here, selector, rules), rule.at.origin()))
 
     def _define(self, rule: LabelRule, sources: tuple[LabelSource, ...], selects: bool, report: Report) -> None:
         """The definition for selected workloads beats the one for all."""
@@ -105,6 +108,13 @@ class Labels:
             case "getExternalInboundRequestHeader":
                 return [LabelSource(LabelKind.HEADER, given[1]), trace(given[0])]
         return [LabelSource(LabelKind.HEADER, given[0])]
+
+
+def _why(here: bool, selector: Mapping[str, str], rules: LabelRules) -> str:
+    if not here:
+        return f"workloads labelled {', '.join(f'{k}={v}' for k, v in selector.items())}"
+    assert isinstance(rules, LabelRulesBeta)
+    return f"the protocols {rules.protocols}" if rules.protocols else "no protocol"
 
 
 def _carried(protocols: str) -> bool:

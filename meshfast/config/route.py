@@ -11,7 +11,7 @@ from meshfast.config.cluster import Clusters
 from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
-from meshfast.model import Condition, FallbackCase, Field, Pattern, TargetKind
+from meshfast.model import Condition, FallbackCase, Field, Op, Pattern, TargetKind
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
 MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
@@ -82,6 +82,7 @@ class Routes:
         self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
+        self._barren: dict[tuple[int, int, TargetKind], tuple[_Draft, list[str]]] = {}
         self._prepared: list[_Prepared] | None = None
         before: _Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload):
@@ -140,7 +141,9 @@ class Routes:
         return self._prepared
 
     def finish(self) -> None:
-        """Reports the subsets that some cluster does not declare, each place once."""
+        """Reports the subsets that some cluster does not declare, each place once; then what is hardly meant."""
+        if self._report.warnings is not None and not self._report.problems:
+            self._advise()
         for at, name, clusters in self._undeclared.values():
             if self._report.incomplete:
                 continue
@@ -226,7 +229,38 @@ class Routes:
                 draft.on = FallbackCase.NO_AVAILABLE
                 baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
                 draft.fallback = _find(drafts, baseline)
+        self._note_barren(drafts)
         return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
+
+    def _note_barren(self, drafts: list[_Draft]) -> None:
+        """Notes the subsets that nothing is in. What a label's value picks only a call can tell."""
+        for draft in drafts if self._report.warnings is not None and not self._report.problems else ():
+            mark, kind = draft.at.node.start_mark, draft.kind
+            if kind not in (TargetKind.SUBSET, TargetKind.BASELINE) or draft.text not in (
+                self._clusters.subsets[draft.cluster] if kind is TargetKind.SUBSET else self._labels
+            ):
+                continue
+            has_any = self._clusters.instances(draft.cluster, TargetKind.ALL, "")
+            if has_any and not self._clusters.instances(draft.cluster, kind, draft.text):
+                clusters = self._barren.setdefault((mark.line, mark.column, kind), (draft, []))[1]
+                clusters += [draft.cluster] if draft.cluster not in clusters else []
+
+    def _advise(self) -> None:
+        """Warns of branches that end nowhere, and of calls that no rule takes."""
+        for draft, clusters in self._barren.values():
+            some = listed("", clusters, most=3).strip()
+            if draft.kind is TargetKind.BASELINE:
+                message = f"every instance of {some} has the label {draft.text}: calls without it find none"
+                self._report.warn(draft.at, message, "add a fallback, or instances without it")
+            else:
+                labels = self._clusters.subsets[clusters[0]][draft.text].labels
+                wanted = ", ".join(f"{k}={v}" for k, v in labels.items())
+                hint = f"none is labelled {wanted}" if len(clusters) == 1 else ""
+                self._report.warn(draft.at, f"subset {draft.text} of {some} has no instance", hint)
+        prepared = self._prepared or self._prepare()
+        if not any(_takes_all(p) for p in prepared):
+            hint = "what matches none is answered with status 60: end with a rule without match"
+            self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
 
     def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
         """The number of the target that an entry falls back to, which may be added for it."""
@@ -260,6 +294,13 @@ class Routes:
                 self._cyclic.add((mark.line, mark.column))
                 names = [_shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
+
+
+def _takes_all(prepared: _Prepared) -> bool:
+    return not prepared.route.match or any(
+        all(c.field is Field.PATH and c.op is Op.PREFIX and c.value == "/" for c in match.conditions)
+        for match in prepared.matches
+    )
 
 
 def _shown(draft: _Draft) -> str:

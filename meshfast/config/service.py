@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meshfast import model
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report
+from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.route import Routes
 from meshfast.model import Pattern
@@ -53,6 +53,19 @@ class Services:
                 self._report.add(claim.at, f"unknown host {host}", self._clusters.hint(host, self._report))
         else:
             self._put(self.exact, host, host, claim)
+
+    def advise(self) -> None:
+        """Warns of hosts that are for nothing that is listed."""
+        services = self._clusters.by_service
+        for host, claim in self.exact.items():
+            if host not in services:
+                hint = self._report.near(host, services, "the rules are for callers that name it all the same")
+                self._report.warn(claim.at, f"no ServiceEntry lists the service {host}", hint)
+        for prefix, claim in self.prefixes.items():
+            if not any(name.startswith(prefix) for name in services):
+                said = f"{prefix}*" if prefix else "*"
+                hint = listed("listed are", services, "no service is listed", most=4)
+                self._report.warn(claim.at, f"no service that is listed is {said}", hint)
 
     def _put(self, where: dict[str, _Claim], key: str, host: str, claim: _Claim) -> None:
         if key in where:
@@ -113,6 +126,8 @@ def build(
             if host:
                 services.claim(host, _Claim(routes, i))
     out = services.build()
+    if report.warnings is not None:
+        services.advise()
     for routes in compiled:
         routes.finish()
     return out

@@ -214,6 +214,12 @@ def _check_addresses(found: SidecarSpec, report: Report) -> None:
                 break
 
 
+def advise(found: SidecarSpec | None, report: Report) -> None:
+    """Warns of a sidecar that could not start."""
+    if found is not None and not found.listeners:
+        report.warn(found.at, "no listener: meshfast proxy needs one", "add listeners")
+
+
 def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: Report) -> None:
     """``service`` of a listener names one that exists."""
     for listener in found.listeners if found else ():
