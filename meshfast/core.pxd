@@ -158,6 +158,7 @@ cdef extern from "meshfast.h" nogil:
         mf_route_step *steps
         uint32_t n
         uint32_t room
+        uint32_t branch
     ctypedef bint mf_bool "bool"
     int mf_table_new(mf_table **out)
     void mf_table_free(mf_table *table)
