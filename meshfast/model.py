@@ -226,7 +226,7 @@ class Listener:
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """This proxy: the workload beside it, its listeners, and the limits that are set, by their names in the
-    configuration and in their units."""
+    configuration and in their units. ``said_at``: by field, its name in the configuration and where it stands."""
 
     app: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -239,6 +239,7 @@ class Sidecar:
     trace_entries: int = 65536
     trace_ttl_ms: int = 300_000
     origin: Origin | None = None
+    said_at: Mapping[str, tuple[str, Origin]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

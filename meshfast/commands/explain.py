@@ -17,6 +17,7 @@ from meshfast.commands.output import FORMAT, console, print_json, print_problems
 from meshfast.errors import ConfigError
 from meshfast.explain import explain
 from meshfast.routing import Table
+from meshfast.where import pages
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -90,7 +91,7 @@ def _local(
 def _ask(address: str, service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
     asked = [("service", service)] + ([("method", method)] if method else [])
     asked += [("header", f"{k}={v}") for k, v in headers.items()] + [("label", f"{k}={v}") for k, v in labels.items()]
-    status, body = asyncio.run(ask(address, f"/explain?{urlencode(asked)}"))
+    status, body = asyncio.run(ask(pages(address), f"/explain?{urlencode(asked)}"))
     if status != 200:
         raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
     answer = msgspec.json.decode(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from yaml.nodes import MappingNode, Node
@@ -158,7 +158,16 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         trace_entries=memory.entries if memory else 65536,
         trace_ttl_ms=memory.ttl if memory else 300_000,
         origin=found.at.origin(),
+        said_at={name: (shown, found.at.at(*shown.split(".")).origin()) for name, shown in _names().items()},
     )
+
+
+def _names() -> dict[str, str]:
+    """The model's fields by their names in the configuration."""
+    own = {
+        field.name: field.metadata["name"] or field.name for field in fields(SidecarSpec) if "type" in field.metadata
+    }
+    return own | {"trace_entries": "traceMemory.entries", "trace_ttl_ms": "traceMemory.ttl"}
 
 
 def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
