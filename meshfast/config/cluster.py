@@ -67,6 +67,9 @@ class Clusters:
         """What may have been meant by a host that nothing here is."""
         if "*" in host.removesuffix("/*"):
             return "patterns are for the hosts of a VirtualService"
+        alone = host.partition(".svc.")[0].partition(".")[0] if ".svc." in host else host.rpartition("/")[2]
+        if alone != host and self.named(alone):
+            return f"did you mean {alone}? namespaces and domains are not looked at"
         names = list(self.names())
         return report.near(
             host,

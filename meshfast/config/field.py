@@ -90,6 +90,8 @@ class Int(Type):
         if not isinstance(node, ScalarNode) or node.tag != compose.PLAIN:
             raise not_a(self.words, node, "remove the quotes" if node.tag == compose.QUOTED else "")
         value: str = node.value
+        if value.endswith("%") and value[:-1].isdigit():
+            raise not_a(self.words, node, f"write {value[:-1]}")
         digits = value[1:] if value[:1] in ("-", "+") else value
         if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
             raise not_a(self.words, node)
@@ -183,7 +185,7 @@ class MapOf(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, Any]:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node, _single(node))
+            raise not_a(self.words, node, hint.no_list(node))
         here = Place(place.document, node, place, key)
         place.document.spend(len(node.value))
         out: dict[str, Any] = {}
@@ -195,12 +197,6 @@ class MapOf(Type):
 
     def empty(self) -> dict[str, Any]:
         return {}
-
-
-def _single(node: Node) -> str:
-    """A hint for a list where a mapping was meant."""
-    lone = isinstance(node, SequenceNode) and len(node.value) == 1 and isinstance(node.value[0], MappingNode)
-    return 'not a list: remove the "- " or the [ ]' if lone else ""
 
 
 class OneOf(Type):
@@ -258,13 +254,13 @@ class Struct(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node, _single(node))
+            raise not_a(self.words, node, hint.no_list(node) or self._short(node))
         here = Place(place.document, node, place, key)
         here.fields = self.fields.keys()
         place.document.spend(len(node.value))
         fields, values, rest = self.fields, {}, {}
         seen: dict[str, Any] = {}
-        instead: set[str] = set()  # what the fields were meant to be that are none
+        strange: list[tuple[str, Node]] = []
         for name_node, value in node.value:
             name = field_name(name_node, here, seen, report)
             if name is None:
@@ -276,62 +272,60 @@ class Struct(Type):
             elif self._rest and name not in self.later:
                 rest[name] = (name_node, value)
             else:
-                instead |= self.unknown(name, name_node, here, report)
-        for name in self._required:
-            if name not in seen:
-                values[fields[name][0]] = fields[name][1].empty()
-                if name in instead:
-                    continue
+                strange.append((name, name_node))
+        missing = [name for name in self._required if name not in seen]
+        lone = missing[0] if len(missing) == len(strange) == 1 else ""
+        instead = {n for name, at in strange for n in self.unknown(name, at, here, report, lone=lone)}
+        for name in missing:
+            values[fields[name][0]] = fields[name][1].empty()
+            if name not in instead:
                 report.add(here, f"{name} is missing", f"{name}: {fields[name][1].words}")
         if self._rest:
             values[self._rest] = rest
         return self.record(at=here, **values)
 
     def unknown(
-        self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = ()
+        self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = (), lone: str = ""
     ) -> set[str]:  # fmt: skip
         """Reports a field that is not supported, or not known at all. The fields that it was likely meant to be: one
-        that is missing besides is not worth a word."""
+        that is missing besides is not worth a word. ``lone``: the only one that is missing."""
         there = Place(here.document, node, here, name)
         fields = (*self.fields, *also)
         if name == "<<":
             report.add(there, "merge keys are not supported", "write the fields out, or use an alias for the value")
-        elif name in self.later:
+            return set()
+        if name in self.later:
             report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
             return set(self.fields)
-        elif words := istio.MISPLACED.get(name) or _elsewhere(name, here) or self._inside(name):
-            report.add(there, f"unknown field {name}", words)
-        else:
-            words = did_you_mean(name, fields, hint.comment(name) or f"known: {', '.join(fields)}")
-            report.add(there, f"unknown field {name}", words)
-            return {f for f in fields if words == f"did you mean {f}?"}
-        return set()
+        inside = self._inside(name)
+        words = istio.MISPLACED.get(name) or hint.elsewhere(name, here)
+        words = words or (f"it belongs one level down, into {inside}" if inside else "")
+        words = words or hint.comment(name) or did_you_mean(name, fields)
+        if not words and name[0] == "-" and name[1:].isidentifier():
+            words = 'a space is missing behind the "-"'
+        if not words:
+            words = f"did you mean {lone}?" if lone else f"known: {', '.join(fields)}"
+        report.add(there, f"unknown field {name}", words)
+        return {inside} | {f for f in fields if words == f"did you mean {f}?"}
 
     def _inside(self, name: str) -> str:
-        """A hint for a field that belongs into one of this mapping's own."""
+        """The field whose mapping has a field of that name."""
         for own, (_, type_) in self.fields.items():
             type_ = type_.item if isinstance(type_, ListOf) else type_
             if isinstance(type_, Struct) and name in type_.fields and not type_.open:
-                return f"it belongs one level down, into {own}"
+                return own
         return ""
+
+    def _short(self, node: Node) -> str:
+        """A hint for a text where a mapping was meant: the field that it is likely for."""
+        if not isinstance(node, ScalarNode) or not node.value:
+            return ""
+        first = next((name for name in (*self._required, "exact", "host", "labels") if name in self.fields), "")
+        simple = first and not isinstance(self.fields[first][1], (ListOf, MapOf, Struct))
+        return f"write it as {{{first}: {node.value}}}" if simple and len(node.value) < 100 else ""
 
     def empty(self) -> Any:
         return None
-
-
-def _elsewhere(name: str, here: Place) -> str:
-    """A hint for a field that belongs into a mapping further out."""
-    levels, place, inner = 0, here.parent, here
-    while place is not None:
-        if place.fields:
-            levels += 1
-            if name in place.fields:
-                how = "one level up" if levels == 1 else f"{levels} levels up"
-                return f"it belongs {how}, beside {inner.key}"
-        if not isinstance(place.key, int):
-            inner = place
-        place = place.parent
-    return ""
 
 
 def checked(type_: Type, node: Node, place: Place, key: Key, report: Report) -> Any:

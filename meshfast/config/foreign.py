@@ -25,6 +25,8 @@ _DUBBO_FIELDS = frozenset(
 
 def dubbo_rule(fields: Collection[str]) -> tuple[str, str] | None:
     """Message and hint for a rule of Dubbo's registry, which has no kind; None for anything else."""
+    if "dubbo" in fields:
+        return "Dubbo's own configuration: it is not read here, only by Dubbo's own SDKs", "keep it in another folder"
     if not {"configVersion", *_DUBBO} & set(fields) or len(_DUBBO_FIELDS & set(fields)) < 2:
         return None
     name, instead = next((words for field, words in _DUBBO.items() if field in fields), ("", "write it as policy"))

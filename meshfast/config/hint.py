@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
 
-from meshfast.config.document import Text
+from meshfast.config.document import Place, Text
 
 _COMMENT = re.compile(r"(?:^|\s)(?://|/\*)")
 COMMENT = "a comment begins with #"
@@ -16,6 +17,26 @@ QUOTE = "quote it if it is text"
 def comment(text: str) -> str:
     """A hint when a text that was refused has a comment of another language in it."""
     return COMMENT if _COMMENT.search(text) else ""
+
+
+def no_list(node: Node) -> str:
+    """A hint for a list where a mapping was meant."""
+    lone = isinstance(node, SequenceNode) and len(node.value) == 1 and isinstance(node.value[0], MappingNode)
+    return 'not a list: remove the "- " or the [ ]' if lone else ""
+
+
+def elsewhere(name: str, here: Place) -> str:
+    """A hint for a field that belongs into a mapping further out."""
+    levels, place, inner = 0, here.parent, here
+    while place is not None and levels < 2:
+        if place.fields:
+            levels += 1
+            if name in place.fields:
+                return f"it belongs {'one level' if levels == 1 else 'two levels'} up, beside {inner.key}"
+        if not isinstance(place.key, int):
+            inner = place
+        place = place.parent
+    return ""
 
 
 def yaml_error(text: Text, error: yaml.MarkedYAMLError) -> str:
@@ -29,6 +50,10 @@ def yaml_error(text: Text, error: yaml.MarkedYAMLError) -> str:
     for number in (mark.line + 1, mark.line, (begun.line if begun else mark.line) + 1):
         if text.line(number).lstrip().startswith(("//", "/*")):
             return COMMENT
+    if "{{" in line:
+        return "a template must be rendered first"
+    if "\uff1a" in line and ":" not in line:
+        return 'a full-width colon: write ":"'
     if "alias" in said:
         return _alias(line, column, "undefined" in said)
     if "anchor" in said:
@@ -46,12 +71,19 @@ def yaml_error(text: Text, error: yaml.MarkedYAMLError) -> str:
     if "quoted scalar" in said:
         return f"the quote at {_place(begun)} is not closed" if begun else ""
     if "could not find expected ':'" in said:
-        return f'line {(begun or mark).line + 1} has no ": "'
+        number = (begun or mark).line + 1
+        if set(text.line(number).strip()) == {"-"}:
+            return "documents are separated by ---"
+        if "\uff1a" in text.line(number):
+            return 'a full-width colon: write ":"'
+        return f'line {number} has no ": "'
     if "sequence entries are not allowed" in said:
         return f'"- " begins an item on a line of its own; {QUOTE}'
     if "mapping values are not allowed" in said:
         return _colon(text, mark.line, line[:column])
     if "expected key" in said or "'-' indicator" in said:
+        if re.match(r"\s*(- )?[\w.-]+:[\[{]", line):
+            return "a space is missing behind the colon"
         if line[:column].strip():
             return f"a value that begins with {{ or [ ends where that is closed; {QUOTE}"
         return _indent(text, mark.line)

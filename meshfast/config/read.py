@@ -148,7 +148,8 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
         )
     if "spec" not in fields:
         inside = "metadata" in fields and "spec" in [k.value for k, _ in _pairs(fields["metadata"][1])]
-        if not inside and not any(_belongs(f, schema) == "did you mean spec?" for f in fields):
+        meant = ("did you mean spec?", "it belongs under spec")
+        if not inside and not any(_belongs(f, schema) in meant for f in fields.keys() - set(_TOP)):
             report.add(root, "spec is missing")
         report.incomplete = True
         return None

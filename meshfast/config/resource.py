@@ -34,6 +34,7 @@ def _label(text: str) -> str:
     return text
 
 
+_SPOKEN_ELSEWHERE = frozenset("HTTP HTTP2 HTTPS GRPC TLS MONGO TRI TRIPLE".split())
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
 
@@ -43,7 +44,7 @@ class Port(Record):
     number: int = spec(Int(1, 65535), "The port.")
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
-        Choice("DUBBO", "TCP", later=frozenset(("HTTP", "HTTP2", "HTTPS", "GRPC", "TLS", "MONGO")), fold=True),
+        Choice("DUBBO", "TCP", later=_SPOKEN_ELSEWHERE, fold=True),
         "What is spoken there.",
         "TCP",
     )

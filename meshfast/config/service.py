@@ -43,7 +43,9 @@ class Services:
             hint = "names of services begin alike: write com.x.*, or list the services"
             self._report.add(claim.at, f'"{host}" is Istio\'s suffix form, which is not supported', hint)
         elif "*" in host.removesuffix("/*"):
-            self._report.add(claim.at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
+            glob = host[-1] == "*" and "*" not in host[:-1] and host[:-1].strip(".")
+            hint = f"did you mean {glob}.*?" if glob else "write a service, app/*, prefix.* or *"
+            self._report.add(claim.at, f'"{host}" is not a host', hint)
         elif host in self._clusters.by_service:
             self._put(self.exact, host, host, claim)
         elif (app := self._clusters.find(host)) is not None:

@@ -26,7 +26,8 @@ def duration(text: str) -> int:
     while at < len(text):
         part = _WAIT.match(text, at)
         if part is None:
-            raise Refused(f'"{text}" is not a duration', hint)
+            unit = f"give its unit: {text}ms or {text}s"
+            raise Refused(f'"{text}" is not a duration', unit if text.isascii() and text.isdigit() else hint)
         total += float(part[1]) * _MS[part[2]]
         at = part.end()
     if not text:
@@ -59,6 +60,8 @@ def address(text: str, *, listen: bool = False) -> str:
         raise Refused(f'"{text}" is not an address', f"{scheme}:// is not spoken here: {hint}")
     host, colon, port = text.removeprefix("tcp://").rpartition(":")
     if not colon or not host:
+        if port.isascii() and port.isdigit() and not host:
+            raise Refused(f'"{text}" is not an address', f"write it as tcp://127.0.0.1:{port}")
         if _is_ip(text.removeprefix("tcp://")):
             raise Refused(f'"{text}" has no port', hint)
         raise Refused(f'"{text}" is not an address', hint)
