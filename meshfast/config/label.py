@@ -41,6 +41,7 @@ class Labels:
         self.labels: dict[str, model.Label] = {}
         self.idle: list[model.IdleLabel] = []
         self.traces: dict[str, LabelSource] = {key: trace(key) for key in TRACES}
+        self.last: Place | None = None
         self._selected: dict[str, tuple[bool, Place]] = {}
 
     def add(self, found: Resource, report: Report) -> None:
@@ -58,6 +59,12 @@ class Labels:
                     self._define(rule, sources, bool(selector), report)
                 else:
                     self.idle.append(model.IdleLabel(rule.name, _why(here, selector, rules), rule.at.origin()))
+
+    def check_count(self, used: set[str], report: Report) -> None:
+        """The core numbers those that are found here or asked for; what is for others alone takes no number."""
+        count = len(used | self.labels.keys())
+        if count > MAX_LABELS and self.last is not None:
+            report.add(self.last, f"{count} labels are defined; the limit is {MAX_LABELS}")
 
     def _define(self, rule: LabelRule, sources: tuple[LabelSource, ...], selects: bool, report: Report) -> None:
         """The definition for selected workloads beats the one for all."""
@@ -125,15 +132,11 @@ def _carried(protocols: str) -> bool:
 def build(found: Iterable[Resource], workload: Mapping[str, str], report: Report) -> Labels:
     """The labels of all TrafficLabels, as this workload sees them."""
     labels = Labels(workload)
-    last: Place | None = None
     for resource in found:
         if resource.kind == "TrafficLabel":
             labels.add(resource, report)
-            last = resource.at
-    if last is not None:
-        if len(labels.known) > MAX_LABELS:
-            report.add(last, f"{len(labels.known)} labels are defined; the limit is {MAX_LABELS}")
-        if len(labels.traces) > MAX_SOURCES:
-            message = f"{len(labels.traces)} trace keys, with the {len(TRACES)} that are always looked for"
-            report.add(last, message, f"the limit is {MAX_SOURCES}")
+            labels.last = resource.at
+    if labels.last is not None and len(labels.traces) > MAX_SOURCES:
+        message = f"{len(labels.traces)} trace keys, with the {len(TRACES)} that are always looked for"
+        report.add(labels.last, message, f"the limit is {MAX_SOURCES}")
     return labels

@@ -57,6 +57,7 @@ class _Compiled:
     workload: Mapping[str, str]
     found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
     declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
+    used: set[str] = field(default_factory=set)  # the labels that its rules ask for
     rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
     services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
 
@@ -94,7 +95,7 @@ class Routes:
             self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
             self._prepare()
         resource.draft = self._done
-        self.hosts, self.explicit = self._done.hosts, self._done.explicit
+        self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
 
     def host_at(self, number: int) -> Place:
         """Where one of its own hosts is written."""
@@ -135,6 +136,9 @@ class Routes:
             _Prepared(route, _matches(route, made, workload), self._weights(route))
             for route, made in zip(spec.http, conditions, strict=True)
         ]
+        self._done.used |= {
+            c.key for p in self._prepared for m in p.matches for c in m.conditions if c.field is Field.LABEL
+        }
         if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
         _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
@@ -204,6 +208,7 @@ class Routes:
             entry = self._undeclared.setdefault((mark.line, mark.column), (at, subset, {}))
             entry[2][cluster] = None
         if subset.startswith("$"):
+            self._done.used.add(subset[1:])
             return _Draft(cluster, TargetKind.LABEL, subset[1:], at)
         return _Draft(cluster, TargetKind.SUBSET, subset, at)
 

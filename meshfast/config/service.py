@@ -115,8 +115,8 @@ class Services:
 
 def build(
     found: Iterable[Resource], clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
-) -> tuple[model.Service, ...]:
-    """The services of all documents."""
+) -> tuple[tuple[model.Service, ...], set[str]]:
+    """The services of all documents, and the labels that their rules ask for."""
     services = Services(clusters, report)
     compiled: list[Routes] = []
     for resource in found:
@@ -132,4 +132,4 @@ def build(
         services.advise()
     for routes in compiled:
         routes.finish()
-    return out
+    return out, {name for routes in compiled for name in routes.used}

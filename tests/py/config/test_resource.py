@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from config_mesh import entry, label, load, rule, sidecar
+from config_mesh import entry, label, load, rule, sidecar, to, virtual
 
 from meshfast import model
 from meshfast.config import value
@@ -208,3 +208,13 @@ def test_what_listeners_do_with_labels_and_the_unknown() -> None:
     assert [(one.labels, one.unknown) for one in mesh.sidecar.listeners] == [
         ("keep-first", "refuse"), ("strip", "forward"),
     ]  # fmt: skip
+
+
+def test_labels_of_others_count_where_rules_ask_for_them() -> None:
+    others = label(*(f"o{i}" for i in range(20)), workloadSelector={"labels": {"app": "x"}})
+    shop = entry("shop", ("a.Cart",))
+    assert len(load(shop, label("mine"), others).idle) == 20
+    asked = [{"match": [{f"o{i}": [{"exact": "a"}]}], "route": [to()]} for i in range(16)]
+    with pytest.raises(ConfigError, match="17 labels are defined"):
+        load(shop, label("mine"), others, virtual(["a.Cart"], *asked))
+    load(shop, label("mine"), others, virtual(["a.Cart"], *asked[1:]))
