@@ -28,6 +28,8 @@ class Asked:
 def holds(condition: Condition) -> str:
     """What a condition asks, of one that holds."""
     subject, wanted = _subject(condition), _wanted(condition)
+    if condition.source == f"no {condition.key}":
+        return condition.source  # one of several ways to have none
     if condition.source.startswith("withoutHeaders") and condition.op is not Op.ABSENT:
         return condition.source
     match condition.op:
@@ -46,6 +48,8 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
     """What a request has, and what the condition wants instead. ``seen``: what the core saw."""
     subject, wanted = _subject(condition), _wanted(condition)
     have = _have(condition, asked, seen)
+    if condition.source == f"no {condition.key}":
+        return f"{subject} is {_shown(have or '')}, and there must be none"
     if have is None:
         must = {Op.EXACT: ", which must be", Op.PREFIX: ", which must begin with", Op.REGEX: ", which must match"}
         return f"no {subject}{must.get(condition.op, '')} {wanted if condition.op in must else ''}".rstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 from urllib.parse import urlencode
 
@@ -69,8 +70,7 @@ def command(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--admin'") from None
     except OSError as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
-        raise click.ClickException(f"{admin}: {why}") from None
+        raise click.ClickException(f"{admin}: {_why(error)}") from None
     if output == "json":
         print_json(answer)
     elif answer.get("refused"):
@@ -78,6 +78,13 @@ def command(
     else:
         _print(answer)
     raise SystemExit(2 if answer.get("refused") else 1 if answer["error"] else 0)
+
+
+def _why(error: OSError) -> str:
+    """What kept the page from being read, without the numbers."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
 
 
 def _local(

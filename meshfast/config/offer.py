@@ -60,12 +60,12 @@ def _named(key: str, wanted: str, none: tuple[str, ...]) -> list[tuple[Condition
         return [()]
     if wanted:
         return [(_exact(key, wanted),)]
-    absent = Condition(Field.HEADER, Op.ABSENT, key, "", f"withoutHeaders: {{{key}: {{}}}}")
-    return [(absent,), *((_exact(key, text),) for text in none)]
+    absent = Condition(Field.HEADER, Op.ABSENT, key, "", f"no {key}")
+    return [(absent,), *((_exact(key, text, absent.source),) for text in none)]
 
 
-def _exact(key: str, text: str) -> Condition:
-    return Condition(Field.HEADER, Op.EXACT, key, text, f"headers.{key}: {{exact: {text}}}")
+def _exact(key: str, text: str, source: str = "") -> Condition:
+    return Condition(Field.HEADER, Op.EXACT, key, text, source or f"headers.{key}: {{exact: {text}}}")
 
 
 def _both(meant: list[tuple[Condition, ...]], rule: model.Rule) -> tuple[model.Match, ...]:

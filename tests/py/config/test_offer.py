@@ -11,6 +11,7 @@ from config_mesh import Doc, entry, load, rule, to, virtual
 from meshfast import config
 from meshfast.config.document import Report, Text
 from meshfast.errors import ConfigError, StateError
+from meshfast.explain import explain
 from meshfast.routing import Table
 
 META = "org.apache.dubbo.metadata.MetadataService"
@@ -136,3 +137,14 @@ def test_what_did_not_change_is_the_same_object() -> None:
     assert changed["shop.Own"] is first["shop.Own"] and changed[META] is not first[META]
     fresh = services(config.Loader().build(texts(SHOP, app("cart", 3, group="cart", version="2")), Report()))
     assert changed[META] == fresh[META]
+
+
+def test_what_is_said_of_it() -> None:
+    table = Table()
+    table.publish(load(app("shop", 1, group="shop"), app("cart", 2)))
+    said = [step["text"] for step in explain(table, META, headers={"group": "nope"})["steps"]]
+    assert said[1:] == [
+        "rule 1: header group is nope, not shop",
+        "rule 2: header group is nope, and there must be none",
+    ]
+    assert "rule 2: no group" in [step["text"] for step in explain(table, META)["steps"]]
