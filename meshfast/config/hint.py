@@ -19,6 +19,15 @@ def comment(text: str) -> str:
     return COMMENT if _COMMENT.search(text) else ""
 
 
+def odd(text: str) -> str:
+    """A hint for a text that is hardly meant as it stands."""
+    if text[:1] in "\u201c\u2018\u201d" and text:
+        return "quotes of a word processor are part of the text: write \""
+    if "*" in text:
+        return "* is no pattern here: write regex, where .* is any text"
+    return comment(text)
+
+
 def no_list(node: Node) -> str:
     """A hint for a list where a mapping was meant."""
     lone = isinstance(node, SequenceNode) and len(node.value) == 1 and isinstance(node.value[0], MappingNode)

@@ -8,7 +8,7 @@ import math
 from yaml.error import Mark
 from yaml.nodes import ScalarNode
 
-from meshfast.config import dfa
+from meshfast.config import dfa, hint
 from meshfast.config.document import Place, Report
 from meshfast.config.field import ListOf, Struct, checked
 from meshfast.config.regex import BadRegex
@@ -94,6 +94,9 @@ def _condition(
         return None
     op, text = given[0]
     source = f"{shown}: {{{op}: {text}}}"
+    odd = hint.odd(text) if op != "regex" else ""
+    if odd:
+        report.warn(wanted.at.at(op), f"{op}: {text} is compared as it is written", odd)
     if op == "exact":
         return Condition(field, Op.EXACT, key, text, source)
     if op == "prefix":
@@ -114,7 +117,7 @@ def _glob(text: str, present: bool) -> str:
     return "did you mean {} (it is there)?" if present else "did you mean .* (any text)?"
 
 
-def _report_regex(at: Place, bad: BadRegex, hint: str, report: Report) -> None:
+def _report_regex(at: Place, bad: BadRegex, words: str, report: Report) -> None:
     """Points into the expression where its text stands in the file as it is."""
     node = at.node
     assert isinstance(node, ScalarNode)
@@ -125,7 +128,7 @@ def _report_regex(at: Place, bad: BadRegex, hint: str, report: Report) -> None:
         moved_mark = Mark(mark.name, mark.index, mark.line, column + bad.column - 1, None, 0)
         moved = ScalarNode(node.tag, node.value, moved_mark, node.end_mark)
         at = Place(at.document, moved, at.parent, at.key)
-    report.add(at, bad.message, hint)
+    report.add(at, bad.message, words)
 
 
 def wider(a: tuple[Condition, ...], b: tuple[Condition, ...]) -> bool:

@@ -65,6 +65,21 @@ def test_rules_without_one_for_every_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ({"exact": "*"}, "* is no pattern here"),
+        ({"prefix": "dev*"}, "* is no pattern here"),
+        ({"exact": "dev1 // mine"}, "a comment begins with #"),
+        ({"exact": "\u201cdev1\u201d"}, "quotes of a word processor"),
+    ],
+)
+def test_a_text_that_is_hardly_meant(tmp_path: Path, wanted: dict[str, str], hint: str) -> None:
+    routes = virtual(["a.Cart"], {"match": [{"headers": {"a": wanted}}], "route": [to()]}, {"route": [to()]})
+    [warning] = config.check([write(tmp_path, SHOP, routes)])[1]
+    assert warning.message.endswith("is compared as it is written") and warning.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
     ("host", "message"),
     [
         ("b.Kart", "no ServiceEntry lists the service b.Kart"),
