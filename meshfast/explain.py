@@ -198,8 +198,10 @@ def _overtaken(step: Step, decision: Decision) -> bool:
         return False
     held = next((one for one in decision.steps if one.kind == "match"), None)
     matches = decision.service.rules[step.rule].matches
-    same = held is not None and held.rule == step.rule
-    return held is not None and same and matches[held.match].origin == matches[step.match].origin
+    if held is None or held.rule != step.rule or not matches:
+        return False
+    origin = matches[step.match].origin
+    return origin is not None and matches[held.match].origin == origin
 
 
 def _say(outcome: str, about: str, text: str, origin: Origin | None = None) -> dict[str, str]:
