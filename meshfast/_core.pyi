@@ -207,12 +207,13 @@ class Table:
         """
 
     def explain(
-        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int, branch: int = 0
     ) -> tuple[int, str, int, int, int, list[_Step]]:
         """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
         ``code`` is 0, or the core's error, with ``address`` "" then. ``random``: 64 bits, to choose among weights and
-        instances. A step is (kind, rule, match, condition, target, text).
+        instances. ``branch``: the target that the weights are to pick, from 1; 0: as drawn. A step is (kind, rule,
+        match, condition, target, text).
         """
 
     def stats(self, used: bool = True) -> list[dict[str, Any]]:

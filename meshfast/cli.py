@@ -5,10 +5,13 @@ Exit codes: 0 good, 1 the thing checked is not good, 2 usage.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import NoReturn
 
 import click
+
+from meshfast.commands.pipe import guard
 
 # By verb: what it does, in the words of the list. Its module is read when it is used.
 VERBS = {
@@ -33,6 +36,16 @@ class _Verbs(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0].lower(), VERBS, n=1)
+            context.fail(
+                f"no verb {args[0]!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}")
+            )
+        return super().resolve_command(context, args)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
@@ -45,5 +58,6 @@ def group() -> None:
 
 def main() -> NoReturn:
     """The entry point of ``meshfast``."""
+    guard()
     group(prog_name="meshfast")
     raise SystemExit(0)

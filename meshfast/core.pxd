@@ -173,6 +173,7 @@ cdef extern from "meshfast.h" nogil:
         mf_route_step *steps
         uint32_t n
         uint32_t room
+        uint32_t branch
     int mf_table_new(mf_table **out)
     void mf_table_free(mf_table *table)
     size_t mf_table_n_services(const mf_table *table)

@@ -5,12 +5,19 @@ The answer is plain data:
 ``service``, ``method``, ``headers``, ``labels``  what was asked
 ``address``                                       where the call goes; "" when it goes nowhere
 ``error``                                         why it goes nowhere; "" otherwise
+``hint``                                          what may have been meant; "" otherwise
+``refused``                                       whether the question itself makes no sense
 ``subset``                                        the subset that took it
 ``rule``, ``origin``                              the rule that decided, and where it was written
 ``fallbacks``                                     how many targets were passed over
 ``timeout_ms``                                    the rule's; 0: none
 ``why``                                           one line: the targets passed over and the reasons
 ``steps``                                         every step: ``text``, ``origin``, ``outcome`` (+ taken, - passed over)
+``branches``                                      the targets that the weights pick from, each with ``target``,
+                                                  ``share`` (percent), ``instances`` (how many share its calls), and
+                                                  ``address``, ``error``, ``subset``, ``fallbacks``, ``why``, ``steps``
+
+Of several branches, those without "branches" tell of the one with the largest share that goes somewhere.
 """
 
 from __future__ import annotations
@@ -18,83 +25,197 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from meshfast.model import Condition, Field, Label, LabelKind, Match, Op, Origin, Rule, Service, Target, TargetKind
+from meshfast.config.document import did_you_mean, listed
+from meshfast.model import Field, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
 from meshfast.routing import Decision, Step, Table
+from meshfast.words import Asked, differs, holds
 
 __all__ = ["explain"]
-
-_FIELDS = {Field.PATH: "uri", Field.METHOD: "method", Field.AUTHORITY: "authority"}
-_OPS = {Op.EXACT: "is", Op.PREFIX: "starts with", Op.REGEX: "matches", Op.PRESENT: "is present", Op.ABSENT: "is absent"}
 
 
 def explain(
     table: Table, service: str, method: str = "", headers: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Asks the table and puts the answer in words."""
+    """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn."""
     headers, labels = dict(headers or {}), dict(labels or {})
     found = {label.name: value for label in table.labels() if (value := _carried(label, headers))} | labels
-    decision = table.explain(service, headers, found, method=method)
-    rule = table.rule(decision)
-    steps = list(_steps(decision))
-    return {
-        "service": service,
-        "method": method,
-        "headers": headers,
-        "labels": found,
-        "address": decision.route.address if decision.route else "",
-        "error": decision.error,
-        "subset": _subset(decision),
-        "rule": (rule.name or f"rule {decision.route.rule + 1}") if rule and decision.route else "",
-        "origin": str(rule.origin or "") if rule else "",
-        "fallbacks": decision.route.fallbacks if decision.route else 0,
-        "timeout_ms": decision.route.timeout_ms if decision.route else 0,
-        "why": "; ".join(step["text"] for step in steps if step["outcome"] == "-" and step["about"] == "target"),
-        "steps": steps,
+    asked = Asked(service, method, headers, found, table.mesh().sidecar.labels)
+    first = _decide(table, asked, None)
+    answer: dict[str, Any] = {"service": service, "method": method, "headers": headers, "labels": found}
+    unknown = _undefined(table, labels, first.service)
+    if unknown:
+        return answer | _refused(table, unknown)
+    told = [_told(table, asked, _decide(table, asked, each), share) for each, share in _shares(first)]
+    rule = _matched(first)
+    best = next((one for one in told if one["address"]), told[0] if told else _told(table, asked, first, 100.0))
+    return answer | {
+        "address": best["address"],
+        "error": best["error"],
+        "hint": _services_like(table, service) if first.service is None else "",
+        "refused": False,
+        "subset": best["subset"],
+        "rule": (rule[1].name or f"rule {rule[0] + 1}") if rule and best["address"] else "",
+        "origin": str(rule[1].origin or "") if rule and best["address"] else "",
+        "fallbacks": best["fallbacks"],
+        "timeout_ms": rule[1].timeout_ms if rule and best["address"] else 0,
+        "why": best["why"],
+        "steps": [*_steps(asked, first, ("service", "rule")), *best["steps"]],
+        "branches": told,
     }
+
+
+def _decide(table: Table, asked: Asked, branch: int | None) -> Decision:
+    return table.explain(asked.service, asked.headers, asked.labels, method=asked.method, random=0, branch=branch)
 
 
 def _carried(label: Label, headers: Mapping[str, str]) -> str:
     """The label's value as a call would have it; what is remembered by trace id only a call can find."""
-    lower = {key.lower(): value for key, value in headers.items()}
     for source in label.sources:
-        if source.kind == LabelKind.HEADER and lower.get(source.text.lower()):
-            return lower[source.text.lower()]
+        if source.kind == LabelKind.HEADER and headers.get(source.text):
+            return headers[source.text]
         if source.kind == LabelKind.LOCAL and source.text:
             return source.text
     return ""
 
 
-def _subset(decision: Decision) -> str:
-    """The name of the last target resolved: the subset, the label's value, or "baseline"."""
-    if decision.route is None or decision.service is None:
-        return ""
-    last = next(step for step in reversed(decision.steps) if step.kind == "target")
-    target = decision.service.rules[last.rule].targets[last.target]
-    return {TargetKind.ALL: "", TargetKind.BASELINE: "baseline"}.get(target.kind, last.text)
+# --- questions that make no sense
 
 
-def _steps(decision: Decision) -> Iterator[dict[str, str]]:
+def _undefined(table: Table, labels: Mapping[str, str], service: Service | None) -> str:
+    """The first label that was given and that nobody defines, or ""."""
+    known = _defined(table)
+    for rule in service.rules if service is not None and not known.issuperset(labels) else ():
+        known |= {t.text for t in rule.targets if t.kind in (TargetKind.LABEL, TargetKind.BASELINE)}
+        known |= {c.key for match in rule.matches for c in match.conditions if c.field is Field.LABEL}
+    return next((name for name in labels if name not in known), "")
+
+
+def _defined(table: Table) -> set[str]:
+    return {label.name for label in table.labels()} | {idle.name for idle in table.mesh().idle}
+
+
+def _refused(table: Table, label: str) -> dict[str, Any]:
+    known = sorted(_defined(table))
+    hint = did_you_mean(label, known)
+    defined = listed("defined are", known, "no label is defined: add a TrafficLabel")
+    return {
+        "address": "", "error": f"no TrafficLabel defines the label {label}",
+        "hint": f"{hint} {defined}" if hint else defined, "refused": True,
+        "subset": "", "rule": "", "origin": "", "fallbacks": 0, "timeout_ms": 0, "why": "", "steps": [], "branches": [],
+    }  # fmt: skip
+
+
+def _services_like(table: Table, service: str) -> str:
+    """Which service may have been meant by one that is not there."""
+    cluster = table.mesh().clusters.get(service)
+    if cluster is not None:
+        return listed(f"{service} is an application; it offers", cluster.hosts, f"{service} is an application")
+    names = [one.name for one in table.mesh().services if one.pattern is Pattern.EXACT]
+    return did_you_mean(service, names, listed("there are", names, "no service is listed", most=4))
+
+
+# --- branches
+
+
+def _matched(decision: Decision) -> tuple[int, Rule] | None:
+    """The rule that matched and its number, whether or not it leads somewhere."""
+    found = next((step.rule for step in decision.steps if step.kind == "match"), None)
+    return None if found is None or decision.service is None else (found, decision.service.rules[found])
+
+
+def _shares(decision: Decision) -> list[tuple[int, float]]:
+    """The targets that the weights pick from, in their order, largest share first; and their percentages."""
+    matched = _matched(decision)
+    if matched is None or not matched[1].targets:
+        return []
+    weights = [target.weight for target in matched[1].targets]
+    total = sum(weights)
+    if not total:
+        return [(0, 100.0)]  # where all are 0, the first is taken
+    shares = [(i, round(100 * weight / total, 2)) for i, weight in enumerate(weights) if weight]
+    return sorted(shares, key=lambda each: -each[1])
+
+
+def _told(table: Table, asked: Asked, decision: Decision, share: float) -> dict[str, Any]:
+    steps = list(_steps(asked, decision, ("target",)))
+    last = next((step for step in reversed(decision.steps) if step.kind == "target"), None)
+    first = next((step for step in decision.steps if step.kind == "target"), None)
+    service = decision.service
+    begin = service.rules[first.rule].targets[first.target] if service and first else None
+    end = service.rules[last.rule].targets[last.target] if service and last and decision.route else None
+    count = _instances(table, end, last.text) if end and last else 0
+    if count > 1:
+        steps[-1]["text"] += f", one of {count}"
+    return {
+        "target": _meaning(begin, first.text) if begin and first else "",
+        "share": share,
+        "address": decision.route.address if decision.route else "",
+        "error": decision.error,
+        "subset": _subset(end, last.text) if end and last else "",
+        "instances": count,
+        "fallbacks": decision.route.fallbacks if decision.route else 0,
+        "why": "; ".join(step["text"] for step in steps if step["outcome"] == "-"),
+        "steps": steps,
+    }
+
+
+def _subset(target: Target, text: str) -> str:
+    """The name of the target that took it: the subset, the label's value, or "baseline"."""
+    return {TargetKind.ALL: "", TargetKind.BASELINE: "baseline"}.get(target.kind, text)
+
+
+def _instances(table: Table, target: Target, text: str) -> int:
+    """How many instances are listed where a target ends; 0 where the mesh does not have it any more."""
+    cluster = table.mesh().clusters.get(target.cluster)
+    if cluster is None:
+        return 0
+    declared = next((dict(s.labels) for s in cluster.subsets if s.name == text), None)
+    carried = [endpoint.labels for endpoint in cluster.endpoints]
+    if target.kind is TargetKind.ALL:
+        return len(carried)
+    if target.kind is TargetKind.BASELINE:
+        return sum(target.text not in labels for labels in carried)
+    wanted = declared if declared is not None else {target.text: text}
+    return sum(wanted.items() <= dict(labels).items() for labels in carried)
+
+
+# --- steps
+
+
+def _steps(asked: Asked, decision: Decision, about: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    before: dict[str, str] = {}
     for step in decision.steps:
-        service = decision.service
-        if service is None:
-            yield _step("-", "service", f"{step.text} is not in the mesh" if step.kind == "no_service" else step.text)
-            continue
-        yield from _told(step, service)
+        told = _step(asked, step, decision.service)
+        if told["about"] in about and told != before and not _overtaken(step, decision):
+            yield told
+        before = told
 
 
-def _step(outcome: str, about: str, text: str, origin: Origin | None = None) -> dict[str, str]:
+def _overtaken(step: Step, decision: Decision) -> bool:
+    """Whether it is about one of several matches that one written match is to the core, another of which held."""
+    if step.kind != "no_match" or decision.service is None:
+        return False
+    held = next((one for one in decision.steps if one.kind == "match"), None)
+    matches = decision.service.rules[step.rule].matches
+    if held is None or held.rule != step.rule or not matches:
+        return False
+    origin = matches[step.match].origin
+    return origin is not None and matches[held.match].origin == origin
+
+
+def _say(outcome: str, about: str, text: str, origin: Origin | None = None) -> dict[str, str]:
     return {"outcome": outcome, "about": about, "text": text, "origin": str(origin or "")}
 
 
-def _told(step: Step, service: Service) -> Iterator[dict[str, str]]:
+def _step(asked: Asked, step: Step, service: Service | None) -> dict[str, str]:
+    if service is None:
+        return _say("-", "service", f"{step.text} is not in the mesh" if step.kind == "no_service" else step.text)
     if step.kind == "service":
-        yield _step("+", "service", f"service {step.text}", service.origin)
-        return
+        return _say("+", "service", f"service {step.text}", service.origin)
     rule = service.rules[step.rule]
     if step.kind in ("match", "no_match"):
-        yield _matched(step, rule)
-        return
+        return _compared(asked, step, rule)
     target = rule.targets[step.target]
     instances, label = f"of {target.cluster}", target.text
     texts = {
@@ -107,7 +228,7 @@ def _told(step: Step, service: Service) -> Iterator[dict[str, str]]:
         "peer": ("+", f"instance {step.text}"),
     }
     outcome, text = texts[step.kind]
-    yield _step(outcome, "target", text, target.origin)
+    return _say(outcome, "target", text, target.origin)
 
 
 def _labelled(target: Target, value: str) -> str:
@@ -132,28 +253,13 @@ def _meaning(target: Target, value: str) -> str:
     return f"{target.cluster}: every instance"
 
 
-def _matched(step: Step, rule: Rule) -> dict[str, str]:
+def _compared(asked: Asked, step: Step, rule: Rule) -> dict[str, str]:
     name = rule.name or f"rule {step.rule + 1}"
-    if step.kind == "match":
-        if not rule.matches:
-            return _step("+", "rule", f"{name}: matches every request", rule.origin)
-        match = rule.matches[step.match]
-        return _step("+", "rule", f"{name}: {_said(match)}", match.origin or rule.origin)
+    if step.kind == "match" and not rule.matches:
+        return _say("+", "rule", f"{name}: matches every request", rule.origin)
     match = rule.matches[step.match]
+    if step.kind == "match":
+        said = ", ".join(dict.fromkeys(map(holds, match.conditions))) or "matches every request"
+        return _say("+", "rule", f"{name}: {said}", match.origin or rule.origin)
     condition = match.conditions[step.condition]
-    seen = f", it is {step.text!r}" if step.text else ", there is none"
-    if condition.field == Field.NEVER:
-        seen = ", this workload's labels differ"
-    return _step("-", "rule", f"{name}: {_condition(condition)} does not hold{seen}", match.origin or rule.origin)
-
-
-def _said(match: Match) -> str:
-    return ", ".join(map(_condition, match.conditions)) or "matches every request"
-
-
-def _condition(condition: Condition) -> str:
-    if condition.field == Field.NEVER:
-        return condition.source or "sourceLabels"
-    what = _FIELDS.get(condition.field) or f"{condition.field.name.lower()} {condition.key}"
-    value = condition.source or (condition.value if isinstance(condition.value, str) else "")
-    return f"{what} {_OPS[condition.op]}" + (f" {value}" if condition.op < Op.PRESENT else "")
+    return _say("-", "rule", f"{name}: {differs(condition, asked, step.text)}", match.origin or rule.origin)

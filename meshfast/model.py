@@ -196,9 +196,20 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleLabel:
+    """A traffic label that is defined, and never found here; ``why`` says for whom it is."""
+
+    name: str
+    why: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
-    ``service`` the default route of calls that are not read."""
+    ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust", "keep-first" or
+    "strip": what the labels of callers do. ``unknown``, of an outbound one with ``forward`` or ``transparent``, is
+    "forward" or "refuse": what becomes of calls to services that are not listed."""
 
     name: str
     bind: str
@@ -207,13 +218,15 @@ class Listener:
     forward: str = ""
     protocol: str = "auto"
     service: str = ""
+    labels: str = "keep-first"
+    unknown: str = "forward"
     origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """This proxy: the workload beside it, its listeners, and the limits that are set, by their names in the
-    configuration and in their units."""
+    configuration and in their units. ``said_at``: by field, its name in the configuration and where it stands."""
 
     app: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -226,14 +239,17 @@ class Sidecar:
     trace_entries: int = 65536
     trace_ttl_ms: int = 300_000
     origin: Origin | None = None
+    said_at: Mapping[str, tuple[str, Origin]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Everything that a sidecar knows. ``traces`` are the keys under which requests that come in carry trace ids."""
+    """Everything that a sidecar knows. ``traces`` are the keys under which requests that come in carry trace ids;
+    ``idle`` the labels that are for others."""
 
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     labels: tuple[Label, ...] = ()
     traces: tuple[LabelSource, ...] = ()
     sidecar: Sidecar = field(default_factory=Sidecar)
+    idle: tuple[IdleLabel, ...] = ()

@@ -98,11 +98,15 @@ class Table:
 
     def explain(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
-        random: int | None = None,
+        random: int | None = None, branch: int | None = None,
     ) -> Decision:  # fmt: skip
-        """The same decision with every step written down. ``random``: 64 bits, to choose among weights and peers."""
+        """The same decision with every step written down.
+
+        :param random: 64 bits, to choose among weights and instances; without: drawn anew
+        :param branch: the index (from 0) of the rule's target that the weights are to pick; without: as drawn
+        """
         draw = _random.getrandbits(64) if random is None else random
-        answer = self.native.explain(service, method, headers, labels or {}, draw)
+        answer = self.native.explain(service, method, headers, labels or {}, draw, 0 if branch is None else branch + 1)
         code, address, rule, timeout_ms, fallbacks, raw = answer
         steps = tuple(Step(*one) for one in raw)
         route = None if code else Route(address, rule, fallbacks, timeout_ms)
@@ -124,6 +128,10 @@ class Table:
         if decision.route is None or decision.service is None:
             return None
         return decision.service.rules[decision.route.rule]
+
+    def mesh(self) -> Mesh:
+        """The mesh in force."""
+        return self._mesh
 
     def labels(self) -> tuple[Label, ...]:
         """The traffic labels of the mesh in force."""

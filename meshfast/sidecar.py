@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from meshfast import _core
 from meshfast.admin import Admin
 from meshfast.errors import ConfigError, MeshfastError, Problem
+from meshfast.fixed import changed
 from meshfast.model import Mesh, Origin
 from meshfast.routing import Table
 from meshfast.source import Bad, Event
@@ -154,13 +155,9 @@ class Sidecar:
 
         :raises ConfigError: it changes what only a restart can change; nothing is applied then
         """
-        old, new = self.mesh.sidecar, mesh.sidecar
-        fixed = ("workers", "loop", "listeners", "admin", "limits", "trace_entries", "trace_ttl_ms")
-        changed = [name for name in fixed if _plain(getattr(old, name)) != _plain(getattr(new, name))]
-        if changed:
-            names = ", ".join(changed)
-            hint = "restart the sidecar to change it; policy can change while it runs"
-            raise ConfigError([Problem(_somewhere(mesh), f"Sidecar: {names} cannot change while it runs", hint)])
+        problems = changed(self.mesh.sidecar, mesh.sidecar)
+        if problems:
+            raise ConfigError(problems)
         self._apply(mesh)
 
     async def _watch(self, events: AsyncIterator[Event]) -> None:
@@ -199,13 +196,6 @@ class Sidecar:
             log.log(level, "%s %s%s (worker %d%s)", kind.replace("_", " "), peer, why, worker, more)
         if len(self._logged) > LOG_KINDS:
             self._logged = {key: value for key, value in self._logged.items() if now - value[0] < LOG_EVERY}
-
-
-def _plain(value: object) -> object:
-    """Without origins: a listener that moved to another line is the same listener."""
-    if isinstance(value, tuple):
-        return tuple(tuple(getattr(one, name) for name in one.__slots__ if name != "origin") for one in value)
-    return value
 
 
 def _somewhere(mesh: Mesh) -> Origin:

@@ -57,11 +57,13 @@ MF_ALWAYS_INLINE const struct mf_value *find_value(const struct mf_ctarget *targ
 }
 
 MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_compiled *service, const struct mf_crule *rule,
-                                      uint64_t random)
+                                      uint64_t random, const struct mf_route_steps *steps)
 {
     uint32_t t = 0;
     if (rule->n_targets == 0)
         return MF_NO_TARGET;
+    if (steps && steps->branch && steps->branch <= rule->n_targets)
+        return steps->branch - 1;
     if (mf_crule_targets(rule)->alone)
         return 0;
     const uint64_t *upto = mf_crule_cold(service, rule)->upto;
@@ -146,7 +148,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         out->timeout_ms = rule->timeout_ms;
         walk->rule = rule;
         walk->r = r;
-        walk->t = pick_target(service, rule, query->random);
+        walk->t = pick_target(service, rule, query->random, steps);
         walk->rc = MF_EROUTE_PEER;
         return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }

@@ -55,6 +55,7 @@ struct mf_route_step {
 struct mf_route_steps {
     struct mf_route_step *steps; /* the caller's */
     uint32_t n, room;            /* further steps are dropped */
+    uint32_t branch;             /* 0: the first target is drawn by weight; else it is number `branch`, from 1 */
 };
 
 /* 0 and `out`, or MF_EROUTE_SERVICE, MF_EROUTE_RULE, MF_EROUTE_PEER (no instance), MF_EROUTE_DOWN (none available);

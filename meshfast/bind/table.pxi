@@ -169,10 +169,11 @@ cdef class Table:
             raise fault(rc)
         return route.peer.text.decode(), route.rule, route.fallbacks, route.timeout_ms
 
-    def explain(self, str service, str method, headers, labels, uint64_t random) -> tuple:
+    def explain(self, str service, str method, headers, labels, uint64_t random, uint32_t branch=0) -> tuple:
         """The decision for a request and every step to it: (code, address, rule, timeout_ms, fallbacks, steps).
 
         `code` 0, or the core's error; `address` "" then. A step is (kind, rule, match, condition, target, text).
+        `branch`: the number of the target to begin with, from 1; 0: as drawn.
         """
         cdef _Query query = _Query.__new__(_Query)
         cdef mf_route route
@@ -183,6 +184,7 @@ cdef class Table:
         query.fill(self.ptr, service, method, headers, labels, random)
         _memset(&route, 0, sizeof(route))
         steps.room = 256
+        steps.branch = branch
         out = []
         while True:
             raw = <mf_route_step *>mf_alloc(steps.room * sizeof(mf_route_step))

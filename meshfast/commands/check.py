@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from meshfast import config
@@ -15,34 +15,50 @@ from meshfast.commands.output import (
     origin_json,
     print_json,
     print_problems,
+    print_warnings,
     problem_json,
 )
-from meshfast.errors import ConfigError
-from meshfast.model import Label, LabelKind, Mesh, Pattern, Service
+from meshfast.errors import ConfigError, MeshfastError, Problem
+from meshfast.model import Label, LabelKind, Listener, Mesh, Origin, Pattern, Service
+from meshfast.routing import Table
 
 SHOWN = 40  # rows of one table; the rest is counted
 
 
 @click.command("check")
 @CONFIG
+@click.option("--strict", is_flag=True, help="Exit with 1 for a warning, too.")
 @FORMAT
-def command(config_: tuple[str, ...], output: str) -> None:
+def command(config_: tuple[str, ...], strict: bool, output: str) -> None:
     """Read the files and directories of CONFIG and say what is in them.
 
-    Exits with 1 when something is wrong, and then says all of it.
+    Exits with 1 when something is wrong, and then says all of it. What is allowed and hardly meant is a warning.
     """
     try:
-        mesh = config.load(config_)
+        mesh, warnings = config.check(config_)
+        _publish(mesh)
     except ConfigError as error:
         if output == "json":
-            print_json({"good": False, "problems": [problem_json(p) for p in error.problems]})
+            print_json({"good": False, "problems": [problem_json(p) for p in error.problems], "warnings": []})
         else:
             print_problems(error)
         raise SystemExit(1) from None
     if output == "json":
-        print_json({"good": True, "problems": [], **_json(mesh)})
+        print_json({"good": True, "problems": [], "warnings": [problem_json(w) for w in warnings], **_json(mesh)})
     else:
         _print(mesh)
+        if warnings:
+            print_warnings(warnings)
+    raise SystemExit(1 if strict and warnings else 0)
+
+
+def _publish(mesh: Mesh) -> None:
+    """Builds what the proxy would, which may have an objection of its own."""
+    try:
+        Table().publish(mesh)
+    except MeshfastError as error:
+        where = mesh.sidecar.origin or Origin("configuration", 1, 1)
+        raise ConfigError([Problem(where, f"it cannot be put in force: {error}")]) from None
 
 
 def shown_name(service: Service) -> str:
@@ -84,11 +100,23 @@ def _json(mesh: Mesh) -> dict[str, object]:
             {"name": label.name, "sources": _sources(label), "origin": origin_json(label.origin)}
             for label in mesh.labels
         ],
-        "listeners": [
-            {"name": li.name, "bind": li.bind, "direction": li.direction, "origin": origin_json(li.origin)}
-            for li in mesh.sidecar.listeners
+        "labels_of_others": [
+            {"name": idle.name, "for": idle.why, "origin": origin_json(idle.origin)} for idle in mesh.idle
         ],
+        "listeners": [_listener(li) for li in mesh.sidecar.listeners],
+        "admin": mesh.sidecar.admin,
     }
+
+
+def _listener(one: Listener) -> dict[str, object]:
+    own = {"labels": one.labels} if one.direction == "inbound" else {"unknown": one.unknown}
+    names = ("name", "bind", "direction", "transparent", "forward", "protocol", "service")
+    return {**{name: getattr(one, name) for name in names}, **own, "origin": origin_json(one.origin)}
+
+
+def _goes(one: Listener) -> str:
+    """Where what is not routed goes."""
+    return "where its caller dialled" if one.transparent else one.forward
 
 
 def _print(mesh: Mesh) -> None:
@@ -112,8 +140,12 @@ def _print(mesh: Mesh) -> None:
         [(label.name, ", ".join(_sources(label))) for label in mesh.labels],
     )  # fmt: skip
     _table(
+        f"{count(len(mesh.idle), 'label')} of others", ("label", "is for", "defined at"),
+        [(idle.name, idle.why, str(idle.origin or "")) for idle in mesh.idle],
+    )  # fmt: skip
+    _table(
         count(len(mesh.sidecar.listeners), 'listener'), ("listener", "bind", "direction", "forward"),
-        [(li.name, li.bind, li.direction, li.forward) for li in mesh.sidecar.listeners],
+        [(li.name, li.bind, li.direction, _goes(li)) for li in mesh.sidecar.listeners],
     )  # fmt: skip
 
 
@@ -121,7 +153,7 @@ def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) ->
     out = console()
     if not rows:
         return
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = RichTable(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name)
     for row in rows[:SHOWN]:

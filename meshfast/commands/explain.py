@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from meshfast.commands.output import FORMAT, console, print_json, print_problems
 from meshfast.errors import ConfigError
 from meshfast.explain import explain
 from meshfast.routing import Table
+from meshfast.where import pages
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -25,14 +27,22 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
         key, equals, text = value.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{value!r} is not K=V")
-        out[key] = text
+        out[_utf8(context, parameter, key)] = _utf8(context, parameter, text)
     return out
+
+
+def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{value!r} is not UTF-8") from None
+    return value
 
 
 @click.command("explain")
 @click.argument("config_", metavar="[CONFIG]...", nargs=-1, type=click.Path(exists=True))
-@click.option("--service", required=True, help="The interface that is called.")
-@click.option("--method", default="", help="The method that is called.")
+@click.option("--service", required=True, callback=_utf8, help="The interface that is called.")
+@click.option("--method", default="", callback=_utf8, help="The method that is called.")
 @click.option("--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment it carries.")
 @click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label it has.")
 @click.option("--admin", metavar="ADDRESS", help="Ask the running proxy at this admin address instead of CONFIG.")
@@ -41,10 +51,11 @@ def command(
     config_: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str],
     admin: str | None, output: str,
 ) -> None:  # fmt: skip
-    """Say where a request would go: each rule tried, the subset, the fallbacks passed over, the instance.
+    """Say where a request would go: each rule tried, each weighted branch with its share, the subset, the fallbacks
+    passed over, the instance.
 
     With CONFIG, by its files and with every instance available; with --admin, by the live table of a running proxy.
-    Exits with 1 when the request would go nowhere.
+    Exits with 1 when the request would go nowhere, whichever branch is drawn.
     """
     if bool(config_) == bool(admin):
         raise click.UsageError("give CONFIG or --admin, one of the two")
@@ -56,13 +67,24 @@ def command(
     except ConfigError as error:
         print_problems(error)
         raise SystemExit(1) from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--admin'") from None
     except OSError as error:
-        raise click.ClickException(f"{admin}: {error}") from None
+        raise click.ClickException(f"{admin}: {_why(error)}") from None
     if output == "json":
         print_json(answer)
+    elif answer.get("refused"):
+        console(stderr=True).print(Text(f"{answer['error']}; {answer['hint']}", "red"), soft_wrap=True)
     else:
         _print(answer)
-    raise SystemExit(1 if answer["error"] else 0)
+    raise SystemExit(2 if answer.get("refused") else 1 if answer["error"] else 0)
+
+
+def _why(error: OSError) -> str:
+    """What kept the page from being read, without the numbers."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
 
 
 def _local(
@@ -76,7 +98,7 @@ def _local(
 def _ask(address: str, service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
     asked = [("service", service)] + ([("method", method)] if method else [])
     asked += [("header", f"{k}={v}") for k, v in headers.items()] + [("label", f"{k}={v}") for k, v in labels.items()]
-    status, body = asyncio.run(ask(address, f"/explain?{urlencode(asked)}"))
+    status, body = asyncio.run(ask(pages(address), f"/explain?{urlencode(asked)}"))
     if status != 200:
         raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
     answer = msgspec.json.decode(body)
@@ -93,12 +115,34 @@ def _print(answer: dict[str, Any]) -> None:
     table.add_column()
     table.add_column()
     table.add_column(style="dim")
+    branches = answer.get("branches", [])
+    several = len(branches) > 1
     for step in answer["steps"]:
-        style = "green" if step["outcome"] == "+" else "yellow"
-        table.add_row(Text(step["outcome"], style), Text(step["text"]), Text(step["origin"]))
+        if not several or step["about"] != "target":
+            _row(table, step)
+    for branch in branches if several else ():
+        table.add_row(Text(_share(branch), "bold"), Text(branch["target"], "bold"), Text(""))
+        for step in branch["steps"]:
+            _row(table, step)
     out.print(table)
-    if answer["error"]:
-        out.print(Text(f"goes nowhere: {answer['error']}", "red"))
-    else:
-        subset = f" (subset {answer['subset']})" if answer["subset"] else ""
-        out.print(Text(f"goes to {answer['address']}{subset}", "bold"))
+    for one in branches if several else (answer,):
+        out.print(_end(one, f"{_share(one)} " if several else ""))
+    if answer.get("hint"):
+        out.print(Text(answer["hint"], "yellow"), soft_wrap=True)
+
+
+def _row(table: RichTable, step: dict[str, str]) -> None:
+    style = "green" if step["outcome"] == "+" else "yellow"
+    table.add_row(Text(step["outcome"], style), Text(step["text"]), Text(step["origin"]))
+
+
+def _share(branch: dict[str, Any]) -> str:
+    return f"{branch['share']:g} %"
+
+
+def _end(one: dict[str, Any], share: str) -> Text:
+    if one["error"]:
+        target = f" ({one['target']})" if share else ""
+        return Text(f"{share}goes nowhere{target}: {one['error']}", "red")
+    subset = f" (subset {one['subset']})" if one["subset"] else ""
+    return Text(f"{share}goes to {one['address']}{subset}", "bold")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -56,11 +56,23 @@ def problem_json(problem: Problem) -> dict[str, object]:
 
 def print_problems(error: ConfigError) -> None:
     """Every problem on the standard error, the place in bold and the caret in colour where there is one."""
+    _print(error.problems, "", "problem", "red")
+
+
+def print_warnings(warnings: Sequence[Problem]) -> None:
+    """The same for what is allowed and hardly meant."""
+    _print(warnings, "warning: ", "warning", "yellow")
+
+
+def _print(problems: Sequence[Problem], mark: str, noun: str, colour: str) -> None:
     out = console(stderr=True)
-    for problem in error.problems:
+    for problem in problems:
         head, *rest = str(problem).split("\n")
         place = str(problem.origin)
-        out.print(Text(place, "bold") + Text(head[len(place) :], "not bold"), soft_wrap=True)
+        said = head[len(place) :]
+        if mark:
+            said = f": {mark}{said.removeprefix(': ')}"
+        out.print(Text(place, "bold") + Text(said, "not bold"), soft_wrap=True)
         for line in rest:
-            out.print(Text(line, "red" if line.strip() == "^" else "dim"), soft_wrap=True)
-    out.print(Text(count(len(error.problems), "problem"), "bold red"), soft_wrap=True)
+            out.print(Text(line, colour if line.strip() == "^" else "dim"), soft_wrap=True)
+    out.print(Text(count(len(problems), noun), f"bold {colour}"), soft_wrap=True)

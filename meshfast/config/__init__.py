@@ -15,12 +15,12 @@ from meshfast.config import file
 from meshfast.config.document import Report, Text
 from meshfast.config.read import Resource, resources
 from meshfast.config.resolve import resolve
-from meshfast.errors import ConfigError
+from meshfast.errors import ConfigError, Problem
 from meshfast.model import Mesh
 
 MANY = frozenset(("ServiceEntry", "DestinationRule", "VirtualService"))  # kinds whose nodes are not kept
 
-__all__ = ["Loader", "Report", "Text", "build", "load", "load_texts"]
+__all__ = ["Loader", "Report", "Text", "build", "check", "load", "load_texts"]
 
 
 def load(paths: Iterable[str | os.PathLike[str]]) -> Mesh:
@@ -31,6 +31,13 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> Mesh:
     """
     report = Report()
     return build(file.read(paths, report), report)
+
+
+def check(paths: Iterable[str | os.PathLike[str]]) -> tuple[Mesh, list[Problem]]:
+    """The same, with what is allowed and hardly meant: branches and rules that no call or no instance is for."""
+    report = Report(warn=True)
+    mesh = build(file.read(paths, report), report)
+    return mesh, report.warnings or []
 
 
 def load_texts(texts: Iterable[tuple[str, bytes]]) -> Mesh:
@@ -100,9 +107,12 @@ def _collector_paused() -> Iterator[None]:
 def _mesh(texts: list[Text], found: list[Resource], report: Report) -> Mesh:
     order = {text.name: i for i, text in enumerate(texts)}
     mesh = resolve(found, report)
+
+    def place(problem: Problem) -> tuple[int, int, int]:
+        return order.get(problem.origin.file, -1), problem.origin.line, problem.origin.column
+
     if report.problems:
-        problems = dict.fromkeys(report.problems)
-        raise ConfigError(
-            sorted(problems, key=lambda p: (order.get(p.origin.file, -1), p.origin.line, p.origin.column))
-        )
+        raise ConfigError(sorted(dict.fromkeys(report.problems), key=place))
+    if report.warnings:
+        report.warnings.sort(key=place)
     return mesh

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import value
-from meshfast.config.document import Place, Refused, Report
+from meshfast.config.document import Place, Refused, Report, listed
+from meshfast.config.offer import Part, Variant, together, variant
 from meshfast.config.read import Resource
 from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
 from meshfast.model import Pattern, TargetKind
@@ -20,7 +21,9 @@ class _Entry:
     cluster: model.Cluster  # with the subsets that were declared for it
     hosts: tuple[str, ...]
     rules: tuple[model.Rule, ...]
+    variant: Variant
     services: dict[str, model.Service] = field(default_factory=dict)
+    shared: dict[str, tuple[list[Part], model.Service]] = field(default_factory=dict)  # of which it is the first
 
 
 @dataclass(slots=True)
@@ -36,29 +39,65 @@ class Clusters:
 
     def __init__(self) -> None:
         self.by_name: dict[str, model.Cluster] = {}
-        self.by_service: dict[str, str] = {}  # service -> cluster's name
+        self.by_service: dict[str, tuple[str, ...]] = {}  # service -> the clusters that offer it
         self.subsets: dict[str, dict[str, model.Subset]] = {}
         self._entries: dict[str, _Entry] = {}
-        self._offered: dict[str, tuple[Resource, int]] = {}  # by which entry, as which of its hosts
+        self._offered: dict[str, list[tuple[Resource, int]]] = {}  # by which entries, as which of their hosts
 
-    def find(self, host: str) -> str | None:
-        """The name of the cluster that a host means, or None."""
+    def named(self, host: str) -> tuple[str, ...]:
+        """The names of the clusters that a host means; several where a service is offered by several."""
         if host in self.by_service:
             return self.by_service[host]
         name = host.removesuffix("/*")
-        return name if name in self.by_name else None
+        return (name,) if name in self.by_name else ()
+
+    def find(self, host: str, own: str | None = None) -> str | None:
+        """The name of the cluster that a host means in the rules of ``own``, or None."""
+        found = self.named(host)
+        if own in found:
+            return own
+        return found[0] if len(found) == 1 else None
 
     def names(self) -> Iterator[str]:
         """Everything that ``find`` knows, for a hint."""
         yield from self.by_service
         yield from self.by_name
 
-    def plain(self, host: str) -> model.Service:
+    def hint(self, host: str, report: Report) -> str:
+        """What may have been meant by a host that nothing here is."""
+        if "*" in host.removesuffix("/*"):
+            return "patterns are for the hosts of a VirtualService"
+        alone = host.partition(".svc.")[0].partition(".")[0] if ".svc." in host else host.rpartition("/")[2]
+        if alone != host and self.named(alone):
+            return f"did you mean {alone}? namespaces and domains are not looked at"
+        names = list(self.names())
+        return report.near(
+            host,
+            names,
+            listed("no ServiceEntry offers it or is called so; there are", names, "no ServiceEntry is there"),
+        )
+
+    def plain(self, host: str, cluster: str) -> model.Service:
         """A service that is offered, as it is without a VirtualService: every instance of its cluster."""
-        entry = self._entries[self.by_service[host]]
+        entry = self._entries[cluster]
         if host not in entry.services:
             entry.services[host] = model.Service(host, entry.rules, Pattern.EXACT, entry.cluster.origin)
         return entry.services[host]
+
+    def together(self, host: str, services: list[model.Service]) -> model.Service:
+        """One service of those that its clusters make of it, in their order."""
+        clusters = self.by_service[host]
+        parts = [(self._entries[name].variant, one.rules) for name, one in zip(clusters, services, strict=True)]
+        first = self._entries[clusters[0]]
+        known = first.shared.get(host)
+        if (
+            known is None
+            or len(known[0]) != len(parts)
+            or any(was[0] != now[0] or was[1] is not now[1] for was, now in zip(known[0], parts, strict=True))
+        ):
+            known = parts, model.Service(host, together(parts), Pattern.EXACT, services[0].origin)
+        first.shared[host] = known
+        return known[1]
 
     def add(self, found: Resource, report: Report) -> None:
         """Takes in a ServiceEntry."""
@@ -70,35 +109,43 @@ class Clusters:
             if "*" in host:
                 at = _host_at(found, i)
                 report.add(at, f'"{host}": patterns are for VirtualService', "list every service by its name")
-            elif host in self.by_service:
-                there = _host_at(*self._offered[host])
-                hint = f"list all its instances in one ServiceEntry; first at {there.origin()}"
-                report.add(_host_at(found, i), f"{host} is offered twice", hint)
+            elif (there := self._same(host, made.variant)) is not None:
+                hint = "list its instances in one ServiceEntry, or tell them apart by the annotations group and version"
+                report.add(_host_at(found, i), f"{host} is offered twice", f"{hint}; first at {there.origin()}")
             else:
-                self.by_service[host] = found.name
-                self._offered[host] = found, i
+                self.by_service[host] = (*self.by_service.get(host, ()), found.name)
+                self._offered.setdefault(host, []).append((found, i))
         self._entries[found.name] = made
         self.by_name[found.name] = made.cluster
         self.subsets[found.name] = {}
 
+    def _same(self, host: str, variant: Variant) -> Place | None:
+        """Where an entry offers the same service under the same group and version."""
+        for other, i in self._offered.get(host, ()):
+            if other.draft.variant == variant:
+                return _host_at(other, i)
+        return None
+
     def check_names(self, report: Report) -> None:
         """A name means one cluster, whichever way it is read."""
         for host, offered in self._offered.items():
-            if host in self.by_name and self.by_service[host] != host:
+            other = next((each for each in offered if each[0].name != host), None)
+            if host in self.by_name and other is not None:
                 hint = "rename one of them: as a host, both would be meant"
                 message = f"the service {host} is offered here and is another ServiceEntry's name"
-                report.add(_host_at(*offered), message, hint)
+                report.add(_host_at(*other), message, hint)
 
     def declare(self, found: Resource, report: Report) -> None:
         """Takes in a DestinationRule, after every ServiceEntry."""
         made: _Declared = found.memo or _declared(found.spec)
         found.draft = made
-        cluster = self.find(made.host) if made.host else None
-        if cluster is None:
-            if made.host and not report.incomplete:
-                hint = report.near(made.host, self.names(), "no ServiceEntry offers it or is called so")
-                report.add(found.at.at("host"), f"unknown host {made.host}", hint)
-            return
+        clusters = self.named(made.host) if made.host else ()
+        if not clusters and made.host and not report.incomplete:
+            report.add(found.at.at("host"), f"unknown host {made.host}", self.hint(made.host, report))
+        for cluster in clusters:
+            self._declare(found, made, cluster, report)
+
+    def _declare(self, found: Resource, made: _Declared, cluster: str, report: Report) -> None:
         declared = self.subsets[cluster]
         for i, subset in enumerate(made.subsets):
             if subset.name.startswith("$"):
@@ -110,6 +157,17 @@ class Clusters:
                 report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
             elif subset.name:
                 declared[subset.name] = subset
+
+    def instances(self, cluster: str, kind: TargetKind, text: str) -> int:
+        """How many a target means; of one by label, those of all values."""
+        carried = [endpoint.labels for endpoint in self.by_name[cluster].endpoints]
+        match kind:
+            case TargetKind.SUBSET:
+                wanted = self.subsets[cluster][text].labels.items()
+                return sum(wanted <= labels.items() for labels in carried)
+            case TargetKind.BASELINE:
+                return sum(text not in labels for labels in carried)
+        return len(carried)
 
     def sealed(self) -> dict[str, model.Cluster]:
         """The clusters with their subsets."""
@@ -142,7 +200,8 @@ def _entry(found: Resource, report: Report) -> _Entry:
     hosts = tuple(dict.fromkeys(entry.hosts))
     cluster = model.Cluster(found.name, hosts, tuple(endpoints), (), origin)
     target = model.Target(found.name, TargetKind.ALL, weight=100, origin=origin)
-    return _Entry(cluster, entry.hosts, (model.Rule("", (), (target,), origin=origin),))
+    own = variant(found.annotations, (instance.labels for instance in entry.endpoints))
+    return _Entry(cluster, entry.hosts, (model.Rule("", (), (target,), origin=origin),), own)
 
 
 def _declared(rule: DestinationRule) -> _Declared:
@@ -176,7 +235,7 @@ def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report
             address = value.unix(instance.address)
         else:
             host = value.ip(instance.address)
-            number = _number(instance, port, report)
+            number = _number(instance, entry, port, report)
             if number is None:
                 return None
             address = value.join(host, number)
@@ -186,13 +245,15 @@ def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report
     return model.Endpoint(address, instance.labels, instance.weight, instance.locality, at.origin())
 
 
-def _number(instance: Instance, port: Port | None, report: Report) -> int | None:
+def _number(instance: Instance, entry: ServiceEntry, port: Port | None, report: Report) -> int | None:
     ports = instance.ports
     if port is None:
         if len(ports) == 1:
             return next(iter(ports.values()))
         if "dubbo" in ports:
             return ports["dubbo"]
+        if entry.at.at("ports") is not entry.at:
+            return None  # none of those that are given is good, which is said there
         hint = "add ports: [{name: dubbo, number: 20880, protocol: DUBBO}] to the ServiceEntry"
         report.add(instance.at, "no port is given for this instance", hint)
         return None
@@ -206,6 +267,14 @@ def _number(instance: Instance, port: Port | None, report: Report) -> int | None
 
 def _named(port: Port, name: str) -> bool:
     return not port.name and name == "dubbo"
+
+
+def advise(found: Iterable[Resource], report: Report) -> None:
+    """Warns of applications that have no instance."""
+    for resource in found:
+        if resource.kind == "ServiceEntry" and not resource.draft.cluster.endpoints:
+            hint = "its calls are answered with status 80: add endpoints"
+            report.warn(resource.at.at("endpoints"), f"{resource.name} has no instance", hint)
 
 
 def build(found: Iterable[Resource], report: Report) -> Clusters:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from meshfast.config import hint
 from meshfast.config.document import Report, Text
 
 MAX_BYTES = 16 << 20  # of one file
@@ -104,8 +105,7 @@ def compose(text: Text, report: Report) -> list[Node]:
         if "maximum nesting depth" in said:  # a newer libyaml's own bound, met before ours is asked
             report.add_at(text, 1, 1, TOO_DEEP)
             return out
-        hint = "indent with spaces" if "cannot start any token" in said and "\t" in text.line(line) else ""
-        report.add_at(text, line, column, f"not YAML: {said}", hint)
+        report.add_at(text, line, column, f"not YAML: {said}", hint.yaml_error(text, error))
     except yaml.YAMLError as error:
         report.add_at(text, 1, 1, f"not YAML: {error}")
     return out

@@ -81,6 +81,29 @@ def match(blob: bytes, data: bytes) -> bool:
     return blob[accept + state] != 0
 
 
+def complement(blob: bytes) -> bytes:
+    """The blob that matches what ``blob`` does not. The dead state of one is the other's state that takes all."""
+    n_states, n_classes = struct.unpack_from("=HH", blob)
+    accept, after = 4 + 256, 4 + 256 + n_states + n_states % 2
+    flat = struct.unpack_from(f"={n_states * n_classes}H", blob, after)
+    rows = [[to or n_states for to in flat[at : at + n_classes]] for at in range(0, len(flat), n_classes)]
+    rows[0] = [0] * n_classes
+    ends = [False, *(not end for end in blob[accept + 1 : accept + n_states]), True]
+    return _blob(ends, [*rows, [n_states] * n_classes], blob[4 : 4 + 256])
+
+
+def other(text: bytes, *, prefix: bool) -> bytes:
+    """The blob that matches whatever is not ``text``, or does not begin with it."""
+    known = sorted(set(text))
+    classes = bytes(known.index(byte) + 1 if byte in known else 0 for byte in range(256))
+    n_classes, last, every = len(known) + 1, len(text) + 1, len(text) + 2
+    rows = [[0] * n_classes, *([every] * n_classes for _ in text), [0 if prefix else every] * n_classes]
+    for state, byte in enumerate(text, 1):
+        rows[state][classes[byte]] = state + 1
+    ends = [False, *(state != last for state in range(1, every)), True]
+    return _blob(ends, [*rows, [every] * n_classes], classes)
+
+
 def utf8(low: int, high: int) -> list[_Bytes]:
     """A range of code points as sequences of byte ranges; surrogates have none."""
     if low > high:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from yaml.nodes import MappingNode, Node
 
@@ -67,9 +67,9 @@ class Document:
 
 class Place:
     """A node in a document and the way there. ``bad``: something at or below it was refused, so what is read from it
-    is not to be judged further."""
+    is not to be judged further. ``fields``: those that a mapping may have here."""
 
-    __slots__ = ("document", "node", "parent", "key", "bad")
+    __slots__ = ("document", "node", "parent", "key", "bad", "fields")
 
     def __init__(self, document: Document, node: Node, parent: Place | None = None, key: Key = "") -> None:
         self.document = document
@@ -77,6 +77,7 @@ class Place:
         self.parent = parent
         self.key = key
         self.bad = False
+        self.fields: Collection[str] = ()
 
     def spoil(self) -> None:
         """Marks this place and all around it as bad."""
@@ -128,17 +129,23 @@ class Place:
 
 class Report:
     """Collects problems. ``incomplete``: some document could not be read at all, so a name that is not found proves
-    nothing."""
+    nothing. ``warnings``: what is allowed and hardly meant; collected once it is a list."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, warn: bool = False) -> None:
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] | None = [] if warn else None
         self.incomplete = False
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Reports a problem at a place and spoils it."""
         place.spoil()
-        origin = place.origin()
-        self.problems.append(Problem(origin, message, hint, place.document.text.line(origin.line), place.path()))
+        self.problems.append(_problem(place, message, hint))
+
+    def warn(self, place: Place, message: str, hint: str = "") -> None:
+        """Notes what is allowed and hardly meant, once a place."""
+        problem = _problem(place, message, hint)
+        if self.warnings is not None and problem not in self.warnings:
+            self.warnings.append(problem)
 
     def near(self, word: str, known: Iterable[str], otherwise: str = "") -> str:
         """``did_you_mean`` for words of the user's own, of which there may be very many."""
@@ -148,6 +155,19 @@ class Report:
         """Reports a problem of a text that did not become a document; counts from 1."""
         self.incomplete = True
         self.problems.append(Problem(Origin(text.name, line, column), message, hint, text.line(line)))
+
+
+def _problem(place: Place, message: str, hint: str) -> Problem:
+    origin = place.origin()
+    return Problem(origin, message, hint, place.document.text.line(origin.line), place.path())
+
+
+def listed(what: str, known: Collection[str], otherwise: str = "", most: int = 8) -> str:
+    """``what`` and the first of the words that are known, for a hint; ``otherwise`` where there is none."""
+    if not known:
+        return otherwise
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"{what} {', '.join(list(known)[:most])}{more}"
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshfast.config import compose, istio
+from meshfast.config import compose, hint, istio
 from meshfast.config.document import Key, Place, Refused, Report, did_you_mean
 
 _BOOL_LIKE = {"true", "false", "yes", "no", "on", "off"}
@@ -80,20 +80,24 @@ class Text(Type):
 
 
 class Int(Type):
-    def __init__(self, least: int, most: int) -> None:
-        self.least, self.most = least, most
+    """A whole number. ``zero``: what to say to those who write 0 where that is too little."""
+
+    def __init__(self, least: int, most: int, *, zero: str = "") -> None:
+        self.least, self.most, self._zero = least, most, zero
         self.words = f"a whole number from {least} to {most}"
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> int:
         if not isinstance(node, ScalarNode) or node.tag != compose.PLAIN:
             raise not_a(self.words, node, "remove the quotes" if node.tag == compose.QUOTED else "")
         value: str = node.value
+        if value.endswith("%") and value[:-1].isdigit():
+            raise not_a(self.words, node, f"write {value[:-1]}")
         digits = value[1:] if value[:1] in ("-", "+") else value
         if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
             raise not_a(self.words, node)
         number = int(value)
         if not self.least <= number <= self.most:
-            raise Refused(f"{number} is not from {self.least} to {self.most}")
+            raise Refused(f"{number} is not from {self.least} to {self.most}", self._zero if number == 0 else "")
         return number
 
     def empty(self) -> int:
@@ -157,7 +161,10 @@ class ListOf(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode) or node.tag != compose.SEQUENCE:
-            raise not_a(self.words, node, "write it as a list: - ..." if isinstance(node, ScalarNode) else "")
+            single = (
+                'put "- " before it, or [ ] around it' if isinstance(node, MappingNode) else "write it as a list: - ..."
+            )
+            raise not_a(self.words, node, single)
         if len(node.value) < self._least:
             raise Refused("an empty list")
         here = Place(place.document, node, place, key)
@@ -178,7 +185,7 @@ class MapOf(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> dict[str, Any]:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node)
+            raise not_a(self.words, node, hint.no_list(node))
         here = Place(place.document, node, place, key)
         place.document.spend(len(node.value))
         out: dict[str, Any] = {}
@@ -232,6 +239,7 @@ class Struct(Type):
 
     def __init__(self, record: type[Record], known_as: str = "", *, rest: str = "", words: str = "a mapping") -> None:
         self.record, self._rest, self.words = record, rest, words
+        self.open = bool(rest)
         self.many = "mappings" if words == "a mapping" else ""
         self.later = istio.UNSUPPORTED.get(known_as, frozenset())
         self.fields: dict[str, tuple[str, Type]] = {}
@@ -246,11 +254,13 @@ class Struct(Type):
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> Any:
         if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
-            raise not_a(self.words, node)
+            raise not_a(self.words, node, hint.no_list(node) or self._short(node))
         here = Place(place.document, node, place, key)
+        here.fields = self.fields.keys()
         place.document.spend(len(node.value))
         fields, values, rest = self.fields, {}, {}
         seen: dict[str, Any] = {}
+        strange: list[tuple[str, Node]] = []
         for name_node, value in node.value:
             name = field_name(name_node, here, seen, report)
             if name is None:
@@ -262,26 +272,57 @@ class Struct(Type):
             elif self._rest and name not in self.later:
                 rest[name] = (name_node, value)
             else:
-                self.unknown(name, name_node, here, report)
-        for name in self._required:
-            if name not in seen:
+                strange.append((name, name_node))
+        missing = [name for name in self._required if name not in seen]
+        lone = missing[0] if len(missing) == len(strange) == 1 else ""
+        instead = {n for name, at in strange for n in self.unknown(name, at, here, report, lone=lone)}
+        for name in missing:
+            values[fields[name][0]] = fields[name][1].empty()
+            if name not in instead:
                 report.add(here, f"{name} is missing", f"{name}: {fields[name][1].words}")
-                values[fields[name][0]] = fields[name][1].empty()
         if self._rest:
             values[self._rest] = rest
         return self.record(at=here, **values)
 
-    def unknown(self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = ()) -> None:
-        """Reports a field that is not supported, or not known at all."""
+    def unknown(
+        self, name: str, node: Node, here: Place, report: Report, also: tuple[str, ...] = (), lone: str = ""
+    ) -> set[str]:  # fmt: skip
+        """Reports a field that is not supported, or not known at all. The fields that it was likely meant to be: one
+        that is missing besides is not worth a word. ``lone``: the only one that is missing."""
         there = Place(here.document, node, here, name)
+        fields = (*self.fields, *also)
         if name == "<<":
             report.add(there, "merge keys are not supported", "write the fields out, or use an alias for the value")
-        elif name in self.later:
+            return set()
+        if name in self.later:
             report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
-        else:
-            fields = (*self.fields, *also)
-            hint = did_you_mean(name, fields, istio.MISPLACED.get(name, f"known: {', '.join(fields)}"))
-            report.add(there, f"unknown field {name}", hint)
+            return set(self.fields)
+        inside = self._inside(name)
+        words = istio.MISPLACED.get(name) or hint.elsewhere(name, here)
+        words = words or (f"it belongs one level down, into {inside}" if inside else "")
+        words = words or hint.comment(name) or did_you_mean(name, fields)
+        if not words and name[0] == "-" and name[1:].isidentifier():
+            words = 'a space is missing behind the "-"'
+        if not words:
+            words = f"did you mean {lone}?" if lone else f"known: {', '.join(fields)}"
+        report.add(there, f"unknown field {name}", words)
+        return {inside} | {f for f in fields if words == f"did you mean {f}?"}
+
+    def _inside(self, name: str) -> str:
+        """The field whose mapping has a field of that name."""
+        for own, (_, type_) in self.fields.items():
+            type_ = type_.item if isinstance(type_, ListOf) else type_
+            if isinstance(type_, Struct) and name in type_.fields and not type_.open:
+                return own
+        return ""
+
+    def _short(self, node: Node) -> str:
+        """A hint for a text where a mapping was meant: the field that it is likely for."""
+        if not isinstance(node, ScalarNode) or not node.value:
+            return ""
+        first = next((name for name in (*self._required, "exact", "host", "labels") if name in self.fields), "")
+        simple = first and not isinstance(self.fields[first][1], (ListOf, MapOf, Struct))
+        return f"write it as {{{first}: {node.value}}}" if simple and len(node.value) < 100 else ""
 
     def empty(self) -> Any:
         return None
@@ -292,7 +333,8 @@ def checked(type_: Type, node: Node, place: Place, key: Key, report: Report) -> 
     try:
         return type_.read(node, place, key, report)
     except Refused as no:
-        report.add(Place(place.document, node, place, key), no.message, no.hint)
+        plain = isinstance(node, ScalarNode) and node.tag == compose.PLAIN
+        report.add(Place(place.document, node, place, key), no.message, (plain and hint.comment(node.value)) or no.hint)
         return type_.empty()
 
 

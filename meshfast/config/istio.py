@@ -34,6 +34,11 @@ INSTEAD: dict[str, str] = {
 # Where a field goes that others write elsewhere.
 MISPLACED: dict[str, str] = {
     "fallback": "it goes beside destination",
+    "present": "{} means that it is there",
+    "suffix": 'write regex: ".*..."',
+    "wildcard": "write prefix or regex",
+    "noempty": 'write regex: ".+"',
+    "empty": 'write exact: ""',
     "attachTo": "it is of istio.alibabacloud.com/v1beta1",
     "protocols": "it is of istio.alibabacloud.com/v1beta1",
 }

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from meshfast import model
+from meshfast.config import hint
 from meshfast.config.document import Place, Report, did_you_mean
 from meshfast.config.read import Resource
-from meshfast.config.resource import LabelRule, LabelRulesBeta, TrafficLabel
+from meshfast.config.resource import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
 from meshfast.model import LabelKind, LabelSource, TraceFormat
 
 MAX_LABELS = 16  # MF_LABELS
@@ -38,7 +39,9 @@ class Labels:
         self.workload = workload
         self.known: set[str] = set()
         self.labels: dict[str, model.Label] = {}
-        self.traces: dict[str, LabelSource] = {key.lower(): trace(key) for key in TRACES}
+        self.idle: list[model.IdleLabel] = []
+        self.traces: dict[str, LabelSource] = {key: trace(key) for key in TRACES}
+        self.last: Place | None = None
         self._selected: dict[str, tuple[bool, Place]] = {}
 
     def add(self, found: Resource, report: Report) -> None:
@@ -54,6 +57,14 @@ class Labels:
                 sources = self._sources(rule, report)
                 if here and carried:
                     self._define(rule, sources, bool(selector), report)
+                else:
+                    self.idle.append(model.IdleLabel(rule.name, _why(here, selector, rules), rule.at.origin()))
+
+    def check_count(self, used: set[str], report: Report) -> None:
+        """The core numbers those that are found here or asked for; what is for others alone takes no number."""
+        count = len(used | self.labels.keys())
+        if count > MAX_LABELS and self.last is not None:
+            report.add(self.last, f"{count} labels are defined; the limit is {MAX_LABELS}")
 
     def _define(self, rule: LabelRule, sources: tuple[LabelSource, ...], selects: bool, report: Report) -> None:
         """The definition for selected workloads beats the one for all."""
@@ -65,7 +76,7 @@ class Labels:
             self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin())
             for source in sources:
                 if source.kind is LabelKind.CONTEXT:
-                    self.traces.setdefault(source.text.lower(), source)
+                    self.traces.setdefault(source.text, source)
 
     def _sources(self, rule: LabelRule, report: Report) -> tuple[LabelSource, ...]:
         """The request's own header first, then what valueFrom says."""
@@ -78,8 +89,8 @@ class Labels:
                 continue
             if call is None or name not in FUNCTIONS:
                 known = [f"${n}" for n in FUNCTIONS]
-                hint = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
-                report.add(at, f'"{text}" is not a source of labels', hint)
+                words = did_you_mean(text.partition("(")[0], known, f"known: {', '.join(known)}")
+                report.add(at, f'"{text}" is not a source of labels', hint.comment(text) or words)
                 continue
             given = [a.strip() for a in call[3].split(",")] if call[3] else []
             if len(given) != FUNCTIONS[name] or not all(given):
@@ -106,6 +117,13 @@ class Labels:
         return [LabelSource(LabelKind.HEADER, given[0])]
 
 
+def _why(here: bool, selector: Mapping[str, str], rules: LabelRules) -> str:
+    if not here:
+        return f"workloads labelled {', '.join(f'{k}={v}' for k, v in selector.items())}"
+    assert isinstance(rules, LabelRulesBeta)
+    return f"the protocols {rules.protocols}" if rules.protocols else "no protocol"
+
+
 def _carried(protocols: str) -> bool:
     """Whether Dubbo is among the protocols."""
     return bool({"*", "dubbo"} & {p.strip().lower() for p in protocols.split(",")})
@@ -114,15 +132,11 @@ def _carried(protocols: str) -> bool:
 def build(found: Iterable[Resource], workload: Mapping[str, str], report: Report) -> Labels:
     """The labels of all TrafficLabels, as this workload sees them."""
     labels = Labels(workload)
-    last: Place | None = None
     for resource in found:
         if resource.kind == "TrafficLabel":
             labels.add(resource, report)
-            last = resource.at
-    if last is not None:
-        if len(labels.known) > MAX_LABELS:
-            report.add(last, f"{len(labels.known)} labels are defined; the limit is {MAX_LABELS}")
-        if len(labels.traces) > MAX_SOURCES:
-            message = f"{len(labels.traces)} trace keys, with the {len(TRACES)} that are always looked for"
-            report.add(last, message, f"the limit is {MAX_SOURCES}")
+            labels.last = resource.at
+    if labels.last is not None and len(labels.traces) > MAX_SOURCES:
+        message = f"{len(labels.traces)} trace keys, with the {len(TRACES)} that are always looked for"
+        report.add(labels.last, message, f"the limit is {MAX_SOURCES}")
     return labels

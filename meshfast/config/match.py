@@ -8,7 +8,7 @@ import math
 from yaml.error import Mark
 from yaml.nodes import ScalarNode
 
-from meshfast.config import dfa
+from meshfast.config import dfa, hint
 from meshfast.config.document import Place, Report
 from meshfast.config.field import ListOf, Struct, checked
 from meshfast.config.regex import BadRegex
@@ -35,14 +35,12 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
         fixed.append(_condition(Field.AUTHORITY, "", "authority", match.authority, report))
     for name, wanted in match.headers.items():
         fixed.append(_condition(Field.HEADER, name, f"headers.{name}", wanted, report, present=True))
-    for name, wanted in match.without_headers.items():
-        if (wanted.exact, wanted.prefix, wanted.regex) != (None, None, None):
-            report.add(wanted.at, "withoutHeaders with a value is not supported yet", f"{name}: {{}}")
-        fixed.append(Condition(Field.HEADER, Op.ABSENT, name, "", f"withoutHeaders: {{{name}: {{}}}}"))
     for name, text in match.source_labels.items():
         fixed.append(Condition(Field.NEVER, Op.EXACT, name, text, f"sourceLabels: {{{name}: {text}}}"))
 
-    lists: list[list[Condition | None]] = []
+    lists: list[list[Condition | None]] = [
+        _without(name, wanted, report) for name, wanted in match.without_headers.items()
+    ]
     for name, (name_node, value) in match.labels.items():
         if name in labels:
             wanted_list: tuple[StringMatch, ...] = checked(_LIST, value, match.at, name, report)
@@ -55,10 +53,26 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
             _MATCH.unknown(name, name_node, match.at, report, also=tuple(sorted(labels)))
     count = math.prod(len(each) for each in lists)
     if count > MAX_ALTERNATIVES:
-        report.add(match.at, f"{count} combinations of label values; the limit is {MAX_ALTERNATIVES}")
+        report.add(match.at, f"{count} combinations of values; the limit is {MAX_ALTERNATIVES}")
         return []
     out = [(*fixed, *chosen) for chosen in itertools.product(*lists)]
     return [tuple(c for c in one if c is not None) for one in out]
+
+
+def _without(name: str, wanted: StringMatch, report: Report) -> list[Condition | None]:
+    """Either it is not there, or what is there is something else."""
+    seen = _condition(Field.HEADER, name, name, wanted, report, present=True)
+    if seen is None:
+        return [None]
+    source = f"withoutHeaders: {{{seen.source}}}"
+    absent = Condition(Field.HEADER, Op.ABSENT, name, "", source)
+    if seen.op is Op.PRESENT:
+        return [absent]
+    if isinstance(seen.value, bytes):
+        other = dfa.complement(seen.value)
+    else:
+        other = dfa.other(seen.value.encode(), prefix=seen.op is Op.PREFIX)
+    return [absent, Condition(Field.HEADER, Op.REGEX, name, other, source)]
 
 
 _DEFINE = "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"
@@ -76,10 +90,13 @@ def _condition(
     if not given:
         if present:
             return Condition(field, Op.PRESENT, key, "", f"{shown}: {{}}")
-        report.add(wanted.at, "exact, prefix or regex is missing")
+        report.add(wanted.at, "exact, prefix or regex is missing", "leave the field out to match anything")
         return None
     op, text = given[0]
     source = f"{shown}: {{{op}: {text}}}"
+    odd = hint.odd(text) if op != "regex" else ""
+    if odd:
+        report.warn(wanted.at.at(op), f"{op}: {text} is compared as it is written", odd)
     if op == "exact":
         return Condition(field, Op.EXACT, key, text, source)
     if op == "prefix":
@@ -89,11 +106,18 @@ def _condition(
     try:
         return Condition(field, Op.REGEX, key, dfa.compile(text), source)
     except BadRegex as bad:
-        _report_regex(wanted.at.at(op), bad, report)
+        _report_regex(wanted.at.at(op), bad, _glob(text, present) or bad.hint, report)
         return None
 
 
-def _report_regex(at: Place, bad: BadRegex, report: Report) -> None:
+def _glob(text: str, present: bool) -> str:
+    """A hint for what is no expression, but a pattern of the shell's kind."""
+    if text.strip("*"):
+        return f"* is not any text: did you mean .{text}?" if text[0] == "*" else ""
+    return "did you mean {} (it is there)?" if present else "did you mean .* (any text)?"
+
+
+def _report_regex(at: Place, bad: BadRegex, words: str, report: Report) -> None:
     """Points into the expression where its text stands in the file as it is."""
     node = at.node
     assert isinstance(node, ScalarNode)
@@ -104,7 +128,7 @@ def _report_regex(at: Place, bad: BadRegex, report: Report) -> None:
         moved_mark = Mark(mark.name, mark.index, mark.line, column + bad.column - 1, None, 0)
         moved = ScalarNode(node.tag, node.value, moved_mark, node.end_mark)
         at = Place(at.document, moved, at.parent, at.key)
-    report.add(at, bad.message, bad.hint)
+    report.add(at, bad.message, words)
 
 
 def wider(a: tuple[Condition, ...], b: tuple[Condition, ...]) -> bool:
@@ -124,5 +148,3 @@ def _implied(want: Condition, have: Condition) -> bool:
     if want.op is Op.REGEX and have.op is Op.EXACT:
         return isinstance(want.value, bytes) and dfa.match(want.value, str(have.value).encode())
     return False
-
-

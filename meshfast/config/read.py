@@ -6,9 +6,10 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshfast.config import compose, istio
-from meshfast.config.document import Document, Place, Report, Text, TooLarge, did_you_mean
+from meshfast.config import compose, foreign, hint, istio
+from meshfast.config.document import COMPARED, Document, Place, Report, Text, TooLarge, did_you_mean
 from meshfast.config.field import Struct, checked, field_name, not_a
+from meshfast.config.field import Text as TextType
 from meshfast.config.resource import DestinationRule, ServiceEntry, TrafficLabel, TrafficLabelBeta, VirtualService
 from meshfast.config.sidecar import SidecarSpec
 
@@ -28,6 +29,8 @@ KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
         {"v1": Struct(TrafficLabel), "v1beta1": Struct(TrafficLabelBeta)},
     ),
 }
+ANNOTATIONS = ("group", "version")  # of a ServiceEntry: of the services that it offers, as Dubbo has them
+_TEXT = TextType(empty=True)
 _TOP = ("apiVersion", "kind", "metadata", "spec", "status")
 _METADATA = (
     "name namespace labels annotations generateName uid resourceVersion generation creationTimestamp "
@@ -43,10 +46,10 @@ class Resource:
     read from the text again when a place is asked for after all.
     """
 
-    __slots__ = ("kind", "name", "memo", "draft", "_text", "_all", "_read")
+    __slots__ = ("kind", "name", "annotations", "memo", "draft", "_text", "_all", "_read")
 
-    def __init__(self, kind: str, name: str, spec: Any, named_at: Place) -> None:
-        self.kind, self.name = kind, name
+    def __init__(self, kind: str, name: str, annotations: dict[str, str], spec: Any, named_at: Place) -> None:
+        self.kind, self.name, self.annotations = kind, name, annotations
         self.memo: Any = None
         self.draft: Any = None
         self._text = named_at.document.text
@@ -113,36 +116,82 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
         report.incomplete = True
         return None
     fields: dict[str, tuple[Node, Node]] = {}
+    again: list[Node] = []
     for name_node, value in node.value:
+        if isinstance(name_node, ScalarNode) and name_node.value in _TOP and name_node.value in fields:
+            again.append(name_node)
+            continue
         name = field_name(name_node, root, fields, report)
         if name is None:
             continue
         fields[name] = (name_node, value)
+    if _ignored(fields):
+        return None
+    if again:
+        there = Place(document, again[0], root, again[0].value)
+        missing = "is a --- missing before this line?" if len(again) > 1 else ""
+        report.add(there, f"{again[0].value} is written twice", missing)
+        if missing:
+            report.incomplete = True
+            return None
     schema = _schema(root, fields, report)
     if schema is None:
         report.incomplete = True
         return None
+    root.fields = _TOP
     kind = fields["kind"][1].value
-    name = _name(root, kind, fields, report)
+    name, annotations = _metadata(root, kind, fields, report)
     document.label = f"{kind}/{name}" if name else kind
     for unknown in fields.keys() - set(_TOP):
-        hint = did_you_mean(unknown, _TOP, "the resource's own fields go under spec")
-        report.add(Place(document, fields[unknown][0], root, unknown), f"unknown field {unknown}", hint)
+        report.add(
+            Place(document, fields[unknown][0], root, unknown), f"unknown field {unknown}", _belongs(unknown, schema)
+        )
     if "spec" not in fields:
-        report.add(root, "spec is missing")
+        inside = "metadata" in fields and "spec" in [k.value for k, _ in _pairs(fields["metadata"][1])]
+        meant = ("did you mean spec?", "it belongs under spec")
+        if not inside and not any(_belongs(f, schema) in meant for f in fields.keys() - set(_TOP)):
+            report.add(root, "spec is missing")
         report.incomplete = True
         return None
     spec = checked(schema, fields["spec"][1], root, "spec", report)
     if len(report.problems) > before and (spec is None or (not name and kind != "Sidecar")):
         report.incomplete = True
         return None
-    return Resource(kind, name, spec, root.at("metadata", "name"))
+    return Resource(kind, name, annotations, spec, root.at("metadata", "name"))
+
+
+def _pairs(node: Node) -> list[tuple[Any, Any]]:
+    return list(node.value) if isinstance(node, MappingNode) else []
+
+
+def _ignored(fields: dict[str, tuple[Node, Node]]) -> bool:
+    """Whether the document asks not to be read."""
+    metadata = _pairs(fields["metadata"][1]) if "metadata" in fields else []
+    annotations = next((value for key, value in metadata if key.value == "annotations"), None)
+    found = (
+        next((value for key, value in _pairs(annotations) if key.value == foreign.IGNORE), None)
+        if annotations
+        else None
+    )
+    return found is not None and found.value == "true"
+
+
+def _belongs(unknown: str, schema: Struct) -> str:
+    """A hint for a field of the document that is none."""
+    if unknown in schema.fields:
+        return "it belongs under spec"
+    if unknown in _METADATA:
+        return "it belongs under metadata"
+    return did_you_mean(unknown, _TOP, hint.comment(unknown) or "the resource's own fields go under spec")
 
 
 def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -> Struct | None:
     for name in ("apiVersion", "kind"):
         if name not in fields:
-            report.add(root, f"{name} is missing", "apiVersion: networking.istio.io/v1, kind: VirtualService, ...")
+            otherwise = "apiVersion: networking.istio.io/v1, kind: VirtualService, ..."
+            near = [word for word in fields if did_you_mean(word, (name,))] if len(fields) < COMPARED else []
+            words = f"is it {near[0]}?" if near and near[0] not in _TOP else otherwise
+            report.add(root, *(foreign.dubbo_rule(fields) or (f"{name} is missing", words)))
             return None
         if not isinstance(fields[name][1], ScalarNode):
             there = Place(root.document, fields[name][1], root, name)
@@ -153,10 +202,14 @@ def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -
     at_api = Place(root.document, fields["apiVersion"][1], root, "apiVersion")
     group, _, version = api.rpartition("/")
     if kind in istio.UNSUPPORTED_KINDS.get(group, ()):
-        hint = "meshfast's own Sidecar is of meshfast.io/v1" if kind == "Sidecar" else ""
-        report.add(at_kind, f"{kind} of {group} is not supported yet", hint)
+        words = "meshfast's own Sidecar is of meshfast.io/v1" if kind == "Sidecar" else foreign.SKIP
+        report.add(at_kind, f"{kind} of {group} is not supported yet", words)
+    elif (kind not in KINDS or group.endswith("dubbo.apache.org")) and (other := foreign.kind(group, kind)):
+        report.add(at_kind, *other)
     elif kind not in KINDS:
-        report.add(at_kind, f"unknown kind {kind}", did_you_mean(kind, KINDS, f"known: {', '.join(KINDS)}"))
+        report.add(
+            at_kind, f"unknown kind {kind}", did_you_mean(kind, KINDS, f"known: {', '.join(KINDS)}; {foreign.SKIP}")
+        )
     elif group != KINDS[kind][0] or version not in KINDS[kind][1]:
         known = " or ".join(f"{KINDS[kind][0]}/{v}" for v in KINDS[kind][1])
         report.add(at_api, f"unknown apiVersion {api}", f"{kind} is of {known}")
@@ -165,17 +218,19 @@ def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -
     return None
 
 
-def _name(root: Place, kind: str, fields: dict[str, tuple[Node, Node]], report: Report) -> str:
-    """``metadata.name``; only a Sidecar may go without."""
+def _metadata(
+    root: Place, kind: str, fields: dict[str, tuple[Node, Node]], report: Report
+) -> tuple[str, dict[str, str]]:  # fmt: skip
+    """``metadata.name``, without which only a Sidecar may go, and the annotations that are ours."""
     if "metadata" not in fields:
         if kind != "Sidecar":
             report.add(root, "metadata is missing", "metadata: {name: ...}")
-        return ""
+        return "", {}
     node = fields["metadata"][1]
     at = Place(root.document, node, root, "metadata")
     if not isinstance(node, MappingNode):
         report.add(at, not_a("a mapping", node).message)
-        return ""
+        return "", {}
     seen: dict[str, Node] = {}
     for name_node, value in node.value:
         name = field_name(name_node, at, seen, report)
@@ -184,13 +239,25 @@ def _name(root: Place, kind: str, fields: dict[str, tuple[Node, Node]], report: 
         seen[name] = value
         if name not in _METADATA:
             there = Place(root.document, name_node, at, name)
-            report.add(there, f"unknown field {name}", did_you_mean(name, _METADATA))
+            words = "it belongs one level up, beside metadata" if name in _TOP else did_you_mean(name, _METADATA)
+            report.add(there, f"unknown field {name}", words)
+    annotations = _annotations(at, seen.get("annotations"), report) if kind == "ServiceEntry" else {}
     if "name" not in seen:
         if kind != "Sidecar":
             report.add(at, "name is missing", "every resource has a name of its own")
-        return ""
+        return "", annotations
     found = seen["name"]
     if not isinstance(found, ScalarNode) or not found.value:
         report.add(Place(root.document, found, at, "name"), not_a("text", found).message)
-        return ""
-    return str(found.value)
+        return "", annotations
+    return str(found.value), annotations
+
+
+def _annotations(at: Place, node: Node | None, report: Report) -> dict[str, str]:
+    """Those that say something here, as text."""
+    out: dict[str, str] = {}
+    here = Place(at.document, node, at, "annotations") if node is not None else at
+    for key, value in _pairs(node) if node is not None else []:
+        if key.value in ANNOTATIONS:
+            out[key.value] = checked(_TEXT, value, here, key.value, report)
+    return out

@@ -17,14 +17,19 @@ def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
     own = sidecar.resolve(specs[0] if specs else None, report)
     clusters = cluster.build(unique, report)
     labels = label.build(unique, own.labels, report)
-    services = service.build(unique, clusters, labels.known, own.labels, report)
+    services, used = service.build(unique, clusters, labels.known, own.labels, report)
+    labels.check_count(used, report)
     sidecar.check_services(specs[0] if specs else None, {s.name: s for s in services if s.name}, report)
+    if report.warnings is not None and not report.problems:
+        cluster.advise(unique, report)
+        sidecar.advise(specs[0] if specs else None, report)
     return model.Mesh(
         clusters=clusters.sealed(),
         services=services,
         labels=tuple(labels.labels.values()),
         traces=tuple(labels.traces.values()),
         sidecar=own,
+        idle=tuple(labels.idle),
     )
 
 

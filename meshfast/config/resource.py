@@ -14,13 +14,14 @@ from meshfast.config import value
 from meshfast.config.document import Refused
 from meshfast.config.field import Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
 
+MAX_WEIGHT = 2**31 - 1  # Istio's own type
 LABELS = MapOf(Text(empty=True))
 WAIT = Parsed("a duration", value.duration, 0)
 
 
 def _host(text: str) -> str:
     if not text or not text.isprintable() or any(c in text for c in " ,\t"):
-        raise Refused(f'"{text}" is not a name')
+        raise Refused(f'"{text}" is not a name', "begin each item with a - of the same indent" if " - " in text else "")
     return text
 
 
@@ -33,6 +34,7 @@ def _label(text: str) -> str:
     return text
 
 
+_SPOKEN_ELSEWHERE = frozenset("HTTP HTTP2 HTTPS GRPC TLS MONGO TRI TRIPLE".split())
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
 
@@ -42,7 +44,7 @@ class Port(Record):
     number: int = spec(Int(1, 65535), "The port.")
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
-        Choice("DUBBO", "TCP", later=frozenset(("HTTP", "HTTP2", "HTTPS", "GRPC", "TLS", "MONGO")), fold=True),
+        Choice("DUBBO", "TCP", later=_SPOKEN_ELSEWHERE, fold=True),
         "What is spoken there.",
         "TCP",
     )
@@ -66,9 +68,7 @@ class ServiceEntry(Record):
     ports: tuple[Port, ...] = spec(
         ListOf(Struct(Port)), "With several, the one of protocol DUBBO or named dubbo is used.", (), shown="none"
     )
-    endpoints: tuple[Instance, ...] = spec(
-        ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none"
-    )
+    endpoints: tuple[Instance, ...] = spec(ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none")
     location: str = spec(Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL")
     resolution: str = spec(
         Choice("STATIC", later=frozenset(("DNS", "DNS_ROUND_ROBIN", "NONE"))),
@@ -110,7 +110,7 @@ class HttpMatch(Record):
         MapOf(STRING_MATCH), "Attachments, `group` and `version`. `{}`: it is there.", {}, shown="any"
     )
     without_headers: dict[str, StringMatch] = spec(
-        MapOf(STRING_MATCH), "Only `{}`: it is not there.", {}, name="withoutHeaders", shown="any"
+        MapOf(STRING_MATCH), "Not there, or there and not so. `{}`: not there.", {}, name="withoutHeaders", shown="any"
     )
     source_labels: dict[str, str] = spec(
         LABELS, "Labels that this sidecar's workload must carry.", {}, name="sourceLabels", shown="any"
@@ -141,7 +141,10 @@ class Fallback(Record):
 class RouteDestination(Record):
     destination: Destination | None = spec(Struct(Destination, "Destination"), "Where to.")
     weight: int | None = spec(
-        Int(0, 100), "Percent of the calls. 0: by fallback only.", None, shown="100 for a single route, else 0"
+        Int(0, MAX_WEIGHT),
+        "Its share of the sum of them. 0: by fallback only.",
+        None,
+        shown="100 for a single route, else 0",
     )
     fallback: Fallback | None = spec(Struct(Fallback), "Where to when nothing is there.", None, shown="none")
 
@@ -150,11 +153,14 @@ class RouteDestination(Record):
 class HttpRoute(Record):
     name: str = spec(Text(), "A name for explain and statistics.", "")
     match: tuple[HttpMatch, ...] = spec(
-        ListOf(Struct(HttpMatch, "HTTPMatch", rest="labels")), "Any of them will do; each is all of its fields.", (),
+        ListOf(Struct(HttpMatch, "HTTPMatch", rest="labels")),
+        "Any of them will do; each is all of its fields.",
+        (),
         shown="always",
     )
     route: tuple[RouteDestination, ...] = spec(
-        ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1), "Destinations; their weights add up to 100."
+        ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1),
+        "Destinations; each gets its weight's share of the calls.",
     )
     timeout: int = spec(WAIT, "Of a call that names no shorter one; 0s: none.", 0, shown="none")
 
@@ -177,9 +183,7 @@ class WorkloadSelector(Record):
 @dataclass(slots=True, kw_only=True)
 class LabelRule(Record):
     name: str = spec(LABEL, "The label; also the header or attachment that carries it.")
-    value_from: tuple[str, ...] = spec(
-        ListOf(Text()), "Further sources, in order.", (), name="valueFrom", shown="none"
-    )
+    value_from: tuple[str, ...] = spec(ListOf(Text()), "Further sources, in order.", (), name="valueFrom", shown="none")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from meshfast import model
 from meshfast.config import match
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report
+from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
-from meshfast.model import Condition, FallbackCase, Field, Pattern, TargetKind
+from meshfast.model import Condition, FallbackCase, Field, Op, Pattern, TargetKind
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
 MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
@@ -55,17 +55,18 @@ class _Compiled:
     explicit: bool
     labels: set[str]
     workload: Mapping[str, str]
-    found: dict[str, str | None] = field(default_factory=dict)  # a destination's host -> its cluster
+    found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
     declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
+    used: set[str] = field(default_factory=set)  # the labels that its rules ask for
     rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
-    services: dict[tuple[str, Pattern, int], model.Service] = field(default_factory=dict)
+    services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
 
     def holds(self, clusters: Clusters, labels: set[str], workload: Mapping[str, str]) -> bool:
         """Whether it would come out the same."""
         return (
             self.labels == labels
             and self.workload == workload
-            and all(clusters.find(host) == cluster for host, cluster in self.found.items())
+            and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
             and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
         )
 
@@ -82,20 +83,19 @@ class Routes:
         self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
+        self._barren: dict[tuple[int, int, TargetKind], tuple[_Draft, list[str]]] = {}
         self._prepared: list[_Prepared] | None = None
         before: _Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload):
             self._before = before
-            self._done = replace(
-                before, found=dict(before.found), declared=set(before.declared), rules={}, services={}
-            )
+            self._done = replace(before, found=dict(before.found), declared=set(before.declared), rules={}, services={})
         else:
             spec: VirtualService = resource.spec
             explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
             self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
             self._prepare()
         resource.draft = self._done
-        self.hosts, self.explicit = self._done.hosts, self._done.explicit
+        self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
 
     def host_at(self, number: int) -> Place:
         """Where one of its own hosts is written."""
@@ -104,7 +104,7 @@ class Routes:
     def service(self, name: str, pattern: Pattern, own: str | None, number: int) -> model.Service:
         """The service that its rules make for one of its hosts."""
         rules = self.rules(own)
-        key = (name, pattern, number)
+        key = (name, pattern, number, own)
         service = self._before.services.get(key)
         if service is None or service.rules is not rules:
             service = model.Service(name, rules, pattern, self.host_at(number).origin())
@@ -136,24 +136,36 @@ class Routes:
             _Prepared(route, _matches(route, made, workload), self._weights(route))
             for route, made in zip(spec.http, conditions, strict=True)
         ]
+        self._done.used |= {
+            c.key for p in self._prepared for m in p.matches for c in m.conditions if c.field is Field.LABEL
+        }
         if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
         _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
         return self._prepared
 
     def finish(self) -> None:
-        """Reports the subsets that some cluster does not declare, each place once."""
+        """Reports the subsets that some cluster does not declare, each place once; then what is hardly meant."""
+        if self._report.warnings is not None and not self._report.problems:
+            self._advise()
         for at, name, clusters in self._undeclared.values():
             if self._report.incomplete:
                 continue
             some = ", ".join(list(clusters)[:3]) + (f" and {len(clusters) - 3} more" if len(clusters) > 3 else "")
             known = {s for c in clusters for s in self._clusters.subsets[c]} | {f"${label}" for label in self._labels}
-            hint = self._report.near(name, known, "declare it in a DestinationRule")
             if name.startswith("$"):
-                hint = self._report.near(name, known, "add a TrafficLabel with rules: [{labels: [{name: ...}]}]")
-                self._report.add(at, f"no TrafficLabel defines the label {name[1:]}", hint)
+                otherwise = listed(
+                    "defined are", sorted(self._labels), "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"
+                )
+                self._report.add(
+                    at, f"no TrafficLabel defines the label {name[1:]}", self._report.near(name, known, otherwise)
+                )
             else:
-                self._report.add(at, f"subset {name} is not declared for {some}", hint)
+                declared = dict.fromkeys(s for c in clusters for s in self._clusters.subsets[c])
+                otherwise = listed("declared are", declared, "declare it in a DestinationRule")
+                self._report.add(
+                    at, f"subset {name} is not declared for {some}", self._report.near(name, known, otherwise)
+                )
 
     def _weights(self, route: HttpRoute) -> tuple[int, ...]:
         given = [r.weight for r in route.route]
@@ -163,20 +175,26 @@ class Routes:
         whole = given and len(given) == len(at.node.value) and not any(r.at.bad for r in route.route)
         total = sum(w or 0 for w in given)
         if whole and all(w is None for w in given):
-            self._report.add(at, f"{len(given)} destinations and no weight", "give each a weight; they add up to 100")
-        elif whole and total != 100:
-            self._report.add(at, f"the weights add up to {total}, not to 100")
+            self._report.add(
+                at, f"{len(given)} destinations and no weight", "give each a weight: its share of their sum"
+            )
+        elif whole and total == 0:
+            self._report.add(at, "the weights add up to 0", "give a weight to those that calls go to")
         return tuple(w or 0 for w in given)
 
     def _cluster(self, destination: Destination, own: str | None) -> str | None:
         """The cluster of a destination; None when it cannot be told, which is reported."""
         if not destination.host:
             return own
-        found = self._done.found[destination.host] = self._clusters.find(destination.host)
+        found = self._done.found[destination.host, own] = self._clusters.find(destination.host, own)
         if found is None and not self._report.incomplete and not destination.at.bad:
-            names = self._clusters.names()
-            hint = self._report.near(destination.host, names, "no ServiceEntry offers it or is called so")
-            self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
+            several = self._clusters.named(destination.host)
+            if several:
+                message = f"{destination.host} is offered by {' and '.join(several)}: which one is meant?"
+                self._report.add(destination.at.at("host"), message, f"name the application: host: {several[0]}")
+            else:
+                hint = self._clusters.hint(destination.host, self._report)
+                self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 
     def _draft(self, cluster: str, subset: str, at: Place) -> _Draft:
@@ -190,6 +208,7 @@ class Routes:
             entry = self._undeclared.setdefault((mark.line, mark.column), (at, subset, {}))
             entry[2][cluster] = None
         if subset.startswith("$"):
+            self._done.used.add(subset[1:])
             return _Draft(cluster, TargetKind.LABEL, subset[1:], at)
         return _Draft(cluster, TargetKind.SUBSET, subset, at)
 
@@ -215,9 +234,38 @@ class Routes:
                 draft.on = FallbackCase.NO_AVAILABLE
                 baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
                 draft.fallback = _find(drafts, baseline)
-        return tuple(
-            model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts
-        )
+        self._note_barren(drafts)
+        return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
+
+    def _note_barren(self, drafts: list[_Draft]) -> None:
+        """Notes the subsets that nothing is in. What a label's value picks only a call can tell."""
+        for draft in drafts if self._report.warnings is not None and not self._report.problems else ():
+            mark, kind = draft.at.node.start_mark, draft.kind
+            if kind not in (TargetKind.SUBSET, TargetKind.BASELINE) or draft.text not in (
+                self._clusters.subsets[draft.cluster] if kind is TargetKind.SUBSET else self._labels
+            ):
+                continue
+            has_any = self._clusters.instances(draft.cluster, TargetKind.ALL, "")
+            if has_any and not self._clusters.instances(draft.cluster, kind, draft.text):
+                clusters = self._barren.setdefault((mark.line, mark.column, kind), (draft, []))[1]
+                clusters += [draft.cluster] if draft.cluster not in clusters else []
+
+    def _advise(self) -> None:
+        """Warns of branches that end nowhere, and of calls that no rule takes."""
+        for draft, clusters in self._barren.values():
+            some = listed("", clusters, most=3).strip()
+            if draft.kind is TargetKind.BASELINE:
+                message = f"every instance of {some} has the label {draft.text}: calls without it find none"
+                self._report.warn(draft.at, message, "add a fallback, or instances without it")
+            else:
+                labels = self._clusters.subsets[clusters[0]][draft.text].labels
+                wanted = ", ".join(f"{k}={v}" for k, v in labels.items())
+                hint = f"none is labelled {wanted}" if len(clusters) == 1 else ""
+                self._report.warn(draft.at, f"subset {draft.text} of {some} has no instance", hint)
+        prepared = self._prepared or self._prepare()
+        if not any(_takes_all(p) for p in prepared):
+            hint = "what matches none is answered with status 60: end with a rule without match"
+            self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
 
     def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
         """The number of the target that an entry falls back to, which may be added for it."""
@@ -251,6 +299,13 @@ class Routes:
                 self._cyclic.add((mark.line, mark.column))
                 names = [_shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
+
+
+def _takes_all(prepared: _Prepared) -> bool:
+    return not prepared.route.match or any(
+        all(c.field is Field.PATH and c.op is Op.PREFIX and c.value == "/" for c in match.conditions)
+        for match in prepared.matches
+    )
 
 
 def _shown(draft: _Draft) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meshfast import model
 from meshfast.config.cluster import Clusters
-from meshfast.config.document import Place, Report
+from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.route import Routes
 from meshfast.model import Pattern
@@ -39,18 +39,35 @@ class Services:
             self._put(self.prefixes, "", host, claim)
         elif host.endswith(".*") and "*" not in host[:-1]:
             self._put(self.prefixes, host[:-1], host, claim)
+        elif host[0] == "*" and "*" not in host[1:]:
+            hint = "names of services begin alike: write com.x.*, or list the services"
+            self._report.add(claim.at, f'"{host}" is Istio\'s suffix form, which is not supported', hint)
         elif "*" in host.removesuffix("/*"):
-            self._report.add(claim.at, f'"{host}" is not a host', "write a service, app/*, prefix.* or *")
+            glob = host[-1] == "*" and "*" not in host[:-1] and host[:-1].strip(".")
+            hint = f"did you mean {glob}.*?" if glob else "write a service, app/*, prefix.* or *"
+            self._report.add(claim.at, f'"{host}" is not a host', hint)
         elif host in self._clusters.by_service:
             self._put(self.exact, host, host, claim)
         elif (app := self._clusters.find(host)) is not None:
             self._put(self.apps, app, host, claim)
         elif host.endswith("/*") or not claim.routes.explicit:
             if not self._report.incomplete:
-                hint = self._report.near(host, self._clusters.names(), "no ServiceEntry offers it or is called so")
-                self._report.add(claim.at, f"unknown host {host}", hint)
+                self._report.add(claim.at, f"unknown host {host}", self._clusters.hint(host, self._report))
         else:
             self._put(self.exact, host, host, claim)
+
+    def advise(self) -> None:
+        """Warns of hosts that are for nothing that is listed."""
+        services = self._clusters.by_service
+        for host, claim in self.exact.items():
+            if host not in services:
+                hint = self._report.near(host, services, "the rules are for callers that name it all the same")
+                self._report.warn(claim.at, f"no ServiceEntry lists the service {host}", hint)
+        for prefix, claim in self.prefixes.items():
+            if not any(name.startswith(prefix) for name in services):
+                said = f"{prefix}*" if prefix else "*"
+                hint = listed("listed are", services, "no service is listed", most=4)
+                self._report.warn(claim.at, f"no service that is listed is {said}", hint)
 
     def _put(self, where: dict[str, _Claim], key: str, host: str, claim: _Claim) -> None:
         if key in where:
@@ -70,17 +87,24 @@ class Services:
             claim = claim or self.prefixes.get("")
         return claim
 
+    def _one(self, name: str, app: str | None) -> model.Service | None:
+        """What a service is where an application offers it; None: where nobody does."""
+        claim = self._for(name, app)
+        if claim is not None:
+            return claim.routes.service(name, Pattern.EXACT, app, claim.number)
+        return self._clusters.plain(name, app) if app is not None else None
+
     def build(self) -> tuple[model.Service, ...]:
         """Every service, exact ones first, in the order in which the documents name them."""
         out: list[model.Service] = []
         known = dict.fromkeys([*self._clusters.by_service, *self.exact])
         for name in known:
-            app = self._clusters.by_service.get(name)
-            claim = self._for(name, app)
-            if claim is not None:
-                out.append(claim.routes.service(name, Pattern.EXACT, app, claim.number))
-            elif app is not None:
-                out.append(self._clusters.plain(name))
+            apps = self._clusters.by_service.get(name, ())
+            made = [one for app in apps or (None,) if (one := self._one(name, app)) is not None]
+            if len(made) > 1:
+                out.append(self._clusters.together(name, made))
+            else:
+                out += made
         for prefix, claim in sorted(self.prefixes.items(), key=lambda item: (-len(item[0]), item[0])):
             pattern = Pattern.PREFIX if prefix else Pattern.ANY
             service = claim.routes.service(prefix, pattern, None, claim.number)  # so that what is wrong in it is found
@@ -91,8 +115,8 @@ class Services:
 
 def build(
     found: Iterable[Resource], clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
-) -> tuple[model.Service, ...]:
-    """The services of all documents."""
+) -> tuple[tuple[model.Service, ...], set[str]]:
+    """The services of all documents, and the labels that their rules ask for."""
     services = Services(clusters, report)
     compiled: list[Routes] = []
     for resource in found:
@@ -104,6 +128,8 @@ def build(
             if host:
                 services.claim(host, _Claim(routes, i))
     out = services.build()
+    if report.warnings is not None:
+        services.advise()
     for routes in compiled:
         routes.finish()
-    return out
+    return out, {name for routes in compiled for name in routes.used}

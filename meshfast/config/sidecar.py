@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from yaml.nodes import MappingNode, Node
@@ -81,13 +81,24 @@ class ListenerSpec(Record):
     transparent: bool = spec(
         Bool(), "What is not routed goes on to the address that the caller dialled.", False, shown="false"
     )
-    forward: str = spec(
-        DIAL, "inbound: the application. outbound: where what is not routed goes.", "", shown="none"
-    )
+    forward: str = spec(DIAL, "inbound: the application. outbound: where what is not routed goes.", "", shown="none")
     protocol: str = spec(
         Choice("auto", "dubbo", "tcp"),
         "auto: Dubbo by its first bytes, else TCP. dubbo: nothing else comes in.",
         "auto",
+    )
+    labels: str | None = spec(
+        Choice("trust", "keep-first", "strip"),
+        "inbound: what callers' labels do. keep-first: within its time to live a trace keeps the label it had first. "
+        "strip: they are not looked at.",
+        None,
+        shown="`keep-first`",
+    )
+    unknown: str | None = spec(
+        Choice("forward", "refuse"),
+        "outbound, with forward or transparent: where a call to a service goes that is not listed.",
+        None,
+        shown="`forward`",
     )
     service: str = spec(HOST, "outbound: the service whose routes calls take that cannot be read.", "", shown="none")
 
@@ -101,10 +112,14 @@ class TraceMemory(Record):
 @dataclass(slots=True, kw_only=True)
 class SidecarSpec(Record):
     workload: Workload | None = spec(Struct(Workload), "What it stands beside.", None, shown="none")
-    workers: int = spec(Int(0, MAX_WORKERS), "Native threads. 0: in the Python loop, for embedding.", 1)
+    workers: int = spec(
+        Int(1, MAX_WORKERS, zero="leave it out for 1; without threads runs only an engine in a program's own loop"),
+        "Native threads.",
+        1,
+    )
     loop: str = spec(Choice("auto", "epoll", "io_uring"), "auto: io_uring where the kernel offers it.", "auto")
     listeners: tuple[ListenerSpec, ...] = spec(ListOf(Struct(ListenerSpec)), "Where calls come in.", (), shown="none")
-    admin: str = spec(BIND, "Where the admin pages listen.", "", shown="none")
+    admin: str = spec(BIND, "Where the admin pages listen: a loopback address or a UNIX socket.", "", shown="none")
     limits: dict[str, int] = spec(Limits(), "See the table of limits.", {}, shown="the table's")
     trace_memory: TraceMemory | None = spec(
         Struct(TraceMemory), "The labels remembered by trace id.", None, name="traceMemory", shown="the defaults"
@@ -118,6 +133,12 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
     workload, memory = found.workload, found.trace_memory
     listeners = tuple(_listener(listener, report) for listener in found.listeners if not listener.at.bad)
     _check_addresses(found, report)
+    if found.admin and not value.is_local(found.admin):
+        report.add(
+            found.at.at("admin"),
+            f"{found.admin}: other machines could reach it",
+            "use 127.0.0.1, [::1] or unix:///path",
+        )
     if len(found.listeners) > MAX_LISTENERS:
         report.add(found.at.at("listeners"), f"{len(found.listeners)} listeners; the limit is {MAX_LISTENERS}")
     high, most = (found.limits.get(name, Limits.fields[name].default) for name in ("outputHigh", "outputMax"))
@@ -137,7 +158,16 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         trace_entries=memory.entries if memory else 65536,
         trace_ttl_ms=memory.ttl if memory else 300_000,
         origin=found.at.origin(),
+        said_at={name: (shown, found.at.at(*shown.split(".")).origin()) for name, shown in _names().items()},
     )
+
+
+def _names() -> dict[str, str]:
+    """The model's fields by their names in the configuration."""
+    own = {
+        field.name: field.metadata["name"] or field.name for field in fields(SidecarSpec) if "type" in field.metadata
+    }
+    return own | {"trace_entries": "traceMemory.entries", "trace_ttl_ms": "traceMemory.ttl"}
 
 
 def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
@@ -151,11 +181,28 @@ def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
             report.add(at, "an inbound listener needs forward", "forward: the application's own address")
         if listener.service:
             report.add(at.at("service"), "service is for outbound listeners", "remove it")
+        if listener.unknown is not None:
+            report.add(at.at("unknown"), "unknown is for outbound listeners", "remove it")
     elif listener.protocol == "tcp" and not (listener.forward or listener.transparent):
         report.add(at, "nothing says where plain TCP goes", "add forward or transparent")
+    if listener.direction == "outbound":
+        if listener.labels is not None:
+            report.add(at.at("labels"), "labels is for inbound listeners", "remove it")
+        if listener.unknown == "forward" and not (listener.forward or listener.transparent):
+            report.add(at.at("unknown"), "nothing says where what is not listed goes", "add forward or transparent")
+    if listener.forward and value.collide(listener.bind, listener.forward):
+        report.add(at.at("forward"), "it would forward to itself", "forward: where somebody else listens")
     return model.Listener(
-        listener.name, listener.bind, listener.direction, listener.transparent, listener.forward, listener.protocol,
-        listener.service, at.origin(),
+        listener.name,
+        listener.bind,
+        listener.direction,
+        listener.transparent,
+        listener.forward,
+        listener.protocol,
+        listener.service,
+        listener.labels or "keep-first",
+        listener.unknown or "forward",
+        at.origin(),
     )
 
 
@@ -174,6 +221,12 @@ def _check_addresses(found: SidecarSpec, report: Report) -> None:
             if bind and other and value.collide(bind, other):
                 report.add(at, f"{bind} is taken", f"by {who} at {there.origin()}")
                 break
+
+
+def advise(found: SidecarSpec | None, report: Report) -> None:
+    """Warns of a sidecar that could not start."""
+    if found is not None and not found.listeners:
+        report.warn(found.at, "no listener: meshfast proxy needs one", "add listeners")
 
 
 def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 
 from meshfast.config.document import Refused
@@ -25,7 +26,8 @@ def duration(text: str) -> int:
     while at < len(text):
         part = _WAIT.match(text, at)
         if part is None:
-            raise Refused(f'"{text}" is not a duration', hint)
+            unit = f"give its unit: {text}ms or {text}s"
+            raise Refused(f'"{text}" is not a duration', unit if text.isascii() and text.isdigit() else hint)
         total += float(part[1]) * _MS[part[2]]
         at = part.end()
     if not text:
@@ -53,9 +55,20 @@ def address(text: str, *, listen: bool = False) -> str:
     hint = "write it as tcp://10.0.0.7:20880, tcp://[::1]:20880 or unix:///path"
     if text.startswith("unix://"):
         return unix(text)
+    scheme, slashes, _ = text.partition("://")
+    if slashes and scheme != "tcp":
+        raise Refused(f'"{text}" is not an address', f"{scheme}:// is not spoken here: {hint}")
     host, colon, port = text.removeprefix("tcp://").rpartition(":")
     if not colon or not host:
+        if port.isascii() and port.isdigit() and not host:
+            raise Refused(f'"{text}" is not an address', f"write it as tcp://127.0.0.1:{port}")
+        if _is_ip(text.removeprefix("tcp://")):
+            raise Refused(f'"{text}" has no port', hint)
         raise Refused(f'"{text}" is not an address', hint)
+    if "/" in port and port.partition("/")[0].isdigit():
+        raise Refused(
+            f'"{text}": nothing comes behind the port', f"write {text[: len(text) - len(port)]}{port.partition('/')[0]}"
+        )
     if host[0] == "[" and host[-1] == "]":
         host = host[1:-1]
     elif ":" in host:
@@ -70,13 +83,46 @@ def ip(text: str) -> str:
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
-        hint = "host names are not resolved: write the IP address"
-        if text.rpartition(":")[2].isdigit() and text.count(":") == 1:
-            hint = "the port goes into ports"
-        raise Refused(f'"{text}" is not an IP address', hint) from None
+        raise _no_ip(text) from None
     if isinstance(found, ipaddress.IPv6Address) and found.scope_id is not None:
         raise Refused(f'"{text}": zones are not supported yet')
     return str(found)
+
+
+def _no_ip(text: str) -> Refused:
+    """What is wrong with an address that is none."""
+    rest = text.partition("://")[2] or text
+    address, slash, bits = rest.partition("/")
+    if slash and bits.isdigit() and _is_ip(address):
+        return Refused(f'"{text}": expected an address, not a network', f"write {address}, one entry for each address")
+    if "://" in text:
+        return Refused(f'"{text}" is not an IP address', f"write the address alone: {rest.rpartition(':')[0] or rest}")
+    if text[:1] == "[" and text[-1:] == "]" and _is_ip(text[1:-1]):
+        return Refused(f'"{text}" is not an IP address', f"without brackets: {text[1:-1]}")
+    first, dash, last = text.partition("-")
+    if dash and _is_ip(first.strip()) and (_is_ip(last.strip()) or last.strip().isdigit()):
+        return Refused(f'"{text}": expected an address, not a range', "list each address")
+    if any(c in text for c in ", ") and all(map(_is_ip, re.split("[, ]+", text))):
+        return Refused(f'"{text}" is more than one address', "write one entry for each address")
+    if text == "localhost":
+        return Refused(f'"{text}" is not an IP address', "write 127.0.0.1 or ::1: host names are not resolved")
+    if text.rpartition(":")[2].isdigit() and text.count(":") == 1:
+        return Refused(f'"{text}" is not an IP address', "the port goes into ports")
+    parts = text.split(".")
+    if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts):
+        plain = ".".join(str(int(p[:9])) for p in parts)
+        if _is_ip(plain):
+            return Refused(f'"{text}" is not an IP address', f"without leading zeros: {plain}")
+        return Refused(f'"{text}" is not an IP address', "each of its numbers is 0 to 255")
+    return Refused(f'"{text}" is not an IP address', "host names are not resolved: write the IP address")
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def unix(text: str) -> str:
@@ -93,8 +139,15 @@ def join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach what ``address`` returned."""
+    return address.startswith("unix://") or ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
+
+
 def collide(a: str, b: str) -> bool:
     """Whether two listening addresses, as ``address`` returns them, cannot both be had."""
+    if a.startswith("unix:///") and b.startswith("unix:///"):
+        return os.path.normpath(a[7:]) == os.path.normpath(b[7:])
     if a == b:
         return a.startswith("unix://") or not a.endswith(":0")
     if a.startswith("unix://") or b.startswith("unix://"):

@@ -64,6 +64,27 @@ static void build(struct mf_cluster *app)
     CHECK_INT(mf_table_publish(table, service), 0);
 }
 
+/* Each of the targets that the weights pick from can be asked for, however small its share. */
+static void branches(struct mf_cluster *app)
+{
+    struct mf_service *service;
+    CHECK_INT(mf_service_new(table, S("org.y"), MF_SERVICE_EXACT, &service), 0);
+    CHECK_INT(mf_service_rule(service, 0), 0);
+    for (int t = 0; t < 3; t++)
+        CHECK_INT(mf_service_target(table, service, 0, app, MF_TARGET_ALL, S(""), t == 0 ? 2147483647 : 1, 0,
+                                    MF_NO_TARGET), t);
+    CHECK_INT(mf_table_publish(table, service), 0);
+    struct mf_query query = {.service = S("org.y"), .now = 1};
+    for (uint32_t branch = 0; branch <= 4; branch++) { /* 0 and 4, which is none: as drawn */
+        struct mf_route_step steps[8];
+        struct mf_route_steps all = {.steps = steps, .room = 8, .branch = branch};
+        struct mf_route route;
+        CHECK_INT(mf_route_explain(table, &query, &route, &all), 0);
+        CHECK_INT(all.n, 4);
+        CHECK_INT(steps[2].target, branch % 4 ? branch - 1 : 0);
+    }
+}
+
 static void down(void *arg, struct mf_peer *peer)
 {
     (void)arg;
@@ -79,6 +100,7 @@ int main(void)
     CHECK_INT(mf_cluster_subset(table, app, S("empty"), &(struct mf_pair){S("env"), S("green")}, 1), 0);
     CHECK_INT(mf_cluster_seal(table, app), 0);
     build(app);
+    branches(app);
     mf_cluster_give(table, app);
 
     struct mf_slice labels[MF_LABELS] = {{NULL, 0}};

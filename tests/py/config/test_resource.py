@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from config_mesh import entry, label, load, rule, sidecar
+from config_mesh import entry, label, load, rule, sidecar, to, virtual
 
 from meshfast import model
 from meshfast.config import value
 from meshfast.config.document import Refused
+from meshfast.errors import ConfigError
 from meshfast.model import LabelKind, LabelSource, TraceFormat
 
 
@@ -64,7 +65,7 @@ def test_label_sources() -> None:
         LabelSource(LabelKind.CONTEXT, "my-trace"),
     )
     assert [t.text for t in mesh.traces] == [
-        "traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8", "my-trace",
+        "traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8", "B3", "my-trace",
     ]  # fmt: skip
 
 
@@ -184,3 +185,36 @@ def test_paths_of_sockets_have_a_length() -> None:
     assert value.unix("unix:///" + "a" * 106)
     with pytest.raises(Refused, match="107 bytes"):
         value.unix("unix:///" + "a" * 107)
+
+
+def test_a_document_that_is_not_to_be_read() -> None:
+    service = {
+        "apiVersion": "v1", "kind": "Service", "spec": {},
+        "metadata": {"name": "a", "annotations": {"meshfast.io/ignore": "true"}},
+    }  # fmt: skip
+    assert [s.name for s in load(service, entry("shop", ("a.Cart",))).services] == ["a.Cart"]
+    service["metadata"] = {"name": "a", "annotations": {"meshfast.io/ignore": "false"}}
+    with pytest.raises(ConfigError, match="Service is a Kubernetes kind"):
+        load(service)
+
+
+def test_what_listeners_do_with_labels_and_the_unknown() -> None:
+    where = {"bind": "tcp://127.0.0.1:0", "forward": "tcp://127.0.0.1:1"}
+    out = {"name": "o", **where}
+    into = {"name": "i", "direction": "inbound", **where}
+    mesh = load(sidecar(listeners=[out, into]))
+    assert [(one.labels, one.unknown) for one in mesh.sidecar.listeners] == [("keep-first", "forward")] * 2
+    mesh = load(sidecar(listeners=[out | {"unknown": "refuse"}, into | {"labels": "strip"}]))
+    assert [(one.labels, one.unknown) for one in mesh.sidecar.listeners] == [
+        ("keep-first", "refuse"), ("strip", "forward"),
+    ]  # fmt: skip
+
+
+def test_labels_of_others_count_where_rules_ask_for_them() -> None:
+    others = label(*(f"o{i}" for i in range(20)), workloadSelector={"labels": {"app": "x"}})
+    shop = entry("shop", ("a.Cart",))
+    assert len(load(shop, label("mine"), others).idle) == 20
+    asked = [{"match": [{f"o{i}": [{"exact": "a"}]}], "route": [to()]} for i in range(16)]
+    with pytest.raises(ConfigError, match="17 labels are defined"):
+        load(shop, label("mine"), others, virtual(["a.Cart"], *asked))
+    load(shop, label("mine"), others, virtual(["a.Cart"], *asked[1:]))

@@ -196,3 +196,9 @@ def test_equal_texts_make_equal_meshes() -> None:
     text = b"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [b.C]}\n"
     assert config.load_texts([("f", text)]) == config.load_texts([("f", text)])
     assert config.load_texts([("f", text)]) != config.load_texts([("f", text.replace(b"b.C", b"b.D"))])
+
+
+@pytest.mark.parametrize("weights", [(1, 3), (30,), (70, 30), (0, 5), (2**31 - 1, 2**31 - 1)])
+def test_weights_are_shares_of_their_sum(weights: tuple[int, ...]) -> None:
+    mesh = shop({"route": [to(name, weight=w) for name, w in zip(("trunk", "daily"), weights, strict=False)]})
+    assert [t.weight for t in rules(mesh, "a.Cart")[0].targets] == [*weights]

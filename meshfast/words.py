@@ -1,0 +1,105 @@
+"""Conditions in words: what a rule asks of a request, and where a request differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshfast.model import Condition, Field, Op
+
+__all__ = ["Asked", "differs", "holds"]
+
+SHOWN = 100  # characters of a text of somebody's own
+
+_SUBJECTS = {Field.PATH: "uri", Field.METHOD: "method", Field.AUTHORITY: "authority"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is explained: with the labels that it would have, and those of this workload."""
+
+    service: str
+    method: str
+    headers: Mapping[str, str]
+    labels: Mapping[str, str]
+    workload: Mapping[str, str]
+
+
+def holds(condition: Condition) -> str:
+    """What a condition asks, of one that holds."""
+    subject, wanted = _subject(condition), _wanted(condition)
+    if condition.source == f"no {condition.key}":
+        return condition.source  # one of several ways to have none
+    if condition.source.startswith("withoutHeaders") and condition.op is not Op.ABSENT:
+        return condition.source
+    match condition.op:
+        case Op.EXACT:
+            return f"{subject} is {wanted}"
+        case Op.PREFIX:
+            return f"{subject} begins with {wanted}"
+        case Op.REGEX:
+            return f"{subject} matches {wanted}"
+        case Op.PRESENT:
+            return f"{subject} is there"
+    return f"no {subject}"
+
+
+def differs(condition: Condition, asked: Asked, seen: str) -> str:
+    """What a request has, and what the condition wants instead. ``seen``: what the core saw."""
+    subject, wanted = _subject(condition), _wanted(condition)
+    have = _have(condition, asked, seen)
+    if condition.source == f"no {condition.key}":
+        return f"{subject} is {_shown(have or '')}, and there must be none"
+    if have is None:
+        must = {Op.EXACT: ", which must be", Op.PREFIX: ", which must begin with", Op.REGEX: ", which must match"}
+        return f"no {subject}{must.get(condition.op, '')} {wanted if condition.op in must else ''}".rstrip()
+    said = f"{subject} is {_shown(have)}"
+    if condition.source.startswith("withoutHeaders") and condition.op is not Op.ABSENT:
+        return f"{said}, against {condition.source}"
+    match condition.op:
+        case Op.EXACT:
+            said += f", not {wanted}"
+        case Op.PREFIX:
+            said += f", which does not begin with {wanted}"
+        case Op.REGEX:
+            said += f", which does not match {wanted}"
+        case Op.ABSENT:
+            said += f", against {condition.source}" if condition.source else ", and must not be there"
+    if condition.field in (Field.PATH, Field.METHOD) and not asked.method:
+        said += " (no method was given)"
+    return said
+
+
+def _subject(condition: Condition) -> str:
+    if condition.field is Field.NEVER:
+        return f"label {condition.key} of this workload"
+    return _SUBJECTS.get(condition.field) or f"{condition.field.name.lower()} {condition.key}"
+
+
+def _wanted(condition: Condition) -> str:
+    if isinstance(condition.value, str):
+        return _shown(condition.value)
+    return _shown(condition.source.partition("{regex: ")[2].removesuffix("}"))
+
+
+def _shown(text: str) -> str:
+    """A text as it is; quoted where it would not be seen, cut where it is long."""
+    if not text or text != text.strip() or not text.isprintable():
+        text = repr(text)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _have(condition: Condition, asked: Asked, seen: str) -> str | None:
+    """What the request has there; None: nothing."""
+    match condition.field:
+        case Field.PATH:
+            return f"/{asked.service}/{asked.method}"
+        case Field.METHOD:
+            return asked.method or None
+        case Field.AUTHORITY:
+            return seen
+        case Field.HEADER:
+            return asked.headers.get(condition.key)
+        case Field.LABEL:
+            return asked.labels.get(condition.key) or None
+    return asked.workload.get(condition.key)
