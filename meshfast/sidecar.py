@@ -7,23 +7,22 @@ address, writes the log. The workers never wait for it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, AsyncIterator
 
 from meshfast import _core
 from meshfast.admin import Admin
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.model import Mesh, Origin
 from meshfast.routing import Table
+from meshfast.running import Running
 from meshfast.source import Bad, Event
 
-__all__ = ["Running", "Sidecar"]
+__all__ = ["Sidecar"]
 
 log = logging.getLogger("meshfast")
 
@@ -33,19 +32,6 @@ RECLAIM_EVERY = 0.5
 #: What happens again with the same peer is logged once in so many seconds; so many of them are remembered.
 LOG_EVERY = 1.0
 LOG_KINDS = 1024
-
-
-@dataclass
-class Running:
-    """What the admin pages show of the configuration's own life."""
-
-    started: float = field(default_factory=time.time)
-    ready: bool = False
-    draining: bool = False
-    version: int = 0
-    applied_at: float = 0.0
-    rejected: int = 0
-    last_error: str = ""
 
 
 class Sidecar:
@@ -210,18 +196,3 @@ def _plain(value: object) -> object:
 
 def _somewhere(mesh: Mesh) -> Origin:
     return mesh.sidecar.origin or Origin("configuration", 1, 1)
-
-
-@contextlib.contextmanager
-def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
-    """Logs to standard error, one line a record, UTC."""
-    handler = logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    log.addHandler(handler)
-    log.setLevel(level)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)

@@ -9,8 +9,9 @@ import sys
 import click
 
 from meshfast.errors import MeshfastError
+from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
-from meshfast.sidecar import Sidecar, logging_to_stderr
+from meshfast.sidecar import Sidecar
 from meshfast.source.file import FileSource
 
 
