@@ -14,13 +14,13 @@ FLOORS = {"base": 0, "codec": 1, "table": 2, "loop": 3, "proxy": 4}
 #: The rooms of the package from the ground up. A room may import what stands on a lower line, and its own modules;
 #: what is imported for types alone counts as well.
 PYTHON = (
-    ("model", "sink", "exposition", "pretty", "hints"),
+    ("model", "record", "sink", "exposition", "pretty", "hints"),
     ("errors", "logs", "address"),
     ("", "_core", "config", "ask"),
-    ("hessian", "loop", "source", "apply"),
+    ("hessian", "loop", "source", "apply", "eventlog"),
     ("dubbo", "routing"),
     ("running", "explain"),
-    ("metrics", "serve"),
+    ("metrics", "serve", "accesslog"),
     ("admin",),
     ("sidecar",),
     ("demo",),
