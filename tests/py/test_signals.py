@@ -113,6 +113,30 @@ def test_start_errors_are_records_that_say_where_and_what_to_do(tmp_path):
     asyncio.run(asyncio.wait_for(story(), 60))
 
 
+def test_the_access_log_is_opened_anew(tmp_path, monkeypatch):
+    path = tmp_path / "calls.log"
+    monkeypatch.setattr("test_sidecar.SIDECAR", SIDECAR + f"  accessLog: {{{{path: {path}}}}}\n")
+
+    async def story() -> None:
+        base = await Provider("base").start()
+        async with closing(base), proxy(tmp_path, mesh((base, "")), "epoll") as running:
+            for number in (signal.SIGUSR1, signal.SIGHUP):
+                path.rename(tmp_path / "calls.old")
+                running.process.send_signal(number)
+                await until(lambda name=number.name: f"{name}: the access log is opened anew" in running.log)
+                assert path.exists()
+            path.unlink()
+            path.mkdir()
+            running.process.send_signal(signal.SIGUSR1)
+            await until(lambda: f"stays where it was: {path}: Is a directory" in running.log)
+            assert (await running.get("/ready"))[0] == 200
+        with pytest.raises(AssertionError, match=f"ERROR cannot start: {path}: Is a directory"):
+            async with proxy(tmp_path, mesh((base, "")), "epoll"):
+                pass
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_debug_says_more(tmp_path):
     async def story() -> None:
         base = await Provider("base").start()
