@@ -123,7 +123,7 @@ class Sidecar:
             await self._stop.wait()
             await self._drain(side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000)
         finally:
-            self.state.ready = False
+            ran, self.state.ready = self.state.ready, False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -131,14 +131,16 @@ class Sidecar:
             await asyncio.to_thread(engine.stop)
             self._take_events()
             await admin.stop()
-            self._close(engine)
+            self._close(engine, ran)
 
-    def _close(self, engine: _core.Engine) -> None:
+    def _close(self, engine: _core.Engine, ran: bool) -> None:
         """The last words."""
         if self._access:
             if records := getattr(engine, "access_records", None):
                 self._access.write(records())
             self._access.close()
+        if not ran:
+            return
         counted = engine.counters()
         served = counted["answers"] + counted["answers_local"] + counted["calls_one_way"]
         up = time.time() - self.state.started

@@ -12,6 +12,8 @@ __all__ = ["Sink"]
 
 #: Bytes that wait for their reader; what comes on top is dropped and counted.
 ROOM = 4 << 20
+#: Two sinks may share a descriptor that is not their own, as the log and the access log do: no line is cut by another.
+_shared = threading.Lock()
 #: How often it is looked whether what is written to can take more, milliseconds.
 LOOK = 500
 
@@ -78,7 +80,11 @@ class Sink:
                 if self._next is not None:
                     self._close()
                     self._fd, self._next, self._torn = self._next, None, False
-            self._write(batch)
+            if self.path:
+                self._write(batch)
+            else:
+                with _shared:
+                    self._write(batch)
             with self._wake:
                 self._size -= len(batch)
         self._close()

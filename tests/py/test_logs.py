@@ -142,6 +142,22 @@ def test_a_pipe_that_does_not_wait_is_waited_for():
     os.close(theirs)
 
 
+def test_two_on_one_descriptor_cut_no_line():
+    ours, theirs = os.pipe()
+    sinks = [Sink(fd=theirs), Sink(fd=theirs)]
+    for _ in range(20):
+        for sink, letter in zip(sinks, (b"a", b"b"), strict=True):
+            sink.put((letter * 9999 + b"\n") * 3)
+    read = b""
+    while len(read) < 1_200_000:
+        read += os.read(ours, 65536)
+    assert {line[:1] * 9999 == line for line in read.split(b"\n")[:-1]} == {True}
+    for sink in sinks:
+        sink.close()
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_a_full_disk_and_a_closed_pipe_drop_and_count():
     sink = Sink("/dev/full")
     sink.put(b"a\nb\n")
