@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -23,8 +23,10 @@ __all__ = ["GROUPS", "prometheus"]
 
 #: What one service, application and subset counted; see ``_core.Table.stats``.
 Row = Mapping[str, Any]
-#: Rows in pages, as often as they are asked for. A page may be empty.
-Pages = Callable[[], Iterable[Sequence[Row]]]
+#: Rows in pages. A page may be empty.
+Pages = Iterable[Sequence[Row]]
+#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, and what it answered.
+Kept = tuple[str, tuple[int, ...], tuple[tuple[str, int], ...]]
 
 #: Rows of a page: about a millisecond's work.
 PAGE = 100
@@ -79,6 +81,7 @@ _SERVICES = {
         ("one_way", "one_way", "one-way calls"),
     )
 }
+_ZEROS = (0,) * len(_SERVICES)
 _ANSWERS = Metric(
     "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer", (*_WHERE, "status")
 )
@@ -168,30 +171,39 @@ def _serializations(rows: list[dict[str, Any]]) -> Iterator[Family]:
 def stat_pages(table: Table, everything: bool) -> Pages:
     """The table's rows, in pages: those that a call was counted in, or all."""
     rows = [row for row in table.stats() if everything or row["begun"]]
-    return lambda: (rows[at : at + PAGE] for at in range(0, len(rows), PAGE))
+    return (rows[at : at + PAGE] for at in range(0, len(rows), PAGE))
 
 
 def services(pages: Pages) -> Iterator[Family]:
-    """The families of services. The format wants a family's samples together, so each goes through the pages once."""
-    for key, metric in _SERVICES.items():
-        yield metric, ([sample(metric.name, _where(row), row[key]) for row in page] for page in pages())
-    yield _ANSWERS, ([line for row in page for line in _answers(row)] for page in pages())
-    yield _LATENCY, ([line for row in page for line in _latency(row)] for page in pages())
+    """The families of services, in this order: the format wants a family's samples together, the histogram is most of
+    them, and little is kept of each row for the others."""
+    kept: list[list[Kept]] = []
+
+    def latency() -> Iterator[list[str]]:
+        for page in pages:
+            kept.append([_kept(row) for row in page])
+            yield [line for row, (where, _, _) in zip(page, kept[-1], strict=True) for line in _latency(row, where)]
+
+    yield _LATENCY, latency()
+    for at, metric in enumerate(_SERVICES.values()):
+        yield metric, ([sample(metric.name, where, values[at]) for where, values, _ in page] for page in kept)
+    yield _ANSWERS, ([line for where, _, answers in page for line in _answers(where, answers)] for page in kept)
 
 
-def _where(row: Row) -> str:
-    return labelled(_WHERE, tuple([row[name] for name in _WHERE]))
+def _kept(row: Row) -> Kept:
+    where = labelled(_WHERE, tuple([row[name] for name in _WHERE]))
+    if not row["begun"]:
+        return where, _ZEROS, ()
+    values = tuple([row[key] for key in _SERVICES])
+    return where, values, tuple([(status, count) for status, count in row["status"].items() if count])
 
 
-def _answers(row: Row) -> Iterator[str]:
-    where = _where(row)
-    for status, count in row["status"].items():
-        if count:
-            yield sample(_ANSWERS.name, f'{where},status="{status}"', count)
+def _answers(where: str, answers: tuple[tuple[str, int], ...]) -> list[str]:
+    return [sample(_ANSWERS.name, f'{where},status="{status}"', count) for status, count in answers]
 
 
-def _latency(row: Row) -> Iterator[str]:
-    name, where = _LATENCY.name, _where(row)
+def _latency(row: Row, where: str) -> Iterator[str]:
+    name = _LATENCY.name
     total = 0
     for bound, count in row["latency"]:
         total += count
