@@ -92,6 +92,7 @@ class Server:
         self._listening: Listening | None = None
         self._server: asyncio.Server | None = None
         self._open: dict[_Connection, asyncio.Task[None]] = {}
+        self._leaving = 0
 
     async def start(self, address: str) -> str:
         """Listens; returns the address with its real port. Raises as ``address.listening``."""
@@ -113,8 +114,7 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= self.limits.connections and not self._make_room():
             self._state.admin_refused["connections"] += 1
-            writer.write(BUSY)
-            writer.close()
+            await self._turn_away(reader, writer)
             return
         writer.transport.set_write_buffer_limits(high=0)  # drained means that the kernel has all of it
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.request)
@@ -126,8 +126,8 @@ class Server:
         try:
             while await self._one(one):
                 http.start_next_cycle()
-            await self._linger(one)
-            writer.close()
+            if http.our_state is not h11.IDLE:
+                await self._linger(reader, writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass
         except Exception:
@@ -136,6 +136,19 @@ class Server:
             writer.transport.abort()
             self._open.pop(one, None)
             self._state.admin_connections = len(self._open)
+
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Says why, to as many at once as are served; others see the connection end."""
+        if self._leaving < self.limits.connections:
+            self._leaving += 1
+            try:
+                writer.write(BUSY)
+                await self._linger(reader, writer)
+            except (OSError, asyncio.CancelledError):
+                pass
+            finally:
+                self._leaving -= 1
+        writer.transport.abort()
 
     def _make_room(self) -> bool:
         """Ends the connection that was idle longest, if one was for a while."""
@@ -273,15 +286,13 @@ class Server:
             self._state.admin_refused["slow reader"] += 1
             raise
 
-    async def _linger(self, one: _Connection) -> None:
+    async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What is still coming is read, for a moment: closing on unread bytes would take the answer back."""
-        if one.http.our_state is h11.IDLE:
-            return
         with contextlib.suppress(OSError):
-            one.writer.write_eof()
+            writer.write_eof()
         async with asyncio.timeout(self.limits.idle_grace):
             for _ in range(64):
-                if not await one.reader.read(PIECE):
+                if not await reader.read(PIECE):
                     break
 
 

@@ -47,7 +47,9 @@ def test_signals_that_end_nothing(tmp_path, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_one_ends_at_once(tmp_path, backend, second):
+def test_a_second_one_ends_at_once(tmp_path, backend, second, monkeypatch):
+    monkeypatch.setattr("test_sidecar.SIDECAR", SIDECAR.replace("drainTimeout: 5s", "drainTimeout: 10m"))
+
     async def never(provider: Provider, writer: asyncio.StreamWriter, frame: object) -> None:
         pass
 
