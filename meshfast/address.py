@@ -65,11 +65,17 @@ async def listening(what: str, address: str) -> Listening:
 
 
 async def dial(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects to such an address."""
+    """Connects to such an address, or to ``http://host:port``.
+
+    :raises OSError: nobody listens there, or it is no address
+    """
     if address.startswith("unix://"):
         path = address.removeprefix("unix://")
         return await asyncio.open_unix_connection("\0" + path[1:] if path.startswith("@") else path)
-    host, port = _split(address)
+    try:
+        host, port = _split(address.removeprefix("http://").rstrip("/"))
+    except ValueError:
+        raise OSError("no address: write it as tcp://host:port or unix:///path") from None
     return await asyncio.open_connection(host, port)
 
 

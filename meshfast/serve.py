@@ -44,7 +44,7 @@ class Limits:
     connections: int = 16
     request: int = 16384  # bytes of a whole request
     request_timeout: float = 10.0  # from its first byte, or from the connection, to its last
-    idle_timeout: float = 60.0  # between two requests
+    idle_timeout: float = 90.0  # between two requests; scrapes come each minute
     idle_grace: float = 1.0  # who was idle that long makes room where all connections are taken
     write_timeout: float = 10.0  # a piece of an answer that its reader does not take
     answer_timeout: float = 120.0  # a whole answer

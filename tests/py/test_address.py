@@ -11,6 +11,7 @@ import pytest
 from admins import Still, admin, connect, get, on_loop, raw, status
 
 from meshfast.address import dial, listening
+from meshfast.ask import ask
 from meshfast.hints import told
 
 BACKENDS = pytest.mark.parametrize("backend", ["epoll", "io_uring"])
@@ -95,6 +96,19 @@ def test_a_name_without_a_path():
             writer.close()
         with pytest.raises(OSError):
             await dial(name)
+
+    asyncio.run(story())
+
+
+def test_what_is_asked_may_be_written_as_a_browser_has_it():
+    async def story() -> None:
+        async with admin(Still()) as bound:
+            assert (await ask(f"http://{bound}/", "/ready"))[0] == 503
+            assert (await ask(f"tcp://{bound}", "/ready"))[0] == 503
+            assert (await ask(bound, "/drain", "POST"))[0] == 200
+        for bad in ("localhost", "http://localhost/", "tcp://localhost:", "x:y"):
+            with pytest.raises(OSError, match="write it as tcp://host:port"):
+                await ask(bad, "/ready")
 
     asyncio.run(story())
 
