@@ -2,7 +2,7 @@
 
 GET  /                   the list of pages
 GET  /ready              200 when calls are taken, 503 before and while draining
-GET  /stats/prometheus   counters and histograms
+GET  /stats/prometheus   counters and histograms: what was used; ?all: everything
 GET  /config_dump        the mesh in force, as JSON
 GET  /clusters           applications, their instances, health and labels, as JSON
 GET  /explain            where a request goes and why, by the live table, as JSON:
@@ -12,44 +12,32 @@ POST /drain              as SIGTERM: no new connections, READONLY to callers, th
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
 
-import h11
 import msgspec
 
 from meshfast.explain import explain
 from meshfast.metrics import prometheus
-from meshfast.model import Mesh
-
-if TYPE_CHECKING:
-    from meshfast.sidecar import Sidecar
+from meshfast.model import Cluster, Mesh
+from meshfast.pretty import Items, Rows, pretty
+from meshfast.running import Shown
+from meshfast.serve import Answer, Limits, Request, Server
 
 __all__ = ["Admin"]
 
-#: A request that has begun must be whole by then, seconds; its head may be so long, bytes.
-REQUEST_TIMEOUT = 10.0
-MAX_HEAD = 16384
-
-Query = list[tuple[str, str]]
-Answer = tuple[HTTPStatus, str, bytes]
-
-TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Admin:
     """Serves the pages of one sidecar."""
 
-    def __init__(self, sidecar: Sidecar) -> None:
-        self._sidecar = sidecar
-        self._server: asyncio.Server | None = None
-        self._pages: dict[tuple[str, str], Callable[[Query], Answer]] = {
+    def __init__(self, shown: Shown, limits: Limits | None = None) -> None:
+        self._shown = shown
+        self._server = Server(self._page, shown.state, limits)
+        self._pages: dict[tuple[str, str], Callable[[Request], Answer]] = {
             ("GET", "/"): self._index,
             ("GET", "/ready"): self._ready,
             ("GET", "/stats/prometheus"): self._stats,
@@ -63,152 +51,131 @@ class Admin:
         """Listens; returns the address with its real port.
 
         :raises ValueError: an address that other machines could reach
+        :raises OSError: it is taken, or cannot be had
         """
-        if address.startswith("unix://"):
-            path = address.removeprefix("unix://")
-            old = os.umask(0o177)  # mode 0600 from the first moment
-            try:
-                self._server = await asyncio.start_unix_server(self._serve, path)
-            finally:
-                os.umask(old)
-            return address
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
-        host = host.strip("[]")
-        if not ipaddress.ip_address(host).is_loopback:
-            raise ValueError(f"admin address {address}: only loopback or unix:// is served; use 127.0.0.1")
-        self._server = await asyncio.start_server(self._serve, host, int(port))
-        bound = self._server.sockets[0].getsockname()
-        return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+        return await self._server.start(address)
 
     async def stop(self) -> None:
-        if self._server:
-            self._server.close()
+        await self._server.stop()
 
-    # --- one connection
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
-        try:
-            while await self._one(http, reader, writer):
-                http.start_next_cycle()
-        except (ConnectionError, TimeoutError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    async def _one(self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; True when another may follow on this connection."""
-        status, kind, body = HTTPStatus.BAD_REQUEST, TEXT, b"not a request this address serves\n"
-        method = ""
-        try:
-            request = None
-            while True:
-                event = http.next_event()
-                if event is h11.NEED_DATA:
-                    async with asyncio.timeout(REQUEST_TIMEOUT if request else None):
-                        http.receive_data(await reader.read(65536))
-                elif isinstance(event, h11.Request):
-                    request = event
-                elif isinstance(event, h11.EndOfMessage) and request:
-                    method = request.method.decode()
-                    status, kind, body = self._answer(method, request.target.decode())
-                    break
-                elif isinstance(event, h11.Data):
-                    continue
-                else:
-                    return False
-        except h11.RemoteProtocolError:
-            if http.our_state is not h11.IDLE and http.our_state is not h11.SEND_RESPONSE:
-                return False
-        headers = [("content-type", kind), ("content-length", str(len(body)))]
-        writer.write(http.send(h11.Response(status_code=status, headers=headers)) or b"")
-        if method != "HEAD":
-            writer.write(http.send(h11.Data(data=body)) or b"")
-        writer.write(http.send(h11.EndOfMessage()) or b"")
-        await writer.drain()
-        return http.our_state is h11.DONE and http.their_state is h11.DONE
-
-    def _answer(self, method: str, target: str) -> Answer:
-        parts = urlsplit(target)
-        page = self._pages.get(("GET" if method == "HEAD" else method, parts.path))
+    def _page(self, asked: Request) -> Answer:
+        page = self._pages.get(("GET" if asked.method == "HEAD" else asked.method, asked.path))
         if page:
-            return page(parse_qsl(parts.query, keep_blank_values=True))
-        others = [m for m, path in self._pages if path == parts.path]
+            return page(asked)
+        others = [method for method, path in self._pages if path == asked.path]
         if others:
-            return HTTPStatus.METHOD_NOT_ALLOWED, TEXT, f"use {others[0]}\n".encode()
-        return HTTPStatus.NOT_FOUND, TEXT, b"no such page; see /\n"
+            return Answer(f"use {others[0]}\n".encode(), HTTPStatus.METHOD_NOT_ALLOWED)
+        return Answer(b"no such page; see /\n", HTTPStatus.NOT_FOUND)
 
     # --- pages
 
-    def _index(self, query: Query) -> Answer:
-        return HTTPStatus.OK, TEXT, "".join(f"{method:5}{path}\n" for method, path in self._pages).encode()
+    def _index(self, asked: Request) -> Answer:
+        return Answer("".join(f"{method:5}{path}\n" for method, path in self._pages).encode())
 
-    def _ready(self, query: Query) -> Answer:
-        state = self._sidecar.state
+    def _ready(self, asked: Request) -> Answer:
+        state = self._shown.state
         if state.ready and not state.draining:
-            return HTTPStatus.OK, TEXT, b"ready\n"
-        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"draining\n" if state.draining else b"starting\n"
+            refused = b"the last configuration was refused; see /config_dump\n" if state.last_error else b""
+            return Answer(b"ready\n" + refused)
+        return Answer(b"draining\n" if state.draining else b"starting\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def _stats(self, query: Query) -> Answer:
-        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", prometheus(self._sidecar).encode()
+    def _stats(self, asked: Request) -> Answer:
+        unknown = [name for name, _ in asked.query if name != "all"]
+        if unknown:
+            return bad(f"unknown parameter {unknown[0]!r}")
+        page = prometheus(self._shown, bool(asked.query))
+        return Answer((piece.encode() for piece in page), kind=PROMETHEUS)
 
-    def _config_dump(self, query: Query) -> Answer:
-        sidecar = self._sidecar
-        dump = {
-            "version": sidecar.state.version,
-            "applied_at": sidecar.state.applied_at,
-            "rejected": sidecar.state.rejected,
-            "last_error": sidecar.state.last_error,
-            "addresses": sidecar.addresses,
-            "mesh": mesh_as_json(sidecar.mesh),
-        }
-        return HTTPStatus.OK, JSON, msgspec.json.format(msgspec.json.encode(dump)) + b"\n"
+    def _config_dump(self, asked: Request) -> Answer:
+        shown, state = self._shown, self._shown.state
+        dump = Items(
+            [
+                ("version", state.version),
+                ("applied_at", state.applied_at),
+                ("rejected", state.rejected),
+                ("last_error", state.last_error),
+                ("addresses", dict(shown.addresses)),
+                ("mesh", mesh_as_json(shown.mesh)),
+            ]
+        )
+        return Answer(lines(dump), kind=JSON)
 
-    def _clusters(self, query: Query) -> Answer:
-        peers = self._sidecar.table.peers()
-        rows = [
-            {
-                "name": cluster.name,
-                "hosts": cluster.hosts,
-                "subsets": {subset.name: dict(subset.labels) for subset in cluster.subsets},
-                "endpoints": [
-                    {
-                        "address": endpoint.address,
-                        "labels": dict(endpoint.labels),
-                        "weight": endpoint.weight,
-                        "available": peers.get(endpoint.address.removeprefix("tcp://"), True),
-                    }
-                    for endpoint in cluster.endpoints
-                ],
-            }
-            for cluster in self._sidecar.mesh.clusters.values()
-        ]
-        return HTTPStatus.OK, JSON, msgspec.json.format(msgspec.json.encode(rows)) + b"\n"
+    def _clusters(self, asked: Request) -> Answer:
+        peers = self._shown.table.peers()
+        rows = Rows(_cluster(one, peers) for one in self._shown.mesh.clusters.values())
+        return Answer(lines(rows), kind=JSON)
 
-    def _explain(self, query: Query) -> Answer:
+    def _explain(self, request: Request) -> Answer:
         asked: dict[str, str] = {}
         pairs: dict[str, dict[str, str]] = {"header": {}, "label": {}}
-        for key, value in query:
+        for key, value in request.query:
             if key in pairs:
                 name, equals, text = value.partition("=")
                 if not equals:
-                    return HTTPStatus.BAD_REQUEST, TEXT, f"{key} is K=V, not {value!r}\n".encode()
+                    return bad(f"{key} is K=V, not {value!r}")
                 pairs[key][name] = text
             elif key in ("service", "method"):
                 asked[key] = value
             else:
-                return HTTPStatus.BAD_REQUEST, TEXT, f"unknown parameter {key!r}\n".encode()
+                return bad(f"unknown parameter {key!r}")
         if "service" not in asked:
-            return HTTPStatus.BAD_REQUEST, TEXT, b"service=S is needed\n"
-        table = self._sidecar.table
+            return bad("service=S is needed")
+        table = self._shown.table
         answer = explain(table, asked["service"], asked.get("method", ""), pairs["header"], pairs["label"])
-        return HTTPStatus.OK, JSON, msgspec.json.format(msgspec.json.encode(answer)) + b"\n"
+        return Answer(msgspec.json.format(msgspec.json.encode(answer)) + b"\n", kind=JSON)
 
-    def _drain(self, query: Query) -> Answer:
-        self._sidecar.stop()
-        return HTTPStatus.OK, TEXT, b"draining\n"
+    def _drain(self, asked: Request) -> Answer:
+        self._shown.stop()
+        return Answer(b"draining\n")
 
 
-def mesh_as_json(mesh: Mesh) -> object:
+def bad(text: str) -> Answer:
+    return Answer(f"{text}\n".encode(errors="replace"), HTTPStatus.BAD_REQUEST)
+
+
+def lines(value: Items | Rows) -> Iterator[bytes]:
+    yield from pretty(value)
+    yield b"\n"
+
+
+def _cluster(cluster: Cluster, peers: dict[str, bool]) -> Items:
+    endpoints = (
+        {
+            "address": endpoint.address,
+            "labels": dict(endpoint.labels),
+            "weight": endpoint.weight,
+            "available": peers.get(endpoint.address.removeprefix("tcp://"), True),
+        }
+        for endpoint in cluster.endpoints
+    )
+    return Items(
+        [
+            ("name", cluster.name),
+            ("hosts", cluster.hosts),
+            ("subsets", {subset.name: dict(subset.labels) for subset in cluster.subsets}),
+            ("endpoints", Rows(endpoints)),
+        ]
+    )
+
+
+def mesh_as_json(mesh: Mesh) -> Items:
     """The model as plain data; compiled expressions are left out, their text stays in ``source``."""
-    return msgspec.to_builtins(mesh, enc_hook=str, builtin_types=())
+    return Items(
+        [
+            ("clusters", Items((name, _members(one, "endpoints")) for name, one in mesh.clusters.items())),
+            ("services", Rows(map(plain, mesh.services))),
+            ("labels", Rows(map(plain, mesh.labels))),
+            ("traces", Rows(map(plain, mesh.traces))),
+            ("sidecar", plain(mesh.sidecar)),
+        ]
+    )
+
+
+def _members(one: Cluster, long: str) -> Items:
+    """An object whose member ``long`` comes element by element."""
+    values = ((field.name, getattr(one, field.name)) for field in fields(one))
+    return Items((name, Rows(map(plain, value)) if name == long else plain(value)) for name, value in values)
+
+
+def plain(value: object) -> object:
+    return msgspec.to_builtins(value, enc_hook=str, builtin_types=())

@@ -6,6 +6,8 @@ import asyncio
 
 import h11
 
+from meshfast.address import dial
+
 __all__ = ["ask"]
 
 #: A whole answer must be there by then, seconds.
@@ -18,11 +20,7 @@ async def ask(address: str, target: str, method: str = "GET") -> tuple[int, byte
     :raises OSError: nobody answers, not in time, or not in HTTP
     """
     async with asyncio.timeout(TIMEOUT):
-        if address.startswith("unix://"):
-            reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix://"))
-        else:
-            host, _, port = address.removeprefix("tcp://").rpartition(":")
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        reader, writer = await dial(address)
         try:
             return await _answer(reader, writer, method, target)
         except h11.RemoteProtocolError as error:
@@ -35,10 +33,10 @@ async def _answer(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, target: str
 ) -> tuple[int, bytes]:
     http = h11.Connection(h11.CLIENT)
-    headers = [("host", "meshfast"), ("connection", "close")]
+    headers = [("host", "localhost"), ("connection", "close"), ("x-meshfast", "1")]
     writer.write(http.send(h11.Request(method=method, target=target, headers=headers)) or b"")
     http.send(h11.EndOfMessage())
-    status, body = 0, b""
+    status, body = 0, bytearray()
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
@@ -48,6 +46,6 @@ async def _answer(
         elif isinstance(event, h11.Data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
-            return status, body
+            return status, bytes(body)
         else:
             raise h11.RemoteProtocolError("it ended early")

@@ -1,4 +1,4 @@
-"""What the sidecar counts, in Prometheus' text format (version 0.0.4).
+"""What the sidecar counts, for Prometheus.
 
 Names: ``meshfast_`` and the name in ``csrc/call/counters.h``, with ``_total`` for counters. Waits are in seconds. The
 lists here are those of docs/metrics.md: see meshfast/reference.py.
@@ -6,35 +6,30 @@ lists here are those of docs/metrics.md: see meshfast/reference.py.
 
 from __future__ import annotations
 
+import platform
+import resource
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import psutil
 
-from meshfast import _core
+from meshfast import __version__, _core, logs
+from meshfast.exposition import Family, Metric, labelled, pieces, sample
+from meshfast.routing import Table
+from meshfast.running import Shown
 
-if TYPE_CHECKING:
-    from meshfast.sidecar import Sidecar
+__all__ = ["GROUPS", "prometheus"]
 
-__all__ = ["GROUPS", "Metric", "prometheus"]
+#: What one service, application and subset counted; see ``_core.Table.stats``.
+Row = Mapping[str, Any]
+#: Rows in pages. A page may be empty.
+Pages = Iterable[Sequence[Row]]
+#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, and what it answered.
+Kept = tuple[str, tuple[int, ...], tuple[tuple[str, int], ...]]
 
-Sample = tuple[str, dict[str, str], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A family of samples. ``kind`` is "counter", "gauge" or "histogram"; ``labels`` are those of every sample."""
-
-    name: str
-    kind: str
-    text: str
-    labels: tuple[str, ...] = ()
-
-    def line(self, values: tuple[str, ...], value: float) -> Sample:
-        """A sample with these values of its labels."""
-        return self.name, dict(zip(self.labels, values, strict=True)), value
+#: Rows of a page: about a millisecond's work.
+PAGE = 100
 
 
 def _workers() -> dict[str, Metric]:
@@ -72,7 +67,7 @@ _SERIALIZATIONS = {
     }.items()
 }
 _SERIALIZATION_LATENCY = Metric(
-    "meshfast_serialization_latency_seconds_sum", "counter", "time to the answer, summed, by serialization", _IDS
+    "meshfast_serialization_latency_seconds_total", "counter", "time to the answer, summed, by serialization", _IDS
 )
 
 _WHERE = ("service", "host", "subset")
@@ -86,6 +81,7 @@ _SERVICES = {
         ("one_way", "one_way", "one-way calls"),
     )
 }
+_ZEROS = (0,) * len(_SERVICES)
 _ANSWERS = Metric(
     "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer", (*_WHERE, "status")
 )
@@ -96,18 +92,41 @@ _LATENCY = Metric(
     _WHERE,
 )
 
+_PEERS = {
+    key: Metric(f"meshfast_peer_{key}", kind, text, ("peer",))
+    for key, kind, text in (("available", "gauge", "0 while an instance rests or has said READONLY"),)
+}
+
 _OWN = {
     key: Metric(f"meshfast_{key}", kind, text)
     for key, kind, text in (
         ("config_version", "gauge", "how many configurations were applied"),
         ("config_rejected_total", "counter", "configurations refused; the last good one stayed"),
+        ("config_last_reload_successful", "gauge", "0 while what is configured last is refused"),
         ("config_applied_timestamp_seconds", "gauge", "when the one in force was applied"),
         ("services", "gauge", "services in the table"),
         ("table_retired", "gauge", "replaced parts of the table that a worker may still be reading"),
         ("draining", "gauge", "1 while draining"),
         ("uptime_seconds", "gauge", "since the start"),
-        ("resident_bytes", "gauge", "resident memory of the whole process"),
-        ("open_descriptors", "gauge", "open file descriptors of the whole process"),
+        ("admin_connections", "gauge", "connections open at the admin address"),
+        ("admin_requests_total", "counter", "requests at the admin address"),
+        ("log_dropped_total", "counter", "lines of the log that nobody took in time"),
+        ("access_log_records_total", "counter", "records written to the access log"),
+        ("access_log_dropped_total", "counter", "records of the access log that could not be written in time"),
+    )
+}
+_REFUSED = Metric("meshfast_admin_refused_total", "counter", "what the admin address turned away", ("reason",))
+_BUILD = Metric("meshfast_build_info", "gauge", "always 1", ("version", "python"))
+
+_PROCESS = {
+    key: Metric(f"process_{key}", kind, text)
+    for key, kind, text in (
+        ("cpu_seconds_total", "counter", "user and system time of the whole process"),
+        ("resident_memory_bytes", "gauge", "resident memory of the whole process"),
+        ("virtual_memory_bytes", "gauge", "address space of the whole process"),
+        ("open_fds", "gauge", "open file descriptors of the whole process"),
+        ("max_fds", "gauge", "how many it may have"),
+        ("start_time_seconds", "gauge", "when it was started"),
     )
 }
 
@@ -115,98 +134,124 @@ _OWN = {
 GROUPS: dict[str, tuple[Metric, ...]] = {
     "workers": tuple(_workers().values()),
     "services": (*_SERVICES.values(), _ANSWERS, _LATENCY),
+    "peers": tuple(_PEERS.values()),
     "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
     "loops": tuple(_LOOP.values()),
-    "process": tuple(_OWN.values()),
+    "process": (_BUILD, *_OWN.values(), _REFUSED, *_PROCESS.values()),
 }
 
 
-def prometheus(sidecar: Sidecar) -> str:
-    """The whole page."""
-    out: list[str] = []
-    for metric, samples in _families(sidecar):
-        out.append(f"# HELP {metric.name} {metric.text}")
-        out.append(f"# TYPE {metric.name} {metric.kind}")
-        out.extend(_line(*sample) for sample in samples)
-    return "\n".join(out) + "\n"
+def prometheus(shown: Shown, everything: bool = False) -> Iterator[str]:
+    """The page, in pieces. Only what was used, but for ``everything``."""
+    return pieces(_families(shown, everything))
 
 
-def _line(name: str, labels: dict[str, str], value: float) -> str:
-    if not labels:
-        return f"{name} {_number(value)}"
-    inside = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
-    return f"{name}{{{inside}}} {_number(value)}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _families(sidecar: Sidecar) -> Iterator[tuple[Metric, Iterable[Sample]]]:
-    engine = sidecar.engine
+def _families(shown: Shown, everything: bool) -> Iterator[Family]:
+    engine = shown.engine
     assert engine
     values = engine.counters()
     for name, metric in _workers().items():
-        yield metric, [metric.line((), values[name])]
+        yield metric, [[metric.line((), values[name])]]
     for key, value in engine.loop_counts().items():
-        yield _LOOP[key], [_LOOP[key].line((engine.loop_name,), value)]
+        yield _LOOP[key], [[_LOOP[key].line((engine.loop_name,), value)]]
     yield from _serializations(engine.serializations())
-    yield from _services(sidecar.table.stats())
-    yield from _own(sidecar)
+    yield from services(stat_pages(shown.table, everything))
+    yield from peers(shown.table.peers(), everything)
+    yield from _own(shown)
 
 
-def _serializations(rows: list[dict[str, Any]]) -> Iterator[tuple[Metric, Iterable[Sample]]]:
+def _serializations(rows: list[dict[str, Any]]) -> Iterator[Family]:
     ids = [(row["name"], str(row["id"])) for row in rows]
     for key, metric in _SERIALIZATIONS.items():
-        yield metric, [metric.line(one, row[key]) for one, row in zip(ids, rows, strict=True)]
+        yield metric, [[metric.line(one, row[key]) for one, row in zip(ids, rows, strict=True)]]
     metric = _SERIALIZATION_LATENCY
-    yield metric, [metric.line(one, row["latency_sum_ns"] / 1e9) for one, row in zip(ids, rows, strict=True)]
+    yield metric, [[metric.line(one, row["latency_sum_ns"] / 1e9) for one, row in zip(ids, rows, strict=True)]]
 
 
-def _services(stats: list[dict[str, Any]]) -> Iterator[tuple[Metric, Iterable[Sample]]]:
-    for key, metric in _SERVICES.items():
-        yield metric, [metric.line(_where(stat), stat[key]) for stat in stats]
-    yield _ANSWERS, [
-        _ANSWERS.line((*_where(stat), status), count)
-        for stat in stats
-        for status, count in stat["status"].items()
-        if count
-    ]
-    yield _LATENCY, _latency(stats)
+def stat_pages(table: Table, everything: bool) -> Pages:
+    """The table's rows, in pages: those that a call was counted in, or all."""
+    return table.native.stats_in_pieces(PAGE, not everything)
 
 
-def _where(stat: dict[str, Any]) -> tuple[str, ...]:
-    return stat["service"], stat["host"], stat["subset"]
+def services(pages: Pages) -> Iterator[Family]:
+    """The families of services, in this order: the format wants a family's samples together, the histogram is most of
+    them, and little is kept of each row for the others."""
+    kept: list[list[Kept]] = []
+
+    def latency() -> Iterator[list[str]]:
+        for page in pages:
+            kept.append([_kept(row) for row in page])
+            yield [line for row, (where, _, _) in zip(page, kept[-1], strict=True) for line in _latency(row, where)]
+
+    yield _LATENCY, latency()
+    for at, metric in enumerate(_SERVICES.values()):
+        yield metric, ([sample(metric.name, where, values[at]) for where, values, _ in page] for page in kept)
+    yield _ANSWERS, ([line for where, _, answers in page for line in _answers(where, answers)] for page in kept)
 
 
-def _latency(stats: list[dict[str, Any]]) -> Iterator[Sample]:
-    for stat in stats:
-        total = 0
-        name, labels, _ = _LATENCY.line(_where(stat), 0)
-        for bound, count in stat["latency"]:
-            total += count
-            yield f"{name}_bucket", {**labels, "le": "+Inf" if bound is None else repr(bound)}, total
-        yield f"{name}_sum", labels, stat["latency_sum_ns"] / 1e9
-        yield f"{name}_count", labels, total
+def _kept(row: Row) -> Kept:
+    where = labelled(_WHERE, tuple([row[name] for name in _WHERE]))
+    if not row["begun"]:
+        return where, _ZEROS, ()
+    values = tuple([row[key] for key in _SERVICES])
+    return where, values, tuple([(status, count) for status, count in row["status"].items() if count])
 
 
-def _own(sidecar: Sidecar) -> Iterator[tuple[Metric, Iterable[Sample]]]:
-    state = sidecar.state
-    process = psutil.Process()
+def _answers(where: str, answers: tuple[tuple[str, int], ...]) -> list[str]:
+    return [sample(_ANSWERS.name, f'{where},status="{status}"', count) for status, count in answers]
+
+
+def _latency(row: Row, where: str) -> Iterator[str]:
+    name = _LATENCY.name
+    total = 0
+    for bound, count in row["latency"]:
+        total += count
+        yield f'{name}_bucket{{{where},le="{"+Inf" if bound is None else repr(bound)}"}} {total}\n'
+    yield sample(f"{name}_sum", where, row["latency_sum_ns"] / 1e9)
+    yield sample(f"{name}_count", where, total)
+
+
+def peers(found: Mapping[str, bool], everything: bool) -> Iterator[Family]:
+    """The families of instances: those that are not available, or all."""
+    metric = _PEERS["available"]
+    names = [name for name, available in found.items() if everything or not available]
+    yield metric, (
+        [metric.line((name,), int(found[name])) for name in names[at : at + PAGE]]
+        for at in range(0, len(names), PAGE)
+    )
+
+
+def _own(shown: Shown) -> Iterator[Family]:
+    state = shown.state
     values: dict[str, float] = {
         "config_version": state.version,
         "config_rejected_total": state.rejected,
+        "config_last_reload_successful": int(not state.last_error),
         "config_applied_timestamp_seconds": state.applied_at,
-        "services": len(sidecar.mesh.services),
-        "table_retired": sidecar.table.reclaim(),
+        "services": len(shown.mesh.services),
+        "table_retired": shown.table.reclaim(),
         "draining": int(state.draining),
         "uptime_seconds": time.time() - state.started,
-        "resident_bytes": process.memory_info().rss,
-        "open_descriptors": process.num_fds(),
+        "admin_connections": state.admin_connections,
+        "admin_requests_total": state.admin_requests,
+        "log_dropped_total": logs.dropped(),
+        "access_log_records_total": state.access_records,
+        "access_log_dropped_total": state.access_dropped,
     }
+    yield _BUILD, [[_BUILD.line((__version__, platform.python_version()), 1)]]
     for key, metric in _OWN.items():
-        yield metric, [metric.line((), values[key])]
+        yield metric, [[metric.line((), values[key])]]
+    yield _REFUSED, [[_REFUSED.line((reason,), count) for reason, count in sorted(state.admin_refused.items())]]
+    process = psutil.Process()
+    with process.oneshot():
+        cpu, memory = process.cpu_times(), process.memory_info()
+        figures: dict[str, float] = {
+            "cpu_seconds_total": cpu.user + cpu.system,
+            "resident_memory_bytes": memory.rss,
+            "virtual_memory_bytes": memory.vms,
+            "open_fds": process.num_fds(),
+            "max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "start_time_seconds": process.create_time(),
+        }
+    for key, metric in _PROCESS.items():
+        yield metric, [[metric.line((), figures[key])]]

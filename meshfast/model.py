@@ -224,6 +224,17 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLog:
+    """A line for each call. ``path``: a file, or "stderr"; ``format``: "text", "json", or text with ``{field}``s;
+    ``fields``: those of JSON, none: all; ``sample``: the share of calls that is written."""
+
+    path: str
+    format: str = "text"
+    fields: tuple[str, ...] = ()
+    sample: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
     """This proxy: the workload beside it, its listeners, and the limits that are set, by their names in the
     configuration and in their units. ``said_at``: by field, its name in the configuration and where it stands."""
@@ -238,6 +249,7 @@ class Sidecar:
     limits: Mapping[str, int] = field(default_factory=dict)
     trace_entries: int = 65536
     trace_ttl_ms: int = 300_000
+    access_log: AccessLog | None = None
     origin: Origin | None = None
     said_at: Mapping[str, tuple[str, Origin]] = field(default_factory=dict, compare=False)
 

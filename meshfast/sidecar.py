@@ -9,117 +9,143 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from meshfast import _core
+from meshfast.accesslog import AccessWriter
 from meshfast.admin import Admin
 from meshfast.errors import ConfigError, MeshfastError, Problem
+from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
+from meshfast.hints import told
 from meshfast.model import Mesh, Origin
 from meshfast.routing import Table
-from meshfast.source import Bad, Event
+from meshfast.running import Running
+from meshfast.source import Bad, Event, Good
 
-__all__ = ["Running", "Sidecar"]
+__all__ = ["Sidecar"]
 
 log = logging.getLogger("meshfast")
 
 #: How often memory that no worker can see any more is given back, seconds.
 RECLAIM_EVERY = 0.5
 
-#: What happens again with the same peer is logged once in so many seconds; so many of them are remembered.
-LOG_EVERY = 1.0
-LOG_KINDS = 1024
-
-
-@dataclass
-class Running:
-    """What the admin pages show of the configuration's own life."""
-
-    started: float = field(default_factory=time.time)
-    ready: bool = False
-    draining: bool = False
-    version: int = 0
-    applied_at: float = 0.0
-    rejected: int = 0
-    last_error: str = ""
+#: A second signal ends the process by then, seconds, whatever still holds it up.
+AT_ONCE = 2.0
 
 
 class Sidecar:
     """A running proxy. ``await run()`` returns when it has drained and stopped.
 
+    ``again`` makes the source look now; ``killed`` is the signal that cut a drain short, 0 for none.
+
     :raises ConfigError: from ``run()``, when the first configuration is not good
     :raises OSError: when an address is taken
     """
 
-    def __init__(self, source: AsyncIterable[Event], *, backend: str | None = None, workers: int | None = None) -> None:
+    def __init__(
+        self, source: AsyncIterable[Event], *, backend: str | None = None, workers: int | None = None,
+        again: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.source = source
         self.state = Running()
         self.table = Table()
         self.mesh = Mesh()
         self.addresses: dict[str, str] = {}
         self.engine: _core.Engine | None = None
-        self._backend, self._workers = backend, workers
-        self._stop = asyncio.Event()
-        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
+        self.killed = 0
+        self._ended = False  # by a signal
+        self._backend, self._workers, self._again = backend, workers, again
+        self._stop, self._now = asyncio.Event(), asyncio.Event()
+        self._events = EventLog()
+        self._access: AccessWriter | None = None
 
     # --- life
 
     async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[signal.Signals], None]] = {
+            signal.SIGTERM: self._end,
+            signal.SIGINT: self._end,
+            signal.SIGHUP: self._reread,
+            signal.SIGUSR1: self._reopen,
+            signal.SIGUSR2: lambda number: log.info("%s: nothing to do", number.name),
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler, number)
+        try:
+            await self._run(loop)
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         events = aiter(self.source)
         first = await anext(events)
-        if isinstance(first, Bad):
-            raise first.error
+        if not isinstance(first, Good):
+            raise first.error if isinstance(first, Bad) else StopAsyncIteration
         mesh = first.mesh
         side = mesh.sidecar
         if not side.listeners:
             raise ConfigError([Problem(_somewhere(mesh), "no listener", "add a Sidecar document with `listeners`")])
         self._apply(mesh)
         trace = _core.TraceMemory(side.trace_entries, side.trace_ttl_ms * 1_000_000)
-        workers = side.workers if self._workers is None else self._workers
-        self.engine = _core.Engine(
-            self.table.native,
-            trace=trace,
-            workers=max(1, workers),
-            backend=self._backend or side.loop,
+        workers = max(1, side.workers if self._workers is None else self._workers)
+        self.engine = engine = _core.Engine(
+            self.table.native, trace=trace, workers=workers, backend=self._backend or side.loop,
             limits=dict(side.limits),
-        )
+        )  # fmt: skip
         for one in side.listeners:
-            self.addresses[one.name] = self.engine.listen(
+            self.addresses[one.name] = engine.listen(
                 one.name, one.bind, direction=one.direction, protocol=one.protocol, transparent=one.transparent,
                 forward=one.forward, service=one.service,
             )  # fmt: skip
-        self.engine.start()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        loop.add_reader(self.engine.event_fd, self._log_events)
         admin = Admin(self)
-        tasks = [asyncio.create_task(self._watch(events)), asyncio.create_task(self._reclaim())]
+        tasks: list[asyncio.Task[None]] = []
         try:
+            if side.access_log:
+                self._access = AccessWriter(side.access_log, self.state)
             if side.admin:
                 self.addresses["admin"] = await admin.start(side.admin)
+            engine.start()
+            loop.add_reader(engine.event_fd, self._take_events)
+            tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
+            if self._access and (records := getattr(engine, "access_records", None)):
+                tasks.append(asyncio.create_task(self._access.follow(records)))
             self.state.ready = True
             log.info(
                 "ready: %s on %s, %d worker(s), pid %d",
                 ", ".join(f"{name} {address}" for name, address in self.addresses.items()),
-                self.engine.loop_name, max(1, workers), os.getpid(),
+                engine.loop_name, workers, os.getpid(),
             )  # fmt: skip
             await self._stop.wait()
             await self._drain(side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000)
         finally:
-            self.state.ready = False
+            ran, self.state.ready = self.state.ready, False
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            loop.remove_reader(self.engine.event_fd)
-            await asyncio.to_thread(self.engine.stop)
-            self._log_events()
+            loop.remove_reader(engine.event_fd)
+            await asyncio.to_thread(engine.stop)
+            self._take_events()
             await admin.stop()
+            self._close(engine, ran)
+
+    def _close(self, engine: _core.Engine, ran: bool) -> None:
+        """The last words."""
+        if self._access:
+            if records := getattr(engine, "access_records", None):
+                self._access.write(records())
+            self._access.close()
+        if not ran:
+            return
+        counted = engine.counters()
+        served = counted["answers"] + counted["answers_local"] + counted["calls_one_way"]
+        up = time.time() - self.state.started
+        log.info("stopped: %d call(s) served, %d lost, up %.1f s", served, counted["limit_drain_timeout"], up)
 
     def stop(self) -> None:
         """Drains, then ends ``run()``: what SIGTERM does."""
@@ -131,10 +157,41 @@ class Sidecar:
         log.info("draining: no new connections, callers are told READONLY, up to %g s for calls in flight", seconds)
         self.engine.drain()
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self.engine.drained:
-            await asyncio.sleep(0.02)
+        while time.monotonic() < deadline and not self.engine.drained and not self.killed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await self._now.wait()
         if not self.engine.drained:
-            log.warning("drainTimeout: %d call(s) are cut off", self.engine.counters()["calls_active"])
+            why = "drainTimeout" if not self.killed else signal.Signals(self.killed).name
+            log.warning("%s: %d call(s) are cut off", why, self.engine.counters()["calls_active"])
+
+    # --- signals
+
+    def _end(self, number: signal.Signals) -> None:
+        if not self._ended:
+            self._ended = True
+            log.info("%s: stopping", number.name)
+            self.stop()
+        elif not self.killed:
+            self.killed = int(number)
+            self._now.set()
+            log.warning("%s again: ending at once", number.name)
+            asyncio.get_running_loop().call_later(AT_ONCE, os._exit, 128 + number)
+
+    def _reread(self, number: signal.Signals) -> None:
+        log.info("%s: reading the configuration again", number.name)
+        self._again()
+        self._reopen(number)
+
+    def _reopen(self, number: signal.Signals) -> None:
+        if self._access is None:
+            log.debug("%s: no log file to open anew", number.name)
+            return
+        try:
+            self._access.reopen()
+            log.info("%s: the access log is opened anew", number.name)
+        except OSError as error:
+            log.error("%s: the access log stays where it was: %s", number.name, told(error))
 
     # --- configuration
 
@@ -162,56 +219,33 @@ class Sidecar:
 
     async def _watch(self, events: AsyncIterator[Event]) -> None:
         async for event in events:
+            log.debug("configuration: the source says %s", type(event).__name__)
             try:
                 if isinstance(event, Bad):
                     raise event.error
-                self.reload(event.mesh)
-                self.state.last_error = ""
+                if isinstance(event, Good):
+                    self.reload(event.mesh)
+                    self.state.last_error = ""
+                else:
+                    log.info("configuration %d: nothing is new", self.state.version)
             except Exception as error:  # whatever it is, the next change must still be seen
                 self.state.rejected += 1
-                self.state.last_error = str(error)
+                self.state.last_error = str(error) or type(error).__name__
                 ours = isinstance(error, (MeshfastError, OSError, MemoryError))
                 log.error("configuration refused, the last good one stays:\n%s", error, exc_info=not ours)
 
-    async def _reclaim(self) -> None:
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(RECLAIM_EVERY)
             self.table.reclaim()
+            self._events.flush()
 
     # --- what the workers tell
 
-    def _log_events(self) -> None:
-        """One line a second for each kind and peer; the rest is counted in the next one."""
+    def _take_events(self) -> None:
         assert self.engine
-        now = time.monotonic()
-        for kind, worker, _, text, peer in self.engine.events():
-            last, held = self._logged.get((kind, peer), (-math.inf, 0))
-            if now - last < LOG_EVERY:
-                self._logged[kind, peer] = (last, held + 1)
-                continue
-            self._logged[kind, peer] = (now, 0)
-            level = logging.INFO if kind == "peer_up" else logging.WARNING
-            more = f", {held} more since the last line" if held else ""
-            why = f": {text}" if text else ""
-            log.log(level, "%s %s%s (worker %d%s)", kind.replace("_", " "), peer, why, worker, more)
-        if len(self._logged) > LOG_KINDS:
-            self._logged = {key: value for key, value in self._logged.items() if now - value[0] < LOG_EVERY}
+        self._events.take(self.engine.events())
 
 
 def _somewhere(mesh: Mesh) -> Origin:
     return mesh.sidecar.origin or Origin("configuration", 1, 1)
-
-
-@contextlib.contextmanager
-def logging_to_stderr(level: int = logging.INFO) -> Iterator[None]:
-    """Logs to standard error, one line a record, UTC."""
-    handler = logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    log.addHandler(handler)
-    log.setLevel(level)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)

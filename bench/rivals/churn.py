@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from bench.harness.rivals import SERVICE
+from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
 from meshfast.model import (
     Cluster,
@@ -30,7 +31,7 @@ from meshfast.model import (
     TargetKind,
 )
 from meshfast.model import Sidecar as Spec
-from meshfast.sidecar import Sidecar, logging_to_stderr
+from meshfast.sidecar import Sidecar
 from meshfast.source import Event, Good
 
 BATCHES = 10  # a second

@@ -12,7 +12,7 @@
     X(MF_EADDR, -5003, protocol, "not an address; write tcp://host:port or unix:///path")                              \
     X(MF_EDUBBO_MAGIC, -5100, protocol, "not a Dubbo2 head")                                                           \
     X(MF_EDUBBO_SIZE, -5101, limit, "the body length is negative or over the limit")                                   \
-    X(MF_EDUBBO_BODY, -5102, protocol, "the body does not start with the five Dubbo2 strings")                         \
+    X(MF_EDUBBO_BODY, -5102, protocol, "a Dubbo2 request is wanted, this is something else")                             \
     X(MF_EDUBBO_OPAQUE, -5103, protocol, "this serialization is passed through unread")                                \
     X(MF_EDUBBO_STAMP, -5104, protocol, "the body has no attachments to append to")                                    \
     X(MF_EHESSIAN_TAG, -5110, protocol, "a byte that starts no Hessian2 value")                                        \

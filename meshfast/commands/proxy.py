@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 
 import click
 
-from meshfast.errors import MeshfastError
+from meshfast.errors import ConfigError, MeshfastError
+from meshfast.hints import told
+from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
-from meshfast.sidecar import Sidecar, logging_to_stderr
+from meshfast.sidecar import Sidecar
 from meshfast.source.file import FileSource
+
+log = logging.getLogger("meshfast")
+
+#: Signals that ask for something other than an end.
+QUIET = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @click.command("proxy")
@@ -29,12 +37,23 @@ def command(config: tuple[str, ...], workers: int | None, backend: str | None, l
     """Run the sidecar that CONFIG (files and directories of YAML) describes.
 
     The files are watched: a good change is in force within a second, a bad one is refused and logged, and the last
-    good configuration stays. SIGTERM drains: callers are told READONLY, calls in flight finish, the exit code is 0.
+    good configuration stays; SIGHUP has them read at once. SIGTERM drains: callers are told READONLY, calls in flight
+    finish, the exit code is 0; a second one ends at once.
     """
+    for number in QUIET:
+        signal.signal(number, signal.SIG_IGN)  # until the sidecar takes them, and from its end on
     with logging_to_stderr(getattr(logging, log_level.upper())):
+        source = FileSource(config)
+        sidecar = Sidecar(source, backend=backend, workers=workers, again=source.again)
         try:
             with asyncio.Runner(loop_factory=lambda: new_event_loop(backend or "auto")) as runner:
-                runner.run(Sidecar(FileSource(config), backend=backend, workers=workers).run())
+                runner.run(sidecar.run())
         except (MeshfastError, OSError, ValueError, MemoryError) as error:
-            click.echo(error, err=True)
-            sys.exit(1)
+            what = "configuration refused:\n" if isinstance(error, ConfigError) else "cannot start: "
+            log.error("%s%s", what, told(error))
+            code = 1
+        else:
+            code = 128 + sidecar.killed if sidecar.killed else 0
+        for number in QUIET:
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)

@@ -20,6 +20,7 @@ RECORDS: dict[str, type[Record]] = {
     "Sidecar workload": sidecar.Workload,
     "Sidecar listeners[]": sidecar.ListenerSpec,
     "Sidecar traceMemory": sidecar.TraceMemory,
+    "Sidecar accessLog": sidecar.AccessLogSpec,
     "ServiceEntry": resource.ServiceEntry,
     "ServiceEntry ports[]": resource.Port,
     "ServiceEntry endpoints[]": resource.Instance,

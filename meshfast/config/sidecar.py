@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from yaml.nodes import MappingNode, Node
 
-from meshfast import model
+from meshfast import model, record
 from meshfast.config import value
-from meshfast.config.document import Key, Place, Report, did_you_mean
+from meshfast.config.document import Key, Place, Refused, Report, did_you_mean
 from meshfast.config.field import (
     Bool,
     Choice,
@@ -34,6 +35,35 @@ MAX_LISTENERS = 32  # MF_LISTENERS_MAX
 
 BIND = Parsed("an address", lambda text: value.address(text, listen=True), "")
 DIAL = Parsed("an address", value.address, "")
+
+
+def _log(text: str) -> str:
+    if text != "stderr" and not text.startswith("/"):
+        raise Refused(f'"{text}" is no absolute path', "write it as /path/to/file, or stderr")
+    return text
+
+
+def _format(text: str) -> str:
+    try:
+        record.parse(text)
+    except ValueError as error:
+        raise Refused(str(error), f"fields: {', '.join(record.FIELDS)}") from None
+    if text not in ("text", "json") and "{" not in text:
+        raise Refused(f'the format "{text}" has no field', "write json, text, or text with fields: {service} {status}")
+    return text
+
+
+def _share(text: str) -> float:
+    if re.fullmatch(r"0?\.\d+|1(\.0*)?", text) is None or float(text) == 0:
+        raise Refused(f'"{text}" is not above 0 and up to 1', "write 0.1 for every tenth")
+    return float(text)
+
+
+LOG = Parsed("a path or stderr", _log, "")
+FORMAT = Parsed("text, json or text with fields", _format, "text")
+FIELD = Choice(*record.FIELDS)
+FIELD.many = "its fields"
+SHARE = Parsed("a number above 0 and up to 1", _share, 1.0)
 
 
 class Limits(Type):
@@ -110,6 +140,14 @@ class TraceMemory(Record):
 
 
 @dataclass(slots=True, kw_only=True)
+class AccessLogSpec(Record):
+    path: str = spec(LOG, "A file, or `stderr`. Opened anew on SIGHUP and SIGUSR1.")
+    format: str = spec(FORMAT, "`text`, `json`, or text of one's own with fields: `{service} {status}`.", "text")
+    fields: tuple[str, ...] = spec(ListOf(FIELD), "Those of JSON, in this order.", (), shown="all")
+    sample: float = spec(SHARE, "The share of calls that is written.", 1.0, shown="1")
+
+
+@dataclass(slots=True, kw_only=True)
 class SidecarSpec(Record):
     workload: Workload | None = spec(Struct(Workload), "What it stands beside.", None, shown="none")
     workers: int = spec(
@@ -123,6 +161,9 @@ class SidecarSpec(Record):
     limits: dict[str, int] = spec(Limits(), "See the table of limits.", {}, shown="the table's")
     trace_memory: TraceMemory | None = spec(
         Struct(TraceMemory), "The labels remembered by trace id.", None, name="traceMemory", shown="the defaults"
+    )
+    access_log: AccessLogSpec | None = spec(
+        Struct(AccessLogSpec), "A line for each call.", None, name="accessLog", shown="none"
     )
 
 
@@ -157,6 +198,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         limits=found.limits,
         trace_entries=memory.entries if memory else 65536,
         trace_ttl_ms=memory.ttl if memory else 300_000,
+        access_log=_access_log(found.access_log, report),
         origin=found.at.origin(),
         said_at={name: (shown, found.at.at(*shown.split(".")).origin()) for name, shown in _names().items()},
     )
@@ -168,6 +210,12 @@ def _names() -> dict[str, str]:
         field.name: field.metadata["name"] or field.name for field in fields(SidecarSpec) if "type" in field.metadata
     }
     return own | {"trace_entries": "traceMemory.entries", "trace_ttl_ms": "traceMemory.ttl"}
+def _access_log(found: AccessLogSpec | None, report: Report) -> model.AccessLog | None:
+    if found is None or found.at.bad:
+        return None
+    if found.fields and found.format != "json":
+        report.add(found.at.at("fields"), "fields is for format: json", "put them into the format: {service} {status}")
+    return model.AccessLog(found.path, found.format, found.fields, found.sample)
 
 
 def _listener(listener: ListenerSpec, report: Report) -> model.Listener:

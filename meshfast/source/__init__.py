@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from meshfast.errors import MeshfastError
 from meshfast.model import Mesh
 
-__all__ = ["Bad", "Event", "Good"]
+__all__ = ["Bad", "Event", "Good", "Same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +24,9 @@ class Bad:
     error: MeshfastError
 
 
-Event = Good | Bad
+@dataclass(frozen=True, slots=True)
+class Same:
+    """It was asked for, and nothing is new."""
+
+
+Event = Good | Bad | Same

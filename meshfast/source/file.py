@@ -8,6 +8,7 @@ file system), and there is no queue that can overflow.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from meshfast import config
 from meshfast.config import file
 from meshfast.errors import ConfigError, SourceError
-from meshfast.source import Bad, Event, Good
+from meshfast.source import Bad, Event, Good, Same
 
 POLL = 0.25  # seconds between looks
 SETTLE = 0.05  # seconds between looks while something is being written
@@ -42,14 +43,29 @@ class FileSource:
         self._poll, self._settle = poll, settle
         self._digest = b""
         self._loader = config.Loader()
+        self._asked = asyncio.Event()
+
+    def again(self) -> None:
+        """Reads all of it now, whatever it looks like; gives Same when nothing is new."""
+        self._asked.set()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
+        asked = False
         while True:
             looked, event = await self._read()
             if event is not None:
                 yield event
-            while self.look() == looked:
-                await asyncio.sleep(self._poll)
+            elif asked:
+                yield Same()
+            while self.look() == looked and not self._asked.is_set():
+                await self._pause()
+            asked = self._asked.is_set()
+            self._asked.clear()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll):
+                await self._asked.wait()
 
     async def _read(self) -> tuple[Look, Event | None]:
         """Loads what is there once it rests. The look that goes with it, and no event when nothing is new."""

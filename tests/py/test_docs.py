@@ -91,6 +91,7 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar = Sidecar(no_events())
         sidecar.mesh = mesh(provider.port)
         sidecar.table.publish(sidecar.mesh)
+        sidecar.state.admin_refused["host"] = 1
         sidecar.engine = engine = _core.Engine(sidecar.table.native)
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()
@@ -99,7 +100,7 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
             async with closing(provider, caller):
                 for label in ({}, {"env": "none"}):
                     assert (await caller.ask("com.x.Cart", "a", attachments=label)).value == "one:a"
-                return prometheus(sidecar)
+                return "".join(prometheus(sidecar, everything=True))
         finally:
             engine.stop()
 

@@ -55,13 +55,14 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(folder: Path, text: str, backend: str, workers: int = 1):
+async def proxy(folder: Path, text: str, backend: str, *options: str, workers: int = 1):
     admin = str(folder / "admin.sock")
     (folder / "sidecar.yaml").write_text(SIDECAR.format(admin=f"unix://{admin}", workers=workers))
     (folder / "mesh.yaml").write_text(text)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "meshfast", "proxy", "--loop", backend, str(folder), stderr=asyncio.subprocess.PIPE
-    )
+        sys.executable, "-m", "meshfast", "proxy", "--loop", backend, *options, str(folder),
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     running = Proxy(process, admin)
     try:
         await until(lambda: "ready:" in running.log or process.returncode is not None, 15)
@@ -73,7 +74,7 @@ async def proxy(folder: Path, text: str, backend: str, workers: int = 1):
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await running.task
+        await asyncio.gather(running.task, return_exceptions=True)
 
 
 def address(running: Proxy) -> str:

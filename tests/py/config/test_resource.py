@@ -117,12 +117,14 @@ def test_sidecar() -> None:
             admin="tcp://127.0.0.1:15000",
             limits={"maxBody": "4MiB", "maxCalls": 10, "callTimeout": 250, "heartbeat": "2s", "drainTimeout": 0},
             traceMemory={"entries": 1024, "ttl": "90s"},
+            accessLog={"path": "/var/log/calls", "format": "json", "fields": ["time", "status"], "sample": 0.25},
         ),
         entry(),
     )  # fmt: skip
     own = mesh.sidecar
     assert (own.app, own.labels, own.locality) == ("a", {"env": "dev"}, "r/z")
     assert (own.workers, own.loop, own.admin) == (4, "epoll", "127.0.0.1:15000")
+    assert own.access_log == model.AccessLog("/var/log/calls", "json", ("time", "status"), 0.25)
     assert (own.trace_entries, own.trace_ttl_ms) == (1024, 90_000)
     assert own.limits == {
         "maxBody": 4 << 20, "maxCalls": 10, "callTimeout": 250, "heartbeat": 2000, "drainTimeout": 0,

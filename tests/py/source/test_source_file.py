@@ -13,7 +13,7 @@ import pytest
 from meshfast import config
 from meshfast.errors import ConfigError
 from meshfast.model import Mesh
-from meshfast.source import Bad, Event, Good
+from meshfast.source import Bad, Event, Good, Same
 from meshfast.source.file import FileSource
 
 Next = Callable[[], Awaitable[Event]]
@@ -255,6 +255,30 @@ def test_live_within_a_second(tmp_path: Path) -> None:
         path.write_text(entry("a.B"))
         assert services(await asyncio.wait_for(anext(events), 10)) == ["a.B"]
         assert time.monotonic() - start < 1
+        await events.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+
+
+def test_again_reads_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(entry("a.A"))
+
+    async def run() -> None:
+        source = FileSource([path], poll=3600, settle=0.01)
+        events = aiter(source)
+
+        async def asked() -> Event:
+            source.again()
+            return await asyncio.wait_for(anext(events), 10)
+
+        assert services(await anext(events)) == ["a.A"]
+        assert await asked() == Same()
+        path.write_text(entry("a.B"))
+        assert services(await asked()) == ["a.B"]
+        path.write_text("kind: None")
+        assert isinstance(await asked(), Bad)
+        assert await asked() == Same()
         await events.aclose()  # type: ignore[attr-defined]
 
     asyncio.run(run())

@@ -1,0 +1,115 @@
+"""The access log: one line a call, formatted by the main thread from what the workers left, written by a Sink."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from meshfast.model import AccessLog
+from meshfast.record import FIELDS, parse
+from meshfast.running import Running
+from meshfast.sink import Sink
+
+__all__ = ["AccessWriter", "Records"]
+
+log = logging.getLogger("meshfast")
+
+#: How often the workers' records are fetched, seconds, and how many are formatted before others have a turn.
+EVERY = 0.1
+SLICE = 500
+
+
+Records = Callable[[], Sequence[tuple[Any, ...]]]
+
+#: What would break a line or its columns.
+_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\"\\]")
+
+
+class AccessWriter:
+    """Writes records as the configuration says.
+
+    :raises OSError: the file cannot be opened
+    """
+
+    def __init__(self, options: AccessLog, state: Running, seed: int | None = None) -> None:
+        self._state = state
+        self._sink = Sink("" if options.path == "stderr" else options.path)
+        self._draw = random.Random(seed).random if options.sample < 1 else None
+        self._sample = options.sample
+        self._line = json_line(options.fields or FIELDS) if options.format == "json" else text_line(options.format)
+
+    def write(self, records: Iterable[tuple[Any, ...]]) -> None:
+        """Formats these and hands them over; what finds no room is counted."""
+        chosen = [record for record in records if self._draw is None or self._draw() < self._sample]
+        if chosen and self._sink.put(b"".join(map(self._line, chosen))):
+            self._state.access_records += len(chosen)
+        self._state.access_dropped = self._sink.dropped
+
+    async def follow(self, records: Records) -> None:
+        """Writes what ``records`` gives, until it is cancelled."""
+        while True:
+            found = records()
+            for at in range(0, len(found), SLICE):
+                try:
+                    self.write(found[at : at + SLICE])
+                except Exception:  # a mistake of ours must not end the log
+                    log.exception("access log: %d record(s) are lost", len(found[at : at + SLICE]))
+                await asyncio.sleep(0)
+            await asyncio.sleep(EVERY)
+
+    def reopen(self) -> None:
+        """Opens the file anew. Raises OSError when it cannot; the old one is written to then."""
+        self._sink.reopen()
+
+    def close(self) -> None:
+        self._sink.close()
+        self._state.access_dropped = self._sink.dropped
+
+
+def json_line(fields: Sequence[str]) -> Callable[[tuple[Any, ...]], bytes]:
+    """Records as JSON, one a line, with these fields in this order."""
+    columns = [(name, FIELDS.index(name)) for name in fields]
+
+    def line(record: tuple[Any, ...]) -> bytes:
+        values = {name: _when(record[at]) if name == "time" else record[at] for name, at in columns}
+        return msgspec.json.encode(values, enc_hook=str) + b"\n"
+
+    return line
+
+
+def text_line(text: str) -> Callable[[tuple[Any, ...]], bytes]:
+    """Records as text with each ``{field}`` replaced."""
+    parts = parse(text)
+
+    def line(record: tuple[Any, ...]) -> bytes:
+        out = [part if isinstance(part, str) else _shown(FIELDS[part], record[part]) for part in parts]
+        return "".join(out).encode(errors="replace") + b"\n"
+
+    return line
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "time":
+        return _when(value)
+    if name == "duration":
+        return f"{value:.6f}"
+    if name == "labels":
+        value = ",".join(f"{key}={text}" for key, text in value.items())
+    text = str(value)
+    return _BREAKS.sub(_escaped, text) if text else "-"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

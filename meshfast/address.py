@@ -1,0 +1,147 @@
+"""Listening where only this machine can reach: loopback addresses and UNIX sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import ipaddress
+import os
+import socket
+import stat
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from meshfast.hints import about
+
+__all__ = ["Listening", "dial", "listening"]
+
+#: How long another process may look after the same directory, seconds.
+PATIENCE = 2.0
+
+
+class Listening:
+    """A bound socket. ``text`` is its address, with its real port; ``give_back`` removes a path that is still ours."""
+
+    def __init__(self, sock: socket.socket, text: str, path: str = "") -> None:
+        self.sock, self.text = sock, text
+        self._path = path
+        self._was = _identity(path)
+
+    def give_back(self) -> None:
+        self.sock.close()
+        if self._path and self._was is not None and _identity(self._path) == self._was:
+            os.unlink(self._path)
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    """What tells this file from another of its name."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+async def listening(what: str, address: str) -> Listening:
+    """Binds ``host:port``, ``tcp://host:port``, ``unix:///path`` or ``unix://@name``.
+
+    :raises ValueError: an address that other machines could reach
+    :raises OSError: taken, or not to be had; the message names ``what`` and the address
+    """
+    try:
+        if address.startswith("unix://@"):
+            return _bound(socket.AF_UNIX, "\0" + address.removeprefix("unix://@"), address)
+        if address.startswith("unix://"):
+            return await _at_path(address.removeprefix("unix://"), address)
+        host, port = _split(address)
+        if not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"{what} {address}: only loopback or unix:// is served; use 127.0.0.1")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return _bound(family, (host, port), "")
+    except OSError as error:
+        raise about(f"{what} {address}", error) from None
+
+
+async def dial(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connects to such an address, or to ``http://host:port``.
+
+    :raises OSError: nobody listens there, or it is no address
+    """
+    if address.startswith("unix://"):
+        path = address.removeprefix("unix://")
+        return await asyncio.open_unix_connection("\0" + path[1:] if path.startswith("@") else path)
+    try:
+        host, port = _split(address.removeprefix("http://").rstrip("/"))
+    except ValueError:
+        raise OSError("no address: write it as tcp://host:port or unix:///path") from None
+    return await asyncio.open_connection(host, port)
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _bound(family: int, where: str | tuple[str, int], text: str) -> Listening:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen()
+    except BaseException:
+        sock.close()
+        raise
+    if not text:
+        host, port = sock.getsockname()[:2]
+        text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Listening(sock, text, where if text.startswith("unix:///") and isinstance(where, str) else "")
+
+
+async def _at_path(path: str, text: str) -> Listening:
+    """Two that start at once must not take each other's socket for one that was left behind."""
+    async with _alone(os.path.dirname(path)):
+        _remove_stale(path)
+        old = os.umask(0o177)  # mode 0600 from the first moment
+        try:
+            return _bound(socket.AF_UNIX, path, text)
+        finally:
+            os.umask(old)
+
+
+@asynccontextmanager
+async def _alone(directory: str) -> AsyncIterator[None]:
+    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise OSError(errno.EADDRINUSE, "") from None
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _remove_stale(path: str) -> None:
+    """Removes a socket that nobody listens on. What is anything else stays, and binding says so."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError:
+            pass  # somebody is there, though too busy for us or not for us

@@ -1,0 +1,37 @@
+"""What the system refuses, in words: what it was about, why, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = ["about", "told"]
+
+HINTS = {
+    errno.EADDRINUSE: "another process has it: stop that one, or choose another address",
+    errno.EADDRNOTAVAIL: "no interface of this machine has it",
+    errno.EACCES: "this user may not: ports below 1024 and paths need permission",
+    errno.EPERM: "this user may not",
+    errno.ENOENT: "make the directory first",
+    errno.ENOTDIR: "a part of the path is no directory",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOSYS: "this kernel does not have it: choose another loop",
+}
+
+
+def about(what: str, error: OSError) -> OSError:
+    """The same error, saying what it was about."""
+    return OSError(error.errno, f"{what}: {os.strerror(error.errno) if error.errno else error}")
+
+
+def told(error: BaseException) -> str:
+    """One line for the log; a ConfigError has one a problem."""
+    if isinstance(error, MemoryError):
+        return str(error) or "no memory"
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error) or type(error).__name__
+    text = error.strerror or os.strerror(error.errno)
+    if error.filename is not None:
+        text = f"{error.filename}: {text}"
+    hint = HINTS.get(error.errno)
+    return f"{text}; {hint}" if hint else text

@@ -1,0 +1,54 @@
+"""What the access log knows of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import NamedTuple
+
+__all__ = ["FIELDS", "Record", "parse"]
+
+
+class Record(NamedTuple):
+    """One call that has ended."""
+
+    time: float  # its end, seconds since 1970
+    direction: str  # outbound or inbound
+    service: str
+    method: str
+    caller: str
+    peer: str  # "" when it reached none
+    subset: str
+    labels: Mapping[str, str]
+    status: int  # Dubbo's; 0 for none
+    outcome: str
+    bytes_up: int
+    bytes_down: int
+    duration: float  # seconds
+    request_id: int  # signed, as Java prints it
+
+
+FIELDS = Record._fields
+TEXT = (
+    "{time} {direction} {caller} {service}.{method} {peer} {subset} {labels} {status} {outcome} "
+    "{bytes_up} {bytes_down} {duration} {request_id}"
+)
+
+
+def parse(text: str) -> list[str | int]:
+    """A format's literal parts and the places of its fields; ``text`` is the usual one.
+
+    :raises ValueError: a field that there is not, or braces that do not fit
+    """
+    parts: list[str | int] = []
+    for literal, name, form, conversion in Formatter().parse(TEXT if text == "text" else text):
+        if literal:
+            parts.append(literal)
+        if name is None:
+            continue
+        if name not in FIELDS:
+            raise ValueError(f"unknown field {{{name}}}")
+        if form or conversion:
+            raise ValueError(f"{{{name}}} takes no format of its own")
+        parts.append(FIELDS.index(name))
+    return parts

@@ -1,0 +1,45 @@
+"""What a running sidecar shows of itself: the contract between the one that conducts and those that only look."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from meshfast import _core
+from meshfast.model import Mesh
+from meshfast.routing import Table
+
+__all__ = ["Running", "Shown"]
+
+
+@dataclass
+class Running:
+    """The configuration's own life, and what the main thread counts."""
+
+    started: float = field(default_factory=time.time)
+    ready: bool = False
+    draining: bool = False
+    version: int = 0
+    applied_at: float = 0.0
+    rejected: int = 0
+    last_error: str = ""
+    admin_connections: int = 0
+    admin_requests: int = 0
+    admin_refused: Counter[str] = field(default_factory=Counter)  # by reason: see meshfast/serve.py
+    access_records: int = 0
+    access_dropped: int = 0
+
+
+class Shown(Protocol):
+    """What the admin pages and the metrics look at."""
+
+    state: Running
+    table: Table
+    mesh: Mesh
+    addresses: dict[str, str]
+    engine: _core.Engine | None
+
+    def stop(self) -> None:
+        """Drains, then ends."""

@@ -1,0 +1,352 @@
+"""HTTP/1.1 for the admin pages: few connections, short requests, nobody waited for without end.
+
+A web page in a browser on this machine must reach nothing: requests with an Origin, or for a host that is not this
+machine's, are refused, and what changes something needs a header that only a program can send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import re
+import socket
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import h11
+
+from meshfast.address import Listening, listening
+from meshfast.running import Running
+
+__all__ = ["ASKED_BY", "Answer", "Limits", "Request", "Server"]
+
+log = logging.getLogger("meshfast")
+
+#: The header that a request other than GET and HEAD must have; its value does not matter.
+ASKED_BY = "X-Meshfast"
+
+TEXT = "text/plain; charset=utf-8"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n"
+PIECE = 65536  # bytes that are written at once
+GATHERED = 16384  # bytes of a page that are made before others have a turn
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes. Who is over one is closed, and counted by its reason."""
+
+    connections: int = 16
+    request: int = 16384  # bytes of a whole request
+    request_timeout: float = 10.0  # from its first byte, or from the connection, to its last
+    idle_timeout: float = 90.0  # between two requests; scrapes come each minute
+    idle_grace: float = 1.0  # who was idle that long makes room where all connections are taken
+    write_timeout: float = 10.0  # a piece of an answer that its reader does not take
+    answer_timeout: float = 120.0  # a whole answer
+
+
+class Request(NamedTuple):
+    """What was asked."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is answered. A body in pieces is sent while others are served, and compressed where that is accepted."""
+
+    body: bytes | Iterable[bytes] = b""
+    status: HTTPStatus = HTTPStatus.OK
+    kind: str = TEXT
+    reason: str = field(default="", kw_only=True)  # why it was refused, for the count
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, reason: str, text: str) -> None:
+        self.answer = Answer(f"{text}\n".encode(), status, reason=reason)
+
+
+@dataclass(eq=False, slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    http: h11.Connection
+    idle_since: float | None
+    served: int = 0
+
+
+class Server:
+    """Serves what ``answer`` says; it runs in the loop, so it must not take long."""
+
+    def __init__(self, answer: Callable[[Request], Answer], state: Running, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._answer, self._state = answer, state
+        self._listening: Listening | None = None
+        self._server: asyncio.Server | None = None
+        self._open: dict[_Connection, asyncio.Task[None]] = {}
+        self._leaving = 0
+
+    async def start(self, address: str) -> str:
+        """Listens; returns the address with its real port. Raises as ``address.listening``."""
+        self._listening = await listening("admin address", address)
+        self._server = await asyncio.start_server(self._serve, sock=self._listening.sock, limit=PIECE)
+        return self._listening.text
+
+    async def stop(self) -> None:
+        if self._server and self._listening:
+            self._server.close()
+            self._listening.give_back()
+        tasks = list(self._open.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- one connection
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= self.limits.connections and not self._make_room():
+            self._state.admin_refused["connections"] += 1
+            await self._turn_away(reader, writer)
+            return
+        writer.transport.set_write_buffer_limits(high=0)  # drained means that the kernel has all of it
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.request)
+        one = _Connection(reader, writer, http, _now())
+        task = asyncio.current_task()
+        assert task
+        self._open[one] = task
+        self._state.admin_connections = len(self._open)
+        try:
+            while await self._one(one):
+                http.start_next_cycle()
+            if http.our_state is not h11.IDLE:
+                await self._linger(reader, writer)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            pass
+        except Exception:
+            log.exception("admin: an answer broke off")
+        finally:
+            writer.transport.abort()
+            self._open.pop(one, None)
+            self._state.admin_connections = len(self._open)
+
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Says why, to as many at once as are served; others see the connection end."""
+        if self._leaving < self.limits.connections:
+            self._leaving += 1
+            try:
+                writer.write(BUSY)
+                await self._linger(reader, writer)
+            except (OSError, asyncio.CancelledError):
+                pass
+            finally:
+                self._leaving -= 1
+        writer.transport.abort()
+
+    def _make_room(self) -> bool:
+        """Ends the connection that was idle longest, if one was for a while."""
+        idle = [(one.idle_since, one) for one in self._open if one.idle_since is not None]
+        since, one = min(idle, key=lambda pair: pair[0], default=(_now(), None))
+        if one is None or _now() - since < self.limits.idle_grace:
+            return False
+        self._open.pop(one).cancel()
+        self._state.admin_refused["idle"] += 1
+        return True
+
+    async def _one(self, one: _Connection) -> bool:
+        """One request and its answer; True when another may follow on this connection."""
+        method, headers = "", dict[str, str]()
+        try:
+            asked = await self._read(one)
+            if asked is None:
+                return False
+            method, headers = asked.method.decode(), asked_headers(asked)
+            tcp = one.writer.get_extra_info("socket").family != socket.AF_UNIX
+            answer = self._answered(asked, tcp)
+        except _Refused as refused:
+            answer = refused.answer
+        except h11.RemoteProtocolError as error:
+            status = HTTPStatus(error.error_status_hint)
+            answer = Answer(b"not a request this address serves\n", status, reason="malformed")
+        if answer.reason:
+            self._state.admin_refused[answer.reason] += 1
+        if one.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return False
+        await self._send(one, method, answer, headers)
+        one.idle_since = _now()
+        one.served += 1
+        return {one.http.our_state, one.http.their_state} == {h11.DONE}
+
+    async def _read(self, one: _Connection) -> h11.Request | None:
+        """The next request with all of its body; None at the connection's end."""
+        request, size = None, 0
+        begun = bool(one.http.trailing_data[0])
+        wait = self.limits.idle_timeout if one.served and not begun else self.limits.request_timeout
+        deadline = _now() + wait
+        while True:
+            event = one.http.next_event()
+            if event is h11.NEED_DATA:
+                if size > self.limits.request:
+                    raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long", "the request is too long")
+                if one.http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await self._write(one, one.http.send(go_on) or b"", deadline)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        data = await one.reader.read(4096)
+                except TimeoutError:
+                    if begun:
+                        raise _Refused(HTTPStatus.REQUEST_TIMEOUT, "timeout", "the request took too long") from None
+                    self._state.admin_refused["idle"] += 1
+                    return None
+                if data and not begun:
+                    begun, one.idle_since = True, None
+                    deadline = _now() + self.limits.request_timeout
+                size += len(data)
+                one.http.receive_data(data)
+            elif isinstance(event, h11.Request):
+                request = event
+            elif isinstance(event, h11.EndOfMessage):
+                return request
+            elif not isinstance(event, h11.Data):
+                return None
+
+    def _answered(self, asked: h11.Request, tcp: bool) -> Answer:
+        method, target, headers = asked.method.decode(), asked.target.decode(), asked_headers(asked)
+        self._state.admin_requests += 1
+        try:
+            try:
+                parts = urlsplit(target)
+                query = parse_qsl(parts.query, keep_blank_values=True)
+            except ValueError:
+                raise _Refused(HTTPStatus.BAD_REQUEST, "malformed", "not a target this address serves") from None
+            self._check(method, parts.netloc, headers, tcp)
+            answer = self._answer(Request(method, parts.path, query, headers))
+        except _Refused as refused:
+            answer = refused.answer
+        except Exception:
+            log.exception("admin: %s %.200s", method, target)
+            answer = Answer(b"this page failed; see the log\n", HTTPStatus.INTERNAL_SERVER_ERROR, reason="failed")
+        log.debug("admin: %s %.200s: %d", method, target, answer.status)
+        return answer
+
+    def _check(self, method: str, authority: str, headers: dict[str, str], tcp: bool) -> None:
+        if "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise _Refused(HTTPStatus.FORBIDDEN, "origin", "web pages are not served")
+        if tcp:
+            for host in [headers.get("host", ""), *([authority] if authority else [])]:
+                if not here(host):
+                    raise _Refused(HTTPStatus.FORBIDDEN, "host", f"no host {host[:100]!r} here: use localhost")
+        if method not in ("GET", "HEAD") and ASKED_BY.lower() not in headers:
+            raise _Refused(HTTPStatus.FORBIDDEN, "header", f"{method} needs the header {ASKED_BY}: 1")
+
+    # --- answers
+
+    async def _send(self, one: _Connection, method: str, answer: Answer, headers: dict[str, str]) -> None:
+        deadline = _now() + self.limits.answer_timeout
+        out = [("content-type", answer.kind), ("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+        whole = isinstance(answer.body, bytes)
+        pieces: Iterable[bytes] = [answer.body] if isinstance(answer.body, bytes) else gathered(answer.body)
+        if isinstance(answer.body, bytes):
+            out.append(("content-length", str(len(answer.body))))
+        else:
+            out.append(("vary", "accept-encoding"))
+            if accepts_gzip(headers.get("accept-encoding", "")):
+                out.append(("content-encoding", "gzip"))
+                pieces = gzipped(pieces)
+        if one.http.their_state is not h11.DONE:
+            out.append(("connection", "close"))
+        head = one.http.send(h11.Response(status_code=answer.status, headers=out, reason=answer.status.phrase)) or b""
+        waiting, size = [head], len(head)
+        for piece in pieces if method != "HEAD" else ():
+            data = one.http.send(h11.Data(data=piece)) or b"" if piece else b""
+            waiting.append(data)
+            size += len(data)
+            if size >= PIECE:
+                await self._write(one, b"".join(waiting), deadline)
+                waiting, size = [], 0
+            if not whole:
+                await asyncio.sleep(0)
+        waiting.append(one.http.send(h11.EndOfMessage()) or b"")
+        await self._write(one, b"".join(waiting), deadline)
+
+    async def _write(self, one: _Connection, data: bytes, deadline: float) -> None:
+        one.writer.write(data)
+        try:
+            async with asyncio.timeout_at(min(_now() + self.limits.write_timeout, deadline)):
+                await one.writer.drain()
+        except TimeoutError:
+            self._state.admin_refused["slow reader"] += 1
+            raise
+
+    async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What is still coming is read, for a moment: closing on unread bytes would take the answer back."""
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+        async with asyncio.timeout(self.limits.idle_grace):
+            for _ in range(64):
+                if not await reader.read(PIECE):
+                    break
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def asked_headers(asked: h11.Request) -> dict[str, str]:
+    """Names in small letters; of one that came twice, both with a comma between."""
+    out: dict[str, str] = {}
+    for name, value in asked.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        out[key] = f"{out[key]}, {text}" if key in out else text
+    return out
+
+
+def here(host: str) -> bool:
+    """Whether a Host or an authority names this machine: ``localhost`` or a loopback address, with any port."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+))(?::\d{1,5})?", host)
+    if not found:
+        return False
+    name = (found[1] or found[2]).lower()
+    if name == "localhost":
+        return found[1] is None
+    try:
+        return ipaddress.ip_address(name).is_loopback and (":" in name) is (found[1] is not None)
+    except ValueError:
+        return False
+
+
+def accepts_gzip(header: str) -> bool:
+    for one in header.lower().split(","):
+        name, *parameters = (part.strip() for part in one.split(";"))
+        if name in ("gzip", "x-gzip"):
+            return not any(re.fullmatch(r"q=0(\.0*)?", part) for part in parameters)
+    return False
+
+
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Small pieces together; an empty one is passed on, as it stands for work done."""
+    out = bytearray()
+    for piece in pieces:
+        out += piece
+        if not piece:
+            yield b""
+        elif len(out) >= GATHERED:
+            yield bytes(out)
+            out.clear()
+    yield bytes(out)
+
+
+def gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces as one gzip stream."""
+    engine = zlib.compressobj(1, wbits=31)
+    for piece in pieces:
+        yield engine.compress(piece)
+    yield engine.flush()

@@ -1,0 +1,151 @@
+"""The page for Prometheus: what is on it, in which form, and how much of it is made at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import tracemalloc
+
+import pytest
+from admins import Still, admin, get, on_loop, raw, status
+from test_admin import unchunked
+
+from meshfast import _core, config
+from meshfast.exposition import Metric, labelled, pieces, sample
+from meshfast.metrics import GROUPS, PAGE, peers, prometheus, services
+from meshfast.serve import gzipped
+
+BOUNDS = (*(0.001 * 2**i for i in range(19)), None)
+
+
+def row(number: int) -> dict[str, object]:
+    return {
+        "service": f"com.x.S{number}", "host": f"app{number % 50}", "subset": f"dev{number}", "begun": 5, "bytes_up": 1,
+        "bytes_down": 2, "fallbacks": 0, "one_way": 0, "status": {"20": 5, "31": 0}, "latency_sum_ns": 12_345_678,
+        "latency": [(bound, 1) for bound in BOUNDS],
+    }  # fmt: skip
+
+
+def many(number: int):
+    """Pages of rows that exist only while they are looked at."""
+    return ([row(i) for i in range(at, min(at + PAGE, number))] for at in range(0, number, PAGE))
+
+
+def test_a_hundred_thousand_series_in_pieces():
+    wanted = 100_000 // 28 + 1
+    tracemalloc.start()
+    lines = longest = 0
+    try:
+        for piece in pieces(services(many(wanted))):
+            lines += piece.count("\n")
+            longest = max(longest, len(piece))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert lines >= 100_000
+    assert peak < 8 << 20 and longest < 1 << 19
+    packed = b"".join(gzipped(piece.encode() for piece in pieces(services(many(100)))))
+    assert gzip.decompress(packed).decode() == "".join(pieces(services(many(100))))
+
+
+def test_samples_of_a_family_stand_together_below_its_head():
+    text = "".join(pieces(services(many(250))))
+    heads = re.findall(r"^# TYPE (\S+) ", text, re.M)
+    assert len(heads) == len(set(heads)) == len(GROUPS["services"])
+    for block in re.split(r"^# HELP ", text, flags=re.M)[1:]:
+        name = block.split(" ", 1)[0]
+        series = [line for line in block.splitlines()[2:]]
+        assert series and all(line.startswith(name) for line in series)
+    buckets = re.findall(r'_bucket\{service="com.x.S7",.*le="(.+)"\} (\d+)', text)
+    assert len(buckets) == 20 and buckets[-1] == ("+Inf", "20")
+    assert [int(count) for _, count in buckets] == sorted(int(count) for _, count in buckets)
+
+
+def test_a_family_without_samples_is_left_out():
+    metric = Metric("a", "gauge", 'about \\ and\n"', ("x",))
+    assert "".join(pieces([(metric, []), (metric, [[]])])) == ""
+    line = metric.line(('"\\\n\u00e9',), 0.5)
+    assert "".join(pieces([(metric, [[], [line]])])) == (
+        '# HELP a about \\\\ and\\n"\n# TYPE a gauge\na{x="\\"\\\\\\n\u00e9"} 0.5\n'
+    )
+    assert sample("a", "", 3.0) == "a 3\n" and labelled((), ()) == ""
+
+
+def test_instances_that_rest():
+    found = {"10.0.0.1:1": True, "10.0.0.2:1": False}
+    assert "".join(pieces(peers(found, False))).endswith('meshfast_peer_available{peer="10.0.0.2:1"} 0\n')
+    assert "".join(pieces(peers(found, True))).count("\nmeshfast_peer_available{") == 2
+    assert "".join(pieces(peers({"10.0.0.1:1": True}, False))) == ""
+
+
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: app{i}}}
+spec:
+  hosts: [com.x.S{i}]
+  ports: [{{name: dubbo, number: 20880, protocol: DUBBO}}]
+  endpoints: [{{address: 10.0.0.1, labels: {{env: dev1}}}}, {{address: 10.0.0.2}}]
+---"""
+LABEL = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: by-label}
+spec: {hosts: ["*"], http: [{route: [{destination: {subset: $env}}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: TrafficLabel
+metadata: {name: env}
+spec: {rules: [{labels: [{name: env}]}]}
+"""
+
+
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+def test_only_what_was_used(backend):
+    still = Still()
+    text = "".join(ENTRY.format(i=i) for i in range(300)) + LABEL
+    still.mesh = config.load_texts([("mesh.yaml", text.encode())])
+    still.table.publish(still.mesh)
+
+    async def page(address: str, target: str, *heads: str) -> str:
+        answer = await raw(address, get(target, *heads))
+        assert status(answer) == 200
+        body = unchunked(answer.partition(b"\r\n\r\n")[2])
+        return (gzip.decompress(body) if heads else body).decode()
+
+    async def story() -> None:
+        async with admin(still) as address:
+            short = await page(address, "/stats/prometheus", "Accept-Encoding: gzip")
+            assert "meshfast_service_" not in short and "meshfast_peer_" not in short and len(short) < 32768
+            assert "meshfast_calls_total 0" in short and "process_open_fds " in short
+            every = await page(address, "/stats/prometheus?all")
+            assert every.count("\nmeshfast_service_calls_total{") >= 600
+            assert every.count("\nmeshfast_peer_available{") == 2
+
+    on_loop(backend, story)
+
+
+def test_names_are_what_prometheus_calls_good():
+    for metric in (metric for group in GROUPS.values() for metric in group):
+        assert metric.name.endswith("_total") is (metric.kind == "counter"), metric.name
+        assert not re.search(r"_(sum|count|bucket|info)$", metric.name) or metric.name == "meshfast_build_info"
+        assert not re.search(r"_(ms|ns|us|kb|mb|kib|mib|milliseconds|microseconds)\b", metric.name)
+        assert metric.text
+
+
+def test_while_the_last_configuration_is_refused():
+    async def story() -> None:
+        still = Still()
+        still.engine = _core.Engine(still.table.native)
+        still.state.ready = True
+        async with admin(still) as address:
+            assert (await raw(address, get("/ready"))).endswith(b"\r\n\r\nready\n")
+            still.state.last_error = "no"
+            still.state.rejected = 1
+            answer = await raw(address, get("/ready"))
+            assert status(answer) == 200 and b"refused" in answer
+            text = "".join(prometheus(still))
+            assert "meshfast_config_last_reload_successful 0\n" in text and "meshfast_config_rejected_total 1\n" in text
+
+    asyncio.run(story())
