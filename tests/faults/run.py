@@ -14,7 +14,7 @@ from rich.console import Console
 
 from faults.process import ROOT, RowError
 from faults.report import print_row, print_table, write_html, write_json
-from faults.rows import FAULTS, Fault, configs, crowds, life, peers, selftest, wire
+from faults.rows import FAULTS, Fault, configs, crowds, hostile, life, peers, relayed, selftest, shares, wire
 from faults.stage import Stage
 from faults.verdict import Phase, Row, failed
 
@@ -24,7 +24,7 @@ NO_SIDECAR = "-"
 GOES = 3
 
 #: In this order they are played; the modules have registered their rows.
-ROOMS = [room.__name__ for room in (selftest, wire, peers, crowds, configs, life)]
+ROOMS = [room.__name__ for room in (selftest, wire, relayed, peers, crowds, shares, hostile, configs, life)]
 
 console = Console() if Console().is_terminal else Console(width=200)
 

@@ -37,7 +37,8 @@ class Check:
 class Row:
     """One fault on one loop. ``allowed``: the Dubbo statuses that calls may end with while it lasts; ``own``: the fault
     is on the callers' own connections, so that what they cut is not lost; ``timed``: times decide, too; ``twin``: the
-    neighbour's phases in a row of the same run in which nothing happened."""
+    neighbour's phases in a row of the same run in which nothing happened; ``also``: calls beside those that are kept
+    going, which a row judges by itself, but for what was lost and crossed."""
 
     fault: str
     loop: str
@@ -48,6 +49,7 @@ class Row:
     timed: bool = False
     twin: list[Phase] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
+    also: list[Phase] = field(default_factory=list)
     neighbour: list[Phase] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     rss_before: int = 0
@@ -79,12 +81,12 @@ class Row:
     @property
     def lost(self) -> int:
         """Two-way calls that got neither answer nor error, where that was not the callers' own doing."""
-        ours = self.total("lost") + (0 if self.own else self.total("cut"))
+        ours = sum(int(phase["lost"] + (0 if self.own else phase["cut"])) for phase in (*self.phases, *self.also))
         return ours + sum(int(phase["lost"] + phase["cut"]) for phase in self.neighbour)
 
     @property
     def crossed(self) -> int:
-        return sum(phase["crossed"] + phase["misrouted"] for phase in (*self.phases, *self.neighbour))
+        return sum(phase["crossed"] + phase["misrouted"] for phase in (*self.phases, *self.also, *self.neighbour))
 
     @property
     def statuses(self) -> dict[int, int]:
