@@ -115,7 +115,7 @@ class Sidecar:
         found = re.search(r"ready: (.+) on (\S+),", text)
         if found:
             self.loop = found[2]
-            self.addresses = dict(one.split() for one in found[1].split(", "))  # type: ignore[misc]
+            self.addresses = dict(one.split() for one in found[1].split(", "))
             self.out, self.admin = self.addresses["out"], self.addresses["admin"]
         return found is not None
 

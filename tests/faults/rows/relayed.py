@@ -24,7 +24,7 @@ FRAME_MS = 1000  # so long may nothing move
 HELD = 2 << 20  # what is left to go when the server has sent all
 SMALL = 4096
 EACH = 4
-TAKES_S = 4.0  # for all of it, by a slow reader
+TAKES_S = 6.0  # for all of it, by a slow reader
 STOPS_S = 2.5 * FRAME_MS / 1000
 
 
