@@ -63,7 +63,7 @@ def hoard(stage: Stage) -> None:
     judge_also(stage, stage.row.also, (100,))
 
 
-READERS, READER_CALLS, READER_ANSWER, READERS_MAY = 16, 64, 256 << 10, 48 * MIB
+READERS, READER_CALLS, READER_ANSWER, READERS_MAY = 16, 64, 256 << 10, 32 * MIB
 
 
 @fault(
