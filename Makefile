@@ -93,6 +93,10 @@ arm64: ## C tests for arm64 under qemu-user
 	@$(MAKE) --no-print-directory CC=$(ARM_CC) $(ARM_TESTS)
 	@set -e; for t in $(ARM_TESTS); do qemu-aarch64 $$t; done
 
+.PHONY: nightly
+nightly: $(VENV)/.built ## the long proofs, which CI does in short: some three hours on two quiet cores
+	.ci/nightly
+
 clean: ## remove what was built
 	rm -rf $(BUILD) meshfast/*.so meshfast/_core.c $(VENV)/.built
 distclean: clean ## and the virtual environment

@@ -9,6 +9,7 @@ enum { NONCE_LEN = 16, TRACE_LEN = 55, ATTACH_MAX = 32 };
 
 struct request_options {
     const char *service, *version, *method;
+    const char *timeout;                 /* milliseconds; NULL: 3000, "": it names none */
     size_t payload;                      /* bytes of the argument, at least NONCE_LEN */
     const char *attach[ATTACH_MAX];      /* "key=value" beside those that every Dubbo consumer sends */
     uint32_t n_attach;
@@ -57,7 +58,7 @@ static inline void request_init(struct request *r, const struct request_options 
     }
     const char *service = o->service, *version = o->version;
     const char *pairs[][2] = {{"path", service},          {"interface", service},
-                              {"version", version},       {"timeout", "3000"},
+                              {"version", version},       {"timeout", o->timeout ? o->timeout : "3000"},
                               {"remote.application", "bench"}};
     size_t room = 512 + 4 * strlen(service) + 3 * strlen(version) + strlen(o->method) + wire_string_room(o->payload);
     for (uint32_t i = 0; i < o->n_attach; i++)
@@ -77,6 +78,8 @@ static inline void request_init(struct request *r, const struct request_options 
     p = wire_put_string(p, text, o->payload);
     *p++ = 'H';
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (!*pairs[i][1])
+            continue;
         p = wire_put_string(p, pairs[i][0], strlen(pairs[i][0]));
         p = wire_put_string(p, pairs[i][1], strlen(pairs[i][1]));
     }

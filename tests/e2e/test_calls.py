@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -97,10 +96,9 @@ def test_request_over_the_limit(peers: Peers, proxied: Way, pair: Pair, port_of:
     # Only through us: a 2.7 provider lets the caller time out and the connection die, a 3.3 one has no limit here.
     consumer = peers.consumer(pair[0])
     ref = refer(consumer, *proxied.to(port_of(pair[1])), payload=32 << 20)
-    started = time.monotonic()
     with pytest.raises(PeerError) as refused:
         consumer.do("checksum", ref=ref, size=9 << 20)
-    assert time.monotonic() - started < 5, refused.value
+    assert "meshfast: " in refused.value.text, refused.value.text
     until("the next call", lambda: answers(consumer, ref))
 
 

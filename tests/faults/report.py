@@ -34,7 +34,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """A row as text, in the order of COLUMNS; pairs are before > during, and RSS is before > most > after."""
     statuses = ", ".join(f"{status}: {count:,}" for status, count in row.statuses.items())
     mib = " > ".join(f"{value / 2**20:.0f}" for value in (row.rss_before, row.rss_peak, row.rss_after))
-    met = sum(check.met for check in row.checks)
+    met = sum(not check.bad for check in row.checks)
     return (
         row.fault,
         row.loop,
@@ -62,7 +62,9 @@ def print_row(console: Console, row: Row, took: float) -> None:
     )  # fmt: skip
     for check in row.checks:
         if not check.met:
-            console.print(f"    {check.demand}: {check.found}", style="red", markup=False, soft_wrap=True)
+            told = "" if check.decides else " (told, does not decide)"
+            style = "red" if check.decides else "yellow"
+            console.print(f"    {check.demand}: {check.found}{told}", style=style, markup=False, soft_wrap=True)
 
 
 def print_table(console: Console, rows: Sequence[Row], took: float) -> None:
@@ -101,7 +103,7 @@ def _neighbour(row: Row) -> list[Html]:
 
 def _row(row: Row) -> list[Html]:
     checks = (
-        line(check.demand, check.found, _met(check.met), kind="" if check.met else "no", words=3)
+        line(check.demand, check.found, _met(check.met), kind="no" if check.bad else "", words=3)
         for check in row.checks
     )
     phases = (

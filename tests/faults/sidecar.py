@@ -21,14 +21,14 @@ SLOW = "org.meshfast.faults.Slow"
 Document = dict[str, Any]
 
 
-def sidecar_document(limits: Mapping[str, int | str], workers: int) -> Document:
+def sidecar_document(limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = ()) -> Document:
     return {
         "apiVersion": "meshfast.io/v1",
         "kind": "Sidecar",
         "spec": {
             "workload": {"app": "faults"},
             "workers": workers,
-            "listeners": [{"name": "out", "bind": "tcp://127.0.0.1:0"}],
+            "listeners": [{"name": "out", "bind": "tcp://127.0.0.1:0"}, *listeners],
             "admin": "tcp://127.0.0.1:0",
             "limits": dict(limits),
         },
@@ -93,6 +93,7 @@ class Sidecar:
         self.program = Program(
             "sidecar", argv, logs, env={**os.environ, **(env or {})}, before=before
         )
+        self.addresses: dict[str, str] = {}
         self.out = self.admin = self.loop = ""
 
     def __enter__(self) -> Sidecar:
@@ -111,9 +112,11 @@ class Sidecar:
         if not self.program.running:
             raise RowError("the sidecar has ended")
         text = self.program.log.read_text(errors="replace")
-        found = re.search(r"ready: out (\S+), admin (\S+) on (\S+),", text)
+        found = re.search(r"ready: (.+) on (\S+),", text)
         if found:
-            self.out, self.admin, self.loop = found.groups()
+            self.loop = found[2]
+            self.addresses = dict(one.split() for one in found[1].split(", "))
+            self.out, self.admin = self.addresses["out"], self.addresses["admin"]
         return found is not None
 
     # --- policy

@@ -20,6 +20,7 @@ from faults.sidecar import BUSY, QUIET, Document, Sidecar, entry, sidecar_docume
 from faults.verdict import Row
 
 DELAY_MS = 20  # of the busy service: 8 x 50 in flight are then 20,000 calls a second
+NEIGHBOUR = ("--connections", "2", "--inflight", "4", "--rest", "1000")
 CALM_S = 1.0
 EVE_S = 0.3
 SETTLED_S = 0.3  # so long without an error is well again
@@ -68,8 +69,8 @@ class Stage:
     def relay(self, name: str, to: str) -> Program:
         return self._start(f"relay-{name}", BIN / "relay", "--to", to, announces=True)
 
-    def crowd(self, how: str, count: int, *more: str) -> Program:
-        argv = ["--connect", self.sidecar.out, "--how", how, "--count", str(count), *more]
+    def crowd(self, how: str, count: int, *more: str, connect: str = "") -> Program:
+        argv = ["--connect", connect or self.sidecar.out, "--how", how, "--count", str(count), *more]
         return self._start(f"crowd-{how}", BIN / "crowd", *argv)
 
     def caller(self, name: str, *options: str, connect: str = "") -> Program:
@@ -85,6 +86,8 @@ class Stage:
         documents: Sequence[Document] = (),
         busy: Document | None = None,
         load: Sequence[str] = (),
+        neighbour: Sequence[str] = NEIGHBOUR,
+        listeners: Sequence[Document] = (),
         through: Callable[[str], str] | None = None,
         **sidecar: Any,
     ) -> None:
@@ -92,7 +95,7 @@ class Stage:
         ``through`` gets the sidecar's address and returns the one that the busy callers dial."""
         quiet = self.provider("quiet", delay=0)
         all_documents = [
-            sidecar_document(limits or {}, self.workers),
+            sidecar_document(limits or {}, self.workers, listeners),
             busy or entry(BUSY, addresses),
             entry(QUIET, [quiet.address]),
             *documents,
@@ -103,8 +106,7 @@ class Stage:
         )
         connect = through(self.sidecar.out) if through else self.sidecar.out
         self.load = self.caller("load", "--service", BUSY, *load, connect=connect)
-        calm = ("--connections", "2", "--inflight", "4", "--rest", "1000")
-        self.neighbour = self.caller("neighbour", "--service", QUIET, *calm)
+        self.neighbour = self.caller("neighbour", "--service", QUIET, *neighbour)
         self.phase("before")
         for caller in (self.load, self.neighbour):
             caller.ask("resume")
@@ -165,7 +167,9 @@ class Stage:
         """Ends the callers and takes their counts."""
         for caller in (self.load, self.neighbour):
             caller.tell("quit")
-        self.row.phases = counts_of(self.load)
+        counts = counts_of(self.load)
+        self.row.phases = [phase for phase in counts if phase["phase"] != "also"]
+        self.row.also = [phase for phase in counts if phase["phase"] == "also"]
         self.row.neighbour = counts_of(self.neighbour)
 
 

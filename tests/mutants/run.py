@@ -1,6 +1,6 @@
 """Applies each mutant of mutants.toml to a copy of the sources and sees that the test named for it fails.
 
-    python tests/mutants/run.py [NAME...]    all of them, or these
+    python tests/mutants/run.py [NAME... | --sample]    all of them, or these, or those of the list `sample`
 
 First every such test must pass without a mutant: else its failing would say nothing. A mutant whose text is not in its
 file just once is an error: it has to be written anew for the code as it is.
@@ -116,7 +116,8 @@ def sound(tests: list[str], note: Progress) -> None:
 
 
 def main(names: list[str]) -> int:
-    everything = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
+    listed = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())
+    everything, names = listed["mutant"], listed["sample"] if names == ["--sample"] else names
     chosen = [m for m in everything if not names or m["name"] in names]
     if names and len(chosen) != len(names):
         raise SystemExit(f"no such mutant among {', '.join(names)}")

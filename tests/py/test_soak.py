@@ -93,6 +93,15 @@ def test_a_short_noisy_run_claims_neither() -> None:
     assert any("neither shown nor excluded" in text for text, _ in judge.claims(run, run[0], run[-1], totals(), 0))
 
 
+def test_a_rate_decides_only_where_it_is_asked_to() -> None:
+    run = samples(0.0)
+    end = run[-1] | {"config_version": 30.0, "bad_connections": 3.0, "fds": 20.0}
+    idle, slow = run[0] | {"fds": 20.0}, totals(policies_written=60)
+    told = [text for text, holds in judge.claims(run, idle, end, slow, 0) if not holds]
+    assert len(told) == 2 and all("written" in text or "taken up" in text for text in told)
+    assert [text for text, holds in judge.claims(run, idle, end, slow, 0, timed=False) if not holds] == []
+
+
 @pytest.mark.parametrize(
     ("settled", "other"),
     [

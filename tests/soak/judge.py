@@ -72,12 +72,12 @@ def memory(samples: Sequence[Sample], idle: Sample) -> list[Claim]:
 
 
 def claims(
-    samples: Sequence[Sample], idle: Sample, settled: Sample, totals: dict[str, Any], code: int
+    samples: Sequence[Sample], idle: Sample, settled: Sample, totals: dict[str, Any], code: int, *, timed: bool = True
 ) -> list[Claim]:
-    """Every claim in words, and whether it holds."""
+    """Every claim in words, and whether it holds. ``timed``: rates of churn, too; else that there was any."""
     lost = {key: totals[key] for key in ("lost", "crossed", "twice")}
     left = descriptors_left(idle, settled)
-    least_churn = 0.5 * samples[-1]["at"]
+    least_churn = 0.5 * samples[-1]["at"] if timed else 2.0
     return [
         (f"of {totals['begun']:,} calls none was lost, crossed or answered twice {lost}", not any(lost.values())),
         (f"callers saw no status but 20, 35 and 80: {totals['status']}", set(totals["status"]) <= {"35", "80"}),

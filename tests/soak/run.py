@@ -105,12 +105,12 @@ def watch(sides: list[Side], seconds: float) -> None:
             time.sleep(rest)
 
 
-def judged(side: Side, code: int) -> dict[str, Any]:
+def judged(side: Side, code: int, timed: bool) -> dict[str, Any]:
     """The verdict of one proxy."""
     totals = side.totals()
     middle = side.samples[len(side.samples) // 2]
     return {
-        "claims": claims(side.samples, side.idle, side.settled, totals, code),
+        "claims": claims(side.samples, side.idle, side.settled, totals, code, timed=timed),
         "fit": fit(side.samples),
         "totals": totals,
         "idle": side.idle,
@@ -125,8 +125,9 @@ def judged(side: Side, code: int) -> dict[str, Any]:
 @click.option("--loops", default="epoll,io_uring", show_default=True, metavar="NAME,...", help="Side by side.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 32), help="Of each proxy.")
 @click.option("--dir", "place", type=click.Path(path_type=Path), default=BUILD / "soak", help="Where results go.")
+@click.option("--timed/--counts", default=True, show_default=True, help="Whether rates of churn decide, too.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="A copy of the summary, without samples.")
-def main(minutes: float, loops: str, workers: int, place: Path, out: Path | None) -> None:
+def main(minutes: float, loops: str, workers: int, place: Path, timed: bool, out: Path | None) -> None:
     """Soak, sample, judge."""
     seconds = minutes * 60
     found: dict[str, dict[str, Any]] = {}
@@ -138,7 +139,7 @@ def main(minutes: float, loops: str, workers: int, place: Path, out: Path | None
         watch(sides, seconds)
         for side in sides:
             side.settle()
-            found[side.loop] = judged(side, side.proxy.close())
+            found[side.loop] = judged(side, side.proxy.close(), timed)
     samples: dict[str, list[Sample]] = {side.loop: side.samples for side in sides}
     result = {"format": 1, "minutes": minutes, "workers": workers, "facts": facts(), "sides": found}
     (place / "soak.json").write_text(json.dumps(result | {"samples": samples}) + "\n")

@@ -2,6 +2,7 @@
  *
  *   --how idle    connect and say nothing
  *   --how loris   a byte now and then: of a first byte, of a head, of a body that never becomes whole
+ *   --how hoard   a call of --payload bytes, all of it but its last byte
  *   --how reader  a call now and then, --calls in all, whose answers are read at --rate bytes a second
  * Now and then is every --every ms. With --again a connection that was closed by the other side is made again. Sources are 127.0.0.1 and the addresses
  * behind it, so that ports do not run short. Commands:
@@ -18,7 +19,7 @@ enum { SEGMENT = 536 }; /* loopback's 64 KiB would have the kernel take megabyte
 
 #define MS UINT64_C(1000000)
 
-enum how { IDLE, LORIS, READER };
+enum how { IDLE, LORIS, HOARD, READER };
 
 struct conn {
     int fd; /* -1: to be made */
@@ -114,6 +115,14 @@ static void dribble(struct conn *conn, uint64_t now)
     conn->next = now + options.every;
 }
 
+/* As much as the other side takes, but never the end. */
+static void hoard(struct conn *conn)
+{
+    ssize_t sent = send(conn->fd, self.request.frame + conn->sent, self.request.len - 1 - conn->sent, MSG_NOSIGNAL);
+    if (sent > 0)
+        conn->sent += (size_t)sent;
+}
+
 static void read_some(struct conn *conn, uint64_t now)
 {
     char bytes[SMALL];
@@ -166,6 +175,8 @@ static void tend_all(uint64_t now)
             continue;
         if (options.how == LORIS) {
             dribble(conn, now);
+        } else if (options.how == HOARD) {
+            hoard(conn);
         } else if (options.how == READER) {
             ask_one(conn);
             read_some(conn, now);
@@ -199,26 +210,31 @@ static void parse_options(int argc, char **argv)
 {
     static const struct option known[] = {{"connect", 1, NULL, 'C'}, {"count", 1, NULL, 'c'}, {"how", 1, NULL, 'h'},
                                           {"calls", 1, NULL, 'k'},   {"rate", 1, NULL, 'r'},  {"every", 1, NULL, 'e'},
-                                          {"service", 1, NULL, 'n'}, {"again", 0, NULL, 'a'}, {0}};
+                                          {"service", 1, NULL, 'n'}, {"again", 0, NULL, 'a'}, {"payload", 1, NULL, 'p'},
+                                          {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.connect = optarg; break;
         case 'c': options.count = (uint32_t)number(optarg, 1, COUNT_MAX); break;
         case 'h':
-            options.how = !strcmp(optarg, "idle") ? IDLE : !strcmp(optarg, "loris") ? LORIS : READER;
+            options.how = !strcmp(optarg, "idle")    ? IDLE
+                          : !strcmp(optarg, "loris") ? LORIS
+                          : !strcmp(optarg, "hoard") ? HOARD
+                                                     : READER;
             if (options.how == READER && strcmp(optarg, "reader"))
-                die(EXIT_USAGE, "'%s' is not idle, loris or reader", optarg);
+                die(EXIT_USAGE, "'%s' is not idle, loris, hoard or reader", optarg);
             break;
         case 'k': options.calls = (uint32_t)number(optarg, 1, 1000); break;
         case 'r': options.rate = number(optarg, 0, 1 << 20); break;
         case 'e': options.every = number(optarg, 1, 60000) * MS; break;
         case 'n': options.request.service = optarg; break;
         case 'a': options.again = true; break;
+        case 'p': options.request.payload = number(optarg, NONCE_LEN, 64 << 20); break;
         default: die(EXIT_USAGE, "see tests/faults/README.md");
         }
     }
     if (!options.connect || optind != argc)
-        die(EXIT_USAGE, "usage: crowd --connect HOST:PORT --how idle|loris|reader [options]");
+        die(EXIT_USAGE, "usage: crowd --connect HOST:PORT --how idle|loris|hoard|reader [options]");
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,8 @@
  *   pause        no more calls; answered when none is in flight
  *   resume
  *   half         every connection sends FIN, and goes on when its answers are in and the other side has closed
- *   count        answers: ok SENT RIGHT ERRORS CUT LOST of this phase
+ *   count        answers: ok SENT RIGHT ERRORS CUT LOST of this phase; `count also`: of those below
+ *   also         every connection sends --also-calls calls more, at once, to --also; they are a phase of their own, `also`
  *   quit         waits for what is in flight, prints the counts as JSON and ends
  * What can become of a call: right; an error (by status); crossed (a body that is not the call's own, or an answer to
  * no call); misrouted (right, from another provider than expected); cut (in flight when its connection ended); lost (no
@@ -18,7 +19,8 @@
 
 #include <getopt.h>
 
-enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, PHASES = 64, NAME_ROOM = 32, CONNS_MAX = 1024, INFLIGHT_MAX = 4096 };
+enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, PHASES = 64, NAME_ROOM = 32, CONNS_MAX = 1024, INFLIGHT_MAX = 8192 };
+enum { ALSO_MAX = 4 << 20 };
 
 #define MS UINT64_C(1000000)
 #define ERROR_REST (10 * MS)
@@ -38,7 +40,8 @@ struct conn {
     uint32_t events;
     bool connecting, readonly, halved;
     uint64_t dial_at, sequence;
-    struct slot *slots;
+    uint32_t also_left;
+    struct slot *slots; /* of the calls that are kept going, then of those of `also` */
     uint8_t *in, *out;
     size_t in_end, in_cap, out_begin, out_end, out_cap;
 };
@@ -54,16 +57,18 @@ static struct {
     uint32_t connections, inflight;
     uint64_t rest, deadline;
     bool named;
-    struct request_options request;
+    struct request_options request, also;
+    uint32_t also_calls;
 } options = {.connections = 8, .inflight = 50, .deadline = 10000 * MS,
-             .request = {.service = "org.meshfast.faults.Busy", .version = "1.0.0", .method = "echo", .payload = 200}};
+             .request = {.service = "org.meshfast.faults.Busy", .version = "1.0.0", .method = "echo", .payload = 200},
+             .also = {.service = "org.meshfast.faults.Slow", .version = "1.0.0", .method = "echo", .payload = 200}};
 
 static struct {
     int epoll;
     struct addrinfo *to;
     struct conn *conns;
-    struct request request;
-    struct phase *phases[PHASES], *now;
+    struct request request, also;
+    struct phase *phases[PHASES], *now; /* the first is `also`, where there are such calls */
     uint16_t n_phases;
     char expect[NAME_ROOM];
     uint32_t busy;
@@ -86,6 +91,11 @@ static struct phase *phase_of(const struct slot *slot)
     return self.phases[slot->phase];
 }
 
+static uint32_t n_slots(void)
+{
+    return options.inflight + options.also_calls;
+}
+
 /* --- connections */
 
 static void leave(struct slot *slot, uint64_t rest, uint64_t now)
@@ -105,7 +115,7 @@ static void hang_up(struct conn *conn, uint64_t now)
         self.now->refused++;
     else
         self.now->ends++;
-    for (uint32_t i = 0; i < options.inflight; i++) {
+    for (uint32_t i = 0; i < n_slots(); i++) {
         struct slot *slot = &conn->slots[i];
         if (slot->state == SENT)
             phase_of(slot)->cut++;
@@ -158,24 +168,27 @@ static void flush(struct conn *conn)
 
 static void send_call(struct conn *conn, uint32_t at, uint64_t now)
 {
+    bool also = at >= options.inflight;
+    struct request *request = also ? &self.also : &self.request;
     struct slot *slot = &conn->slots[at];
     slot->id = ++conn->sequence << 16 | at;
     slot->state = SENT;
     slot->at = now;
-    slot->phase = (uint16_t)(self.n_phases - 1);
+    slot->phase = also ? 0 : (uint16_t)(self.n_phases - 1);
     memcpy(slot->expect, self.expect, NAME_ROOM);
-    slot->nonce = request_put(&self.request, conn->out + conn->out_end, slot->id);
-    conn->out_end += self.request.len;
+    slot->nonce = request_put(request, conn->out + conn->out_end, slot->id);
+    conn->out_end += request->len;
     self.busy++;
-    self.now->sent++;
+    phase_of(slot)->sent++;
 }
 
 /* Begins what can be begun, and looks for what should have ended. */
 static void tend(struct conn *conn, uint64_t now)
 {
     bool may_call = conn->fd >= 0 && !conn->connecting && !conn->readonly && !conn->halved && !self.paused;
-    for (uint32_t i = 0; i < options.inflight; i++) {
+    for (uint32_t i = 0; i < n_slots(); i++) {
         struct slot *slot = &conn->slots[i];
+        bool also = i >= options.inflight;
         if (slot->state == SENT && now - slot->at > options.deadline) {
             slot->state = LOST; /* still known, should its answer come late */
             self.busy--;
@@ -183,8 +196,11 @@ static void tend(struct conn *conn, uint64_t now)
         }
         if (slot->state == RESTING && now >= slot->at)
             slot->state = FREE;
-        if (slot->state == FREE && may_call && conn->out_cap - conn->out_end >= self.request.len)
-            send_call(conn, i, now);
+        size_t len = also ? self.also.len : self.request.len;
+        if (slot->state != FREE || !may_call || (also && !conn->also_left) || conn->out_cap - conn->out_end < len)
+            continue;
+        conn->also_left -= also;
+        send_call(conn, i, now);
     }
     flush(conn);
 }
@@ -204,7 +220,7 @@ static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint6
 {
     uint64_t id = wire_get64(frame + 4), at = id & 0xffff;
     const uint8_t *body = frame + WIRE_HEAD;
-    struct slot *slot = at < options.inflight ? &conn->slots[at] : NULL;
+    struct slot *slot = at < n_slots() ? &conn->slots[at] : NULL;
     if (!slot || slot->id != id || frame[2] & WIRE_REQUEST || (slot->state != SENT && slot->state != LOST)) {
         self.now->crossed++;
         return;
@@ -220,11 +236,12 @@ static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint6
         phase->statuses[frame[3]]++;
         hist_add(&phase->failing, took);
     } else {
-        size_t own = self.request.answer_len;
-        bool fits = options.named ? len > own : len == own;
-        if (!fits || !request_check(&self.request, body, own, slot->nonce))
+        const struct request *request = at < options.inflight ? &self.request : &self.also;
+        size_t own = request->answer_len;
+        bool named = options.named && request == &self.request, fits = named ? len > own : len == own;
+        if (!fits || !request_check(request, body, own, slot->nonce))
             phase->crossed++;
-        else if (options.named && slot->expect[0] != '*' && !is_from(body + own, len - own, slot->expect))
+        else if (named && slot->expect[0] != '*' && !is_from(body + own, len - own, slot->expect))
             phase->misrouted++;
         else
             phase->right++;
@@ -314,10 +331,14 @@ static void obey(char *line)
         for (uint32_t i = 0; i < options.connections; i++)
             self.conns[i].halved = self.conns[i].fd >= 0 && !self.conns[i].connecting;
         reply("ok");
+    } else if (verb && !strcmp(verb, "also")) {
+        for (uint32_t i = 0; i < options.connections; i++)
+            self.conns[i].also_left = options.also_calls;
+        reply("ok");
     } else if (verb && !strcmp(verb, "count")) {
-        reply("ok %llu %llu %llu %llu %llu", (unsigned long long)self.now->sent, (unsigned long long)self.now->right,
-              (unsigned long long)self.now->errors, (unsigned long long)self.now->cut,
-              (unsigned long long)self.now->lost);
+        const struct phase *phase = word ? self.phases[0] : self.now;
+        reply("ok %llu %llu %llu %llu %llu", (unsigned long long)phase->sent, (unsigned long long)phase->right,
+              (unsigned long long)phase->errors, (unsigned long long)phase->cut, (unsigned long long)phase->lost);
     } else if (verb && !strcmp(verb, "quit")) {
         self.over = self.paused = self.pause_told = true;
     } else {
@@ -365,7 +386,9 @@ static void parse_options(int argc, char **argv)
                                           {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
                                           {"rest", 1, NULL, 'r'},     {"deadline", 1, NULL, 'd'},
                                           {"service", 1, NULL, 'n'},  {"attach", 1, NULL, 'a'},
-                                          {"named", 0, NULL, 'N'},    {0}};
+                                          {"named", 0, NULL, 'N'},    {"also", 1, NULL, 'A'},
+                                          {"also-calls", 1, NULL, 'K'}, {"also-payload", 1, NULL, 'P'},
+                                          {"also-timeout", 1, NULL, 'T'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.connect = optarg; break;
@@ -376,6 +399,10 @@ static void parse_options(int argc, char **argv)
         case 'd': options.deadline = number(optarg, 1, 3600000) * MS; break;
         case 'n': options.request.service = optarg; break;
         case 'N': options.named = true; break;
+        case 'A': options.also.service = optarg; break;
+        case 'K': options.also_calls = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
+        case 'P': options.also.payload = number(optarg, NONCE_LEN, ALSO_MAX); break;
+        case 'T': options.also.timeout = optarg; break; /* empty: it names none */
         case 'a':
             if (options.request.n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
@@ -395,9 +422,9 @@ static void open_all(void)
     for (uint32_t i = 0; i < options.connections; i++) {
         struct conn *conn = &self.conns[i];
         conn->fd = -1;
-        conn->slots = must_alloc(options.inflight * sizeof *conn->slots);
-        conn->in_cap = IN_ROOM;
-        conn->out_cap = OUT_ROOM + options.inflight * self.request.len;
+        conn->slots = must_alloc(n_slots() * sizeof *conn->slots);
+        conn->in_cap = IN_ROOM + self.also.answer_len;
+        conn->out_cap = OUT_ROOM + options.inflight * self.request.len + options.also_calls * self.also.len;
         conn->in = must_alloc(conn->in_cap);
         conn->out = must_alloc(conn->out_cap);
     }
@@ -408,10 +435,13 @@ int main(int argc, char **argv)
     parse_options(argc, argv);
     request_init(&self.request, &options.request);
     self.request.answer[0] = (uint8_t)(options.named ? 0x94 : 0x91);
+    request_init(&self.also, &options.also);
     strcpy(self.expect, "*");
     self.epoll = epoll_create1(EPOLL_CLOEXEC);
     net_nonblocking(STDIN_FILENO);
     net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
+    if (options.also_calls)
+        begin_phase("also");
     begin_phase("start");
     self.paused = self.pause_told = true; /* until `resume` */
     open_all();

@@ -1,7 +1,7 @@
 /* provider: a Dubbo2 provider that returns its argument, as late as it is told, and says who it is.
  *
  * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
- * argument. Commands: `count` is answered with "ok CALLS CONNECTIONS". */
+ * argument. Commands: `count` is answered with "ok CALLS CONNECTIONS"; `beat` sends a heartbeat on every connection. */
 #include "bytes.h"
 #include "command.h"
 #include "wire.h"
@@ -11,6 +11,7 @@
 enum { READ_ROOM = 64 << 10, OUT_HIGH = 4 << 20, NAME_MAX_LEN = 31 };
 
 struct conn {
+    struct conn *next, **at;
     int fd;
     uint32_t events, waiting; /* answers that are not due yet */
     bool closed;
@@ -34,6 +35,7 @@ static struct {
     uint8_t *padding; /* the string that --answer asks for, encoded */
     size_t n_padding;
     struct due *first, **last;
+    struct conn *conns;
     uint64_t calls, connections;
     bool over;
     struct commands commands;
@@ -60,6 +62,9 @@ static void forget(struct conn *conn)
 static void end(struct conn *conn)
 {
     close(conn->fd);
+    *conn->at = conn->next;
+    if (conn->next)
+        conn->next->at = conn->at;
     conn->closed = true;
     self.connections--;
     forget(conn);
@@ -163,6 +168,11 @@ static void accept_all(void)
     while ((fd = net_accept(self.listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
         conn->fd = fd;
+        conn->next = self.conns;
+        conn->at = &self.conns;
+        if (conn->next)
+            conn->next->at = &conn->next;
+        self.conns = conn;
         self.connections++;
         net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
     }
@@ -190,8 +200,26 @@ static int release(void)
     return self.first ? (int)((self.first->at - now) / 1000000 + 1) : -1;
 }
 
+static void beat_all(void)
+{
+    for (struct conn *conn = self.conns, *next; conn; conn = next) {
+        next = conn->next;
+        uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + 1);
+        wire_put_head(to, WIRE_REQUEST | WIRE_TWO_WAY | WIRE_EVENT | WIRE_HESSIAN2, 0, 1, 1);
+        to[WIRE_HEAD] = 'N';
+        put_later(conn, WIRE_HEAD + 1);
+        if (!flush(conn))
+            end(conn);
+    }
+}
+
 static void obey(char *line)
 {
+    if (!strcmp(line, "beat")) {
+        beat_all();
+        reply("ok");
+        return;
+    }
     if (strcmp(line, "count"))
         die(EXIT_USAGE, "'%s' is not a command", line);
     reply("ok %llu %llu", (unsigned long long)self.calls, (unsigned long long)self.connections);
