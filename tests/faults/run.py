@@ -12,7 +12,7 @@ from rich.console import Console
 
 from faults.process import ROOT, RowError
 from faults.report import print_row, print_table, write_html, write_json
-from faults.rows import FAULTS, Fault, configs, crowds, life, peers, selftest, wire
+from faults.rows import FAULTS, Fault, configs, crowds, drain, health, life, peers, selftest, wire
 from faults.stage import Stage
 from faults.verdict import Row, failed
 
@@ -20,7 +20,7 @@ OUT = ROOT / "build" / "faults"
 LOOPS = ("epoll", "io_uring")
 
 #: In this order they are played; the modules have registered their rows.
-ROOMS = [room.__name__ for room in (selftest, wire, peers, crowds, configs, life)]
+ROOMS = [room.__name__ for room in (selftest, wire, peers, health, crowds, configs, life, drain)]
 
 console = Console() if Console().is_terminal else Console(width=200)
 

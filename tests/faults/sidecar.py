@@ -21,14 +21,24 @@ SLOW = "org.meshfast.faults.Slow"
 Document = dict[str, Any]
 
 
-def sidecar_document(limits: Mapping[str, int | str], workers: int) -> Document:
+OUT: Document = {"name": "out", "bind": "tcp://127.0.0.1:0"}
+
+
+def inbound(forward: str) -> Document:
+    """The listener for calls to the application at this address."""
+    return {"name": "in", "bind": "tcp://127.0.0.1:0", "direction": "inbound", "forward": f"tcp://{forward}"}
+
+
+def sidecar_document(
+    limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = (OUT,)
+) -> Document:
     return {
         "apiVersion": "meshfast.io/v1",
         "kind": "Sidecar",
         "spec": {
             "workload": {"app": "faults"},
             "workers": workers,
-            "listeners": [{"name": "out", "bind": "tcp://127.0.0.1:0"}],
+            "listeners": list(listeners),
             "admin": "tcp://127.0.0.1:0",
             "limits": dict(limits),
         },
@@ -93,7 +103,7 @@ class Sidecar:
         self.program = Program(
             "sidecar", argv, logs, env={**os.environ, **(env or {})}, before=before
         )
-        self.out = self.admin = self.loop = ""
+        self.out = self.into = self.admin = self.loop = ""  # `out` and `into`: the listeners `out` and `in`
 
     def __enter__(self) -> Sidecar:
         self.program.__enter__()
@@ -111,9 +121,11 @@ class Sidecar:
         if not self.program.running:
             raise RowError("the sidecar has ended")
         text = self.program.log.read_text(errors="replace")
-        found = re.search(r"ready: out (\S+), admin (\S+) on (\S+),", text)
+        found = re.search(r"ready: (.+), admin (\S+) on (\S+),", text)
         if found:
-            self.out, self.admin, self.loop = found.groups()
+            bound = dict(one.split(" ", 1) for one in found[1].split(", "))
+            self.out, self.into = bound.get("out", ""), bound.get("in", "")
+            self.admin, self.loop = found[2], found[3]
         return found is not None
 
     # --- policy

@@ -6,6 +6,9 @@ import asyncio
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from peers import Caller, Frame, Provider, closing, mesh
 
@@ -27,9 +30,36 @@ async def big(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) ->
     writer.write(dubbo.encode_response(frame.id, "x" * ANSWER))
 
 
+@contextmanager
+def elsewhere(provider: Provider) -> Iterator[None]:
+    """A provider on a thread of its own, so that none of its sockets wakes the engine's loop."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+
+    def serve() -> None:
+        loop.run_until_complete(provider.start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(provider.stop())
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
 async def interrupted(selector: NativeSelector) -> None:
     """The engine stops while answers wait for a caller that does not read, and signals arrive all the time."""
-    base = await Provider("base", big).start()
+    base = Provider("base", big)
+    with elsewhere(base):
+        await stopped(selector, base)
+
+
+async def stopped(selector: NativeSelector, base: Provider) -> None:
     table = table_of(base)
     limits = {"frameTimeout": 300, "outputHigh": 64 << 20, "upstreamOutputHigh": 64 << 20}
     engine = _core.Engine(table.native, workers=0, loop=selector.loop, limits=limits)
@@ -52,7 +82,6 @@ async def interrupted(selector: NativeSelector) -> None:
         await asyncio.sleep(0.001)
     signal.setitimer(signal.ITIMER_REAL, 0)
     mute.close()
-    await base.stop()
     for _ in range(50):
         await asyncio.sleep(0.001)
 
