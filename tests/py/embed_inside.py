@@ -1,4 +1,4 @@
-"""A program of its own, for test_embed_end.py: python embed_inside.py STORY BACKEND. A crash is seen as its exit code."""
+"""A program of its own, as it may crash, for test_embed_end.py: python embed_inside.py STORY BACKEND."""
 
 from __future__ import annotations
 

@@ -97,3 +97,27 @@ def test_a_call_goes_on_to_another_instance(tmp_path, backend, label):
                         assert set(await answers(50)) <= ({"app:x"} if label else {"app:x", "base:x"})
 
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("label", ["", "dev1"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_call_that_found_nobody_goes_on(tmp_path, backend, label):
+    """The application is not there from the start, so that the first calls are on their way before anything is told."""
+
+    async def story() -> None:
+        app, base = await Provider("app").start(), await Provider("base").start()
+        await app.stop()
+        near = proxy(tmp_path / "near", backend, [inbound(app.address)])
+        async with closing(base), near as beside:
+            side = Provider("side", address=beside.address("in"))
+            policy = mesh((side, label), (base, ""))
+            async with proxy(tmp_path / "far", backend, [outbound()], policy) as far:
+                caller = await Caller.connect(far.address("out"))
+                attachments = {"env": label} if label else {}
+                async with closing(caller):
+                    asked = (caller.ask(CART, attachments=attachments) for _ in range(50))
+                    answers = [str(one.value or one.status) for one in await asyncio.gather(*asked)]
+                    assert set(answers) == {"base:x"}, answers
+                    assert len(base.requests) == 50
+
+    asyncio.run(asyncio.wait_for(story(), 60))

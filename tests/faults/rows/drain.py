@@ -35,8 +35,8 @@ def _drain(stage: Stage, sidecar: Sidecar, name: str) -> dict[str, tuple[int, ..
     return found
 
 
-@fault("drain", f"SIGTERM while {2 * CONNECTIONS} callers dial, call and hang up all the time: every connection that was "
-       "made is answered")  # fmt: skip
+@fault("drain", f"SIGTERM while {2 * CONNECTIONS} callers dial, call and hang up all the time: every connection made "
+       "is answered")  # fmt: skip
 def drain(stage: Stage) -> None:
     application, other = stage.provider("application", delay=WORK_MS), stage.provider("other", delay=WORK_MS)
     documents = [
