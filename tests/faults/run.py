@@ -14,7 +14,21 @@ from rich.console import Console
 
 from faults.process import ROOT, RowError
 from faults.report import print_row, print_table, write_html, write_json
-from faults.rows import FAULTS, Fault, configs, crowds, hostile, life, peers, relayed, selftest, shares, wire
+from faults.rows import (
+    FAULTS,
+    Fault,
+    configs,
+    crowds,
+    drain,
+    health,
+    hostile,
+    life,
+    peers,
+    relayed,
+    selftest,
+    shares,
+    wire,
+)
 from faults.stage import Stage
 from faults.verdict import Phase, Row, failed
 
@@ -24,7 +38,10 @@ NO_SIDECAR = "-"
 GOES = 3
 
 #: In this order they are played; the modules have registered their rows.
-ROOMS = [room.__name__ for room in (selftest, wire, relayed, peers, crowds, shares, hostile, configs, life)]
+ROOMS = [
+    room.__name__
+    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain)
+]
 
 console = Console() if Console().is_terminal else Console(width=200)
 

@@ -21,14 +21,24 @@ SLOW = "org.meshfast.faults.Slow"
 Document = dict[str, Any]
 
 
-def sidecar_document(limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = ()) -> Document:
+OUT: Document = {"name": "out", "bind": "tcp://127.0.0.1:0"}
+
+
+def inbound(forward: str) -> Document:
+    """The listener for calls to the application at this address."""
+    return {"name": "in", "bind": "tcp://127.0.0.1:0", "direction": "inbound", "forward": f"tcp://{forward}"}
+
+
+def sidecar_document(
+    limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = (OUT,)
+) -> Document:
     return {
         "apiVersion": "meshfast.io/v1",
         "kind": "Sidecar",
         "spec": {
             "workload": {"app": "faults"},
             "workers": workers,
-            "listeners": [{"name": "out", "bind": "tcp://127.0.0.1:0"}, *listeners],
+            "listeners": list(listeners),
             "admin": "tcp://127.0.0.1:0",
             "limits": dict(limits),
         },
@@ -94,7 +104,7 @@ class Sidecar:
             "sidecar", argv, logs, env={**os.environ, **(env or {})}, before=before
         )
         self.addresses: dict[str, str] = {}
-        self.out = self.admin = self.loop = ""
+        self.out = self.into = self.admin = self.loop = ""  # `out` and `into`: the listeners `out` and `in`
 
     def __enter__(self) -> Sidecar:
         self.program.__enter__()
@@ -115,8 +125,9 @@ class Sidecar:
         found = re.search(r"ready: (.+) on (\S+),", text)
         if found:
             self.loop = found[2]
-            self.addresses = dict(one.split() for one in found[1].split(", "))
-            self.out, self.admin = self.addresses["out"], self.addresses["admin"]
+            self.addresses = dict(one.split(" ", 1) for one in found[1].split(", "))
+            self.out, self.into = self.addresses.get("out", ""), self.addresses.get("in", "")
+            self.admin = self.addresses["admin"]
         return found is not None
 
     # --- policy

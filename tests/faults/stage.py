@@ -16,7 +16,7 @@ from signal import SIGTERM
 from typing import Any
 
 from faults.process import BIN, Program, RowError, wait_for
-from faults.sidecar import BUSY, QUIET, Document, Sidecar, entry, sidecar_document
+from faults.sidecar import BUSY, OUT, QUIET, Document, Sidecar, entry, inbound, sidecar_document
 from faults.verdict import Row
 
 DELAY_MS = 20  # of the busy service: 8 x 50 in flight are then 20,000 calls a second
@@ -50,8 +50,13 @@ class Stage:
 
     # --- programs
 
+    def enter(self, program: Program) -> Program:
+        """Starts it; it ends with the row."""
+        self._stack.enter_context(program)
+        return program
+
     def _start(self, name: str, *argv: str | Path, announces: bool = False) -> Program:
-        return self._stack.enter_context(Program(name, argv, self.logs, announces=announces))
+        return self.enter(Program(name, argv, self.logs, announces=announces))
 
     def provider(
         self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0
@@ -76,6 +81,17 @@ class Stage:
     def caller(self, name: str, *options: str, connect: str = "") -> Program:
         return self._start(name, BIN / "load", "--connect", connect or self.sidecar.out, *options)
 
+    def another(self, name: str, documents: Sequence[Document]) -> Sidecar:
+        """A sidecar beside the one under load, with logs and a policy of its own."""
+        directory = self.directory / name
+        logs = directory / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return self._stack.enter_context(Sidecar(directory, logs, self.row.loop, documents))
+
+    def beside(self, name: str, application: str) -> Sidecar:
+        """The sidecar of the application at this address: its calls come in by `into`."""
+        return self.another(name, [sidecar_document({}, self.workers, [inbound(application)])])
+
     # --- a row's life
 
     def begin(
@@ -95,7 +111,7 @@ class Stage:
         ``through`` gets the sidecar's address and returns the one that the busy callers dial."""
         quiet = self.provider("quiet", delay=0)
         all_documents = [
-            sidecar_document(limits or {}, self.workers, listeners),
+            sidecar_document(limits or {}, self.workers, (OUT, *listeners)),
             busy or entry(BUSY, addresses),
             entry(QUIET, [quiet.address]),
             *documents,

@@ -1,7 +1,7 @@
 /* load: a Dubbo2 caller that never gives up and counts what became of every call, whatever happens around it.
  *
  * Each connection keeps --inflight calls going; a slot rests --rest microseconds after an answer, and a while after an
- * error. A connection that ends is made again. Commands on stdin, each answered by a line that begins with "ok":
+ * error; with --pace it begins a call every so many milliseconds instead, answered well or not. A connection that ends is made again. Commands on stdin, each answered by a line that begins with "ok":
  *   phase NAME   calls that begin from now on are counted there
  *   expect NAME  they must be answered by the provider of that name (see --named); * is any
  *   pause        no more calls; answered when none is in flight
@@ -55,7 +55,7 @@ struct phase {
 static struct {
     const char *connect;
     uint32_t connections, inflight;
-    uint64_t rest, deadline;
+    uint64_t rest, pace, deadline;
     bool named;
     struct request_options request, also;
     uint32_t also_calls;
@@ -102,8 +102,8 @@ static void leave(struct slot *slot, uint64_t rest, uint64_t now)
 {
     if (slot->state == SENT)
         self.busy--;
-    slot->state = rest ? RESTING : FREE;
-    slot->at = now + rest;
+    slot->state = rest || options.pace ? RESTING : FREE;
+    slot->at = options.pace ? slot->at + options.pace : now + rest;
 }
 
 static void hang_up(struct conn *conn, uint64_t now)
@@ -310,6 +310,19 @@ static void on_event(struct conn *conn, uint32_t events, uint64_t now)
         tend(conn, now);
 }
 
+/* With --pace: not all in one moment, again and again. */
+static void spread(uint64_t now)
+{
+    uint64_t n = (uint64_t)options.connections * options.inflight;
+    for (uint64_t i = 0; i < n && options.pace; i++) {
+        struct slot *slot = &self.conns[i / options.inflight].slots[i % options.inflight];
+        if (slot->state != FREE)
+            continue;
+        slot->state = RESTING;
+        slot->at = now + options.pace * i / n;
+    }
+}
+
 /* --- commands and the end */
 
 static void obey(char *line)
@@ -326,6 +339,7 @@ static void obey(char *line)
         self.pause_told = false;
     } else if (verb && !strcmp(verb, "resume")) {
         self.paused = false;
+        spread(now_ns());
         reply("ok");
     } else if (verb && !strcmp(verb, "half")) {
         for (uint32_t i = 0; i < options.connections; i++)
@@ -388,7 +402,7 @@ static void parse_options(int argc, char **argv)
                                           {"service", 1, NULL, 'n'},  {"attach", 1, NULL, 'a'},
                                           {"named", 0, NULL, 'N'},    {"also", 1, NULL, 'A'},
                                           {"also-calls", 1, NULL, 'K'}, {"also-payload", 1, NULL, 'P'},
-                                          {"also-timeout", 1, NULL, 'T'}, {0}};
+                                          {"also-timeout", 1, NULL, 'T'}, {"pace", 1, NULL, 'e'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.connect = optarg; break;
@@ -403,6 +417,7 @@ static void parse_options(int argc, char **argv)
         case 'K': options.also_calls = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
         case 'P': options.also.payload = number(optarg, NONCE_LEN, ALSO_MAX); break;
         case 'T': options.also.timeout = optarg; break; /* empty: it names none */
+        case 'e': options.pace = number(optarg, 1, 10000) * MS; break;
         case 'a':
             if (options.request.n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);

@@ -1,0 +1,83 @@
+/* quiet: a drain is not over while calls keep coming, however often and from whichever thread that is asked. */
+#include "rig.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { CALLS = 20000, FRESH_NS = 250000000 }; /* half of the time that must be quiet */
+
+struct world {
+    struct rig rig;
+    _Atomic uint64_t asked_at; /* when the last call that was answered was sent */
+    atomic_bool over;
+    int caller; /* open until all is judged: without a caller a drain is over at once */
+};
+
+static void *provide(void *arg)
+{
+    struct world *world = arg;
+    int fd = take(world->rig.listeners[0]);
+    for (;;) {
+        struct frame frame = get(fd);
+        if (!frame.len)
+            break;
+        if (!(frame.head.flags & MF_DUBBO_EVENT))
+            answer(fd, frame.head.id, 20, 1);
+        drop(&frame);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* One call after the other, READONLY or not: between two of them none is in flight. */
+static void *call(void *arg)
+{
+    struct world *world = arg;
+    int fd = world->caller = dial(&world->rig.proxy);
+    for (uint64_t id = 1; id <= CALLS; id++) {
+        uint64_t now = mf_clock_ns();
+        ask(fd, id, "svc", NULL);
+        struct frame frame = get(fd);
+        while (frame.len && (frame.head.flags & MF_DUBBO_EVENT)) {
+            drop(&frame);
+            frame = get(fd);
+        }
+        CHECK_INT(frame.head.id, id);
+        drop(&frame);
+        atomic_store(&world->asked_at, now);
+    }
+    atomic_store(&world->over, true);
+    return NULL;
+}
+
+static void test_calls_keep_it_open(void)
+{
+    static struct world world;
+    atomic_store(&world.asked_at, 0);
+    atomic_store(&world.over, false);
+    open_rig(&world.rig, 1, MF_OUTBOUND, NULL);
+    pthread_t provider, caller;
+    CHECK_INT(pthread_create(&provider, NULL, provide, &world), 0);
+    CHECK_INT(pthread_create(&caller, NULL, call, &world), 0);
+    CHECK(REACHES(&world.rig, answers, 1));
+    mf_engine_drain(world.rig.engine);
+    uint64_t polls = 0, early = 0;
+    while (!atomic_load(&world.over)) {
+        uint64_t asked_at = atomic_load(&world.asked_at);
+        bool drained = mf_engine_drained(world.rig.engine);
+        polls++;
+        early += drained && mf_clock_ns() - asked_at < FRESH_NS;
+    }
+    CHECK(polls > 0);
+    CHECK_INT(early, 0);
+    CHECK_INT(pthread_join(caller, NULL), 0);
+    close(world.caller);
+    close_rig(&world.rig);
+    CHECK_INT(pthread_join(provider, NULL), 0);
+}
+
+int main(void)
+{
+    void (*const tests[])(void) = {test_calls_keep_it_open};
+    return run_all("quiet", tests, sizeof tests / sizeof *tests);
+}
