@@ -65,7 +65,7 @@ def test_both_sides(proxied: Way, ends: tuple[Driver, int], refer: Refer) -> Non
 
 
 @pytest.mark.parametrize("key", ["dubbo.tag", "env"])
-@pytest.mark.parametrize("value", ["dev1"], ids=["text"])
+@pytest.mark.parametrize("value", ["dev1", ["dev1"]], ids=["text", "list"])
 def test_label(proxied: Way, go_consumer: Go, offers: Offers, refer: Refer, key: str, value: object) -> None:
     """A label that dubbo-go writes, as a text or as the list of one text that each of its lists of strings is."""
     front = free_port()
