@@ -11,6 +11,7 @@ from conftest import Offers, Peers
 from harness import mesh
 from harness.driver import Driver, PeerError
 from harness.go import Go
+from harness.load import loaded
 from harness.process import ANY, free_port, until
 from harness.relay import Relay
 from harness.way import Way
@@ -105,3 +106,21 @@ def beats(relay: Relay) -> bool:
     answered = [f for f in relay.frames() if f.is_event and not f.is_request]
     assert all(f.status == 20 and set(f.body) == {ord("N")} for f in answered)
     return len(answered) >= 3
+
+
+def test_late_answers(proxied: Way, go_consumer: Go, offers: Offers, refer: Refer) -> None:
+    """dubbo-go drops a connection over an answer whose caller has given up, with all calls on it: it must get none."""
+    (port,) = proxied.to(offers("A")[1])
+    with Relay(port) as after_consumer:
+        patient = refer(go_consumer, after_consumer.port)
+        hasty = refer(go_consumer, after_consumer.port, timeout=300)
+        with loaded(go_consumer, patient, millis=50) as report:
+            for _ in range(3):
+                with pytest.raises(PeerError):
+                    go_consumer.call(hasty, "slow", 1500, "q")
+            after = report()["good"]
+            # Longer than the provider takes for the last of them.
+            until("their answers", lambda: report()["good"] > after + 8 * 2000 // 50)
+            told = report(end=True)
+        assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
+        assert after_consumer.connections == 1

@@ -5,8 +5,7 @@ Its consumers take the mark for the whole address they called, which before a si
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,29 +13,11 @@ from conftest import Offers, Peers
 from harness import mesh
 from harness.driver import Driver
 from harness.go import Go
+from harness.load import loaded
 from harness.process import ANY, free_port, until
 from harness.way import Way
 
 Refer = Callable[..., str]
-
-
-@contextlib.contextmanager
-def loaded(caller: Driver, ref: str) -> Iterator[Callable[..., dict[str, Any]]]:
-    """A steady load meanwhile; gives what asks for its report."""
-    caller.do("load", ref=ref, load=ref, threads=8, pause=5)
-    stopped = False
-
-    def report(end: bool = False) -> dict[str, Any]:
-        nonlocal stopped
-        stopped = end
-        told: dict[str, Any] = caller.do("stop" if end else "progress", load=ref)
-        return told
-
-    try:
-        yield report
-    finally:
-        if not stopped:
-            report(end=True)
 
 
 def total(report: dict[str, Any]) -> int:
