@@ -52,7 +52,7 @@ func (l *loading) ask(question string) {
 		method, args = "later", []any{l.told.Millis, question}
 	}
 	err := on(ctx, l.told.Ref, args, &answer, method)
-	if back[constant.GracefulShutdownClosingKey] != "" {
+	if back[constant.GracefulShutdownClosingKey] == "true" {
 		l.marked.Add(1)
 	}
 	who, rest, _ := strings.Cut(answer, "|")
