@@ -121,6 +121,7 @@ def record_go() -> list[tuple[str, Frame]]:
         "null": ("nothing", [], {}),
         "two-arguments": ("slow", [1, "q"], {}),
         "attachments": ("attachments", [], {"empty": "", "true": True}),
+        "list": ("attachments", [], {"env": ["dev1"], "two": ["a", "b"]}),
         "exception": ("fail", ["boo"], {}),
     }
     # Of one address no more is asked after the first answer that says so.

@@ -62,7 +62,9 @@ def hessian2(body: bytes) -> tuple[list[str], str | None, list[tuple[str, str]]]
     pairs = reader.next() or {}
     assert reader.at == len(body)
     first = values[0] if values and isinstance(values[0], str) else None
-    return strings, first, [(k, v) for k, v in pairs.items() if isinstance(k, str) and isinstance(v, str)]
+    # A list of one text is that text: dubbo-go writes its lists of strings so.
+    said = {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in pairs.items()}
+    return strings, first, [(k, v) for k, v in said.items() if isinstance(k, str) and isinstance(v, str)]
 
 
 class Jsonb:
