@@ -56,6 +56,7 @@ def test_calls(way: Way, ends: tuple[Driver, int], refer: Refer) -> None:
     calls(asking, refer(asking, *way.to(port)))
 
 
+@pytest.mark.parametrize("ends", ENDS[:2], indirect=True, ids=lambda ends: f"{ends[0]}>{ends[1]}")
 def test_both_sides(proxied: Way, ends: tuple[Driver, int], refer: Refer) -> None:
     """Consumer, its sidecar, the provider's sidecar, provider."""
     asking, port = ends
