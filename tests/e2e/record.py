@@ -1,4 +1,4 @@
-"""Write ``tests/wire/java-*.txt``: frames as real Java peers send them, one a line, and what to expect of each.
+"""Write ``tests/wire/*-*.txt``: frames as real peers send them, one a line, and what to expect of each.
 
 Run by hand when a peer's version changes: ``python tests/e2e/record.py``. Request ids are as the peer chose them.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.driver import PeerError
+from harness.go import Go
 from harness.java import SERIALIZATIONS, Java
 from harness.node import Node
 from harness.process import PROJECT, until
@@ -109,6 +110,54 @@ def record_node() -> list[tuple[str, Frame]]:
     return named
 
 
+def record_go() -> list[tuple[str, Frame]]:
+    """The frames of dubbo-go between a consumer and a provider that stops at last, named."""
+    named: list[tuple[str, Frame]] = []
+    consumer, provider = Go("record-consumer"), Go("record-provider")
+    calls: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
+        "echo": ("echo", ["hi"], {"env": "dev1"}),
+        "unicode": ("echo", ["caf\u00e9 \u20ac \U0001f600"], {"env": "d\u00e9v"}),
+        "long": ("echo", ["x" * 1500], {}),
+        "null": ("nothing", [], {}),
+        "two-arguments": ("slow", [1, "q"], {}),
+        "attachments": ("attachments", [], {"empty": "", "true": True}),
+        "list": ("attachments", [], {"env": ["dev1"], "two": ["a", "b"]}),
+        "exception": ("fail", ["boo"], {}),
+    }
+    # Of one address no more is asked after the first answer that says so.
+    closing: dict[str, tuple[str, list[Any]]] = {
+        "closing": ("echo", ["hi"]),
+        "closing-null": ("nothing", []),
+        "closing-exception": ("fail", ["boo"]),
+    }
+    try:
+        port = provider.export("A", heartbeat=HEARTBEAT)
+        with contextlib.ExitStack() as relays:
+            relay = relays.enter_context(Relay(port))
+            consumer.refer("r", relay.port, heartbeat=HEARTBEAT)
+            last = {name: relays.enter_context(Relay(port)) for name in closing}
+            for name in closing:
+                consumer.refer(name, last[name].port)
+            for name, (method, args, attachments) in calls.items():
+                before = len(relay.frames())
+                with contextlib.suppress(PeerError):
+                    consumer.call("r", method, *args, attachments=attachments)
+                named += [(name, frame) for frame in relay.frames()[before:] if not frame.is_event]
+            until("heartbeats both ways", lambda: {f.up for f in relay.frames() if f.is_event} == {True, False})
+            until("their answers", lambda: len([f for f in relay.frames() if f.is_event and not f.is_request]) > 1)
+            named += [("heartbeat", frame) for frame in relay.frames() if frame.is_event][:4]
+            provider.terminate()
+            until("the mark", lambda: "closing" in consumer.call_full("r", "whoami")["attachments"])
+            for name, (method, args) in closing.items():
+                with contextlib.suppress(PeerError):
+                    consumer.call(name, method, *args)
+                named += [(name, frame) for frame in last[name].frames() if not frame.is_event]
+    finally:
+        consumer.close()
+        provider.close()
+    return named
+
+
 def is_readonly(frame: Frame) -> bool:
     """Whether a provider asks for no more requests."""
     return frame.is_event and frame.is_request and not frame.is_two_way and not frame.up
@@ -134,6 +183,7 @@ def main() -> None:
     for version, serializations in SERIALIZATIONS.items():
         for serialization in serializations:
             write(version, serialization, record(version, serialization))
+    write("go-3.3", "hessian2", record_go())
     write("node-apache-dubbo-js", "hessian2", record_node())
 
 

@@ -47,11 +47,11 @@ class Driver(Process):
         """Send a command and wait for its value."""
         return self.start(op, **fields).result(seconds)
 
-    def call(self, ref: str, method: str, *args: Any, attachments: dict[str, str] | None = None) -> Any:
+    def call(self, ref: str, method: str, *args: Any, attachments: dict[str, Any] | None = None) -> Any:
         """The value of one call of the service."""
         return self.call_full(ref, method, *args, attachments=attachments)["value"]
 
-    def call_full(self, ref: str, method: str, *args: Any, attachments: dict[str, str] | None = None) -> dict[str, Any]:
+    def call_full(self, ref: str, method: str, *args: Any, attachments: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call: ``value``, and the ``attachments`` that came back."""
         reply: dict[str, Any] = self.do("call", ref=ref, method=method, args=list(args), attachments=attachments or {})
         return reply

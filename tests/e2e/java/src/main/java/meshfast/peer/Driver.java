@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.apache.dubbo.rpc.RpcContext;
@@ -32,6 +33,7 @@ public final class Driver {
     private final ExecutorService pool = Executors.newCachedThreadPool(Threads.daemon("command"));
     private final Dubbo dubbo = new Dubbo();
     private final Map<String, Load> loads = new ConcurrentHashMap<>();
+    private final Map<String, List<String>> heard = new ConcurrentHashMap<>();
 
     private Driver(PrintStream out) {
         this.out = out;
@@ -92,6 +94,10 @@ public final class Driver {
                 return null;
             case "call":
                 return call(command);
+            case "subscribe":
+                return subscribe(text(command, "ref", ""), text(command, "key", ""));
+            case "heard":
+                return heard.getOrDefault(text(command, "key", ""), List.of());
             case "futures":
                 return futures(command);
             case "generic":
@@ -142,6 +148,12 @@ public final class Driver {
             return reply;
         }
         throw new IllegalArgumentException("no such method: " + name);
+    }
+
+    private Object subscribe(String ref, String key) {
+        List<String> texts = new CopyOnWriteArrayList<>();
+        heard.put(key, texts);
+        return dubbo.service(ref).subscribe(key, texts::add);
     }
 
     /** {@code count} calls in flight at once from one thread, the first ones answered last. */

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.dubbo.common.Version;
 import org.apache.dubbo.config.ApplicationConfig;
+import org.apache.dubbo.config.ArgumentConfig;
 import org.apache.dubbo.config.MethodConfig;
 import org.apache.dubbo.config.ProtocolConfig;
 import org.apache.dubbo.config.ReferenceConfig;
@@ -16,6 +17,12 @@ import org.apache.dubbo.rpc.service.GenericService;
 
 /** What of the SDK's configuration the tests use: addresses only, no registry, nothing beside the one port. */
 final class Dubbo {
+    /*
+     * That this method's second argument is called back; a registry would tell a consumer what its provider says. From an
+     * address 3.3 takes it only beside another parameter of the method.
+     */
+    private static final String CALLBACK = "subscribe.retries=0&subscribe.1.callback=true";
+
     private final ApplicationConfig application = new ApplicationConfig("peer");
     private final Map<String, ReferenceConfig<PeerService>> references = new ConcurrentHashMap<>();
     private final Map<String, ReferenceConfig<GenericService>> generics = new ConcurrentHashMap<>();
@@ -40,8 +47,15 @@ final class Dubbo {
         service.setInterface(PeerService.class);
         service.setRef(new Provider(name, () -> service("next")));
         service.setScope("remote");
+        ArgumentConfig listener = new ArgumentConfig();
+        listener.setIndex(1);
+        listener.setCallback(true);
+        MethodConfig subscribe = new MethodConfig();
+        subscribe.setName("subscribe");
+        subscribe.setArguments(new ArrayList<>(List.of(listener)));
         service.setVersion(params.get("version"));
         service.setGroup(params.get("group"));
+        service.setMethods(new ArrayList<>(List.of(subscribe)));
         service.setParameters(params);
         service.export();
         exported.add(service);
@@ -56,7 +70,7 @@ final class Dubbo {
 
     void refer(String ref, String url, Map<String, String> params) {
         ReferenceConfig<PeerService> reference = new ReferenceConfig<>();
-        prepare(reference, url, params);
+        prepare(reference, String.join("&" + CALLBACK + ";", url.split(";")) + "&" + CALLBACK, params);
         reference.setInterface(PeerService.class);
         MethodConfig record = new MethodConfig();
         record.setName("record");

@@ -41,6 +41,12 @@ public interface PeerService {
 
     List<String> recorded();
 
+    /** Keeps {@code listener}, a callback argument, under {@code key}; gives the provider's name. */
+    String subscribe(String key, Listener listener);
+
+    /** Calls what was subscribed under {@code key}; gives what came of it, "heard" or an exception's text. */
+    String publish(String key, String text);
+
     /** Calls the next provider with this request's attachment {@code key} and no other: "name>next". */
     String hop(String key);
 }

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -18,6 +19,7 @@ final class Provider implements PeerService {
     private final String name;
     private final Supplier<PeerService> next;
     private final List<String> records = Collections.synchronizedList(new ArrayList<>());
+    private final Map<String, Listener> listeners = new ConcurrentHashMap<>();
     /* Another thread than the call's own: the SDK copies a call's attachments onward only on the same thread. */
     private final ExecutorService hops = Executors.newCachedThreadPool(Threads.daemon("hop"));
 
@@ -111,6 +113,22 @@ final class Provider implements PeerService {
     @Override
     public List<String> recorded() {
         return new ArrayList<>(records);
+    }
+
+    @Override
+    public String subscribe(String key, Listener listener) {
+        listeners.put(key, listener);
+        return name;
+    }
+
+    @Override
+    public String publish(String key, String text) {
+        try {
+            listeners.get(key).heard(text);
+            return "heard";
+        } catch (RuntimeException error) {
+            return Driver.brief(error);
+        }
     }
 
     @Override

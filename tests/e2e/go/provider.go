@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/protocol"
+	"dubbo.apache.org/dubbo-go/v3/remoting/getty"
+	"dubbo.apache.org/dubbo-go/v3/server"
+)
+
+const service = "meshfast.peer.PeerService"
+
+// Peer is the service as one named instance offers it; its methods are those of PeerService in Java.
+type Peer struct{ name string }
+
+func (p *Peer) Reference() string { return service }
+
+func (p *Peer) MethodMapper() map[string]string {
+	return map[string]string{
+		"Whoami": "whoami", "Echo": "echo", "Ask": "ask", "Slow": "slow", "Later": "later", "Nothing": "nothing",
+		"Fail": "fail", "Checksum": "checksum", "Produce": "produce", "Attachments": "attachments",
+	}
+}
+
+func (p *Peer) Whoami(context.Context) (string, error) { return p.name, nil }
+
+func (p *Peer) Echo(_ context.Context, text string) (string, error) { return text, nil }
+
+func (p *Peer) Ask(_ context.Context, text string) (string, error) { return p.name + "|" + text, nil }
+
+func (p *Peer) Slow(ctx context.Context, millis int32, text string) (string, error) {
+	time.Sleep(time.Duration(millis) * time.Millisecond)
+	return p.Ask(ctx, text)
+}
+
+func (p *Peer) Later(ctx context.Context, millis int32, text string) (string, error) {
+	return p.Slow(ctx, millis, text)
+}
+
+func (p *Peer) Nothing(context.Context) (*string, error) { return nil, nil }
+
+func (p *Peer) Fail(_ context.Context, message string) (string, error) {
+	return "", errors.New(message)
+}
+
+func (p *Peer) Checksum(_ context.Context, data []byte) (int64, error) {
+	return int64(crc32.ChecksumIEEE(data)), nil
+}
+
+func (p *Peer) Produce(_ context.Context, size int32) ([]byte, error) {
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(i % 251)
+	}
+	return data, nil
+}
+
+// Attachments tells how this provider sees each: a string as it is, anything else by its type.
+func (p *Peer) Attachments(ctx context.Context) (map[string]string, error) {
+	seen := map[string]string{}
+	all, _ := ctx.Value(constant.AttachmentKey).(map[string]any)
+	for key, value := range all {
+		if text, ok := value.(string); ok {
+			seen[key] = text
+		} else {
+			seen[key] = fmt.Sprintf("%T%v", value, value)
+		}
+	}
+	return seen, nil
+}
+
+// export offers the service until SIGTERM, upon which the SDK stops as it does by default.
+func export(name string, port int, params map[string]string) error {
+	limit, err := strconv.Atoi(or(params["max"], "16777216"))
+	if err != nil {
+		return err
+	}
+	remote := getty.GetDefaultServerConfig()
+	remote.HeartbeatPeriod = or(params["heartbeat"], "30000") + "ms"
+	remote.GettySessionParam.MaxMsgLen = limit
+	getty.SetServerConfig(*remote)
+	srv, err := server.NewServer(server.WithServerNotRegister(),
+		server.WithServerProtocol(protocol.WithDubbo(), protocol.WithPort(port)))
+	if err != nil {
+		return err
+	}
+	err = srv.RegisterService(&Peer{name}, server.WithNotRegister(), server.WithInterface(service),
+		server.WithVersion(params["version"]), server.WithGroup(params["group"]))
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := srv.Serve(); err != nil {
+			panic(err)
+		}
+	}()
+	return nil
+}
