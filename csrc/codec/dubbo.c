@@ -150,6 +150,7 @@ static void begin_attachments(struct reading *reading)
 {
     struct mf_dubbo_request *out = reading->out;
     out->n_attachments = put_leading(out, out->attachments);
+    out->key_lengths = 1u << 4 | 1u << 5 | 1u << 7; /* path, dubbo, version */
     reading->most += out->n_attachments;
 }
 
@@ -161,6 +162,7 @@ static int keep(struct reading *reading, struct mf_slice key, struct mf_slice va
         return MF_ELIMIT;
     }
     out->attachments[out->n_attachments++] = (struct mf_pair){key, value};
+    out->key_lengths |= UINT64_C(1) << key.len % 64;
     if (is_key(key, timeout_key))
         out->timeout_ms = read_timeout(value);
     else if (is_key(key, MF_DUBBO_CLOSING))

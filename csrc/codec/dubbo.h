@@ -70,6 +70,7 @@ struct mf_dubbo_request {
      * {NULL, 0} is present, but not text: a number, null, a list of several. A list of one string is that string. */
     struct mf_pair *attachments;
     uint32_t n_attachments;
+    uint64_t key_lengths; /* bit n % 64: there may be an attachment whose key is n bytes long */
     uint32_t arguments_at, n_arguments; /* where the arguments start in the body, and how many the types name */
     uint32_t attachments_at; /* where the attachments start in the body; its length when there are none */
     uint32_t attachments_end; /* behind their map; what comes then is passed on and, as in Java, ignored */

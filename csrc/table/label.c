@@ -62,7 +62,7 @@ struct mf_slice mf_label_name(const struct mf_table *table, uint32_t index)
 
 static const struct mf_slice *header(const struct mf_query *query, struct mf_slice name)
 {
-    return mf_headers_find(query->headers, query->n_headers, name, query->fold_names);
+    return mf_headers_find(query, name);
 }
 
 static struct mf_slice trace_id(const struct mf_label_source *source, const struct mf_query *query)

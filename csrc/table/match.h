@@ -63,12 +63,12 @@ static inline bool holds(const struct mf_ccondition *condition, const struct mf_
         seen = query->method.len ? &query->method : NULL;
         break;
     case MF_FIELD_AUTHORITY:
-        seen = mf_headers_find(query->headers, query->n_headers, MF_SLICE("target-host"), query->fold_names);
+        seen = mf_headers_find(query, MF_SLICE("target-host"));
         if (!seen || !seen->len)
             seen = &query->service;
         break;
     case MF_FIELD_HEADER:
-        seen = mf_headers_find(query->headers, query->n_headers, condition->key, query->fold_names);
+        seen = mf_headers_find(query, condition->key);
         break;
     case MF_FIELD_LABEL:
         seen = query->labels && query->labels[condition->label].len ? &query->labels[condition->label] : NULL;

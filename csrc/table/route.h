@@ -15,6 +15,7 @@ struct mf_table;
 struct mf_query {
     struct mf_slice service, method; /* the path is /service/method */
     const struct mf_pair *headers;
+    uint64_t name_lengths;         /* bit n % 64: a header may have a name of n bytes; 0: not known */
     uint32_t n_headers;
     bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
