@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -198,6 +199,22 @@ def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml", 
     return Rival(name, what, missing, _extension, command, _meshfast_version, by_default)
 
 
+def _before(name: str, loop: str) -> Rival:
+    """This project as another checkout of it has been built: before and after in one run."""
+    tree = Path(os.environ.get("MESHFAST_BEFORE", "/nonexistent")).resolve()
+
+    def find() -> Path | None:
+        return next(iter(tree.glob("meshfast/_core*.so")), None)
+
+    def command(place: Place) -> list[str]:
+        flags = ["proxy", "--loop", loop, str(_fill("meshfast.yaml", place, loop=loop))]
+        return ["/usr/bin/env", f"PYTHONPATH={tree}", sys.executable, "-P", "-m", "meshfast", *flags]
+
+    missing = "a checkout that is built, named by MESHFAST_BEFORE"
+    what = f"meshfast, {loop}, of another checkout"
+    return Rival(name, what, missing, find, command, _meshfast_version, by_default=False)
+
+
 def _churn(name: str, what: str, services: int, updates: int) -> Rival:
     def command(place: Place) -> list[str]:
         argv = [f"127.0.0.1:{place.port}", place.backend, "epoll", str(services), str(updates)]
@@ -230,6 +247,8 @@ RIVALS: dict[str, Rival] = {
         _meshfast("meshfast-label", LABELLED, "epoll", "meshfast-label.yaml", by_default=False),
         _meshfast("meshfast-header", HEADER, "epoll", "meshfast-header.yaml", by_default=False),
         _meshfast("meshfast-opaque", OPAQUE, "epoll", "meshfast-opaque.yaml", by_default=False),
+        _before("before-epoll", "epoll"),
+        _before("before-uring", "io_uring"),
         _churn("meshfast-table", f"meshfast, {MANY:,} services", MANY, 0),
         _churn("meshfast-churn", f"meshfast, {MANY:,} services, {UPDATES:,} updates a second by Python", MANY, UPDATES),
         _engine("engine-epoll", "epoll"),
