@@ -52,7 +52,7 @@ def explain(
     return answer | {
         "address": best["address"],
         "error": best["error"],
-        "hint": _services_like(table, service) if first.service is None else "",
+        "hint": _services_like(table, service) + _elsewhere(table) if first.service is None else "",
         "refused": False,
         "subset": best["subset"],
         "rule": (rule[1].name or f"rule {rule[0] + 1}") if rule and best["address"] else "",
@@ -113,6 +113,14 @@ def _services_like(table: Table, service: str) -> str:
         return listed(f"{service} is an application; it offers", cluster.hosts, f"{service} is an application")
     names = [one.name for one in table.mesh().services if one.pattern is Pattern.EXACT]
     return did_you_mean(service, names, listed("there are", names, "no service is listed", most=4))
+
+
+def _elsewhere(table: Table) -> str:
+    """Where calls to a service that is not listed go all the same."""
+    open_ = [one for one in table.mesh().sidecar.listeners if one.direction == "outbound" and one.unknown == "forward"]
+    ways = [f"by the listener {one.name} to {one.forward}" for one in open_ if one.forward]
+    ways += [f"by the listener {one.name} to where its caller dialled" for one in open_ if one.transparent]
+    return f"; it goes {' or '.join(ways)}" if ways else ""
 
 
 # --- branches

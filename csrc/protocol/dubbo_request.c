@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_PLAN_LABELS stamps, name and value 300 bytes each */
+enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_LABELS_SAID empty stamps, or fewer that have a value */
 
 /* Borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -151,7 +151,16 @@ int mf_dubbo_request_queued(struct mf_link *link, struct mf_call *call)
     return rc;
 }
 
-static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze};
+/* Java's callers name their interface where the path is another: two providers of it in one application, a context path. */
+static struct mf_slice alias(const struct mf_request *base)
+{
+    for (uint32_t i = base->query.n_headers; base->readable && i-- > 0;)
+        if (mf_slice_eq(base->query.headers[i].key, MF_SLICE("interface")))
+            return base->query.headers[i].value;
+    return mf_slice_of(NULL, 0);
+}
+
+static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias};
 
 /* --- reading */
 
@@ -208,6 +217,14 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
         snprintf(text, sizeof text, "meshfast: bad request: %s", why);
         count_limit(source->share->local, rc);
         struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, text};
+        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+        return;
+    }
+    if (request.said->callback) { /* the provider would call over a connection that other callers share */
+        MF_COUNT(source->share->local, calls_callback);
+        struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST,
+                                 "meshfast: callback arguments (" MF_DUBBO_CALLBACK "*) do not pass a shared connection; "
+                                 "give the listener `protocol: tcp` or let the consumer dial the provider directly"};
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
         return;
     }
