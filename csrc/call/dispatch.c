@@ -89,7 +89,7 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
     struct mf_route other;
     query->service = alias;
     int other_rc = mf_route_lookup(request->inlet->local->table, query, &other);
-    if (other_rc == MF_EROUTE_SERVICE || (other.by_pattern && rc != MF_EROUTE_SERVICE)) {
+    if (other_rc == MF_EROUTE_SERVICE || (other.inexact && rc != MF_EROUTE_SERVICE)) {
         query->service = asked;
         return rc;
     }
@@ -111,13 +111,12 @@ static void by_table(struct mf_call *call, struct mf_request *request)
         query->now = mf_local_now(local);
         query->random = mf_local_random(local);
         int rc = mf_route_lookup(local->table, query, &route);
-        if (rc == MF_EROUTE_SERVICE || route.by_pattern)
+        if (route.inexact)
             rc = look_up_alias(request, &route, rc);
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
-        if (rc == MF_EROUTE_SERVICE && unlisted(call, request))
-            return;
         if (rc < 0) {
-            mf_dispatch_fail(call, rc, why_not(rc, query, text));
+            if (rc != MF_EROUTE_SERVICE || !unlisted(call, request))
+                mf_dispatch_fail(call, rc, why_not(rc, query, text));
             return;
         }
         if (call->tries++ >= local->limits->max_tries) {

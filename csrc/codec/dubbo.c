@@ -198,7 +198,7 @@ static void found(struct reading *reading, size_t start, size_t end, bool plain)
     struct mf_dubbo_request *out = reading->out;
     out->attachments_at = (uint32_t)start;
     out->attachments_end = (uint32_t)end;
-    out->plain = plain && !out->generic && !reading->text.used && !out->text_lost;
+    out->plain = plain && !out->generic && !reading->text.used && !out->text_lost && !out->callback;
     out->complete = true;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_LABELS_SAID empty stamps, or fewer that have a value */
+_Static_assert(MF_LABELS_SAID * (MF_LABEL_TEXT * 3 / 2 + 20) + 6 <= TAIL_ROOM, "mf_dubbo_stamp_room of those");
 
 /* Borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -197,6 +198,21 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     return rc;
 }
 
+static const char no_callbacks[] = "meshfast: callback arguments (" MF_DUBBO_CALLBACK "*) do not pass a shared connection; "
+                                   "give the listener `protocol: tcp` or let the consumer dial the provider directly";
+
+static void refuse(struct mf_local *local, struct mf_call *call, int rc, const char *why)
+{
+    char text[TEXT_ROOM];
+    struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, rc == MF_EDUBBO_CALLBACK ? no_callbacks : text};
+    if (rc == MF_EDUBBO_CALLBACK)
+        MF_COUNT(local, calls_callback);
+    else
+        count_limit(local, rc);
+    snprintf(text, sizeof text, "meshfast: bad request: %s", why);
+    mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+}
+
 void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, const struct mf_dubbo_head *head,
                          struct mf_slice body)
 {
@@ -212,23 +228,10 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
     request.frame = NULL;
     const char *why;
     int rc = read_request(&request, &source->recent, &why);
-    if (rc < 0) {
-        char text[TEXT_ROOM];
-        snprintf(text, sizeof text, "meshfast: bad request: %s", why);
-        count_limit(source->share->local, rc);
-        struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, text};
-        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
-        return;
-    }
-    if (request.said->callback) { /* the provider would call over a connection that other callers share */
-        MF_COUNT(source->share->local, calls_callback);
-        struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST,
-                                 "meshfast: callback arguments (" MF_DUBBO_CALLBACK "*) do not pass a shared connection; "
-                                 "give the listener `protocol: tcp` or let the consumer dial the provider directly"};
-        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
-        return;
-    }
-    mf_dispatch(call, &request.base);
+    if (rc < 0)
+        refuse(source->share->local, call, rc, why);
+    else
+        mf_dispatch(call, &request.base);
 }
 
 /* The queued frame is the request, stamped already: it is read again because the first reading's slices are gone. */

@@ -123,11 +123,6 @@ bool mf_label_key_said(struct mf_slice key, const struct mf_query *query)
     return value && (value->len || !value->ptr);
 }
 
-bool mf_label_said(const struct mf_label *label, const struct mf_query *query)
-{
-    return !label->own_first && mf_label_key_said(label->name, query); /* else it was asked first, and had none */
-}
-
 /* The label as the request itself carries it. */
 static struct mf_slice carried(const struct mf_label *label, const struct mf_query *query)
 {

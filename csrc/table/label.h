@@ -72,10 +72,7 @@ struct mf_label_values {
 void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_query *query,
                    struct mf_label_values *out);
 
-/* Whether the request has the label's name with a value of its own, which its caller means, though the label was found
- * elsewhere. After mf_label_find said that it was. */
-bool mf_label_said(const struct mf_label *label, const struct mf_query *query);
-/* The same of any key. An empty text is no value; one that is no text is. */
+/* Whether the request says something under this key: an empty text is nothing, a value that is no text is not. */
 bool mf_label_key_said(struct mf_slice key, const struct mf_query *query);
 
 /* Whose word on the labels of a trace holds. */
