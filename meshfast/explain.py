@@ -23,6 +23,7 @@ Of several branches, those without "branches" tell of the one with the largest s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshfast.config.document import did_you_mean, listed
@@ -40,8 +41,7 @@ def explain(
     """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn."""
     headers, labels = dict(headers or {}), dict(labels or {})
     found = {label.name: value for label in table.labels() if (value := _carried(label, headers))} | labels
-    asked = Asked(service, method, headers, found, table.mesh().sidecar.labels)
-    first = _decide(table, asked, None)
+    asked, first = _first(table, Asked(service, method, headers, found, table.mesh().sidecar.labels))
     answer: dict[str, Any] = {"service": service, "method": method, "headers": headers, "labels": found}
     unknown = _undefined(table, labels, first.service)
     if unknown:
@@ -67,6 +67,17 @@ def explain(
 
 def _decide(table: Table, asked: Asked, branch: int | None) -> Decision:
     return table.explain(asked.service, asked.headers, asked.labels, method=asked.method, random=0, branch=branch)
+
+
+def _first(table: Table, asked: Asked) -> tuple[Asked, Decision]:
+    """By the path, or where that is not listed itself, by the attachment ``interface``."""
+    first = _decide(table, asked, None)
+    if asked.headers.get("interface") and (first.service is None or first.service.pattern is not Pattern.EXACT):
+        other = replace(asked, service=asked.headers["interface"])
+        second = _decide(table, other, None)
+        if second.service is not None and (first.service is None or second.service.pattern is Pattern.EXACT):
+            return other, second
+    return asked, first
 
 
 def _carried(label: Label, headers: Mapping[str, str]) -> str:

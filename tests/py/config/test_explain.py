@@ -53,6 +53,19 @@ def test_where_a_service_goes_that_is_not_listed() -> None:
     assert said["error"] == "no such service"
 
 
+def test_a_path_that_is_not_listed_goes_by_the_interface() -> None:
+    def to_(service: str, interface: str, *more: Doc) -> str:
+        said = answer(CART, SUBSETS, *more, service=service, headers={"interface": interface})
+        return said["error"] or said["steps"][0]["text"]
+
+    rest = virtual(["*"], {"route": [{"destination": {"host": "cart"}}]}, name="rest")
+    assert to_("shop/com.x.Cart", "com.x.Cart") == "service com.x.Cart"
+    assert to_("com.x.Stock", "com.x.Cart") == "service com.x.Stock"
+    assert to_("com.x.Cart2", "com.x.None") == "no such service"
+    assert to_("shop/com.x.Cart", "com.x.Cart", rest) == "service com.x.Cart"
+    assert to_("shop/none", "com.x.None", rest) == "service *"
+
+
 def write(directory: Path, *documents: Doc) -> str:
     (directory / "mesh.yaml").write_text(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True))
     return str(directory)
