@@ -290,6 +290,8 @@ class Engine:
         transparent: bool = False,
         forward: str = "",
         service: str = "",
+        labels: str = "keep-first",
+        unknown: str = "forward",
     ) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one).
 

@@ -293,6 +293,10 @@ cdef extern from "meshfast.h" nogil:
         MF_LISTEN_TCP
     cdef struct mf_addr:
         pass
+    cdef enum mf_label_trust:
+        MF_LABELS_KEEP_FIRST
+        MF_LABELS_TRUST
+        MF_LABELS_STRIP
     cdef struct mf_listen_options:
         mf_slice name
         mf_addr bind
@@ -302,6 +306,8 @@ cdef extern from "meshfast.h" nogil:
         bint has_forward
         mf_addr forward
         mf_slice service
+        mf_label_trust labels
+        mf_bool refuse_unknown
     cdef struct mf_event:
         uint64_t at
         uint16_t kind

@@ -23,6 +23,7 @@ Of several branches, those without "branches" tell of the one with the largest s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshfast.config.document import did_you_mean, listed
@@ -40,8 +41,7 @@ def explain(
     """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn."""
     headers, labels = dict(headers or {}), dict(labels or {})
     found = {label.name: value for label in table.labels() if (value := _carried(label, headers))} | labels
-    asked = Asked(service, method, headers, found, table.mesh().sidecar.labels)
-    first = _decide(table, asked, None)
+    asked, first = _first(table, Asked(service, method, headers, found, table.mesh().sidecar.labels))
     answer: dict[str, Any] = {"service": service, "method": method, "headers": headers, "labels": found}
     unknown = _undefined(table, labels, first.service)
     if unknown:
@@ -52,7 +52,7 @@ def explain(
     return answer | {
         "address": best["address"],
         "error": best["error"],
-        "hint": _services_like(table, service) if first.service is None else "",
+        "hint": _services_like(table, service) + _elsewhere(table) if first.service is None else "",
         "refused": False,
         "subset": best["subset"],
         "rule": (rule[1].name or f"rule {rule[0] + 1}") if rule and best["address"] else "",
@@ -67,6 +67,17 @@ def explain(
 
 def _decide(table: Table, asked: Asked, branch: int | None) -> Decision:
     return table.explain(asked.service, asked.headers, asked.labels, method=asked.method, random=0, branch=branch)
+
+
+def _first(table: Table, asked: Asked) -> tuple[Asked, Decision]:
+    """By the path, or where that is not listed itself, by the attachment ``interface``."""
+    first = _decide(table, asked, None)
+    if asked.headers.get("interface") and (first.service is None or first.service.pattern is not Pattern.EXACT):
+        other = replace(asked, service=asked.headers["interface"])
+        second = _decide(table, other, None)
+        if second.service is not None and (first.service is None or second.service.pattern is Pattern.EXACT):
+            return other, second
+    return asked, first
 
 
 def _carried(label: Label, headers: Mapping[str, str]) -> str:
@@ -113,6 +124,14 @@ def _services_like(table: Table, service: str) -> str:
         return listed(f"{service} is an application; it offers", cluster.hosts, f"{service} is an application")
     names = [one.name for one in table.mesh().services if one.pattern is Pattern.EXACT]
     return did_you_mean(service, names, listed("there are", names, "no service is listed", most=4))
+
+
+def _elsewhere(table: Table) -> str:
+    """Where calls to a service that is not listed go all the same."""
+    open_ = [one for one in table.mesh().sidecar.listeners if one.direction == "outbound" and one.unknown == "forward"]
+    ways = [f"by the listener {one.name} to {one.forward}" for one in open_ if one.forward]
+    ways += [f"by the listener {one.name} to where its caller dialled" for one in open_ if one.transparent]
+    return f"; it goes {' or '.join(ways)}" if ways else ""
 
 
 # --- branches

@@ -101,7 +101,7 @@ class Sidecar:
         for one in side.listeners:
             self.addresses[one.name] = engine.listen(
                 one.name, one.bind, direction=one.direction, protocol=one.protocol, transparent=one.transparent,
-                forward=one.forward, service=one.service,
+                forward=one.forward, service=one.service, labels=one.labels, unknown=one.unknown,
             )  # fmt: skip
         admin = Admin(self)
         tasks: list[asyncio.Task[None]] = []

@@ -15,6 +15,7 @@
     X(MF_EDUBBO_BODY, -5102, protocol, "a Dubbo2 request is wanted, this is something else")                             \
     X(MF_EDUBBO_OPAQUE, -5103, protocol, "this serialization is passed through unread")                                \
     X(MF_EDUBBO_STAMP, -5104, protocol, "the body has no attachments to append to")                                    \
+    X(MF_EDUBBO_CALLBACK, -5105, protocol, "callback arguments need a connection of their own")                        \
     X(MF_EHESSIAN_TAG, -5110, protocol, "a byte that starts no Hessian2 value")                                        \
     X(MF_EHESSIAN_TYPE, -5111, protocol, "a Hessian2 value of another type than asked for")                            \
     X(MF_EHESSIAN_SHORT, -5112, protocol, "a Hessian2 value that runs past its body")                                  \

@@ -14,6 +14,8 @@
     X(calls_one_way, counter, "one-way calls forwarded")                                                               \
     X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \
     X(calls_opaque, counter, "calls forwarded unread")                                                                 \
+    X(calls_unlisted, counter, "calls to services that are not listed, sent to where their listener forwards or they were dialled") \
+    X(calls_callback, counter, "calls refused as their arguments are to be called back")                               \
     X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \
     X(calls_abandoned, counter, "calls whose caller went away first")                                                  \
     X(answers, counter, "answers delivered")                                                                           \
@@ -33,13 +35,14 @@
     X(labels_local, counter, "labels taken from this workload")                                                        \
     X(labels_none, counter, "requests without a label")                                                                \
     X(labels_lost, counter, "requests with a trace id but no label known for it")                                      \
-    X(labels_conflict, counter, "labels that differ from the one remembered for their trace id")                       \
+    X(labels_conflict, counter, "labels that differ from the one remembered for their trace id, and are not taken unless labels are trusted") \
     X(labels_evicted, counter, "remembered labels that had to make room")                                              \
     X(labels_refused, counter, "labels or trace ids too long to remember, or contended")                               \
     X(limit_max_body, counter, "limit maxBody")                                                                        \
     X(limit_max_depth, counter, "limit maxDepth")                                                                      \
     X(limit_max_classes, counter, "limit maxClasses")                                                                  \
     X(limit_max_attachments, counter, "limit maxAttachments")                                                          \
+    X(limit_max_text, counter, "limit maxText: requests with a text taken for none, as it found no room or its encoding is not read") \
     X(limit_max_connections, counter, "limit maxConnections")                                                          \
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \

@@ -1,7 +1,6 @@
 #include "call/dispatch.h"
 
 #include "base/err.h"
-#include "call/labels.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +78,27 @@ static const char *why_not(int rc, const struct mf_query *query, char text[TEXT_
     return text;
 }
 
+/* By the other name that it has, if that is listed: itself, or where nothing else is at all, by a pattern. */
+static int look_up_alias(struct mf_request *request, struct mf_route *route, int rc)
+{
+    struct mf_query *query = &request->query;
+    struct mf_slice asked = query->service;
+    struct mf_slice alias = request->ops->alias ? request->ops->alias(request) : mf_slice_of(NULL, 0);
+    if (alias.len == 0 || mf_slice_eq(alias, asked))
+        return rc;
+    struct mf_route other;
+    query->service = alias;
+    int other_rc = mf_route_lookup(request->inlet->local->table, query, &other);
+    if (other_rc == MF_EROUTE_SERVICE || (other.inexact && rc != MF_EROUTE_SERVICE)) {
+        query->service = asked;
+        return rc;
+    }
+    *route = other;
+    return other_rc;
+}
+
+static bool unlisted(struct mf_call *call, struct mf_request *request);
+
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. */
 static void by_table(struct mf_call *call, struct mf_request *request)
 {
@@ -91,9 +111,12 @@ static void by_table(struct mf_call *call, struct mf_request *request)
         query->now = mf_local_now(local);
         query->random = mf_local_random(local);
         int rc = mf_route_lookup(local->table, query, &route);
+        if (route.inexact)
+            rc = look_up_alias(request, &route, rc);
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
         if (rc < 0) {
-            mf_dispatch_fail(call, rc, why_not(rc, query, text));
+            if (rc != MF_EROUTE_SERVICE || !unlisted(call, request))
+                mf_dispatch_fail(call, rc, why_not(rc, query, text));
             return;
         }
         if (call->tries++ >= local->limits->max_tries) {
@@ -143,6 +166,20 @@ static bool onward(struct mf_call *call, struct mf_request *request)
     return true;
 }
 
+/* Nobody listed its service, so it goes where it would without us, if that is known. True: that was its one step. */
+static bool unlisted(struct mf_call *call, struct mf_request *request)
+{
+    const struct mf_inlet_options *options = request->inlet->options;
+    /* What was dialled is not known any more when it is tried again. */
+    if (options->refuse_unknown || (options->transparent && !request->own))
+        return false;
+    call->by_table = false;
+    if (!onward(call, request))
+        return false;
+    MF_COUNT(request->inlet->local, calls_unlisted);
+    return true;
+}
+
 static void outbound(struct mf_call *call, struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
@@ -168,10 +205,13 @@ static void outbound(struct mf_call *call, struct mf_request *request)
 static void inbound(struct mf_call *call, struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
-    if (request->readable)
-        mf_labels_remember(local, &request->query, MF_LABELS_KEEP_FIRST, 0);
-    else
+    enum mf_label_trust trust = request->inlet->options->labels;
+    if (!request->readable)
         MF_COUNT(local, calls_opaque);
+    else if (trust != MF_LABELS_STRIP)
+        mf_labels_remember(local, &request->query, trust, mf_inlet_caller(request->own, request->from));
+    else if (request->stampable)
+        request->n_stamps = mf_labels_strip(local, &request->query, request->stamps);
     if (!onward(call, request))
         end_with(call, MF_OUTCOME_NO_PEER, "meshfast: this listener has no forward address");
 }

@@ -2,6 +2,7 @@
 /* dispatch: a request, as policy sees it, to a peer. The one room that decides where a call goes and whether it is tried
  * again. */
 #include "call/inlet.h"
+#include "call/labels.h"
 
 struct mf_request;
 
@@ -11,6 +12,9 @@ struct mf_request_ops {
     int (*send)(struct mf_request *request, struct mf_call *call, struct mf_link *link);
     /* The same as a block that can be sent later: its first call->bytes_up bytes. NULL: `*rc`. */
     struct mf_block *(*freeze)(struct mf_request *request, struct mf_call *call, int *rc);
+    /* Another name that the request has for its service, where the one it goes by is not listed; empty: none. May be
+     * NULL. */
+    struct mf_slice (*alias)(const struct mf_request *request);
 };
 
 /* A request while it is dispatched: begins its protocol's own struct. Borrows everything. */
@@ -25,7 +29,7 @@ struct mf_request {
     bool readable;          /* the headers are all there */
     bool stampable;         /* labels can be added to it */
     uint32_t n_stamps;
-    struct mf_pair stamps[MF_PLAN_LABELS]; /* what must be added when it is written */
+    struct mf_pair stamps[MF_LABELS_SAID]; /* what must be added when it is written */
 };
 
 /* Ends in exactly one step of the call. */

@@ -1,8 +1,11 @@
 #include "call/inlet.h"
 
 #include "base/err.h"
+#include "table/hash.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <sys/un.h>
 
 void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
 {
@@ -62,6 +65,30 @@ void mf_inlet_let_go(struct mf_inlet_own *own)
         own->pool->users--;
     own->pool = NULL;
     mf_list_remove(&own->watcher.node);
+}
+
+static uint32_t caller_of(const struct mf_conn *conn)
+{
+    struct mf_addr addr;
+    struct ucred process = {0};
+    socklen_t len = sizeof process;
+    struct mf_slice bytes = {0};
+    if (mf_sock_peer(conn->sock.fd, &addr) < 0)
+        return 1;
+    if (addr.sa.sa_family == AF_INET)
+        bytes = mf_slice_of(&((const struct sockaddr_in *)&addr.storage)->sin_addr, sizeof(struct in_addr));
+    else if (addr.sa.sa_family == AF_INET6)
+        bytes = mf_slice_of(&((const struct sockaddr_in6 *)&addr.storage)->sin6_addr, sizeof(struct in6_addr));
+    else if (getsockopt(conn->sock.fd, SOL_SOCKET, SO_PEERCRED, &process, &len) == 0)
+        bytes = mf_slice_of(&process.pid, sizeof process.pid);
+    return (uint32_t)mf_hash(bytes, 0) | 1;
+}
+
+uint32_t mf_inlet_caller(struct mf_inlet_own *own, const struct mf_conn *conn)
+{
+    if (!own->caller)
+        own->caller = caller_of(conn);
+    return own->caller;
 }
 
 struct mf_pool *mf_inlet_pool(struct mf_inlet *inlet, struct mf_dialer *dialer, const struct mf_conn *conn,

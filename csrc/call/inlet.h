@@ -8,10 +8,12 @@ enum mf_direction { MF_OUTBOUND, MF_INBOUND };
 /* Immutable while the engine runs. */
 struct mf_inlet_options {
     enum mf_direction direction;
-    bool transparent;          /* unread calls and plain TCP go to the address the caller dialled */
+    bool transparent;          /* unread calls, unlisted services and plain TCP go to the address the caller dialled */
     bool has_forward;
-    struct mf_addr forward;    /* inbound: the application. Outbound: where unread calls and plain TCP go */
+    struct mf_addr forward;    /* inbound: the application. Outbound: where those go */
     struct mf_slice service;   /* outbound: the service whose routes unread calls take; empty: none */
+    enum mf_label_trust labels; /* inbound: what callers' labels do */
+    bool refuse_unknown;       /* outbound: calls to services that are not listed go nowhere */
 };
 
 enum { MF_DIALERS = 4 };
@@ -33,13 +35,17 @@ void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */
 int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out);
 
-/* The pool of the address that a connection dialled itself, kept by it once it is known. */
+/* What is known of one connection, once it was asked for: the pool of the address that it dialled itself, and whose it
+ * is. */
 struct mf_inlet_own {
     struct mf_pool *pool;
     struct mf_watcher watcher;
+    uint32_t caller; /* 0: not asked yet */
 };
 void mf_inlet_own_init(struct mf_inlet_own *own, void (*on_readonly)(struct mf_watcher *watcher, bool readonly), void *arg);
 void mf_inlet_let_go(struct mf_inlet_own *own);
+/* A hash of the address that a connection comes from, whatever its port; of a UNIX socket, of the process. Never 0. */
+uint32_t mf_inlet_caller(struct mf_inlet_own *own, const struct mf_conn *conn);
 
 /* The pool of that address: the listener's forward, or the one that this connection dialled. NULL: `*rc` is
  * MF_EROUTE_PEER or -ENOMEM. */

@@ -40,12 +40,26 @@ uint32_t mf_labels_find(struct mf_local *local, const struct mf_query *query, st
                 MF_COUNT(local, labels_none);
             continue;
         }
-        /* It came from elsewhere: it travels on in the request. */
-        if (stamps)
+        /* It came from elsewhere: it travels on in the request, but never over what that says of the label itself, which
+         * was asked first, or is now. */
+        if (stamps && (label->own_first || !mf_label_key_said(label->name, query)))
             stamps[n++] = (struct mf_pair){label->name, local->labels.value[label->index]};
     }
     if (n)
         MF_COUNT(local, labels_stamped);
+    return n;
+}
+
+uint32_t mf_labels_strip(const struct mf_local *local, const struct mf_query *query, struct mf_pair *stamps)
+{
+    const struct mf_labels *plan = mf_table_labels(local->table);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plan->n_labels; i++)
+        for (uint32_t j = 0; j < plan->labels[i].n_sources; j++) {
+            const struct mf_label_source *source = &plan->labels[i].sources[j];
+            if (source->kind == MF_LABEL_HEADER && mf_label_key_said(source->text, query))
+                stamps[n++] = (struct mf_pair){source->text, MF_SLICE("")};
+        }
     return n;
 }
 

@@ -9,6 +9,7 @@
     X(max_depth, maxDepth, count, 1024, 1, "nested Hessian2 values")                                                   \
     X(max_classes, maxClasses, count, 1024, 1, "Hessian2 class definitions in one body")                               \
     X(max_attachments, maxAttachments, count, 128, 1, "attachments of one request")                                    \
+    X(max_text, maxText, bytes, 65536, 1024, "texts of one request that are not UTF-8 as they lie there")              \
     X(max_connections, maxConnections, count, 20000, 1, "downstream connections of one worker")                        \
     X(max_calls, maxCalls, count, 65536, 1, "calls in flight of one worker")                                           \
     X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \

@@ -24,16 +24,6 @@ int mf_dubbo_parse_head(struct mf_slice in, uint32_t max_body, struct mf_dubbo_h
     return MF_DUBBO_HEAD_LEN;
 }
 
-void mf_dubbo_put_head(uint8_t *to, const struct mf_dubbo_head *head)
-{
-    to[0] = 0xda;
-    to[1] = 0xbb;
-    to[2] = (uint8_t)((head->flags & ~MF_DUBBO_SERIALIZATION) | (head->serialization & MF_DUBBO_SERIALIZATION));
-    to[3] = head->status;
-    mf_put64(to + 4, head->id);
-    mf_put32(to + 12, head->body_len);
-}
-
 /* --- a request */
 
 bool mf_dubbo_readable(uint8_t serialization)
@@ -103,6 +93,7 @@ static inline bool is_key(struct mf_slice key, const char name[8])
 }
 
 static const char timeout_key[] = "timeout";
+static const char callback_key[] = MF_DUBBO_CALLBACK;
 
 /* --- what is being read */
 
@@ -167,6 +158,8 @@ static int keep(struct reading *reading, struct mf_slice key, struct mf_slice va
         out->timeout_ms = read_timeout(value);
     else if (is_key(key, MF_DUBBO_CLOSING))
         out->says_closing = true;
+    else if (key.len >= sizeof callback_key - 1 && memcmp(key.ptr, callback_key, sizeof callback_key - 1) == 0)
+        out->callback = true;
     return 0;
 }
 
@@ -207,7 +200,7 @@ static void found(struct reading *reading, size_t start, size_t end, bool plain)
     struct mf_dubbo_request *out = reading->out;
     out->attachments_at = (uint32_t)start;
     out->attachments_end = (uint32_t)end;
-    out->plain = plain && !out->generic && !reading->text.used && !out->text_lost;
+    out->plain = plain && !out->generic && !reading->text.used && !out->text_lost && !out->callback;
     out->complete = true;
 }
 
@@ -560,7 +553,7 @@ int mf_dubbo_parse_rest(uint8_t serialization, struct mf_slice body, const struc
     begin_attachments(&reading);
     out->attachments_at = out->attachments_end = (uint32_t)body.len;
     out->timeout_ms = NO_TIMEOUT;
-    out->complete = out->plain = out->text_lost = out->says_closing = false;
+    out->complete = out->plain = out->text_lost = out->callback = out->says_closing = false;
     if (body.len == out->arguments_at) { /* the strings are all there is: as where they are read */
         out->at = out->arguments_at;
         out->arguments_at = out->n_arguments = 0;

@@ -53,7 +53,7 @@ enum { MF_DUBBO_MAX_DEPTH = 1024, MF_DUBBO_MAX_CLASSES = 1024 }; /* the most a c
 /* The caller's memory for what is read of one request. */
 enum {
     MF_DUBBO_LEADING = 3,          /* attachments that come from the leading strings */
-    MF_DUBBO_TEXT_ROOM = 64 * 1024 /* what a proxy gives for texts that do not lie in the body as UTF-8 */
+    MF_DUBBO_TEXT_ROOM = 64 * 1024 /* what is mostly given for texts that do not lie in the body as UTF-8 */
 };
 struct mf_dubbo_room {
     struct mf_pair *attachments; /* for max_attachments + MF_DUBBO_LEADING */
@@ -62,6 +62,7 @@ struct mf_dubbo_room {
     uint8_t *text;               /* text_len bytes; 0: such texts are present, but not text */
 };
 
+#define MF_DUBBO_CALLBACK "sys_callback_arg-"
 struct mf_dubbo_request {
     struct mf_slice dubbo_version, service, version, method, types; /* null strings are {NULL, 0} */
     struct mf_slice invoked; /* the method on the wire: differs from `method` for $invoke, $invokeAsync */
@@ -80,6 +81,7 @@ struct mf_dubbo_request {
     bool plain;    /* complete, not generic, and all of it means what it means whatever the arguments are */
     bool complete; /* false: the body ends after the leading strings, as some test clients write it */
     bool text_lost; /* a text had no room or is in an encoding that is not read: an attachment is not what it could be */
+    bool callback; /* it has a key that begins with MF_DUBBO_CALLBACK: the provider is to call who calls it */
     bool says_closing; /* it has the key of mf_dubbo_closing, which dubbo-go copies into the answer */
 };
 

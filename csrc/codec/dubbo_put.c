@@ -3,6 +3,16 @@
 #include "codec/javaser.h"
 #include "codec/jsonb.h"
 
+void mf_dubbo_put_head(uint8_t *to, const struct mf_dubbo_head *head)
+{
+    to[0] = 0xda;
+    to[1] = 0xbb;
+    to[2] = (uint8_t)((head->flags & ~MF_DUBBO_SERIALIZATION) | (head->serialization & MF_DUBBO_SERIALIZATION));
+    to[3] = head->status;
+    mf_put64(to + 4, head->id);
+    mf_put32(to + 12, head->body_len);
+}
+
 /* Copies `text` as plain one-line UTF-8 that takes the same bytes in every serialization: no pairs of surrogates, no
  * controls, nothing that JSON escapes. */
 static size_t clean_text(uint8_t to[MF_DUBBO_TEXT], const char *text)

@@ -74,6 +74,8 @@ static int copy_options(struct mf_front *front, const struct mf_listen_options *
         .has_forward = options->has_forward,
         .forward = options->forward,
         .service = front->options.service,
+        .labels = options->labels,
+        .refuse_unknown = options->refuse_unknown,
     };
     return 0;
 }

@@ -18,10 +18,12 @@ struct mf_listen_options {
     struct mf_addr bind;
     enum mf_direction direction;
     enum mf_listen_protocol protocol; /* AUTO: Dubbo by its magic, else plain TCP; DUBBO: nothing else is let in */
-    bool transparent;          /* unread calls and plain TCP go to the address the caller dialled */
+    bool transparent;          /* unread calls, unlisted services and plain TCP go to the address the caller dialled */
     bool has_forward;
-    struct mf_addr forward;    /* inbound: the application. Outbound: where unread calls and plain TCP go */
+    struct mf_addr forward;    /* inbound: the application. Outbound: where those go */
     struct mf_slice service;   /* outbound: the service whose routes unread calls take; empty: none */
+    enum mf_label_trust labels; /* inbound: what callers' labels do */
+    bool refuse_unknown;       /* outbound: calls to services that are not listed go nowhere */
 };
 
 /* A record from a worker: what an operator wants in the log. */

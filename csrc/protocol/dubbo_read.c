@@ -70,6 +70,10 @@ int mf_dubbo_read(struct mf_dubbo_share *share, struct mf_recent *recent, uint8_
     } else {
         rc = mf_dubbo_parse_request(serialization, body, limits, &share->room, own, why);
     }
+    if (own->text_lost)
+        MF_COUNT(share->local, limit_max_text);
+    if (rc == 0 && own->callback)
+        return MF_EDUBBO_CALLBACK;
     if (rc == 0 && own->plain)
         keep(share, recent, serialization, body, own);
     return rc;

@@ -10,6 +10,6 @@ struct mf_recent {
     uint16_t _places[MF_MEMO_VARIANTS];
 };
 
-/* As mf_dubbo_parse_request; `*said` is `own`, or what is remembered: good until the next request is read. */
+/* As mf_dubbo_parse_request, and MF_EDUBBO_CALLBACK for one that must not go over a shared connection; `*said` is `own`, or what is remembered: good until the next request is read. */
 int mf_dubbo_read(struct mf_dubbo_share *share, struct mf_recent *recent, uint8_t serialization, struct mf_slice body,
                   struct mf_dubbo_request *own, const struct mf_dubbo_request **said, const char **why);

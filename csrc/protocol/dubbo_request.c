@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_PLAN_LABELS stamps, name and value 300 bytes each */
+enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_LABELS_SAID empty stamps, or fewer that have a value */
+_Static_assert(MF_LABELS_SAID * (MF_LABEL_TEXT * 3 / 2 + 20) + 6 <= TAIL_ROOM, "mf_dubbo_stamp_room of those");
 
 /* Borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -151,7 +152,16 @@ int mf_dubbo_request_queued(struct mf_link *link, struct mf_call *call)
     return rc;
 }
 
-static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze};
+/* Java's callers name their interface where the path is another: two providers of it in one application, a context path. */
+static struct mf_slice alias(const struct mf_request *base)
+{
+    for (uint32_t i = base->query.n_headers; base->readable && i-- > 0;)
+        if (mf_slice_eq(base->query.headers[i].key, MF_SLICE("interface")))
+            return base->query.headers[i].value;
+    return mf_slice_of(NULL, 0);
+}
+
+static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias};
 
 /* --- reading */
 
@@ -189,6 +199,21 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     return rc;
 }
 
+static const char no_callbacks[] = "meshfast: callback arguments (" MF_DUBBO_CALLBACK "*) do not pass a shared connection; "
+                                   "give the listener `protocol: tcp` or let the consumer dial the provider directly";
+
+static void refuse(struct mf_local *local, struct mf_call *call, int rc, const char *why)
+{
+    char text[TEXT_ROOM];
+    struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, rc == MF_EDUBBO_CALLBACK ? no_callbacks : text};
+    if (rc == MF_EDUBBO_CALLBACK)
+        MF_COUNT(local, calls_callback);
+    else
+        count_limit(local, rc);
+    snprintf(text, sizeof text, "meshfast: bad request: %s", why);
+    mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+}
+
 void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, const struct mf_dubbo_head *head,
                          struct mf_slice body)
 {
@@ -204,15 +229,10 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
     request.frame = NULL;
     const char *why;
     int rc = read_request(&request, &source->recent, &why);
-    if (rc < 0) {
-        char text[TEXT_ROOM];
-        snprintf(text, sizeof text, "meshfast: bad request: %s", why);
-        count_limit(source->share->local, rc);
-        struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, text};
-        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
-        return;
-    }
-    mf_dispatch(call, &request.base);
+    if (rc < 0)
+        refuse(source->share->local, call, rc, why);
+    else
+        mf_dispatch(call, &request.base);
 }
 
 /* The queued frame is the request, stamped already: it is read again because the first reading's slices are gone. */

@@ -11,7 +11,7 @@ int mf_dubbo_share_init(struct mf_dubbo_share *share, const struct mf_dialer_ops
     *share = (struct mf_dubbo_share){.dialer = {ops, index}, .local = local, .calls = calls};
     share->limits = (struct mf_dubbo_limits){(uint32_t)limits->max_depth, (uint32_t)limits->max_classes};
     share->room.max_attachments = (uint32_t)limits->max_attachments;
-    share->room.text_len = MF_DUBBO_TEXT_ROOM;
+    share->room.text_len = (size_t)limits->max_text;
     share->room.text = mf_alloc(share->room.text_len);
     share->room.attachments = mf_alloc((limits->max_attachments + MF_DUBBO_LEADING) * sizeof *share->room.attachments);
     return share->room.text && share->room.attachments ? 0 : -ENOMEM;

@@ -135,10 +135,13 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
     walk->service = service;
     walk->passed = 0;
     if (!service) {
+        out->inexact = true;
         note(steps, MF_STEP_NO_SERVICE, 0, 0, 0, 0, query->service);
         walk->rc = MF_EROUTE_SERVICE;
         return false;
     }
+    if (service->starred)
+        out->inexact = true;
     note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : query->service);
     for (uint32_t r = 0; r < service->n_rules; r++) {
         if (!rule_matches(service, r, query, steps))

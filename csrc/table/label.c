@@ -117,6 +117,12 @@ void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const s
     }
 }
 
+bool mf_label_key_said(struct mf_slice key, const struct mf_query *query)
+{
+    const struct mf_slice *value = header(query, key);
+    return value && (value->len || !value->ptr);
+}
+
 /* The label as the request itself carries it. */
 static struct mf_slice carried(const struct mf_label *label, const struct mf_query *query)
 {

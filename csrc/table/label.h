@@ -14,6 +14,9 @@ struct mf_table;
 /* Numbers, and names of one plan. Policies that replace each other use names of both, and those that readers may still
  * look at keep theirs a moment longer, so there are more numbers than one policy can need. */
 enum { MF_LABELS = 64, MF_PLAN_LABELS = 16, MF_LABEL_SOURCES = 8 };
+/* Longest name of a label or of a header that has one, and longest value of a workload's own, bytes: what is added to a
+ * request has a bound. */
+enum { MF_LABEL_TEXT = 63 };
 
 enum mf_label_kind {
     MF_LABEL_HEADER,  /* an attachment or header of the request */
@@ -31,6 +34,7 @@ struct mf_label_source {
 struct mf_label {
     struct mf_slice name;
     uint32_t index; /* the table's number of the name; set when it is published */
+    bool own_first; /* its first source is the header of its own name; set when it is published */
     uint32_t id;    /* what the trace memory knows it by: no other name ever had it; set when it is published */
     uint32_t n_sources;
     struct mf_label_source sources[MF_LABEL_SOURCES];
@@ -67,6 +71,9 @@ struct mf_label_values {
  * of a label is its caller's, whether we can read it or not. `trace` may be NULL. Of the query its headers and `now`. */
 void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_query *query,
                    struct mf_label_values *out);
+
+/* Whether the request says something under this key: an empty text is nothing, a value that is no text is not. */
+bool mf_label_key_said(struct mf_slice key, const struct mf_query *query);
 
 /* Whose word on the labels of a trace holds. */
 enum mf_label_trust {

@@ -29,6 +29,7 @@ struct mf_route {
     uint32_t timeout_ms;  /* the rule's; 0: none */
     uint16_t rule;        /* which rule of the service, from 0 */
     uint8_t fallbacks;    /* how many targets were passed over */
+    bool inexact;         /* no service has just this name: a pattern took it, or there is none */
 };
 
 /* Why a target or rule was passed over: what explain prints. */

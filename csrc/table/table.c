@@ -182,8 +182,11 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
     size_t size = sizeof *plan + texts_of(plan->traces, plan->n_traces);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
-        if (label->n_sources > MF_LABEL_SOURCES)
+        if (label->n_sources > MF_LABEL_SOURCES || label->name.len > MF_LABEL_TEXT)
             return MF_ELIMIT;
+        for (uint32_t j = 0; j < label->n_sources; j++)
+            if (label->sources[j].kind != MF_LABEL_CONTEXT && label->sources[j].text.len > MF_LABEL_TEXT)
+                return MF_ELIMIT;
         size += label->name.len + texts_of(label->sources, label->n_sources);
     }
     struct mf_labels *copy = mf_alloc(size);
@@ -203,6 +206,8 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
         label->index = (uint32_t)index;
         label->id = table->labels[index].id;
         label->name = mf_put_text(&at, label->name);
+        label->own_first = label->n_sources && label->sources[0].kind == MF_LABEL_HEADER &&
+                           mf_slice_eq(label->sources[0].text, label->name);
         for (uint32_t j = 0; j < label->n_sources; j++)
             label->sources[j].text = mf_put_text(&at, label->sources[j].text);
     }

@@ -80,7 +80,7 @@ cdef class Engine:
                 mf_engine_free(self.ptr)
 
     def listen(self, str name, str bind, *, str direction="outbound", str protocol="auto", bint transparent=False,
-               str forward="", str service="") -> str:
+               str forward="", str service="", str labels="keep-first", str unknown="forward") -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken."""
         cdef mf_listen_options options
         cdef mf_addr bound
@@ -92,6 +92,8 @@ cdef class Engine:
         options.direction = {"outbound": MF_OUTBOUND, "inbound": MF_INBOUND}[direction]
         options.protocol = {"auto": MF_LISTEN_AUTO, "dubbo": MF_LISTEN_DUBBO, "tcp": MF_LISTEN_TCP}[protocol]
         options.transparent = transparent
+        options.labels = {"keep-first": MF_LABELS_KEEP_FIRST, "trust": MF_LABELS_TRUST, "strip": MF_LABELS_STRIP}[labels]
+        options.refuse_unknown = {"forward": False, "refuse": True}[unknown]
         if forward:
             options.has_forward = True
             options.forward = as_addr(forward)

@@ -12,8 +12,9 @@ from meshfast.config.read import Resource
 from meshfast.config.resource import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
 from meshfast.model import LabelKind, LabelSource, TraceFormat
 
-MAX_LABELS = 16  # MF_LABELS
+MAX_LABELS = 16  # MF_PLAN_LABELS
 MAX_SOURCES = 8  # MF_LABEL_SOURCES
+MAX_TEXT = 63  # MF_LABEL_TEXT: what may be added to a request has a bound, as Kubernetes' labels have
 LOCAL_TAG = "ASM_TRAFFIC_TAG"  # the workload's label that $(localLabel) means
 
 TRACES = ("traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8")
@@ -81,6 +82,8 @@ class Labels:
     def _sources(self, rule: LabelRule, report: Report) -> tuple[LabelSource, ...]:
         """The request's own header first, then what valueFrom says."""
         out = [LabelSource(LabelKind.HEADER, rule.name)]
+        if len(rule.name) > MAX_TEXT:
+            report.add(rule.at.at("name"), f"the name is {len(rule.name)} bytes long; the limit is {MAX_TEXT}")
         for i, text in enumerate(rule.value_from):
             at = rule.at.at("valueFrom", i)
             call = _CALL.fullmatch(text) if text else None
@@ -96,7 +99,12 @@ class Labels:
             if len(given) != FUNCTIONS[name] or not all(given):
                 report.add(at, f"${name}: {len(given)} names are given, {FUNCTIONS[name]} needed")
                 continue
-            out += self._source(name, given, rule.name)
+            found = self._source(name, given, rule.name)
+            for source in found:
+                if source.kind is not LabelKind.CONTEXT and (length := len(source.text.encode())) > MAX_TEXT:
+                    what = "this workload's label" if source.kind is LabelKind.LOCAL else f"the header {source.text}"
+                    report.add(at, f"{what} is {length} bytes long; the limit is {MAX_TEXT}")
+            out += found
         out = list(dict.fromkeys(out))
         if len(out) > MAX_SOURCES:
             report.add(rule.at.at("valueFrom"), f"{len(out)} sources; the limit is {MAX_SOURCES}")

@@ -28,6 +28,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("max_depth", "maxDepth", "count", 1024, 1, "nested Hessian2 values"),
     Limit("max_classes", "maxClasses", "count", 1024, 1, "Hessian2 class definitions in one body"),
     Limit("max_attachments", "maxAttachments", "count", 128, 1, "attachments of one request"),
+    Limit("max_text", "maxText", "bytes", 65536, 1024, "texts of one request that are not UTF-8 as they lie there"),
     Limit("max_connections", "maxConnections", "count", 20000, 1, "downstream connections of one worker"),
     Limit("max_calls", "maxCalls", "count", 65536, 1, "calls in flight of one worker"),
     Limit(

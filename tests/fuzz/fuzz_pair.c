@@ -228,6 +228,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     mf_addr_parse(MF_SLICE("127.0.0.1:9"), &listen.forward);
     listen.has_forward = config & 2;
     listen.protocol = config & 4 ? MF_LISTEN_DUBBO : config & 8 ? MF_LISTEN_TCP : MF_LISTEN_AUTO;
+    listen.refuse_unknown = config & 32;
+    listen.labels = (config >> 6) % 3;
     if (config & 16)
         listen.service = MF_SLICE("svc");
     pair_open(&limits, &listen, 3);

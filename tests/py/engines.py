@@ -34,14 +34,16 @@ class Running:
 
 @contextmanager
 def running(
-    backend: str, *providers: tuple[Provider, str], limits: dict[str, int] | None = None, **listen: Any
-) -> Iterator[Running]:
-    """``providers`` are those of com.x.Cart with their label env; ``listen`` goes to Engine.listen."""
+    backend: str, *providers: tuple[Provider, str], limits: dict[str, int] | None = None, policy: str = "",
+    trace: _core.TraceMemory | None = None, **listen: Any
+) -> Iterator[Running]:  # fmt: skip
+    """``providers`` are those of com.x.Cart with their label env, unless a ``policy`` says otherwise; ``listen`` goes
+    to Engine.listen."""
     table = Table()
-    if providers:
-        table.publish(config.load_texts([("mesh.yaml", mesh(*providers).encode())]))
+    if providers or policy:
+        table.publish(config.load_texts([("mesh.yaml", (policy or mesh(*providers)).encode())]))
     try:
-        engine = _core.Engine(table.native, workers=1, backend=backend, limits=limits)
+        engine = _core.Engine(table.native, workers=1, backend=backend, limits=limits, trace=trace)
     except OSError as error:
         pytest.skip(f"this kernel: {error}")
     try:

@@ -64,10 +64,11 @@ class Proxy:
         os.replace(new, self.folder / "mesh.yaml")
 
 
-def document(folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1) -> str:
-    """A Sidecar, as YAML (of which JSON is a part)."""
+def document(folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1,
+             labels: Fields | None = None) -> str:  # fmt: skip
+    """A Sidecar, as YAML (of which JSON is a part). ``labels``: its workload's."""
     spec = {
-        "workload": {"app": "tests"},
+        "workload": {"app": "tests", "labels": dict(labels or {})},
         "workers": workers,
         "admin": f"unix://{folder / 'admin.sock'}",
         "limits": dict(limits or {}),

@@ -41,7 +41,8 @@ static bool same(const struct mf_dubbo_request *a, const struct mf_dubbo_request
                  a->arguments_at == b->arguments_at && a->n_arguments == b->n_arguments &&
                  a->timeout_ms == b->timeout_ms && a->generic == b->generic && a->complete == b->complete &&
                  a->plain == b->plain && a->at == b->at && a->attachments_end == b->attachments_end &&
-                 a->text_lost == b->text_lost && a->says_closing == b->says_closing;
+                 a->text_lost == b->text_lost && a->callback == b->callback &&
+                 a->says_closing == b->says_closing;
     for (uint32_t i = 0; equal && i < a->n_attachments; i++)
         equal = mf_slice_eq(a->attachments[i].key, b->attachments[i].key) &&
                 mf_slice_eq(a->attachments[i].value, b->attachments[i].value) &&

@@ -37,6 +37,35 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_where_a_service_goes_that_is_not_listed() -> None:
+    side = sidecar(
+        listeners=[
+            {"name": "a", "bind": "127.0.0.1:1", "forward": "10.0.0.9:1"},
+            {"name": "b", "bind": "127.0.0.1:2", "transparent": True},
+            {"name": "c", "bind": "127.0.0.1:3", "transparent": True, "unknown": "refuse"},
+            {"name": "d", "bind": "127.0.0.1:4"},
+            {"name": "e", "bind": "127.0.0.1:5", "direction": "inbound", "forward": "10.0.0.9:1"},
+        ]
+    )
+    said = answer(CART, SUBSETS, WEIGHTED, side, service="com.x.Crat")
+    ways = "by the listener a to 10.0.0.9:1 or by the listener b to where its caller dialled"
+    assert said["hint"] == f"did you mean com.x.Cart?; it goes {ways}"
+    assert said["error"] == "no such service"
+
+
+def test_a_path_that_is_not_listed_goes_by_the_interface() -> None:
+    def to_(service: str, interface: str, *more: Doc) -> str:
+        said = answer(CART, SUBSETS, *more, service=service, headers={"interface": interface})
+        return said["error"] or said["steps"][0]["text"]
+
+    rest = virtual(["*"], {"route": [{"destination": {"host": "cart"}}]}, name="rest")
+    assert to_("shop/com.x.Cart", "com.x.Cart") == "service com.x.Cart"
+    assert to_("com.x.Stock", "com.x.Cart") == "service com.x.Stock"
+    assert to_("com.x.Cart2", "com.x.None") == "no such service"
+    assert to_("shop/com.x.Cart", "com.x.Cart", rest) == "service com.x.Cart"
+    assert to_("shop/none", "com.x.None", rest) == "service *"
+
+
 def write(directory: Path, *documents: Doc) -> str:
     (directory / "mesh.yaml").write_text(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True))
     return str(directory)

@@ -31,6 +31,7 @@ def test_limits_are_those_of_limits_h() -> None:
 
 def test_numbers_are_those_of_the_headers() -> None:
     assert label.MAX_LABELS == defined("table/label.h", "MF_PLAN_LABELS")
+    assert label.MAX_TEXT == defined("table/label.h", "MF_LABEL_TEXT")
     assert label.MAX_SOURCES == defined("table/label.h", "MF_LABEL_SOURCES")
     assert sidecar.MAX_WORKERS == defined("engine/options.h", "MF_WORKERS_MAX")
     assert sidecar.MAX_LISTENERS == defined("engine/options.h", "MF_LISTENERS_MAX")
