@@ -292,10 +292,12 @@ class Engine:
         service: str = "",
         labels: str = "keep-first",
         unknown: str = "forward",
+        mode: int = 0,
     ) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one).
 
-        ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo" or "tcp". Raises OSError when the address is
+        ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo" or "tcp"; ``mode``: of a UNIX socket's file,
+        0: 0600. Raises OSError when the address is
         taken, ProtocolError when it is none.
         """
 
@@ -307,14 +309,17 @@ class Engine:
         """The loop that the workers run on: "epoll" or "io_uring"."""
 
     def drain(self) -> None:
-        """Stops accepting and tells every caller READONLY; calls in flight go on."""
+        """Begins to end: who calls in is told READONLY. The rest follows as ``drained`` is looked at."""
 
     @property
     def drained(self) -> bool:
-        """No call is in flight and none is expected."""
+        """No call is in flight and none is expected. Once nobody calls in any more, looking closes the listeners."""
 
     def stop(self) -> None:
-        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless."""
+        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless.
+
+        With 0 workers on the loop's own thread, or RuntimeError: it lives on then.
+        """
 
     def counters(self) -> dict[str, int]:
         """The sums over all workers: name -> value. See ``counters()``."""

@@ -300,6 +300,7 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_listen_options:
         mf_slice name
         mf_addr bind
+        uint32_t mode
         mf_direction direction
         mf_listen_protocol protocol
         bint transparent
@@ -325,8 +326,8 @@ cdef extern from "meshfast.h" nogil:
     int mf_engine_start(mf_engine *engine)
     const char *mf_engine_loop_name(const mf_engine *engine)
     void mf_engine_drain(mf_engine *engine)
-    bint mf_engine_drained(const mf_engine *engine)
-    void mf_engine_stop(mf_engine *engine)
+    bint mf_engine_drained(mf_engine *engine)
+    int mf_engine_stop(mf_engine *engine)
     void mf_engine_free(mf_engine *engine)
     void mf_engine_counters(const mf_engine *engine, mf_counters *out)
     void mf_engine_serializations(const mf_engine *engine, mf_serialization_counters *out)

@@ -209,7 +209,7 @@ class Listener:
     """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
     ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust", "keep-first" or
     "strip": what the labels of callers do. ``unknown``, of an outbound one with ``forward`` or ``transparent``, is
-    "forward" or "refuse": what becomes of calls to services that are not listed."""
+    "forward" or "refuse": what becomes of calls to services that are not listed. ``mode``: of a UNIX socket's file."""
 
     name: str
     bind: str
@@ -220,6 +220,7 @@ class Listener:
     service: str = ""
     labels: str = "keep-first"
     unknown: str = "forward"
+    mode: int = 0o600
     origin: Origin | None = None
 
 

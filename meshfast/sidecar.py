@@ -101,7 +101,7 @@ class Sidecar:
         for one in side.listeners:
             self.addresses[one.name] = engine.listen(
                 one.name, one.bind, direction=one.direction, protocol=one.protocol, transparent=one.transparent,
-                forward=one.forward, service=one.service, labels=one.labels, unknown=one.unknown,
+                forward=one.forward, service=one.service, labels=one.labels, unknown=one.unknown, mode=one.mode,
             )  # fmt: skip
         admin = Admin(self)
         tasks: list[asyncio.Task[None]] = []
@@ -154,7 +154,7 @@ class Sidecar:
     async def _drain(self, seconds: float) -> None:
         assert self.engine
         self.state.draining = True
-        log.info("draining: no new connections, callers are told READONLY, up to %g s for calls in flight", seconds)
+        log.info("draining: who calls in is told READONLY; up to %g s until no call is in flight", seconds)
         self.engine.drain()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.engine.drained and not self.killed:

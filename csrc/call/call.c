@@ -91,10 +91,11 @@ static void on_deadline(struct mf_timer *timer)
     mf_call_step(MF_CONTAINER(timer, struct mf_call, timer), MF_CALL_ON_TIMEOUT, &(struct mf_call_input){0});
 }
 
-void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet)
+void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet, struct mf_traffic *traffic)
 {
     caller->ops = ops;
     caller->inlet = inlet;
+    caller->traffic = traffic;
     mf_list_init(&caller->calls);
     caller->n_calls = 0;
     caller->ending = false;
@@ -125,6 +126,7 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     /* Each field by its own store: clearing the whole first costs more than all the rest of a call's beginning. */
     call->calls = calls;
     call->inlet = caller->inlet;
+    call->traffic = caller->traffic;
     call->caller = caller;
     call->callee = NULL;
     call->queue = NULL;
@@ -149,7 +151,8 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     caller->n_calls++;
     MF_COUNT(local, calls);
     mf_store_relaxed(&local->counters.calls_active, calls->n_live);
-    mf_store_relaxed(&local->last_call, call->begun);
+    mf_count(&caller->traffic->active, 1);
+    mf_store_relaxed(&caller->traffic->last, call->begun);
     return call;
 }
 
@@ -205,7 +208,10 @@ static void end(struct mf_call *call)
     calls->n_live--;
     mf_list_unshift(&calls->_free, &call->place); /* the next call takes it while it is in the cache */
     mf_store_relaxed(&local->counters.calls_active, calls->n_live);
-    mf_store_relaxed(&local->last_call, mf_local_now(local));
+    struct mf_traffic *traffic = call->traffic;
+    mf_store_relaxed(&traffic->last, mf_local_now(local));
+    /* Who sees that none is in flight sees when the last one ended. */
+    mf_store_release(&traffic->active, mf_load_relaxed(&traffic->active) - 1);
     if (caller && caller->ending && caller->n_calls == 0)
         caller->ops->idle(caller);
 }
@@ -293,7 +299,9 @@ static void choose_again(struct mf_call *call, const struct mf_call_input *input
 
 static void tell_caller(struct mf_call *call, const struct mf_fault *fault)
 {
-    if (call->two_way && call->caller)
+    if (!call->two_way)
+        MF_COUNT(call->calls->local, calls_one_way_dropped);
+    else if (call->caller)
         call->ops->answer(call->caller, call, fault);
 }
 

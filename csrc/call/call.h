@@ -37,6 +37,7 @@ struct mf_message {
 struct mf_caller {
     const struct mf_caller_ops *ops;
     void *inlet; /* where its calls come in: its own to know what that is */
+    struct mf_traffic *traffic; /* where they are counted */
     struct mf_list calls;
     uint32_t n_calls;
     bool ending; /* it asks no more: `idle` tells when its last call has ended */
@@ -101,6 +102,7 @@ struct mf_call {
     struct mf_list place;     /* where it stands: on a queue, on its callee's calls, or among the free slots */
     struct mf_calls *calls;
     void *inlet;              /* its caller's */
+    struct mf_traffic *traffic;
     struct mf_caller *caller; /* NULL once the caller is gone, or was never needed */
     struct mf_callee *callee; /* SENT */
     struct mf_queue *queue;   /* QUEUED */
@@ -142,7 +144,7 @@ struct mf_call *mf_calls_find(const struct mf_calls *calls, uint64_t id);
 /* It will be looked for soon. */
 void mf_calls_fetch(const struct mf_calls *calls, uint64_t id);
 
-void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet);
+void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, void *inlet, struct mf_traffic *traffic);
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops);
 void mf_queue_init(struct mf_queue *queue);
 

@@ -96,6 +96,25 @@ void mf_conn_release(struct mf_conn *conn)
         mf_conn_resume(MF_CONTAINER(node, struct mf_conn, waiting), MF_PAUSE_PEER);
 }
 
+/* Its last output goes on as long as some of it goes within each frameTimeout: a peer that reads nothing cannot keep it. */
+static void watch_end(struct mf_conn *conn)
+{
+    conn->left = mf_sock_left(&conn->sock);
+    mf_conn_wait(conn, mf_local_now(conn->local) + conn->local->limits->frame_timeout * 1000000);
+}
+
+static void look_at_end(struct mf_conn *conn)
+{
+    size_t left = mf_sock_left(&conn->sock);
+    if (left && left < conn->left) {
+        watch_end(conn);
+        return;
+    }
+    if (mf_sock_pending(&conn->sock))
+        MF_COUNT(conn->local, limit_frame_timeout);
+    mf_conn_cut(conn);
+}
+
 void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
 {
     if (conn->closed) {
@@ -110,11 +129,34 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     conn->ops->on_lost(conn, rc);
     mf_conn_release(conn);
     mf_list_remove(&conn->node);
-    if (how == MF_CLOSE_FLUSH) /* a peer that reads nothing cannot keep it for ever */
-        mf_conn_wait(conn, mf_local_now(local) + local->limits->frame_timeout * 1000000);
-    else
-        mf_timer_cancel(mf_loop_timers(local->loop), &conn->timer);
+    mf_timer_cancel(mf_loop_timers(local->loop), &conn->timer); /* a wait of its life says nothing of its end */
+    if (how == MF_CLOSE_FLUSH)
+        watch_end(conn);
     mf_sock_close(&conn->sock, how);
+}
+
+void mf_conn_stop(struct mf_conn *conn)
+{
+    mf_conn_doom(conn, conn->ops->on_stop ? conn->ops->on_stop(conn) : 0);
+}
+
+void mf_conn_cut(struct mf_conn *conn)
+{
+    enum mf_sock_how how = mf_sock_pending(&conn->sock) ? MF_CLOSE_RESET : MF_CLOSE_NOW;
+    if (conn->closed)
+        mf_sock_close(&conn->sock, how);
+    else
+        mf_conn_close(conn, how, MF_ECLOSED);
+}
+
+void mf_conn_bad(const struct mf_conn *conn, int rc)
+{
+    struct mf_addr who;
+    int fd = conn->sock.fd;
+    bool known = mf_sock_peer(fd, &who) == 0;
+    if (known && who.sa.sa_family == AF_UNIX) /* which has no name: where it came in */
+        known = mf_sock_local(fd, &who) == 0;
+    conn->local->report(conn->local, MF_EVENT_BAD_DOWNSTREAM, rc, known ? &who : NULL);
 }
 
 void mf_conn_doom(struct mf_conn *conn, int rc)
@@ -179,12 +221,13 @@ static void on_timer(struct mf_timer *timer)
     struct mf_conn *conn = MF_CONTAINER(timer, struct mf_conn, timer);
     struct mf_local *local = conn->local;
     uint64_t now = mf_local_now(local);
-    if (conn->closed) { /* its last output did not go in time */
-        mf_sock_close(&conn->sock, MF_CLOSE_NOW);
+    if (conn->closed) {
+        look_at_end(conn);
         return;
     }
     if (conn->doomed) {
-        mf_conn_close(conn, conn->doomed_rc ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, conn->doomed_rc);
+        enum mf_sock_how cut = conn->sock.cut_resets ? MF_CLOSE_RESET : MF_CLOSE_NOW;
+        mf_conn_close(conn, conn->doomed_rc ? cut : MF_CLOSE_FLUSH, conn->doomed_rc);
         return;
     }
     if (conn->up && !conn->ready) {

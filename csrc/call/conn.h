@@ -19,6 +19,8 @@ struct mf_conn_ops {
     void (*on_timer)(struct mf_conn *conn, uint64_t now); /* a wait has passed; the next is set by mf_conn_wait */
     /* Accepted connections: its peer should be told to send no new calls, or to go on. May be NULL. */
     void (*on_readonly)(struct mf_conn *conn, bool readonly);
+    /* The sidecar stops, and it is to be doomed: 0, or why that loses what was under way. May be NULL: 0. */
+    int (*on_stop)(struct mf_conn *conn);
 };
 
 enum mf_conn_pause {
@@ -35,6 +37,7 @@ struct mf_conn {
     struct mf_timer timer;  /* the nearest of its waits; fires early rather than being moved */
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
     uint64_t paused_at;     /* since when it is not read */
+    size_t left;            /* closed: what its peer had not taken when that was looked at last */
     struct mf_list waiters; /* connections paused until this one drains */
     struct mf_list waiting; /* on another's waiters */
     uint8_t pauses;         /* enum mf_conn_pause bits */
@@ -55,6 +58,12 @@ struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr,
 void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc);
 /* The same from anywhere, in a moment: nothing more is written to it or read from it. */
 void mf_conn_doom(struct mf_conn *conn, int rc);
+/* The sidecar stops: dooms it. */
+void mf_conn_stop(struct mf_conn *conn);
+/* Its last output has had its time. */
+void mf_conn_cut(struct mf_conn *conn);
+/* What an accepted one sent is not its protocol: tells the engine's thread whose it is. */
+void mf_conn_bad(const struct mf_conn *conn, int rc);
 /* Something that must be written found no room: dooms it, for want of memory unless its end has not been told yet. */
 void mf_conn_unwritten(struct mf_conn *conn);
 /* Makes sure that on_timer comes by `at` at the latest. */

@@ -12,6 +12,7 @@
     X(calls, counter, "calls begun")                                                                                   \
     X(calls_active, gauge, "calls in flight")                                                                          \
     X(calls_one_way, counter, "one-way calls forwarded")                                                               \
+    X(calls_one_way_dropped, counter, "one-way calls that went nowhere, for whatever reason: their callers cannot be told")  \
     X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \
     X(calls_opaque, counter, "calls forwarded unread")                                                                 \
     X(calls_unlisted, counter, "calls to services that are not listed, sent to where their listener forwards or they were dialled") \
@@ -55,6 +56,8 @@
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
+    X(limit_relay_idle_timeout, counter, "limit relayIdleTimeout")                                                     \
+    X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections whose peer was gone")                     \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
     X(events_dropped, counter, "event records dropped for want of room")                                               \

@@ -9,11 +9,20 @@
 
 void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
 {
+    if (inlet->draining)
+        return;
+    inlet->readonly = readonly;
     for (struct mf_list *node = inlet->conns.next; node != &inlet->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
         if (conn->ops->on_readonly)
             conn->ops->on_readonly(conn, readonly);
     }
+}
+
+void mf_inlet_drain(struct mf_inlet *inlet)
+{
+    mf_inlet_readonly(inlet, true);
+    inlet->draining = true;
 }
 
 /* What the application beside us says to those who call it, to those whose calls come in for it. */

@@ -3,8 +3,6 @@
  * One of each listener in each worker. */
 #include "call/pool.h"
 
-enum mf_direction { MF_OUTBOUND, MF_INBOUND };
-
 /* Immutable while the engine runs. */
 struct mf_inlet_options {
     enum mf_direction direction;
@@ -24,14 +22,18 @@ struct mf_inlet {
     struct mf_calls *calls;
     struct mf_pools *pools;
     struct mf_list conns;                  /* that came in here and are open */
+    bool readonly;                         /* what they were told last */
+    bool draining;                         /* that is the last word */
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
     struct mf_watcher watchers[MF_DIALERS]; /* of those */
 };
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools);
-/* Tells all its connections. */
+/* Tells all its connections; those to come are told by who lets them in. */
 void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
+/* The same for good. */
+void mf_inlet_drain(struct mf_inlet *inlet);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */
 int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out);
 

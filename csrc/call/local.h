@@ -2,7 +2,7 @@
 /* local: what the rooms of one worker's thread share: its loop, the limits, its counters, the table and the trace memory
  * as its reader, and chance. Knows no connection, call or protocol.
  *
- * Nothing in here is touched by another thread, except: counters and `last_call` (read). */
+ * Nothing in here is touched by another thread, except: counters and `traffic` (read). */
 #include "base/list.h"
 #include "call/counters.h"
 #include "call/limits.h"
@@ -18,9 +18,17 @@ enum mf_event_kind {
     MF_EVENT_ACCEPT_FAILED,
 };
 
+enum mf_direction { MF_OUTBOUND, MF_INBOUND };
+
+/* What comes in one direction. */
+struct mf_traffic {
+    mf_atom64 active; /* calls in flight */
+    mf_atom64 last;   /* loop time when the last one began or ended, or bytes were relayed */
+};
+
 struct mf_local {
     struct mf_counters counters;
-    mf_atom64 last_call; /* loop time of the last call begun or ended */
+    struct mf_traffic traffic[2]; /* by enum mf_direction */
     char _pad[MF_CACHE_LINE];
 
     const struct mf_limits *limits;

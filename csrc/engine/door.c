@@ -3,9 +3,11 @@
 #include "base/err.h"
 #include "codec/sniff.h"
 #include "protocol/dubbo_down.h"
+#include "protocol/dubbo_frame.h"
 #include "protocol/tcp.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* A connection that has not said yet what it is. */
 struct stranger {
@@ -29,7 +31,7 @@ static void refuse(struct mf_conn *conn, int rc)
 {
     if (rc != -ENOMEM) { /* that is not the caller's doing */
         MF_COUNT(conn->local, bad_connections);
-        conn->local->report(conn->local, MF_EVENT_BAD_DOWNSTREAM, rc, NULL);
+        mf_conn_bad(conn, rc);
     }
     mf_conn_close(conn, MF_CLOSE_NOW, rc);
 }
@@ -45,6 +47,8 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     conn->frame_by = 0;
     if (protocol == MF_PROTOCOL_DUBBO) {
         mf_dubbo_down_start(conn, &door->protocols->dubbo, &door->inlet);
+        if (door->inlet.readonly && door->protocol != MF_LISTEN_DUBBO) /* else it was told when it came */
+            conn->ops->on_readonly(conn, true);
         return conn->ops->on_read(conn, view);
     }
     int rc = door->protocol == MF_LISTEN_DUBBO ? MF_EDUBBO_MAGIC : mf_tcp_start(conn, &door->inlet);
@@ -73,11 +77,19 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
     mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
 }
 
+/* Where nothing else may be spoken it can be told before it has said a word. */
+static void on_readonly(struct mf_conn *conn, bool readonly)
+{
+    if (door_of(conn)->protocol == MF_LISTEN_DUBBO)
+        mf_dubbo_frame_readonly(conn, readonly);
+}
+
 static const struct mf_conn_ops ops = {
     .on_read = on_read,
     .on_eof = on_eof,
     .on_lost = nothing_lost,
     .on_timer = on_timer,
+    .on_readonly = on_readonly,
 };
 
 static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr *peer)
@@ -85,6 +97,10 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
     (void)peer;
     struct mf_door *door = MF_CONTAINER(listener, struct mf_door, listener);
     struct mf_local *local = door->inlet.local;
+    if (door->ended) {
+        close(fd);
+        return;
+    }
     struct mf_conn *conn = mf_conn_accept(local, fd, sizeof(union accepted), &ops);
     if (!conn)
         return;
@@ -98,24 +114,50 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
     }
     /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */
     mf_conn_wait(conn, mf_local_now(local) + local->limits->idle_timeout * 1000000);
+    if (door->inlet.readonly)
+        on_readonly(conn, true);
+}
+
+static void on_failed(struct mf_listener *listener, int rc)
+{
+    struct mf_local *local = MF_CONTAINER(listener, struct mf_door, listener)->inlet.local;
+    struct mf_addr at;
+    bool known = mf_sock_local(listener->fd, &at) == 0;
+    local->report(local, MF_EVENT_ACCEPT_FAILED, rc, known ? &at : NULL);
 }
 
 static void on_close(struct mf_listener *listener)
 {
-    MF_CONTAINER(listener, struct mf_door, listener)->open = false;
+    /* Pairs with the acquire of who waits for it: its connections are counted by then. */
+    mf_store_release(&MF_CONTAINER(listener, struct mf_door, listener)->open, 0);
 }
 
 int mf_door_open(struct mf_door *door, int fd)
 {
     door->listener.on_accept = on_accept;
     door->listener.on_close = on_close;
+    door->listener.on_failed = on_failed;
     int rc = mf_listener_open(door->inlet.local->loop, &door->listener, fd);
-    door->open = rc == 0;
+    mf_store_relaxed(&door->open, rc == 0);
     return rc;
+}
+
+void mf_door_shut(struct mf_door *door)
+{
+    if (door->shut || !mf_load_relaxed(&door->open))
+        return;
+    door->shut = true;
+    (void)mf_listener_shut(&door->listener); /* where it cannot be, its end is as abrupt as any listener's */
 }
 
 void mf_door_close(struct mf_door *door)
 {
-    if (door->open)
-        mf_listener_close(&door->listener);
+    if (mf_load_relaxed(&door->open))
+        mf_listener_close(&door->listener); /* again is harmless */
+}
+
+void mf_door_end(struct mf_door *door)
+{
+    door->ended = true;
+    mf_door_close(door);
 }

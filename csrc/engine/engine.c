@@ -2,15 +2,24 @@
 
 #include "base/mem.h"
 #include "engine/worker.h"
+#include "loop/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, QUIET_NS = 500000000 };
+enum { BACKLOG = 4096 };
+
+/* Nothing has come for so long: callers know by then. */
+enum { QUIET_NS = 500000000, LAST_QUIET_NS = 200000000 };
+/* Who still dials where READONLY is all that one hears dials elsewhere when nobody listens. */
+enum { PATIENT_NS = 1000000000 };
+/* So long at most is waited for doors to close; and how often anything is looked at. */
+enum { CLOSE_NS = 1000000000, MOMENT_NS = 1000000, AT_ONCE = 16 };
 
 struct mf_engine {
     struct mf_engine_options options;
@@ -18,7 +27,10 @@ struct mf_engine {
     uint32_t n_fronts;
     uint32_t n_workers; /* at least one: with 0 threads, the embedded one */
     int event_fd;
-    bool started, draining, stopped;
+    bool started, stopped;
+    enum mf_phase phase;  /* that the workers were asked for */
+    uint64_t asked_at;
+    uint32_t turns;       /* of the caller's loop, by us */
     sem_t opened;       /* once per thread: its listeners are open, or start_rc says why not */
     struct mf_worker *workers[MF_WORKERS_MAX];
 };
@@ -85,33 +97,34 @@ static void drop_front(struct mf_front *front)
     for (int i = 0; i < MF_WORKERS_MAX; i++)
         if (front->fds[i] >= 0)
             close(front->fds[i]);
+    mf_listen_remove(&front->bound, &front->file);
     mf_arena_reset(&front->texts);
 }
 
-/* Every worker has its own queue of TCP connections (SO_REUSEPORT); a UNIX socket has one, which they share. */
+/* Every worker has its own queue of TCP connections, which share the address; nobody else may be there. A UNIX socket has
+ * one, which they share. */
 static int bind_all(const struct mf_engine *engine, struct mf_front *front)
 {
-    struct mf_addr at = front->options.bind;
-    bool is_unix = at.sa.sa_family == AF_UNIX;
-    for (uint32_t i = 0; i < engine->n_workers; i++) {
-        if (i > 0 && is_unix) {
-            front->fds[i] = dup(front->fds[0]);
-            if (front->fds[i] < 0)
-                return -errno;
-            continue;
+    struct mf_addr *at = &front->bound;
+    *at = front->options.bind;
+    bool is_unix = at->sa.sa_family == AF_UNIX;
+    struct mf_listen_how how = {.backlog = BACKLOG, .mode = front->options.mode};
+    how.share = engine->n_workers > 1 ? MF_LISTEN_FIRST : MF_LISTEN_ALONE;
+    front->fds[0] = mf_listen_open(at, &how, &front->file);
+    if (front->fds[0] < 0)
+        return front->fds[0];
+    int rc = is_unix ? 0 : mf_sock_local(front->fds[0], at); /* port 0 has become a real one */
+    how.share = MF_LISTEN_JOIN;
+    for (uint32_t i = 1; i < engine->n_workers && rc == 0; i++) {
+        int fd = is_unix ? -EADDRINUSE : mf_listen_open(at, &how, NULL);
+        if (fd == -EADDRINUSE) { /* where the first cannot be joined one queue will do */
+            fd = fcntl(front->fds[0], F_DUPFD_CLOEXEC, 0);
+            fd = fd < 0 ? -errno : fd;
         }
-        int fd = mf_sock_listen(&at, BACKLOG, engine->n_workers > 1);
-        if (fd < 0)
-            return fd;
         front->fds[i] = fd;
-        if (i == 0 && !is_unix) { /* port 0 has become a real one, which the others must share */
-            int rc = mf_sock_local(fd, &at);
-            if (rc < 0)
-                return rc;
-        }
+        rc = fd < 0 ? fd : 0;
     }
-    front->bound = at;
-    return 0;
+    return rc;
 }
 
 int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *options, struct mf_addr *bound)
@@ -191,67 +204,167 @@ const char *mf_engine_loop_name(const struct mf_engine *engine)
     return mf_loop_name(engine->workers[0]->local.loop);
 }
 
-static void command(struct mf_engine *engine, uint32_t bits)
+/* --- its end */
+
+static void enter(struct mf_engine *engine, enum mf_phase phase)
 {
+    engine->phase = phase;
+    engine->asked_at = mf_clock_ns();
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         struct mf_worker *worker = engine->workers[i];
-        /* Pairs with the acquire in mf_worker_obey. */
-        atomic_fetch_or_explicit(&worker->command, bits, memory_order_release);
+        mf_store_release(&worker->asked, phase); /* pairs with the acquire in mf_worker_obey */
         mf_loop_wake(worker->local.loop);
     }
 }
 
-void mf_engine_drain(struct mf_engine *engine)
+static bool entered(const struct mf_engine *engine)
 {
-    if (!engine->started || engine->draining)
-        return;
-    engine->draining = true;
-    command(engine, MF_COMMAND_DRAIN);
-}
-
-bool mf_engine_drained(const struct mf_engine *engine)
-{
-    uint64_t now = mf_clock_ns();
-    for (uint32_t i = 0; i < engine->n_workers; i++) {
-        const struct mf_worker *worker = engine->workers[i];
-        if (engine->draining && !mf_load_acquire(&worker->told)) /* pairs with the release in mf_worker_obey */
-            return false;
-        if (mf_load_relaxed(&worker->local.counters.calls_active) > 0)
-            return false;
-        /* Callers that were just told READONLY may have sent a call that has not arrived. */
-        if (mf_load_relaxed(&worker->local.counters.downstream_active) > 0 &&
-            now - mf_load_relaxed(&worker->local.last_call) < QUIET_NS)
-            return false;
-    }
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        if (engine->workers[i]->started && mf_load_acquire(&engine->workers[i]->phase) != engine->phase)
+            return false; /* pairs with the release in mf_worker_obey */
     return true;
 }
 
-void mf_engine_stop(struct mf_engine *engine)
+static bool closed(const struct mf_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        if (engine->workers[i]->started && !mf_worker_closed(engine->workers[i]))
+            return false;
+    return true;
+}
+
+static bool idle(const struct mf_engine *engine, enum mf_direction direction)
+{
+    for (uint32_t i = 0; i < engine->n_workers; i++) /* pairs with the release in call.c: `last` is read after it */
+        if (mf_load_acquire(&engine->workers[i]->local.traffic[direction].active) > 0)
+            return false;
+    return true;
+}
+
+/* A call began or ended within that time. A worker may be ahead of our look at the clock. */
+static bool stirs(const struct mf_engine *engine, enum mf_direction direction, uint64_t now, uint64_t ns)
+{
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        if (mf_load_relaxed(&engine->workers[i]->local.traffic[direction].last) + ns > now)
+            return true;
+    return false;
+}
+
+static bool quiet(const struct mf_engine *engine, enum mf_direction direction, uint64_t now, uint64_t ns)
+{
+    return idle(engine, direction) && !stirs(engine, direction, now, ns);
+}
+
+static bool has_inbound(const struct mf_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->n_fronts; i++)
+        if (engine->fronts[i].options.direction == MF_INBOUND)
+            return true;
+    return false;
+}
+
+void mf_engine_drain(struct mf_engine *engine)
+{
+    if (engine->started && engine->phase == MF_PHASE_SERVING)
+        enter(engine, has_inbound(engine) ? MF_PHASE_TOLD : MF_PHASE_SHUT);
+}
+
+/* Nobody calls in any more: nobody is there, or nothing has come for a while. */
+static bool inbound_over(const struct mf_engine *engine, uint64_t now)
+{
+    bool connected = false;
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        connected |= mf_load_relaxed(&engine->workers[i]->connected);
+    return connected ? quiet(engine, MF_INBOUND, now, QUIET_NS) : idle(engine, MF_INBOUND);
+}
+
+static bool over(const struct mf_engine *engine, uint64_t now)
+{
+    uint64_t open = 0;
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        open += mf_load_relaxed(&engine->workers[i]->local.counters.downstream_active);
+    uint64_t ns = open ? LAST_QUIET_NS : 0;
+    return quiet(engine, MF_INBOUND, now, ns) && quiet(engine, MF_OUTBOUND, now, ns);
+}
+
+bool mf_engine_drained(struct mf_engine *engine)
+{
+    uint64_t now = mf_clock_ns();
+    if (engine->phase == MF_PHASE_SERVING || !entered(engine))
+        return engine->stopped;
+    switch (engine->phase) {
+    case MF_PHASE_TOLD:
+        if (inbound_over(engine, now))
+            enter(engine, MF_PHASE_SHUT);
+        else if (now - engine->asked_at > PATIENT_NS && stirs(engine, MF_INBOUND, now, QUIET_NS))
+            enter(engine, MF_PHASE_INBOUND_SHUT);
+        return false;
+    case MF_PHASE_INBOUND_SHUT:
+        if (now - engine->asked_at > QUIET_NS && inbound_over(engine, now))
+            enter(engine, MF_PHASE_SHUT);
+        return false;
+    default:
+        return closed(engine) && over(engine, now);
+    }
+}
+
+/* Lets the workers go on: in the caller's own loop by a turn of it, which something else that is ready there would make a
+ * spin. 0, or why the loop does not turn. */
+static int pass(struct mf_engine *engine)
+{
+    uint64_t began = mf_clock_ns();
+    int rc = engine->options.workers ? 0 : mf_loop_turn(engine->workers[0]->local.loop, MOMENT_NS);
+    if (mf_clock_ns() - began < MOMENT_NS && (engine->options.workers || ++engine->turns % AT_ONCE == 0))
+        usleep(MOMENT_NS / 1000);
+    return rc < 0 ? rc : 0;
+}
+
+/* The caller's loop turns here until our connections have gone. */
+static int stop_embedded(struct mf_engine *engine)
+{
+    struct mf_worker *worker = engine->workers[0];
+    while (!(worker->stopping && mf_worker_empty(worker))) {
+        int rc = pass(engine);
+        if (rc == -EBUSY || rc == -EEXIST) /* from inside a turn, or on a thread that may not turn it */
+            return rc;
+    }
+    mf_timer_cancel(mf_loop_timers(worker->local.loop), &worker->later);
+    mf_loop_leave(worker->local.loop, &worker->guest);
+    return 0;
+}
+
+int mf_engine_stop(struct mf_engine *engine)
 {
     if (!engine->started || engine->stopped)
-        return;
-    engine->stopped = true;
-    engine->draining = true;
-    command(engine, MF_COMMAND_DRAIN | MF_COMMAND_STOP);
-    for (uint32_t i = 0; i < engine->n_workers; i++) {
-        struct mf_worker *worker = engine->workers[i];
-        if (!worker->started)
-            continue;
-        if (engine->options.workers) {
-            pthread_join(worker->thread, NULL);
-            continue;
-        }
-        /* Ours is the caller's loop: it turns here until the connections have gone. */
-        while (!(worker->stopping && mf_worker_empty(worker)))
-            if (mf_loop_turn(worker->local.loop, 10000000) < 0)
-                usleep(1000);
-        mf_loop_leave(worker->local.loop, &worker->guest);
+        return 0;
+    if (engine->phase == MF_PHASE_TOLD || engine->phase == MF_PHASE_INBOUND_SHUT)
+        enter(engine, MF_PHASE_SHUT); /* it was to end softly */
+    for (uint64_t by = mf_clock_ns() + CLOSE_NS; engine->phase == MF_PHASE_SHUT && mf_clock_ns() < by;) {
+        if (entered(engine) && closed(engine))
+            break;
+        int rc = pass(engine);
+        if (rc < 0)
+            break;
     }
+    enter(engine, MF_PHASE_STOPPING);
+    if (!engine->options.workers && engine->workers[0]->started) {
+        int rc = stop_embedded(engine);
+        if (rc < 0)
+            return rc;
+    }
+    for (uint32_t i = 0; i < engine->n_workers && engine->options.workers; i++)
+        if (engine->workers[i]->started)
+            pthread_join(engine->workers[i]->thread, NULL);
+    engine->stopped = true;
+    for (uint32_t i = 0; i < engine->n_fronts; i++)
+        mf_listen_remove(&engine->fronts[i].bound, &engine->fronts[i].file);
+    return 0;
 }
 
 void mf_engine_free(struct mf_engine *engine)
 {
-    mf_engine_stop(engine);
+    if (mf_engine_stop(engine) < 0) /* its memory is in a loop that we cannot turn */
+        return;
     for (uint32_t i = 0; i < engine->n_workers; i++) {
         mf_worker_dispose(engine->workers[i]);
         mf_free(engine->workers[i]);

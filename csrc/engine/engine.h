@@ -16,12 +16,16 @@ int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *o
 int mf_engine_start(struct mf_engine *engine);
 const char *mf_engine_loop_name(const struct mf_engine *engine);
 
-/* Stops accepting, tells every downstream READONLY, lets calls in flight finish. */
+/* Begins to end: who calls in is told READONLY, and listeners stay open. */
 void mf_engine_drain(struct mf_engine *engine);
-/* True once no call is in flight and no downstream connection is left, or nothing but idle ones. */
-bool mf_engine_drained(const struct mf_engine *engine);
-/* Answers what is still in flight with an error, closes everything, ends the threads. */
-void mf_engine_stop(struct mf_engine *engine);
+/* Goes on with it, and is to be asked again and again: once nobody calls in any more, listeners close and the application
+ * is told, too. True once no call is in flight and none is expected. How long that may take is the caller's to say. */
+bool mf_engine_drained(struct mf_engine *engine);
+/* Answers what is still in flight with an error, sends what is queued for at most frameTimeout, closes everything, ends
+ * the threads and removes UNIX sockets' files; where it drains, after letting in who is being let in. 0; -EBUSY or -EEXIST: the engine
+ * lives in a loop that cannot turn here (inside a turn of it, or another thread's), and lives on. */
+int mf_engine_stop(struct mf_engine *engine);
+/* Stops it first; where that fails nothing is freed. */
 void mf_engine_free(struct mf_engine *engine);
 
 /* Sums over the workers. */

@@ -16,6 +16,7 @@ struct mf_engine_options {
 struct mf_listen_options {
     struct mf_slice name;      /* in metrics */
     struct mf_addr bind;
+    uint32_t mode;             /* of a UNIX socket's file; 0: 0600 */
     enum mf_direction direction;
     enum mf_listen_protocol protocol; /* AUTO: Dubbo by its magic, else plain TCP; DUBBO: nothing else is let in */
     bool transparent;          /* unread calls, unlisted services and plain TCP go to the address the caller dialled */

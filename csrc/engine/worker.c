@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 1024 };
+enum { EVENTS = 1024, ROUND_TRIP_NS = 50000000 };
 
 /* --- the epoch: pointers into the tables live from a turn's first callback to its end */
 
@@ -135,22 +135,45 @@ void mf_worker_run(struct mf_worker *worker)
 {
     while (!(worker->stopping && mf_worker_empty(worker))) {
         int rc = mf_loop_turn(worker->local.loop, -1);
-        if (rc < 0 && rc != -EINTR) /* the kernel refuses to wait: whatever it is, it does not become a spin */
+        if (rc < 0) /* the kernel refuses to wait: whatever it is, it does not become a spin */
             usleep(1000);
     }
 }
 
-/* --- commands */
+/* --- its end, phase by phase */
 
-static void drain(struct mf_worker *worker)
+static void close_doors(struct mf_timer *timer)
 {
-    worker->draining = true;
-    /* What callers send before they know is still on its way. */
-    mf_store_relaxed(&worker->local.last_call, mf_local_now(&worker->local));
+    struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, later);
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        if (worker->doors[i].shut)
+            mf_door_close(&worker->doors[i]);
+}
+
+static void cut(struct mf_timer *timer)
+{
+    struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, later);
+    for (struct mf_list *node = worker->local.conns.next; node != &worker->local.conns; node = node->next)
+        mf_conn_cut(MF_CONTAINER(node, struct mf_conn, all));
+}
+
+/* What callers send before they know is still on its way. */
+static void tell(struct mf_worker *worker, bool all, bool shut)
+{
+    struct mf_local *local = &worker->local;
     for (uint32_t i = 0; i < worker->n_doors; i++) {
-        mf_door_close(&worker->doors[i]);
-        mf_inlet_readonly(&worker->doors[i].inlet, true);
+        struct mf_door *door = &worker->doors[i];
+        if (!all && door->inlet.options->direction != MF_INBOUND)
+            continue;
+        mf_inlet_drain(&door->inlet);
+        if (shut)
+            mf_door_shut(door);
     }
+    for (int i = 0; i < 2; i++)
+        if (all || i == MF_INBOUND)
+            mf_store_relaxed(&local->traffic[i].last, mf_local_now(local));
+    if (shut) /* whoever is being let in has answered by then */
+        mf_timer_set(mf_loop_timers(local->loop), &worker->later, mf_local_now(local) + ROUND_TRIP_NS, close_doors);
 }
 
 /* What is still in flight is answered; its callers get that answer before the connection ends. */
@@ -162,27 +185,43 @@ static void stop(struct mf_worker *worker)
     mf_timer_cancel(mf_loop_timers(local->loop), &worker->sweep);
     for (struct mf_list *node = worker->pools.all.next; node != &worker->pools.all; node = node->next)
         MF_COUNT_N(local, limit_drain_timeout, mf_pool_stop(MF_CONTAINER(node, struct mf_pool, node), &fault));
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        mf_door_end(&worker->doors[i]);
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next)
-        mf_conn_doom(MF_CONTAINER(node, struct mf_conn, all), 0);
+        mf_conn_stop(MF_CONTAINER(node, struct mf_conn, all));
+    uint64_t by = mf_local_now(local) + local->limits->frame_timeout * 1000000;
+    mf_timer_set(mf_loop_timers(local->loop), &worker->later, by, cut);
 }
 
 void mf_worker_obey(struct mf_worker *worker)
 {
-    uint32_t command = mf_load_acquire(&worker->command);
-    if (!command)
+    uint32_t asked = mf_load_acquire(&worker->asked); /* pairs with the release in engine.c */
+    if (asked == MF_PHASE_SERVING)
         return;
-    if ((command & (MF_COMMAND_DRAIN | MF_COMMAND_STOP)) && !worker->draining) {
-        drain(worker);
-        mf_store_release(&worker->told, 1); /* pairs with the acquire in mf_engine_drained */
+    bool connected = false;
+    for (uint32_t i = 0; i < worker->n_doors; i++) {
+        const struct mf_inlet *inlet = &worker->doors[i].inlet;
+        connected |= inlet->options->direction == MF_INBOUND && !mf_list_empty(&inlet->conns);
     }
-    if ((command & MF_COMMAND_STOP) && !worker->stopping)
+    mf_store_relaxed(&worker->connected, connected);
+    if (mf_load_relaxed(&worker->phase) == asked)
+        return;
+    if (asked == MF_PHASE_STOPPING)
         stop(worker);
+    else
+        tell(worker, asked == MF_PHASE_SHUT, asked != MF_PHASE_TOLD);
+    mf_store_release(&worker->phase, asked); /* pairs with the acquire in engine.c */
+}
+
+bool mf_worker_closed(const struct mf_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        if (mf_load_acquire(&worker->doors[i].open))
+            return false;
+    return true;
 }
 
 bool mf_worker_empty(const struct mf_worker *worker)
 {
-    for (uint32_t i = 0; i < worker->n_doors; i++)
-        if (worker->doors[i].open)
-            return false;
-    return worker->local.n_downs == 0 && worker->local.n_ups == 0;
+    return mf_worker_closed(worker) && worker->local.n_downs == 0 && worker->local.n_ups == 0;
 }

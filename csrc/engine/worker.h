@@ -2,11 +2,12 @@
 /* worker: one thread of the data plane and what it conducts: a loop, doors, pools, calls, protocols.
  *
  * Nothing in here is touched by another thread, except: counters (read), `command` and the loop's wake (written),
- * `events` (the ring's other end), `local.last_call` and `told` (read). */
+ * `events` (the ring's other end), `local.traffic`, `phase`, `connected` and the doors' `open` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
 #include "engine/door.h"
 #include "engine/options.h"
+#include "loop/listen.h"
 
 #include <pthread.h>
 
@@ -17,18 +18,27 @@ struct mf_front {
     struct mf_arena texts;
     struct mf_addr bound;
     int fds[MF_WORKERS_MAX]; /* one a worker; -1 once it is the worker's */
+    struct mf_listen_file file; /* of a UNIX socket */
 };
 
-enum mf_command { MF_COMMAND_DRAIN = 1, MF_COMMAND_STOP = 2 };
+/* How far its end has come. One is entered at a time, and any may be left out. */
+enum mf_phase {
+    MF_PHASE_SERVING,
+    MF_PHASE_TOLD,         /* who calls in was told READONLY; every listener is open */
+    MF_PHASE_INBOUND_SHUT, /* nobody new calls in */
+    MF_PHASE_SHUT,         /* nobody new comes in anywhere, and the application was told, too */
+    MF_PHASE_STOPPING,     /* calls are ended, then connections */
+};
 
 struct mf_worker {
     struct mf_local local;
     char _pad[MF_CACHE_LINE];
-    mf_atom32 command;   /* enum mf_command bits, set by the engine's thread */
-    mf_atom32 told;      /* 1 once the callers were told READONLY */
+    mf_atom32 asked;     /* enum mf_phase, set by the engine's thread */
+    mf_atom32 phase;     /* enum mf_phase, entered */
+    mf_atom32 connected; /* 1 while somebody is connected who calls in; told from MF_PHASE_TOLD on */
 
     struct mf_engine *engine;
-    bool owns_loop, draining, stopping, started;
+    bool owns_loop, stopping, started;
     uint32_t index;
     pthread_t thread;
     int start_rc;
@@ -40,6 +50,7 @@ struct mf_worker {
     struct mf_protocols protocols;
     struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */
+    struct mf_timer later; /* what the phase has to do in a moment */
     struct mf_ring events;
     int event_fd;          /* the engine's */
 };
@@ -52,7 +63,9 @@ void mf_worker_dispose(struct mf_worker *worker);
 int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n_fronts);
 /* Runs until stopped; what a worker's thread does. */
 void mf_worker_run(struct mf_worker *worker);
-/* Acts on commands; called once a turn. */
+/* Enters the phase that is asked for; called once a turn. */
 void mf_worker_obey(struct mf_worker *worker);
+/* All who were let in have been taken: no door is open. From any thread. */
+bool mf_worker_closed(const struct mf_worker *worker);
 /* Nothing is left that would need another turn. */
 bool mf_worker_empty(const struct mf_worker *worker);

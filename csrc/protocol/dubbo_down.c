@@ -73,7 +73,7 @@ static void on_too_long(struct mf_conn *conn, const struct mf_dubbo_head *head)
 
 static void on_garbage(struct mf_conn *conn)
 {
-    conn->local->report(conn->local, MF_EVENT_BAD_DOWNSTREAM, MF_EDUBBO_MAGIC, NULL);
+    mf_conn_bad(conn, MF_EDUBBO_MAGIC);
     end_input(down_of(conn));
 }
 
@@ -213,7 +213,8 @@ static const struct mf_caller_ops caller_ops = {
 /* What the address that it dialled says of new calls, it says to this caller. */
 static void own_readonly(struct mf_watcher *watcher, bool readonly)
 {
-    if (down_of(watcher->arg)->source.inlet->options->direction != MF_INBOUND)
+    const struct mf_inlet *inlet = down_of(watcher->arg)->source.inlet;
+    if (inlet->options->direction != MF_INBOUND || inlet->draining)
         return;
     on_readonly(watcher->arg, readonly);
 }
@@ -221,7 +222,7 @@ static void own_readonly(struct mf_watcher *watcher, bool readonly)
 void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet)
 {
     struct mf_dubbo_down *down = down_of(conn);
-    mf_caller_init(&down->caller, &caller_ops, inlet);
+    mf_caller_init(&down->caller, &caller_ops, inlet, &inlet->local->traffic[inlet->options->direction]);
     down->source = (struct mf_dubbo_source){.share = share, .inlet = inlet, .conn = conn};
     mf_inlet_own_init(&down->source.own, own_readonly, conn);
     down->discard = 0;

@@ -42,8 +42,13 @@ void mf_dubbo_frame_readonly(struct mf_conn *conn, bool readonly)
 
 void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *head, const struct mf_fault *fault)
 {
-    if (!(head->flags & MF_DUBBO_REQUEST) || !(head->flags & MF_DUBBO_TWO_WAY))
+    if (!(head->flags & MF_DUBBO_REQUEST))
         return;
+    if (!(head->flags & MF_DUBBO_TWO_WAY)) {
+        if (!(head->flags & MF_DUBBO_EVENT))
+            MF_COUNT(conn->local, calls_one_way_dropped);
+        return;
+    }
     uint8_t answer[MF_DUBBO_ERROR_ROOM];
     size_t len =
         mf_dubbo_put_error(answer, head->id, head->serialization, mf_dubbo_code(fault->outcome), fault->text);

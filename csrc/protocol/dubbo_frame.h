@@ -42,7 +42,8 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
         struct mf_slice rest = mf_slice_of(view.ptr + at, view.len - at);
         if (*discard) {
             size_t n = *discard < rest.len ? (size_t)*discard : rest.len;
-            *discard -= n;
+            if (*discard != MF_DUBBO_DEAF)
+                *discard -= n;
             at += n;
             continue;
         }
@@ -60,6 +61,7 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
         if (rc < 0) {
             MF_COUNT(conn->local, bad_connections);
             ops->on_garbage(conn);
+            conn->frame_by = 0;
             return view.len;
         }
         size_t len = (size_t)MF_DUBBO_HEAD_LEN + head.body_len;

@@ -47,14 +47,15 @@ static void event_in(struct up *up, const struct mf_dubbo_head *head, struct mf_
     switch (mf_dubbo_event_of(head->serialization, body)) {
     case MF_DUBBO_EVENT_READONLY:
         mf_pool_readonly(up->link.pool, &up->link, true);
-        return;
+        break;
     case MF_DUBBO_EVENT_WRITEABLE:
         mf_pool_readonly(up->link.pool, &up->link, false);
-        return;
+        break;
     default:
-        if (head->flags & MF_DUBBO_TWO_WAY)
-            mf_dubbo_frame_echo(&up->conn, head, body);
+        break;
     }
+    if (head->flags & MF_DUBBO_TWO_WAY)
+        mf_dubbo_frame_echo(&up->conn, head, body);
 }
 
 static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)

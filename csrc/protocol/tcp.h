@@ -6,6 +6,7 @@ struct mf_tcp {
     struct mf_conn conn; /* first */
     struct mf_conn *other; /* the pair's other half; NULL once it is gone */
     bool ended;            /* its peer has ended its output */
+    struct mf_traffic *traffic;
 };
 
 extern const struct mf_conn_ops mf_tcp_ops;

@@ -80,8 +80,11 @@ cdef class Engine:
                 mf_engine_free(self.ptr)
 
     def listen(self, str name, str bind, *, str direction="outbound", str protocol="auto", bint transparent=False,
-               str forward="", str service="", str labels="keep-first", str unknown="forward") -> str:
-        """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken."""
+               str forward="", str service="", str labels="keep-first", str unknown="forward", uint32_t mode=0) -> str:
+        """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken.
+
+        `mode`: of a UNIX socket's file, 0: 0600. The file goes when the engine stops.
+        """
         cdef mf_listen_options options
         cdef mf_addr bound
         cdef _Texts texts = _Texts()
@@ -89,6 +92,7 @@ cdef class Engine:
         options.name = texts.slice(name)
         options.service = texts.slice(service)
         options.bind = as_addr(bind)
+        options.mode = mode
         options.direction = {"outbound": MF_OUTBOUND, "inbound": MF_INBOUND}[direction]
         options.protocol = {"auto": MF_LISTEN_AUTO, "dubbo": MF_LISTEN_DUBBO, "tcp": MF_LISTEN_TCP}[protocol]
         options.transparent = transparent
@@ -113,19 +117,25 @@ cdef class Engine:
         return mf_engine_loop_name(self.ptr).decode()
 
     def drain(self) -> None:
-        """Stops accepting and tells every caller READONLY; calls in flight go on."""
+        """Begins to end: who calls in is told READONLY. The rest follows as `drained` is looked at."""
         mf_engine_drain(self.ptr)
 
     @property
     def drained(self) -> bool:
-        """No call is in flight and none is expected."""
+        """No call is in flight and none is expected. Once nobody calls in any more, looking closes the listeners."""
         return mf_engine_drained(self.ptr)
 
     def stop(self) -> None:
-        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless."""
+        """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless.
+
+        With 0 workers on the loop's own thread, or RuntimeError: it lives on then.
+        """
         cdef Loop loop = self._loop
+        cdef int rc
         with nogil:
-            mf_engine_stop(self.ptr)
+            rc = mf_engine_stop(self.ptr)
+        if rc < 0:
+            raise RuntimeError("an engine in a loop is stopped on that loop's thread, between its turns")
         if loop is not None and not self._stopped:
             loop.guests -= 1
         self._stopped = True

@@ -56,6 +56,14 @@ LIMITS: tuple[Limit, ...] = (
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),
     Limit("idle_timeout", "idleTimeout", "ms", 300000, 1, "a downstream connection without a byte or a call"),
     Limit(
+        "relay_idle_timeout", "relayIdleTimeout", "ms", 3600000, 0,
+        "a connection relayed as plain TCP without a byte either way; 0: no end",
+    ),  # fmt: skip
+    Limit(
+        "tcp_keepalive", "tcpKeepalive", "ms", 60000, 0,
+        "a relayed connection without a byte before its peer is asked whether it is there; 0: never",
+    ),  # fmt: skip
+    Limit(
         "heartbeat", "heartbeat", "ms", 60000, 1, "an upstream connection without a byte before we send a heartbeat"
     ),
     Limit(

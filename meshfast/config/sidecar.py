@@ -43,6 +43,12 @@ def _log(text: str) -> str:
     return text
 
 
+def _mode(text: str) -> int:
+    if re.fullmatch(r"0?[0-7]{3}", text) is None or int(text, 8) & 0o600 != 0o600:
+        raise Refused(f'"{text}" is no mode', "write three octal digits, 0600 or 0660: its owner reads and writes")
+    return int(text, 8)
+
+
 def _format(text: str) -> str:
     try:
         record.parse(text)
@@ -63,6 +69,7 @@ LOG = Parsed("a path or stderr", _log, "")
 FORMAT = Parsed("text, json or text with fields", _format, "text")
 FIELD = Choice(*record.FIELDS)
 FIELD.many = "its fields"
+MODE = Parsed("a mode in octal", _mode, 0)
 SHARE = Parsed("a number above 0 and up to 1", _share, 1.0)
 
 
@@ -129,6 +136,12 @@ class ListenerSpec(Record):
         "outbound, with forward or transparent: where a call to a service goes that is not listed.",
         None,
         shown="`forward`",
+    )
+    mode: int | None = spec(
+        MODE,
+        "bind is a UNIX socket: the permissions of its file, whatever the umask. Who may write may connect.",
+        None,
+        shown="0600",
     )
     service: str = spec(HOST, "outbound: the service whose routes calls take that cannot be read.", "", shown="none")
 
@@ -224,6 +237,8 @@ def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
         report.add(at.at("forward"), "transparent and forward exclude each other", "keep one of them")
     if listener.transparent and listener.bind.startswith("unix://"):
         report.add(at.at("transparent"), "a UNIX socket has no address that its caller dialled", "use forward")
+    if listener.mode is not None and not listener.bind.startswith("unix://"):
+        report.add(at.at("mode"), "mode is for a UNIX socket", "remove it")
     if listener.direction == "inbound":
         if not listener.forward and not listener.transparent:
             report.add(at, "an inbound listener needs forward", "forward: the application's own address")
@@ -250,6 +265,7 @@ def _listener(listener: ListenerSpec, report: Report) -> model.Listener:
         listener.service,
         listener.labels or "keep-first",
         listener.unknown or "forward",
+        listener.mode if listener.mode is not None else 0o600,
         at.origin(),
     )
 

@@ -110,7 +110,7 @@ static void open_world(void)
     memset(&w, 0, sizeof w);
     CHECK_INT(mf_loop_new(&(struct mf_loop_options){.backend = MF_LOOP_EPOLL}, &w.loop, &why), 0);
     open_bare(&w.bare, w.loop, 0);
-    mf_caller_init(&w.caller, &caller_ops, NULL);
+    mf_caller_init(&w.caller, &caller_ops, NULL, &w.bare.local.traffic[MF_INBOUND]);
     mf_callee_init(&w.callee, &callee_ops);
     mf_queue_init(&w.queue);
     w.stat = mf_zalloc(sizeof *w.stat);

@@ -44,7 +44,7 @@ static void test_ids(void)
     struct mf_caller caller;
     CHECK_INT(mf_loop_new(&(struct mf_loop_options){.backend = MF_LOOP_EPOLL}, &loop, &why), 0);
     open_bare(&bare, loop, 3);
-    mf_caller_init(&caller, &ops, NULL);
+    mf_caller_init(&caller, &ops, NULL, &bare.local.traffic[MF_OUTBOUND]);
 
     int rc = 0;
     struct mf_call *a = begin(&bare, &caller, &rc), *b = begin(&bare, &caller, &rc),

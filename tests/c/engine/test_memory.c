@@ -314,7 +314,9 @@ static void end_of_life(struct stage *stage, struct end **a)
     for (int i = 0; i < 3; i++)
         turn(stage);
     stage->stopping = true;
-    mf_engine_drain(stage->engine);
+    static unsigned lives; /* a soft end takes a moment of real time */
+    if (lives++ % 16 == 0)
+        mf_engine_drain(stage->engine);
     for (int i = 0; i < 3; i++)
         turn(stage);
     on_tick(&stage->tick);
