@@ -256,7 +256,7 @@ void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)
 
 void mf_conn_check_output(struct mf_conn *conn)
 {
-    if (!mf_sock_full(&conn->sock))
+    if (!mf_sock_full(&conn->sock) || conn->up)
         return;
     if (mf_sock_pending(&conn->sock) > conn->local->limits->output_max) {
         MF_COUNT(conn->local, limit_output_max);
