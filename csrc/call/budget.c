@@ -1,20 +1,26 @@
 #include "call/budget.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 
 enum { AT_ONCE = 32, LEAST = 16384 };
 #define LOOK_NS UINT64_C(1000000) /* between two looks at all connections, and as much more for each */
 #define LOOK_EACH_NS 500
 
-static size_t relief(const struct mf_local *local)
+/* Over from here on: what is on its way still fits. And not over any more once there is this much. */
+static size_t high(const struct mf_local *local)
 {
     return local->limits->max_memory - local->limits->max_memory / 8;
 }
 
-/* Once over, it is so until there is some room again. */
+static size_t relief(const struct mf_local *local)
+{
+    return local->limits->max_memory - local->limits->max_memory / 4;
+}
+
 bool mf_budget_over(const struct mf_local *local)
 {
-    return mf_loop_memory(local->loop) > (local->budget.since ? relief(local) : local->limits->max_memory);
+    return mf_loop_memory(local->loop) > (local->budget.since ? relief(local) : high(local));
 }
 
 bool mf_budget_late(const struct mf_local *local)
@@ -98,7 +104,8 @@ static void begin(struct mf_local *local)
 {
     local->budget.since = mf_local_now(local);
     local->budget.mark = 0;
-    mf_loop_set_spares(local->loop, 0); /* nothing is kept for frames to come: twice, as the first only finds out */
+    /* Nothing is kept for frames to come; what was not needed is known the second time. */
+    mf_loop_set_spares(local->loop, 0);
     for (int i = 0; i < 2; i++)
         MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
 }
@@ -108,13 +115,14 @@ static void end(struct mf_local *local)
     local->budget.since = 0;
     local->budget.mark = local->limits->max_memory / 2;
     mf_loop_set_spares(local->loop, local->limits->spare_blocks);
+    mf_mem_trim();
 }
 
 void mf_budget_mind(struct mf_local *local, size_t used, size_t last)
 {
     uint64_t now = mf_local_now(local);
     size_t grown = used > last ? used - last : 0; /* the next turn may bring as much, before anything can be refused */
-    if (!local->budget.since && used + grown > local->limits->max_memory)
+    if (!local->budget.since && (used > high(local) || used + grown > local->limits->max_memory))
         begin(local);
     else if (!local->budget.mark && used <= relief(local))
         end(local);
