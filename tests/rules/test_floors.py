@@ -20,7 +20,8 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "limits", "counters", "outcome", "health", "local", "conn", "budget", "call", "labels", "pool", "inlet", "dispatch",
+        "limits", "counters", "outcome", "health", "local", "conn", "budget", "call", "labels", "pool", "inlet",
+        "dispatch",
     ),
     "protocol": (
         "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",

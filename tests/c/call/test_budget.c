@@ -1,6 +1,6 @@
 /* budget: maxMemory holds against strangers who never finish and callers who never read, and nobody else is harmed
  * (between fake peers, pair.h). */
-#include "pair.h"
+#include "engine/pair.h"
 #include "test.h"
 
 enum { MIB = 1 << 20, MAX = 16 * MIB, SLACK = 10 * MIB, STRANGERS = 20, BODY = 2 * MIB, PIECE = 256 << 10 };
@@ -152,5 +152,5 @@ int main(void)
 {
     test_strangers();
     test_unread();
-    return test_end("engine/budget");
+    return test_end("budget");
 }
