@@ -31,6 +31,7 @@
     X(MF_EROUTE_RULE, -5301, state, "no rule of the service matches the request")                                      \
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \
     X(MF_EROUTE_DOWN, -5303, state, "no available instance to send to")                                                \
+    X(MF_EROUTE_FULL, -5304, state, "no instance that takes more for now")                                             \
     X(MF_ERING_FULL, -5310, limit, "the ring is full")
 
 enum mf_err {

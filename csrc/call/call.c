@@ -18,7 +18,9 @@ int mf_calls_init(struct mf_calls *calls, struct mf_local *local)
     uint64_t max = local->limits->max_calls;
     if (max > 1u << MF_CALL_SLOT_BITS)
         max = 1u << MF_CALL_SLOT_BITS;
-    *calls = (struct mf_calls){.local = local, ._max = (uint32_t)max};
+    uint64_t half_own = local->limits->max_calls_per_connection / 2;
+    *calls = (struct mf_calls){.local = local, .max = (uint32_t)max, .half = (uint32_t)max / 2,
+                               .half_own = half_own < UINT32_MAX ? (uint32_t)half_own : UINT32_MAX};
     mf_list_init(&calls->_free);
     calls->_pages = mf_zalloc(((max + PAGE_CALLS - 1) >> PAGE_BITS) * sizeof *calls->_pages);
     return calls->_pages ? 0 : -ENOMEM;
@@ -66,7 +68,7 @@ static struct mf_call *take(struct mf_calls *calls, int *rc)
             fetch(MF_CONTAINER(calls->_free.next, struct mf_call, place));
         return MF_CONTAINER(node, struct mf_call, place);
     }
-    if (calls->_n_slots >= calls->_max) {
+    if (calls->_n_slots >= calls->max) {
         *rc = MF_ELIMIT;
         return NULL;
     }
@@ -112,6 +114,7 @@ void mf_queue_init(struct mf_queue *queue)
 {
     mf_list_init(&queue->calls);
     queue->bytes = 0;
+    queue->n_calls = 0;
 }
 
 struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, uint64_t caller_id, uint8_t kind,
@@ -178,8 +181,10 @@ static void leave_caller(struct mf_call *call)
 
 static void leave_queue(struct mf_call *call)
 {
-    if (call->queue)
+    if (call->queue) {
         call->queue->bytes -= call->bytes_up;
+        call->queue->n_calls--;
+    }
     call->queue = NULL;
 }
 
@@ -282,6 +287,7 @@ static void join_queue(struct mf_call *call, const struct mf_call_input *input)
 {
     call->queue = input->queue;
     call->queue->bytes += call->bytes_up;
+    call->queue->n_calls++;
     call->frame = input->frame;
     mf_list_push(&input->queue->calls, &call->place);
 }

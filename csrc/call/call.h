@@ -71,6 +71,7 @@ struct mf_callee_ops {
 /* Calls that wait for a callee, each with its frame. */
 struct mf_queue {
     struct mf_list calls;
+    uint32_t n_calls;
     uint64_t bytes;
 };
 
@@ -130,7 +131,9 @@ struct mf_calls {
     struct mf_local *local;
     struct mf_call **_pages;
     uint32_t _n_pages;
-    uint32_t _n_slots, _max;
+    uint32_t _n_slots;
+    uint32_t max;            /* maxCalls */
+    uint32_t half, half_own; /* of maxCalls, of maxCallsPerConnection: above, shares are looked at */
     struct mf_list _free;
     uint32_t n_live;
 };

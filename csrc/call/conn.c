@@ -299,7 +299,7 @@ void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full)
 
 void mf_conn_check_output(struct mf_conn *conn)
 {
-    if (!mf_sock_full(&conn->sock))
+    if (!mf_sock_full(&conn->sock) || conn->up)
         return;
     if (mf_sock_pending(&conn->sock) > conn->local->limits->output_max) {
         MF_COUNT(conn->local, limit_output_max);
@@ -310,6 +310,11 @@ void mf_conn_check_output(struct mf_conn *conn)
         MF_COUNT(conn->local, limit_output_high);
         mf_conn_pause(conn, MF_PAUSE_OUTPUT);
     }
+}
+
+bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes)
+{
+    return bytes > local->limits->upstream_output_max || bytes > mf_local_left(local);
 }
 
 static void on_sock_drain(struct mf_sock *sock)

@@ -42,6 +42,7 @@ struct mf_conn {
     struct mf_list waiting; /* on another's waiters */
     uint8_t pauses;         /* enum mf_conn_pause bits */
     bool up;                /* dialled by us */
+    bool alone;             /* up: for one caller */
     bool ready;             /* up: connected */
     bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
     bool closed;
@@ -78,8 +79,12 @@ void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why);
 void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full);
 /* Lets those go on that were paused for `conn`. */
 void mf_conn_release(struct mf_conn *conn);
-/* After writing to a caller: a reader that is slow is not asked for more, one that is far behind is closed. */
+/* After writing: a caller that reads slowly is not asked for more, one that is far behind is closed. What is shared by
+ * many callers' calls has no such end: whoever writes to it looks first whether it is full. */
 void mf_conn_check_output(struct mf_conn *conn);
+
+/* More than upstreamOutputMax may wait for one peer, or than is left for all others. */
+bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes);
 
 /* inline */
 
@@ -92,4 +97,10 @@ static inline bool mf_conn_reading(const struct mf_conn *conn)
 static inline bool mf_conn_open(const struct mf_conn *conn)
 {
     return !conn->closed && !conn->doomed;
+}
+
+/* As much waits for it as may: nothing that others could do without is written to it. */
+static inline bool mf_conn_full(const struct mf_conn *conn)
+{
+    return mf_sock_full(&conn->sock) && mf_conn_too_much(conn->local, mf_sock_pending(&conn->sock));
 }

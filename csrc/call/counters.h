@@ -23,6 +23,7 @@
     X(answers_local, counter, "answers made here: no route, no peer, timeout, overload, bad request")                  \
     X(answers_late, counter, "answers to calls that had ended, or to none: dropped")                                   \
     X(heartbeats_in, counter, "heartbeats answered")                                                                   \
+    X(heartbeats_skipped, counter, "heartbeats of upstreams not answered, as they do not read")                        \
     X(heartbeats_out, counter, "heartbeats sent to idle upstreams")                                                    \
     X(readonly_in, counter, "READONLY events from upstreams")                                                          \
     X(readonly_out, counter, "READONLY events sent while draining")                                                    \
@@ -47,12 +48,16 @@
     X(limit_max_connections, counter, "limit maxConnections")                                                          \
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
+    X(limit_call_share, counter, "calls refused or moved as their caller or peer had its share of what was left of a limit") \
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
     X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
+    X(limit_upstream_output_max, counter, "limit upstreamOutputMax: calls refused or moved")                           \
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
     X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
+    X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, callers closed")            \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
+    X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
@@ -60,6 +65,7 @@
     X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections whose peer was gone")                     \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
+    X(memory_bytes, gauge, "memory that input and output of all connections take")                                     \
     X(events_dropped, counter, "event records dropped for want of room")                                               \
     X(out_of_memory, counter, "calls or connections shed for want of memory")
 

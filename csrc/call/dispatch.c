@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256 };
+enum { TEXT_ROOM = 256, AVOIDED = 3, SHARE = 4 };
 
 static void end_with(struct mf_call *call, enum mf_outcome outcome, const char *text)
 {
@@ -29,19 +29,79 @@ static void fail_ours(struct mf_call *call, int rc)
     end_with(call, MF_OUTCOME_OVERLOAD, mf_err_text(rc));
 }
 
+static void fail_full(struct mf_call *call)
+{
+    end_with(call, MF_OUTCOME_OVERLOAD,
+             "meshfast: overload: too many requests wait for this provider, or for its answers");
+}
+
+static void set_timeout(struct mf_call *call, const struct mf_request *request, uint32_t rule_ms)
+{
+    const struct mf_limits *limits = call->calls->local->limits;
+    if (request->timeout_ms > 0 && (uint64_t)request->timeout_ms > limits->max_call_timeout)
+        MF_COUNT(call->calls->local, limit_max_call_timeout);
+    mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, rule_ms, limits));
+}
+
+/* --- shares: from half of a limit on nobody gets more than SHARE times what is left of it, so that there is always
+ * something left for the others, however many take as much as they can */
+
+static bool over_share(uint64_t has, uint64_t taken, uint64_t max)
+{
+    return has >= SHARE * (max - taken);
+}
+
+/* 0; MF_EROUTE_FULL: another peer may help; MF_ELIMIT: none would. Not counting this call. */
+static int check_shares(struct mf_call *call, const struct mf_pool *pool, uint32_t own, uint32_t all)
+{
+    const struct mf_limits *limits = call->calls->local->limits;
+    uint64_t most_own = limits->max_calls_per_connection, most = call->calls->max, at_peer = mf_pool_calls(pool);
+    int rc = 0;
+    /* Where all of a caller's calls go to one place nothing of it need be left for another. */
+    if (call->by_table && own > most_own / 2 && over_share(at_peer < own ? at_peer : own, own, most_own))
+        rc = MF_EROUTE_FULL;
+    if (all > most / 2 && over_share(at_peer, all, most))
+        rc = MF_EROUTE_FULL;
+    if (all > most / 2 && over_share(own, all, most))
+        rc = MF_ELIMIT;
+    if (rc < 0)
+        MF_COUNT(call->calls->local, limit_call_share);
+    return rc;
+}
+
+static int share(struct mf_call *call, const struct mf_pool *pool)
+{
+    uint32_t own = call->caller ? call->caller->n_calls - 1 : 0, all = call->calls->n_live - 1;
+    if (all <= call->calls->half && own <= call->calls->half_own) /* nearly always */
+        return 0;
+    return check_shares(call, pool, own, all);
+}
+
+/* --- where to */
+
+/* All that this caller ever sends goes to one place: it may be held up for that. Any other may not. */
+static bool one_way_out(const struct mf_request *request)
+{
+    return request->inlet->options->direction == MF_INBOUND;
+}
+
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
 static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
-    int rc;
+    int rc = share(call, pool);
+    if (rc < 0)
+        return rc;
     struct mf_link *link = mf_pool_pick(pool, &rc);
     if (!link) {
+        if (rc == MF_EROUTE_FULL)
+            MF_COUNT(call->calls->local, limit_upstream_output_max);
         if (rc < 0)
             return rc;
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
         mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &pool->queue, .frame = frame});
-        if (request->from)
+        if (request->from && one_way_out(request))
             mf_pool_check_queue(pool, request->from);
         return 0;
     }
@@ -50,7 +110,7 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         return rc;
     mf_call_step(call, call->two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT,
                  &(struct mf_call_input){.callee = &link->callee});
-    if (request->from && mf_sock_full(&link->conn->sock))
+    if (mf_sock_full(&link->conn->sock) && request->from && one_way_out(request))
         mf_conn_pause_for(request->from, link->conn);
     return 0;
 }
@@ -99,20 +159,29 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
 
 static bool unlisted(struct mf_call *call, struct mf_request *request);
 
-/* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. */
+/* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
+ * that is full is only passed over by this call, and only for one of the same target: its callers' traffic must not
+ * change places for that. */
 static void by_table(struct mf_call *call, struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
+    const struct mf_peer *full[AVOIDED];
     char text[TEXT_ROOM];
+    int passed = 0;
     call->by_table = true;
+    query->n_avoid = 0;
+    query->random = mf_local_random(local);
     for (;;) {
         struct mf_route route;
         query->now = mf_local_now(local);
-        query->random = mf_local_random(local);
         int rc = mf_route_lookup(local->table, query, &route);
         if (route.inexact)
             rc = look_up_alias(request, &route, rc);
+        if (query->n_avoid && (rc < 0 || route.fallbacks > passed)) {
+            fail_full(call);
+            return;
+        }
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
         if (rc < 0) {
             if (rc != MF_EROUTE_SERVICE || !unlisted(call, request))
@@ -121,20 +190,34 @@ static void by_table(struct mf_call *call, struct mf_request *request)
         }
         if (call->tries++ >= local->limits->max_tries) {
             MF_COUNT(local, limit_max_tries);
-            mf_dispatch_fail(call, MF_EROUTE_DOWN, "meshfast: maxTries peers refused the connection");
+            if (query->n_avoid)
+                fail_full(call);
+            else
+                mf_dispatch_fail(call, MF_EROUTE_DOWN, "meshfast: maxTries peers refused the connection");
             return;
         }
-        mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, route.timeout_ms, local->limits));
+        set_timeout(call, request, route.timeout_ms);
         struct mf_pool *pool = mf_pool_of_peer(request->inlet->pools, request->dialer, route.peer);
         rc = pool ? place(call, pool, request) : -ENOMEM;
         if (rc == 0)
             return;
-        if (mf_peer_available(route.peer, query->now)) {
-            if (rc != MF_EROUTE_DOWN) {
-                fail_ours(call, rc);
+        if (rc == MF_EROUTE_FULL) {
+            if (query->n_avoid == AVOIDED) {
+                fail_full(call);
                 return;
             }
-            mf_peer_set_down(route.peer, mf_health_rest(query->now, local->limits));
+            full[query->n_avoid++] = route.peer;
+            query->avoid = full;
+            passed = route.fallbacks;
+        } else {
+            if (mf_peer_available(route.peer, query->now)) {
+                if (rc != MF_EROUTE_DOWN) {
+                    fail_ours(call, rc);
+                    return;
+                }
+                mf_peer_set_down(route.peer, mf_health_rest(query->now, local->limits));
+            }
+            query->random = mf_local_random(local);
         }
         MF_COUNT(local, calls_retried);
     }
@@ -142,11 +225,13 @@ static void by_table(struct mf_call *call, struct mf_request *request)
 
 static void forward(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
-    mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, 0, call->calls->local->limits));
+    set_timeout(call, request, 0);
     int rc = place(call, pool, request);
     if (rc == 0)
         return;
-    if (rc == -ENOMEM || rc == MF_ECLOSED)
+    if (rc == MF_EROUTE_FULL)
+        fail_full(call);
+    else if (rc == -ENOMEM || rc == MF_ECLOSED || rc == MF_ELIMIT)
         fail_ours(call, rc);
     else
         end_with(call, MF_OUTCOME_NONE_UP, "meshfast: the address that this listener forwards to refuses connections");

@@ -41,14 +41,13 @@ void mf_dispatch_fail(struct mf_call *call, int rc, const char *text);
 
 /* inline */
 
-/* How long to wait for an answer, ms: the least of what the caller (-1: none) and the rule (0: none) say, else the
- * limit. */
+/* How long to wait for an answer, ms: the least of what the caller (-1: none; maxCallTimeout at most) and the rule
+ * (0: none) say, else callTimeout. */
 static inline uint64_t mf_dispatch_timeout(int64_t caller_ms, uint32_t rule_ms, const struct mf_limits *limits)
 {
-    enum { LONGEST_MS = INT32_MAX }; /* Java's own; what is longer would wrap around when it is nanoseconds */
     uint64_t least = 0;
     if (caller_ms > 0)
-        least = caller_ms < LONGEST_MS ? (uint64_t)caller_ms : LONGEST_MS;
+        least = (uint64_t)caller_ms < limits->max_call_timeout ? (uint64_t)caller_ms : limits->max_call_timeout;
     if (rule_ms && (!least || rule_ms < least))
         least = rule_ms;
     return least ? least : limits->call_timeout;

@@ -26,6 +26,7 @@ static enum mf_outcome outcome_of(int rc)
     case -ENOMEM:
     case MF_ELIMIT:
     case MF_ECLOSED:
+    case MF_EROUTE_FULL:
         return MF_OUTCOME_OVERLOAD;
     }
     return mf_err_kind(rc) == MF_KIND_system ? MF_OUTCOME_LOST : MF_OUTCOME_BAD_REQUEST;

@@ -141,6 +141,7 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
 {
     struct mf_local *local = pool->pools->local;
     struct mf_link *best = NULL;
+    bool full = false;
     uint64_t now = mf_local_now(local);
     pool->last_used = now;
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
@@ -150,11 +151,15 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
             continue;
         if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;
+        if (mf_conn_full(link->conn)) {
+            full = true;
+            continue;
+        }
         if (!best || link->callee.n_calls < best->callee.n_calls)
             best = link;
     }
     *rc = 0;
-    bool may = pool->n_connecting == 0 && pool->n_links < local->limits->upstream_connections + (best ? 0 : 1);
+    bool may = pool->n_connecting == 0 && pool->n_links < local->limits->upstream_connections + (best || full ? 0 : 1);
     if (may && (!best || pool->dialer->ops->room(best) == 0)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
@@ -164,10 +169,20 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
             return best;
     }
     if (!best && pool->n_connecting == 0)
-        *rc = MF_EROUTE_DOWN; /* what there is asked for no new calls */
+        *rc = full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    else if (!best && pool->queue.bytes > local->limits->upstream_output_high && mf_conn_too_much(local, pool->queue.bytes))
+        *rc = MF_EROUTE_FULL;
     else if (pool->health.failures && pool->peer)
         mf_store_relaxed(pool->down_until, mf_health_tried(&pool->health, now, local->limits));
     return best;
+}
+
+uint32_t mf_pool_calls(const struct mf_pool *pool)
+{
+    uint32_t n = pool->queue.n_calls;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next)
+        n += MF_CONTAINER(node, struct mf_link, node)->callee.n_calls;
+    return n;
 }
 
 void mf_pool_alive(struct mf_pool *pool)

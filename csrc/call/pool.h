@@ -76,10 +76,13 @@ void mf_pools_sweep(struct mf_pools *pools);
 struct mf_pool *mf_pool_of_peer(struct mf_pools *pools, struct mf_dialer *dialer, struct mf_peer *peer);
 struct mf_pool *mf_pool_of_addr(struct mf_pools *pools, struct mf_dialer *dialer, const struct mf_addr *addr);
 
-/* A link to send on now, or NULL: then one is being made (put the call on the queue), or `*rc` says why not. */
+/* A link to send on now, or NULL: then one is being made (put the call on the queue), or `*rc` says why not.
+ * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
 struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc);
+/* Calls that await its answers, or a connection. */
+uint32_t mf_pool_calls(const struct mf_pool *pool);
 
-/* The requests that wait are as many bytes as a connection may queue: `conn`, which brought one, pauses. */
+/* `conn`, all of whose requests go there, brought one to the queue: above upstreamOutputHigh it pauses. */
 void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *conn);
 
 /* What became of a link that was being made, or was there. `rc` 0: we closed it. */

@@ -230,6 +230,15 @@ void mf_sock_want(struct mf_sock *sock, size_t len)
     sock->_want = len;
 }
 
+void mf_sock_show(struct mf_sock *sock)
+{
+    if (stopped(sock) || left(sock) == 0)
+        return;
+    sock->_want = 0;
+    sock->_state |= MF_S_RETELL;
+    mf_sock_again(sock);
+}
+
 struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at)
 {
     struct mf_block *block = sock->_in;

@@ -5,6 +5,10 @@
 
 void mf_dubbo_frame_echo(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
 {
+    if (conn->up && mf_conn_full(conn)) { /* what it would not read is not worth its memory */
+        MF_COUNT(conn->local, heartbeats_skipped);
+        return;
+    }
     struct mf_dubbo_head answer = mf_dubbo_event_answer(head);
     uint8_t *to = mf_sock_reserve(&conn->sock, MF_DUBBO_HEAD_LEN + body.len);
     if (!to) {
@@ -49,6 +53,8 @@ void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *hea
             MF_COUNT(conn->local, calls_one_way_dropped);
         return;
     }
+    if (conn->up && mf_conn_full(conn))
+        return;
     uint8_t answer[MF_DUBBO_ERROR_ROOM];
     size_t len =
         mf_dubbo_put_error(answer, head->id, head->serialization, mf_dubbo_code(fault->outcome), fault->text);

@@ -205,7 +205,7 @@ MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, str
                             const struct mf_query *query, struct mf_route *out, struct mf_route_steps *steps)
 {
     for (;;) {
-        struct mf_peer *peer = group && group->n ? pick(group, query->random, query->now) : NULL;
+        struct mf_peer *peer = group && group->n ? pick(group, query) : NULL;
         if (peer) {
             note(steps, MF_STEP_PEER, walk->r, 0, 0, walk->t,
                  steps ? mf_slice_str(peer->text) : mf_slice_of("", 0));

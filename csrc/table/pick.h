@@ -1,18 +1,33 @@
 #pragma once
 /* pick: one available instance of a group, by weight. Private. */
 #include "table/compiled.h"
+#include "table/route.h"
 
 enum { PICK_TRIES = 4 };
 
+static __attribute__((noinline, unused)) bool avoided(const struct mf_query *query, const struct mf_peer *peer)
+{
+    for (uint32_t i = 0; i < query->n_avoid; i++)
+        if (query->avoid[i] == peer)
+            return true;
+    return false;
+}
+
+MF_ALWAYS_INLINE bool usable(const struct mf_peer *peer, const struct mf_query *query)
+{
+    return mf_peer_available(peer, query->now) && !(query->n_avoid && avoided(query, peer));
+}
+
 /* Exact and fair among those available, however many are not: two walks. Out of line: rarely needed. */
-static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struct mf_group *group, uint64_t random,
-                                                                     uint64_t now)
+static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struct mf_group *group,
+                                                                     const struct mf_query *query,
+                                                                     uint64_t random)
 {
     struct mf_peer *const *peers = group->peers, *last = NULL;
     const uint64_t *sums = mf_group_sums(group);
     uint64_t total = 0, before = 0;
     for (uint32_t i = 0; i < group->n; before = sums[i++]) {
-        if (mf_peer_available(peers[i], now)) {
+        if (usable(peers[i], query)) {
             total += sums[i] - before;
             last = peers[i];
         }
@@ -23,7 +38,7 @@ static __attribute__((noinline, unused)) struct mf_peer *pick_slowly(const struc
     before = 0;
     for (uint32_t i = 0; i < group->n; before = sums[i++]) {
         uint64_t weight = sums[i] - before;
-        if (!mf_peer_available(peers[i], now))
+        if (!usable(peers[i], query))
             continue;
         if (point < weight)
             return peers[i];
@@ -52,12 +67,13 @@ MF_ALWAYS_INLINE struct mf_peer *pick_member(const struct mf_group *group, uint6
     return group->peers[at];
 }
 
-MF_ALWAYS_INLINE struct mf_peer *pick(const struct mf_group *group, uint64_t random, uint64_t now)
+MF_ALWAYS_INLINE struct mf_peer *pick(const struct mf_group *group, const struct mf_query *query)
 {
+    uint64_t random = query->random;
     for (int i = 0; i < PICK_TRIES; i++) {
         struct mf_peer *peer = pick_member(group, &random);
-        if (mf_peer_available(peer, now))
+        if (usable(peer, query))
             return peer;
     }
-    return pick_slowly(group, random, now);
+    return pick_slowly(group, query, random);
 }

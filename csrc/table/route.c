@@ -69,7 +69,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         struct ask *ask = &asks[i];
         if (ask->ended)
             continue;
-        if (ask->peer && mf_peer_available(ask->peer, queries[i].now))
+        if (ask->peer && usable(ask->peer, &queries[i]))
             rcs[i] = reach(&ask->walk, ask->peer, ask->stat, &outs[i]);
         else
             rcs[i] = follow(&ask->walk, ask->group, ask->stat, &queries[i], &outs[i], NULL);

@@ -21,6 +21,8 @@ struct mf_query {
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
     uint64_t now;                  /* monotonic ns: peers down until later are not available */
     uint64_t random;               /* any 64 bits: choose among weights and peers */
+    const struct mf_peer *const *avoid; /* taken to be down, for this request alone */
+    uint32_t n_avoid;
 };
 
 struct mf_route {

@@ -13,7 +13,8 @@ static void test_outcomes(void)
         int rc, status;
     } rows[] = {
         {MF_EROUTE_SERVICE, 60}, {MF_EROUTE_RULE, 60},    {MF_EDUBBO_OPAQUE, 60}, {MF_EROUTE_PEER, 80},
-        {MF_EROUTE_DOWN, 80},    {-ETIMEDOUT, 31},        {-ENOMEM, 100},         {MF_ELIMIT, 100},
+        {MF_EROUTE_DOWN, 80},    {MF_EROUTE_FULL, 100},    {-ETIMEDOUT, 31},        {-ENOMEM, 100},
+        {MF_ELIMIT, 100},
         {MF_EHESSIAN_DEPTH, 40}, {MF_EDUBBO_SIZE, 40},    {MF_EHESSIAN_SHORT, 40}, {-ECONNRESET, 35},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -40,7 +41,9 @@ static void test_waits(void)
     CHECK_INT(mf_dispatch_timeout(1000, 300, &limits), 300);
     CHECK_INT(mf_dispatch_timeout(100, 300, &limits), 100);
     CHECK_INT(mf_dispatch_timeout(0, 300, &limits), 300);
-    CHECK_INT(mf_dispatch_timeout(INT64_MAX, 0, &limits), INT32_MAX); /* "for ever" is not "at once" */
+    CHECK_INT(mf_dispatch_timeout(INT64_MAX, 0, &limits), 3600000); /* "for ever" is not "at once" */
+    CHECK_INT(mf_dispatch_timeout(3600001, 0, &limits), 3600000);
+    CHECK_INT(mf_dispatch_timeout(-1, 7200000, &limits), 7200000); /* a rule's is the operator's */
     CHECK_INT(mf_dispatch_timeout(INT64_MAX, 300, &limits), 300);
     CHECK_INT(mf_health_backoff(1, &limits), 1000000000);
     CHECK_INT(mf_health_backoff(3, &limits), 4000000000);

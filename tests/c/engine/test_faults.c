@@ -292,23 +292,24 @@ static void test_slow_reader(void)
     close_rig(&rig);
 }
 
-/* While a connection is being made, only so many bytes wait for it; then the caller is not read on. */
+/* While a connection is being made, only so many bytes wait for it; then a caller that calls nobody else is not
+ * read on. */
 static void test_queue(void)
 {
     struct rig rig;
     struct setting settings[] = {{"upstreamOutputHigh", 65536}, {0}};
-    open_rig(&rig, 1, MF_OUTBOUND, settings);
+    open_rig(&rig, 1, MF_INBOUND, settings);
     /* A full accept queue: connects to it hang until something is accepted. */
-    close(rig.listeners[0]);
+    close(rig.listeners[2]);
     int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, fill[64], n = 0;
     setsockopt(full, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    CHECK_INT(bind(full, &rig.addrs[0].sa, rig.addrs[0].len), 0);
+    CHECK_INT(bind(full, &rig.addrs[2].sa, rig.addrs[2].len), 0);
     CHECK_INT(listen(full, 0), 0);
-    rig.listeners[0] = full;
+    rig.listeners[2] = full;
     for (; n < 64; n++) {
         fill[n] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         struct pollfd made = {.fd = fill[n], .events = POLLOUT};
-        if (connect(fill[n], &rig.addrs[0].sa, rig.addrs[0].len) < 0 && waits(&made, 1, 100) == 0)
+        if (connect(fill[n], &rig.addrs[2].sa, rig.addrs[2].len) < 0 && waits(&made, 1, 100) == 0)
             break;
     }
     CHECK(n < 64);

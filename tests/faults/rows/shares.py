@@ -146,7 +146,7 @@ def shared_queue(stage: Stage) -> None:
             documents=[entry(SLOW, [relay.address])],
             load=("--connections", str(QUEUE_CALLERS), *STEADY[2:], *also(QUEUE_CALLS, payload=QUEUED, timeout="9000")),
             neighbour=CALM,
-            limits={"outputMax": 1 << 20, "upstreamOutputHigh": 1 << 20},
+            limits={"outputMax": 4 << 20, "upstreamOutputHigh": 1 << 20}  # a caller's own answers fit,
         )
 
     with beside_twin(stage, begin) as twin:
