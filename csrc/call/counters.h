@@ -48,6 +48,9 @@
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
     X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
+    X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
+    X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
+    X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \

@@ -20,6 +20,7 @@ struct mf_inlet {
     const struct mf_inlet_options *options;
     struct mf_local *local;
     struct mf_calls *calls;
+    struct mf_notes *notes;                /* the local's */
     struct mf_pools *pools;
     struct mf_list conns;                  /* that came in here and are open */
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */

@@ -18,6 +18,9 @@
     X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for one peer above which their callers are not read") \
     X(output_max, outputMax, bytes, 67108864, 65536, "queued output above which a slow reader is closed")              \
     X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
+    X(max_inbound_services, maxInboundServices, count, 256, 0, "services whose inbound calls one worker counts apart, before the rest are `other`") \
+    X(max_methods, maxMethods, count, 0, 0, "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted") \
+    X(access_records, accessRecords, count, 8192, 1, "records of one worker that wait for the access log")                \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \
     X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \

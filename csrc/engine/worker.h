@@ -2,7 +2,7 @@
 /* worker: one thread of the data plane and what it conducts: a loop, doors, pools, calls, protocols.
  *
  * Nothing in here is touched by another thread, except: counters (read), `command` and the loop's wake (written),
- * `events` (the ring's other end), `local.last_call` and `told` (read). */
+ * `events` and `notes.ring` (the rings' other ends), `notes.methods` (read), `local.last_call` and `told` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
 #include "engine/door.h"
@@ -37,6 +37,7 @@ struct mf_worker {
     uint32_t n_doors;
     struct mf_pools pools;
     struct mf_calls calls;
+    struct mf_notes notes;
     struct mf_protocols protocols;
     struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */

@@ -208,7 +208,7 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
         snprintf(text, sizeof text, "meshfast: bad request: %s", why);
         count_limit(source->share->local, rc);
         struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, text};
-        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+        mf_dispatch_refuse(call, &request.base, &fault);
         return;
     }
     mf_dispatch(call, &request.base);

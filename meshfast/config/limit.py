@@ -50,6 +50,17 @@ LIMITS: tuple[Limit, ...] = (
         "spare_blocks", "spareBlocks", "bytes", 33554432, 0,
         "memory of one worker kept for long frames to come, or lent to those whose length is announced",
     ),  # fmt: skip
+    Limit(
+        "max_inbound_services", "maxInboundServices", "count", 256, 0,
+        "services whose inbound calls one worker counts apart, before the rest are `other`",
+    ),  # fmt: skip
+    Limit(
+        "max_methods", "maxMethods", "count", 0, 0,
+        "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted",
+    ),  # fmt: skip
+    Limit(
+        "access_records", "accessRecords", "count", 8192, 1, "records of one worker that wait for the access log"
+    ),
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),

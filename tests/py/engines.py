@@ -34,14 +34,15 @@ class Running:
 
 @contextmanager
 def running(
-    backend: str, *providers: tuple[Provider, str], limits: dict[str, int] | None = None, **listen: Any
-) -> Iterator[Running]:
+    backend: str, *providers: tuple[Provider, str], limits: dict[str, int] | None = None, access_sample: float = 0.0,
+    **listen: Any,
+) -> Iterator[Running]:  # fmt: skip
     """``providers`` are those of com.x.Cart with their label env; ``listen`` goes to Engine.listen."""
     table = Table()
     if providers:
         table.publish(config.load_texts([("mesh.yaml", mesh(*providers).encode())]))
     try:
-        engine = _core.Engine(table.native, workers=1, backend=backend, limits=limits)
+        engine = _core.Engine(table.native, workers=1, backend=backend, limits=limits, access_sample=access_sample)
     except OSError as error:
         pytest.skip(f"this kernel: {error}")
     try:
