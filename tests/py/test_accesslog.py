@@ -55,7 +55,7 @@ def test_every_call_is_logged_once_or_counted(backend: str, form: str, tmp_path:
                 await ask_many(side.address("out"), CALLS, attachments={"env": "dev1"})
                 counted = await side.counters()
                 side.process.terminate()
-                assert await ends(side) == 0
+                assert await ends(side, 60) == 0
             assert counted["calls"] == CALLS
             lines = path.read_text().splitlines()
             ids = Counter(int(json.loads(line)["request_id"] if form == "json" else line.split()[0]) for line in lines)
@@ -113,7 +113,7 @@ def test_whatever_became_of_it(backend: str) -> None:
                     vanish = struct.pack("ii", 1, 0)  # what is still due is not waited for
                     caller.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, vanish)
                 with pytest.raises(ConnectionResetError):
-                    await asyncio.wait_for(pending, 1)
+                    await asyncio.wait_for(pending, PATIENCE)
                 await it.reaches("calls_abandoned")
                 found = [Record(*one) for one in it.engine.access_records()]
                 assert [one.status for one in asked] == [20, 60, 31, 40, 40]
