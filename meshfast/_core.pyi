@@ -220,9 +220,9 @@ class Table:
         """What services, applications and subsets have counted, a dict each (csrc/table/stat.h); ``used``: only those
         where anybody ever did.
 
-        ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls; ``bytes_up``,
-        ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls) each, not
-        summed up; ``latency_sum_ns``; ``outcomes``: how calls ended, a count each.
+        ``direction``, ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls;
+        ``bytes_up``, ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls)
+        each, not summed up; ``latency_sum_ns``; ``outcomes``: how calls ended, name -> calls.
         """
 
     def stats_in_pieces(self, size: int = 256, used: bool = True) -> Iterator[list[dict[str, Any]]]:
@@ -236,7 +236,8 @@ class Table:
     @overload
     def peers(self, detail: Literal[True]) -> dict[str, dict[str, Any]]:
         """-> a dict each: ``available``; ``down_for``, the seconds that it still rests; ``listed``, whether any
-        instance of the mesh has it: else only its last calls hold it."""
+        instance of the mesh has it: else only its last calls hold it; ``calls``, ``calls_active``, ``connections`` and
+        ``failures``, as of a second ago."""
 
 class TraceMemory:
     """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""
@@ -266,7 +267,8 @@ class Engine:
     1. ``Engine(table, ...)``  2. ``listen()`` for each listener  3. ``start()``  4. ``drain()``  5. ``stop()``
 
     ``workers`` native threads that never need the GIL; 0: it is served by the turns of ``loop``, on that thread.
-    ``backend`` is "auto", "epoll" or "io_uring"; ``limits`` by their names in the configuration. Raises ValueError for
+    ``backend`` is "auto", "epoll" or "io_uring"; ``limits`` by their names in the configuration;
+    ``access_sample`` is the share of calls that ``access_records`` tells of. Raises ValueError for
     a backend or a loop that does not fit, LimitError for a limit below its least, OSError when the loop cannot be made.
     """
 
@@ -279,6 +281,7 @@ class Engine:
         backend: str = "auto",
         loop: Loop | None = None,
         limits: dict[str, int] | None = None,
+        access_sample: float = 0.0,
     ) -> None: ...
     def listen(
         self,
@@ -327,6 +330,21 @@ class Engine:
     def serializations(self) -> list[dict[str, Any]]:
         """What each serialization id has seen, a dict per id that was used: ``id``, ``name``, ``calls``, ``answers``,
         ``bytes_up``, ``bytes_down``, ``ok``, ``errors``, ``latency_sum_ns``."""
+
+    def inbound_stats(self) -> list[dict[str, Any]]:
+        """What the calls that came in at inbound listeners counted, by service: a dict each, as of ``Table.stats``. As
+        many services as limit maxInboundServices says; those of more are ``other``."""
+
+    def method_stats(self) -> list[dict[str, Any]]:
+        """What ended calls counted by ``direction``, ``service`` and ``method``, else as of ``Table.stats``. As many as
+        limit maxMethods says; those of more are ``other``."""
+
+    def ended_here(self) -> dict[str, int]:
+        """Calls that no provider answered: outcome -> how many. csrc/call/outcome.h."""
+
+    def access_records(self, most: int = 500) -> list[tuple[Any, ...]]:
+        """Up to so many of the calls that have ended, each told once: tuples in the order of
+        ``meshfast.record.Record``. Needs ``access_sample``."""
 
     def loop_counts(self) -> dict[str, int]:
         """What the workers' loops have done: turns, waits, syscalls, reads, writes, accepts, accept_failures,

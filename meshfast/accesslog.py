@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -21,11 +20,10 @@ __all__ = ["AccessWriter", "Records"]
 
 log = logging.getLogger("meshfast")
 
-#: How often the workers' records are fetched, seconds, and how many are formatted before others have a turn.
+#: How often the workers' records are looked for, seconds.
 EVERY = 0.1
-SLICE = 500
 
-
+#: Some of the workers' records, few enough to format before others have a turn; none: there are no more now.
 Records = Callable[[], Sequence[tuple[Any, ...]]]
 
 #: What would break a line or its columns.
@@ -38,31 +36,37 @@ class AccessWriter:
     :raises OSError: the file cannot be opened
     """
 
-    def __init__(self, options: AccessLog, state: Running, seed: int | None = None) -> None:
+    def __init__(self, options: AccessLog, state: Running) -> None:
         self._state = state
         self._sink = Sink("" if options.path == "stderr" else options.path)
-        self._draw = random.Random(seed).random if options.sample < 1 else None
-        self._sample = options.sample
         self._line = json_line(options.fields or FIELDS) if options.format == "json" else text_line(options.format)
 
     def write(self, records: Iterable[tuple[Any, ...]]) -> None:
         """Formats these and hands them over; what finds no room is counted."""
-        chosen = [record for record in records if self._draw is None or self._draw() < self._sample]
-        if chosen and self._sink.put(b"".join(map(self._line, chosen))):
-            self._state.access_records += len(chosen)
+        lines = [self._line(record) for record in records]
+        if lines and self._sink.put(b"".join(lines)):
+            self._state.access_records += len(lines)
         self._state.access_dropped = self._sink.dropped
 
     async def follow(self, records: Records) -> None:
         """Writes what ``records`` gives, until it is cancelled."""
         while True:
-            found = records()
-            for at in range(0, len(found), SLICE):
-                try:
-                    self.write(found[at : at + SLICE])
-                except Exception:  # a mistake of ours must not end the log
-                    log.exception("access log: %d record(s) are lost", len(found[at : at + SLICE]))
+            while found := records():
+                self._try(found)
                 await asyncio.sleep(0)
             await asyncio.sleep(EVERY)
+
+    def finish(self, records: Records) -> None:
+        """Writes what is left, and ends."""
+        while found := records():
+            self._try(found)
+        self.close()
+
+    def _try(self, found: Sequence[tuple[Any, ...]]) -> None:
+        try:
+            self.write(found)
+        except Exception:  # a mistake of ours must not end the log
+            log.exception("access log: %d record(s) are lost", len(found))
 
     def reopen(self) -> None:
         """Opens the file anew. Raises OSError when it cannot; the old one is written to then."""

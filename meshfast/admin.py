@@ -12,9 +12,10 @@ POST /drain              as SIGTERM: no new connections, READONLY to callers, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
@@ -101,7 +102,7 @@ class Admin:
         return Answer(lines(dump), kind=JSON)
 
     def _clusters(self, asked: Request) -> Answer:
-        peers = self._shown.table.peers()
+        peers = self._shown.table.native.peers(detail=True)
         rows = Rows(_cluster(one, peers) for one in self._shown.mesh.clusters.values())
         return Answer(lines(rows), kind=JSON)
 
@@ -138,14 +139,14 @@ def lines(value: Items | Rows) -> Iterator[bytes]:
     yield b"\n"
 
 
-def _cluster(cluster: Cluster, peers: dict[str, bool]) -> Items:
+def _cluster(cluster: Cluster, peers: Mapping[str, Mapping[str, Any]]) -> Items:
     endpoints = (
         {
             "address": endpoint.address,
             "labels": dict(endpoint.labels),
             "weight": endpoint.weight,
-            "available": peers.get(endpoint.address.removeprefix("tcp://"), True),
         }
+        | _health(peers.get(endpoint.address.removeprefix("tcp://"), {}))
         for endpoint in cluster.endpoints
     )
     return Items(
@@ -156,6 +157,18 @@ def _cluster(cluster: Cluster, peers: dict[str, bool]) -> Items:
             ("endpoints", Rows(endpoints)),
         ]
     )
+
+
+def _health(peer: Mapping[str, Any]) -> dict[str, object]:
+    """``state``: ``unused`` before a connection was made or tried, ``up``, or ``resting`` for ``down_for`` seconds."""
+    available = peer.get("available", True)
+    used = peer.get("connections") or peer.get("failures")
+    return {
+        "available": available,
+        "state": "resting" if not available else "up" if used else "unused",
+        "down_for": round(peer.get("down_for", 0.0), 3),
+        **{key: peer.get(key, 0) for key in ("calls", "calls_active", "connections", "failures")},
+    }
 
 
 def mesh_as_json(mesh: Mesh) -> Items:

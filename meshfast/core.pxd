@@ -103,6 +103,10 @@ cdef extern from "meshfast.h" nogil:
         pass
     cdef struct mf_peer:
         mf_atom64 down_until
+        mf_atom64 calls
+        mf_atom64 calls_active
+        mf_atom64 connections
+        mf_atom64 failures
         const char *text
     cdef struct mf_stat:
         const char *service
@@ -210,6 +214,7 @@ cdef extern from "meshfast.h" nogil:
     void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)
     mf_bool mf_stat_used(const mf_stat *stat)
     mf_bool mf_peer_listed(const mf_peer *peer)
+    void mf_stat_add(const mf_stat_shard *shard, mf_stat_shard *out)
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
     const char *mf_stat_status_name(int index)
     uint64_t mf_stat_bucket_bound(int bucket)
@@ -284,6 +289,7 @@ cdef extern from "meshfast.h" nogil:
         mf_limits limits
         mf_table *table
         mf_trace *trace
+        uint32_t access_sample
     cdef enum mf_direction:
         MF_OUTBOUND
         MF_INBOUND
@@ -292,7 +298,7 @@ cdef extern from "meshfast.h" nogil:
         MF_LISTEN_DUBBO
         MF_LISTEN_TCP
     cdef struct mf_addr:
-        pass
+        uint32_t len
     cdef enum mf_label_trust:
         MF_LABELS_KEEP_FIRST
         MF_LABELS_TRUST
@@ -332,5 +338,39 @@ cdef extern from "meshfast.h" nogil:
     void mf_engine_counters(const mf_engine *engine, mf_counters *out)
     void mf_engine_serializations(const mf_engine *engine, mf_serialization_counters *out)
     void mf_engine_loop_counts(const mf_engine *engine, mf_loop_counts *out)
+    enum:
+        MF_OUTCOMES
+        MF_NOTE_ALL_CALLS
+    ctypedef int mf_outcome "enum mf_outcome"
+    const char *mf_outcome_name(mf_outcome outcome)
+    cdef struct mf_tallied:
+        mf_stat_shard counts
+        uint8_t kind
+        mf_bool other
+    mf_slice mf_tallied_first(const mf_tallied *one)
+    mf_slice mf_tallied_second(const mf_tallied *one)
+    cdef struct mf_record:
+        uint64_t ended
+        uint64_t took
+        uint64_t bytes_up
+        uint64_t bytes_down
+        uint64_t request_id
+        mf_addr caller
+        mf_addr peer
+        uint8_t direction
+        uint8_t outcome
+        uint8_t status
+        uint8_t service_len
+        uint8_t method_len
+        uint8_t subset_len
+        uint16_t labels_len
+        const char *service
+        const char *method
+        const char *subset
+        const uint8_t *labels
+    void mf_engine_ended_here(const mf_engine *engine, uint64_t *out)
+    void mf_engine_each_tallied(const mf_engine *engine, mf_bool methods,
+                                void (*fn)(void *, const mf_tallied *) noexcept nogil, void *arg)
+    int mf_engine_next_record(mf_engine *engine, mf_record *out)
     int mf_engine_event_fd(const mf_engine *engine)
     int mf_engine_next_event(mf_engine *engine, mf_event *out)

@@ -10,6 +10,7 @@ import platform
 import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import psutil
@@ -25,8 +26,13 @@ __all__ = ["GROUPS", "prometheus"]
 Row = Mapping[str, Any]
 #: Rows in pages. A page may be empty.
 Pages = Iterable[Sequence[Row]]
-#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, and what it answered.
-Kept = tuple[str, tuple[int, ...], tuple[tuple[str, int], ...]]
+#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, statuses and reasons.
+Kept = tuple[str, tuple[int, ...], "Some", "Some"]
+#: What was counted by a name, where anything was.
+Some = tuple[tuple[str, int], ...]
+
+#: Outcomes that a provider's answer had.
+_TOLD = ("ok", "remote_error")
 
 #: Rows of a page: about a millisecond's work.
 PAGE = 100
@@ -70,11 +76,11 @@ _SERIALIZATION_LATENCY = Metric(
     "meshfast_serialization_latency_seconds_total", "counter", "time to the answer, summed, by serialization", _IDS
 )
 
-_WHERE = ("service", "host", "subset")
+_WHERE = ("direction", "service", "host", "subset")
 _SERVICES = {
     key: Metric(f"meshfast_service_{name}_total", "counter", text, _WHERE)
     for key, name, text in (
-        ("begun", "calls", "calls by service, application and subset"),
+        ("begun", "calls", "calls by service; outbound ones by application and subset too"),
         ("bytes_up", "request_bytes", "request bytes"),
         ("bytes_down", "answer_bytes", "answer bytes"),
         ("fallbacks", "fallbacks", "calls that came to this subset by a fallback"),
@@ -85,6 +91,9 @@ _ZEROS = (0,) * len(_SERVICES)
 _ANSWERS = Metric(
     "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer", (*_WHERE, "status")
 )
+_LOCAL = Metric(
+    "meshfast_service_local_answers_total", "counter", "calls that no provider answered, by reason", (*_WHERE, "reason")
+)
 _LATENCY = Metric(
     "meshfast_service_latency_seconds",
     "histogram",
@@ -92,9 +101,28 @@ _LATENCY = Metric(
     _WHERE,
 )
 
+_METHOD = ("direction", "service", "method")
+_METHODS = {
+    key: Metric(f"meshfast_method_{name}_total", "counter", text, _METHOD)
+    for key, name, text in (
+        ("begun", "calls", "calls that have ended, by method"),
+        ("bytes_up", "request_bytes", "request bytes of a method's calls"),
+        ("bytes_down", "answer_bytes", "answer bytes of a method's calls"),
+        ("one_way", "one_way", "one-way calls of a method"),
+    )
+}
+_METHOD_ENDS = Metric("meshfast_method_ends_total", "counter", "how a method's calls ended", (*_METHOD, "outcome"))
+_METHOD_LATENCY = Metric("meshfast_method_latency_seconds", "histogram", "as that of services, by method", _METHOD)
+
 _PEERS = {
-    key: Metric(f"meshfast_peer_{key}", kind, text, ("peer",))
-    for key, kind, text in (("available", "gauge", "0 while an instance rests or has said READONLY"),)
+    key: Metric(f"meshfast_peer_{name}", kind, text, ("peer",))
+    for key, name, kind, text in (
+        ("available", "available", "gauge", "0 while an instance rests or has said READONLY"),
+        ("calls", "calls_total", "counter", "calls sent to an instance"),
+        ("calls_active", "calls_active", "gauge", "calls that await an instance's answer"),
+        ("connections", "connections_total", "counter", "connections made to an instance"),
+        ("failures", "failures_total", "counter", "times an instance could not be reached, or was silent"),
+    )
 }
 
 _OWN = {
@@ -115,6 +143,10 @@ _OWN = {
         ("access_log_dropped_total", "counter", "records of the access log that could not be written in time"),
     )
 }
+_ENDED_HERE = Metric(
+    "meshfast_answers_local_reasons_total", "counter",
+    "calls that no provider answered, by reason; those of no service and those refused unread too", ("reason",),
+)  # fmt: skip
 _REFUSED = Metric("meshfast_admin_refused_total", "counter", "what the admin address turned away", ("reason",))
 _BUILD = Metric("meshfast_build_info", "gauge", "always 1", ("version", "python"))
 
@@ -132,8 +164,9 @@ _PROCESS = {
 
 #: Every metric there is, by what it is about; the names of the groups are those of the tables in docs/metrics.md.
 GROUPS: dict[str, tuple[Metric, ...]] = {
-    "workers": tuple(_workers().values()),
-    "services": (*_SERVICES.values(), _ANSWERS, _LATENCY),
+    "workers": (*_workers().values(), _ENDED_HERE),
+    "services": (*_SERVICES.values(), _ANSWERS, _LOCAL, _LATENCY),
+    "methods": (*_METHODS.values(), _METHOD_ENDS, _METHOD_LATENCY),
     "peers": tuple(_PEERS.values()),
     "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
     "loops": tuple(_LOOP.values()),
@@ -152,11 +185,13 @@ def _families(shown: Shown, everything: bool) -> Iterator[Family]:
     values = engine.counters()
     for name, metric in _workers().items():
         yield metric, [[metric.line((), values[name])]]
+    yield _ENDED_HERE, [[_ENDED_HERE.line((reason,), count) for reason, count in engine.ended_here().items() if count]]
     for key, value in engine.loop_counts().items():
         yield _LOOP[key], [[_LOOP[key].line((engine.loop_name,), value)]]
     yield from _serializations(engine.serializations())
-    yield from services(stat_pages(shown.table, everything))
-    yield from peers(shown.table.peers(), everything)
+    yield from services(chain(stat_pages(shown.table, everything), paged(engine.inbound_stats())))
+    yield from methods(list(paged(engine.method_stats())))
+    yield from peers(shown.table.native.peers(detail=True), everything)
     yield from _own(shown)
 
 
@@ -166,6 +201,10 @@ def _serializations(rows: list[dict[str, Any]]) -> Iterator[Family]:
         yield metric, [[metric.line(one, row[key]) for one, row in zip(ids, rows, strict=True)]]
     metric = _SERIALIZATION_LATENCY
     yield metric, [[metric.line(one, row["latency_sum_ns"] / 1e9) for one, row in zip(ids, rows, strict=True)]]
+
+
+def paged(rows: Sequence[Row]) -> Pages:
+    return (rows[at : at + PAGE] for at in range(0, len(rows), PAGE))
 
 
 def stat_pages(table: Table, everything: bool) -> Pages:
@@ -181,28 +220,54 @@ def services(pages: Pages) -> Iterator[Family]:
     def latency() -> Iterator[list[str]]:
         for page in pages:
             kept.append([_kept(row) for row in page])
-            yield [line for row, (where, _, _) in zip(page, kept[-1], strict=True) for line in _latency(row, where)]
+            wheres = [one[0] for one in kept[-1]]
+            yield [line for row, where in zip(page, wheres, strict=True) for line in _latency(_LATENCY, row, where)]
 
     yield _LATENCY, latency()
     for at, metric in enumerate(_SERVICES.values()):
-        yield metric, ([sample(metric.name, where, values[at]) for where, values, _ in page] for page in kept)
-    yield _ANSWERS, ([line for where, _, answers in page for line in _answers(where, answers)] for page in kept)
+        yield metric, ([sample(metric.name, where, values[at]) for where, values, _, _ in page] for page in kept)
+    yield _ANSWERS, ([line for where, _, found, _ in page for line in _each(_ANSWERS, where, found)] for page in kept)
+    yield _LOCAL, ([line for where, _, _, found in page for line in _each(_LOCAL, where, found)] for page in kept)
+
+
+def methods(pages: list[Sequence[Row]]) -> Iterator[Family]:
+    """The families of methods, where they are counted."""
+    for key, metric in _METHODS.items():
+        yield metric, ([sample(metric.name, _method(row), row[key]) for row in page] for page in pages)
+    yield _METHOD_ENDS, ([line for row in page for line in _ends(row)] for page in pages)
+    yield _METHOD_LATENCY, (
+        [line for row in page for line in _latency(_METHOD_LATENCY, row, _method(row))] for page in pages
+    )  # fmt: skip
+
+
+def _ends(row: Row) -> list[str]:
+    return _each(_METHOD_ENDS, _method(row), _some(row["outcomes"]))
+
+
+def _method(row: Row) -> str:
+    return labelled(_METHOD, tuple([row[name] for name in _METHOD]))
 
 
 def _kept(row: Row) -> Kept:
     where = labelled(_WHERE, tuple([row[name] for name in _WHERE]))
     if not row["begun"]:
-        return where, _ZEROS, ()
+        return where, _ZEROS, (), ()
     values = tuple([row[key] for key in _SERVICES])
-    return where, values, tuple([(status, count) for status, count in row["status"].items() if count])
+    reasons = tuple([one for one in _some(row["outcomes"]) if one[0] not in _TOLD])
+    return where, values, _some(row["status"]), reasons
 
 
-def _answers(where: str, answers: tuple[tuple[str, int], ...]) -> list[str]:
-    return [sample(_ANSWERS.name, f'{where},status="{status}"', count) for status, count in answers]
+def _some(counts: Mapping[str, int]) -> Some:
+    return tuple([(name, count) for name, count in counts.items() if count])
 
 
-def _latency(row: Row, where: str) -> Iterator[str]:
-    name = _LATENCY.name
+def _each(metric: Metric, where: str, found: Iterable[tuple[str, int]]) -> list[str]:
+    """A sample for each value of the metric's last label."""
+    return [sample(metric.name, f'{where},{metric.labels[-1]}="{name}"', count) for name, count in found]
+
+
+def _latency(metric: Metric, row: Row, where: str) -> Iterator[str]:
+    name = metric.name
     total = 0
     for bound, count in row["latency"]:
         total += count
@@ -211,14 +276,21 @@ def _latency(row: Row, where: str) -> Iterator[str]:
     yield sample(f"{name}_count", where, total)
 
 
-def peers(found: Mapping[str, bool], everything: bool) -> Iterator[Family]:
-    """The families of instances: those that are not available, or all."""
-    metric = _PEERS["available"]
-    names = [name for name, available in found.items() if everything or not available]
-    yield metric, (
-        [metric.line((name,), int(found[name])) for name in names[at : at + PAGE]]
-        for at in range(0, len(names), PAGE)
-    )
+def peers(found: Mapping[str, Mapping[str, Any]], everything: bool) -> Iterator[Family]:
+    """The families of instances: those that are not available or were ever dialled, or all."""
+    rows = [
+        (labelled(("peer",), (name,)), one)
+        for name, one in found.items()
+        if everything or not one["available"] or one["connections"] or one["failures"]
+    ]
+    for key, metric in _PEERS.items():
+        yield (
+            metric,
+            (
+                [sample(metric.name, where, int(one[key])) for where, one in rows[at : at + PAGE]]
+                for at in range(0, len(rows), PAGE)
+            ),
+        )
 
 
 def _own(shown: Shown) -> Iterator[Family]:

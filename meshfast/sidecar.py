@@ -96,7 +96,7 @@ class Sidecar:
         workers = max(1, side.workers if self._workers is None else self._workers)
         self.engine = engine = _core.Engine(
             self.table.native, trace=trace, workers=workers, backend=self._backend or side.loop,
-            limits=dict(side.limits),
+            limits=dict(side.limits), access_sample=side.access_log.sample if side.access_log else 0.0,
         )  # fmt: skip
         for one in side.listeners:
             self.addresses[one.name] = engine.listen(
@@ -113,8 +113,8 @@ class Sidecar:
             engine.start()
             loop.add_reader(engine.event_fd, self._take_events)
             tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
-            if self._access and (records := getattr(engine, "access_records", None)):
-                tasks.append(asyncio.create_task(self._access.follow(records)))
+            if self._access:
+                tasks.append(asyncio.create_task(self._access.follow(engine.access_records)))
             self.state.ready = True
             log.info(
                 "ready: %s on %s, %d worker(s), pid %d",
@@ -137,12 +137,12 @@ class Sidecar:
     def _close(self, engine: _core.Engine, ran: bool) -> None:
         """The last words."""
         if self._access:
-            if records := getattr(engine, "access_records", None):
-                self._access.write(records())
-            self._access.close()
+            self._access.finish(engine.access_records)
         if not ran:
             return
         counted = engine.counters()
+        if dropped := counted["limit_access_records"] + self.state.access_dropped:
+            log.warning("access log: %d record(s) dropped for want of time", dropped)
         served = counted["answers"] + counted["answers_local"] + counted["calls_one_way"]
         up = time.time() - self.state.started
         log.info("stopped: %d call(s) served, %d lost, up %.1f s", served, counted["limit_drain_timeout"], up)

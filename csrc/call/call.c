@@ -106,8 +106,10 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
 {
     callee->ops = ops;
+    callee->addr = NULL;
     mf_list_init(&callee->calls);
     callee->n_calls = 0;
+    callee->n_asked = 0;
 }
 
 void mf_queue_init(struct mf_queue *queue)
@@ -148,6 +150,7 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     call->two_way = two_way;
     call->by_table = false;
     call->asking = false;
+    call->noted = false;
     call->answering = false;
     mf_list_init(&call->place);
     mf_list_push(&caller->calls, &call->asked);
@@ -221,18 +224,67 @@ static void end(struct mf_call *call)
         caller->ops->idle(caller);
 }
 
-static void count_end(struct mf_call *call, int status_index)
+static uint32_t slot_of(const struct mf_call *call)
 {
+    return call->id & ((1u << MF_CALL_SLOT_BITS) - 1);
+}
+
+void mf_call_keep_note(struct mf_call *call, struct mf_note *note)
+{
+    if (!note)
+        return;
+    call->calls->local->notes->of_slots[slot_of(call)] = note;
+    call->noted = true;
+}
+
+static __attribute__((noinline, cold)) void note_end(struct mf_call *call, int status_index, enum mf_outcome outcome,
+                                                     uint64_t bytes_down, const struct mf_callee *callee)
+{
+    struct mf_local *local = call->calls->local;
+    struct mf_note *note = local->notes->of_slots[slot_of(call)];
+    bool answered = call->two_way && outcome <= MF_OUTCOME_REMOTE_ERROR;
+    struct mf_note_end end = {
+        .outcome = (uint8_t)outcome,
+        .status = answered ? (uint8_t)status_index : call->ops->stats[outcome],
+        .two_way = call->two_way,
+        .answered = answered,
+        .took = answered ? call->took : mf_local_now(local) - call->begun,
+        .bytes_up = call->bytes_up,
+        .bytes_down = bytes_down,
+        .peer = callee ? callee->addr : NULL,
+    };
+    if (call->stat && call->stat->of)
+        end.subset = mf_slice_str(call->stat->of->subset);
+    mf_note_end(local->notes, note, &end);
+    call->noted = false;
+}
+
+/* Where it is over: before it leaves its callee. */
+static inline __attribute__((always_inline)) void count_end(struct mf_call *call, int status_index,
+                                                            enum mf_outcome outcome, uint64_t bytes_down)
+{
+    if (call->noted)
+        note_end(call, status_index, outcome, bytes_down, call->callee);
     if (!call->stat)
         return;
     mf_count(&call->stat->status[status_index], 1);
+    if (outcome != MF_OUTCOME_OK) /* see table/stat.h */
+        mf_count(&call->stat->outcome[outcome], 1);
     mf_count(&call->stat->done, 1); /* the last word on the stat: it may be freed after this */
     call->stat = NULL;
 }
 
 static void count_fault(struct mf_call *call, enum mf_outcome outcome)
 {
-    count_end(call, call->ops->stats[outcome]);
+    mf_count(&call->calls->local->ended_here[outcome], 1);
+    count_end(call, call->ops->stats[outcome], outcome, 0);
+}
+
+void mf_call_set_shard(struct mf_call *call, struct mf_stat_shard *shard)
+{
+    call->stat = shard;
+    if (shard)
+        mf_count(&shard->begun, 1);
 }
 
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback)
@@ -264,12 +316,16 @@ static void count_sent(struct mf_call *call)
 
 static void forget_one_way(struct mf_call *call, const struct mf_call_input *input)
 {
-    (void)input;
     count_sent(call);
     MF_COUNT(call->calls->local, calls_one_way);
     if (call->stat)
         mf_count(&call->stat->one_way, 1);
-    count_fault(call, MF_OUTCOME_OK);
+    if (input->callee) {
+        input->callee->n_asked++;
+        if (call->noted)
+            note_end(call, 0, MF_OUTCOME_OK, 0, input->callee);
+    }
+    count_end(call, call->ops->stats[MF_OUTCOME_OK], MF_OUTCOME_OK, 0);
     end(call);
 }
 
@@ -280,6 +336,7 @@ static void await_answer(struct mf_call *call, const struct mf_call_input *input
     count_sent(call);
     call->callee = input->callee;
     call->callee->n_calls++;
+    call->callee->n_asked++;
     mf_list_push(&call->callee->calls, &call->place);
 }
 
@@ -337,7 +394,8 @@ static void time_out(struct mf_call *call, const struct mf_call_input *input)
 static void lose(struct mf_call *call, const struct mf_call_input *input)
 {
     tell_caller(call, input->fault);
-    count_end(call, MF_STAT_LOST);
+    mf_count(&call->calls->local->ended_here[MF_OUTCOME_LOST], 1);
+    count_end(call, MF_STAT_LOST, MF_OUTCOME_LOST, 0);
     end(call);
 }
 
@@ -345,7 +403,8 @@ static void abandon(struct mf_call *call, const struct mf_call_input *input)
 {
     (void)input;
     MF_COUNT(call->calls->local, calls_abandoned);
-    count_end(call, MF_STAT_LOST);
+    mf_count(&call->calls->local->ended_here[MF_OUTCOME_CANCELLED], 1);
+    count_end(call, MF_STAT_LOST, MF_OUTCOME_CANCELLED, 0);
     end(call);
 }
 
@@ -375,7 +434,7 @@ static void deliver(struct mf_call *call, const struct mf_call_input *input)
     MF_COUNT(call->calls->local, answers);
     count_latency(call);
     hand_on(call, input->message);
-    count_end(call, input->message->stat);
+    count_end(call, input->message->stat, input->message->outcome, input->message->data.len);
     end(call);
 }
 

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "call/local.h"
+#include "call/note.h"
 #include "call/outcome.h"
 #include "loop/timer.h"
 #include "table/stat.h"
@@ -57,8 +58,10 @@ struct mf_caller_ops {
 /* The end that is asked. */
 struct mf_callee {
     const struct mf_callee_ops *ops;
+    const struct mf_addr *addr; /* where it is; may be NULL */
     struct mf_list calls; /* that await its answer */
     uint32_t n_calls;
+    uint64_t n_asked;     /* ever */
 };
 
 struct mf_callee_ops {
@@ -123,6 +126,7 @@ struct mf_call {
     bool two_way;
     bool by_table;            /* the peer was chosen by the table: choose again when it cannot be reached */
     bool asking;              /* the request's end is still to come */
+    bool noted;               /* something is kept of it beside this (note.h) */
     bool answering;           /* parts of the answer were delivered, its end is still to come */
 };
 
@@ -171,6 +175,10 @@ void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct m
 
 /* The rule that routed it counts it from here on; an earlier one is done with it. */
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
+/* The same where no rule counts it: what is counted in outlives the call. NULL: nothing. */
+void mf_call_set_shard(struct mf_call *call, struct mf_stat_shard *shard);
+/* Keeps a note of it; NULL: none. */
+void mf_call_keep_note(struct mf_call *call, struct mf_note *note);
 /* The caller of a one-way call is gone: the call goes on without it. */
 void mf_call_detach(struct mf_call *call);
 /* A caller is gone: its two-way calls end, the others go on without it. */

@@ -56,6 +56,9 @@
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
     X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
     X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, callers closed")            \
+    X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
+    X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
+    X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \

@@ -287,9 +287,20 @@ static void outbound(struct mf_call *call, struct mf_request *request)
         by_table(call, request);
 }
 
+/* What comes in is counted by what it asks for: no rule of ours chose where it goes. */
+static void count_inbound(struct mf_call *call, const struct mf_request *request)
+{
+    struct mf_local *local = call->calls->local;
+    bool over;
+    mf_call_set_shard(call, mf_tally_find(&local->services, MF_INBOUND, request->query.service, mf_slice_of(NULL, 0), &over));
+    if (over)
+        MF_COUNT(local, limit_max_inbound_services);
+}
+
 static void inbound(struct mf_call *call, struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
+    count_inbound(call, request);
     enum mf_label_trust trust = request->inlet->options->labels;
     if (!request->readable)
         MF_COUNT(local, calls_opaque);
@@ -301,9 +312,44 @@ static void inbound(struct mf_call *call, struct mf_request *request)
         end_with(call, MF_OUTCOME_NO_PEER, "meshfast: this listener has no forward address");
 }
 
+static struct mf_note *note_of(struct mf_inlet *inlet, const struct mf_query *query, uint64_t request_id,
+                               const struct mf_conn *from)
+{
+    return mf_note_begin(inlet->local->notes, (uint8_t)inlet->options->direction, query, request_id,
+                         from ? from->sock.fd : -1);
+}
+
+static __attribute__((noinline, cold)) void take_note(struct mf_call *call, const struct mf_request *request)
+{
+    mf_call_keep_note(call, note_of(request->inlet, &request->query, call->caller_id, request->from));
+}
+
+void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const struct mf_fault *fault)
+{
+    struct mf_query *query = &request->query;
+    query->n_headers = 0; /* where the reading stopped is not where they end */
+    if (request->inlet->notes)
+        mf_call_keep_note(call, note_of(request->inlet, query, call->caller_id, request->from));
+    mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = fault});
+}
+
+void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_t request_id, bool two_way,
+                           const struct mf_fault *fault, uint8_t stat)
+{
+    struct mf_local *local = inlet->local;
+    mf_count(&local->ended_here[fault->outcome], 1);
+    struct mf_query nothing = {.now = mf_local_now(local)};
+    struct mf_note *note = inlet->notes ? note_of(inlet, &nothing, request_id, from) : NULL;
+    if (note)
+        mf_note_end(local->notes, note,
+                    &(struct mf_note_end){.outcome = (uint8_t)fault->outcome, .status = stat, .two_way = two_way});
+}
+
 void mf_dispatch(struct mf_call *call, struct mf_request *request)
 {
     request->n_stamps = 0;
+    if (request->inlet->notes)
+        take_note(call, request);
     if (request->inlet->options->direction == MF_INBOUND)
         inbound(call, request);
     else

@@ -36,6 +36,11 @@ struct mf_request {
 void mf_dispatch(struct mf_call *call, struct mf_request *request);
 /* The same for a call whose peer could not be reached: the request is stamped already. */
 void mf_dispatch_again(struct mf_call *call, struct mf_request *request);
+/* For one that cannot be read: ends the call with `fault`. */
+void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const struct mf_fault *fault);
+/* For one that no call was begun for: counts it, as what its caller is told. */
+void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_t request_id, bool two_way,
+                           const struct mf_fault *fault, uint8_t stat);
 /* Ends the call with what an error means; `text` (may be NULL) instead of the error's own. */
 void mf_dispatch_fail(struct mf_call *call, int rc, const char *text);
 

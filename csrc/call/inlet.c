@@ -36,7 +36,7 @@ static void on_forward_readonly(struct mf_watcher *watcher, bool readonly)
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools)
 {
-    *inlet = (struct mf_inlet){.options = options, .local = local, .calls = calls, .pools = pools};
+    *inlet = (struct mf_inlet){.options = options, .local = local, .calls = calls, .pools = pools, .notes = local->notes};
     mf_list_init(&inlet->conns);
     for (int i = 0; i < MF_DIALERS; i++) {
         inlet->watchers[i] = (struct mf_watcher){.on_readonly = on_forward_readonly, .arg = inlet};

@@ -20,6 +20,7 @@ struct mf_inlet {
     const struct mf_inlet_options *options;
     struct mf_local *local;
     struct mf_calls *calls;
+    struct mf_notes *notes;                /* the local's */
     struct mf_pools *pools;
     struct mf_list conns;                  /* that came in here and are open */
     bool readonly;                         /* what they were told last */

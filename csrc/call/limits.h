@@ -21,6 +21,9 @@
     X(output_max, outputMax, bytes, 67108864, 65536, "answers queued for one caller above which it is closed")         \
     X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
     X(max_memory, maxMemory, bytes, 268435456, 16777216, "memory that input and output of one worker's connections take") \
+    X(max_inbound_services, maxInboundServices, count, 256, 0, "services whose inbound calls one worker counts apart, before the rest are `other`") \
+    X(max_methods, maxMethods, count, 0, 0, "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted") \
+    X(access_records, accessRecords, count, 8192, 1, "records of one worker that wait for the access log")                \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \
     X(memory_timeout, memoryTimeout, ms, 1000, 1, "a worker near maxMemory before callers are closed")               \

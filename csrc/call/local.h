@@ -2,15 +2,18 @@
 /* local: what the rooms of one worker's thread share: its loop, the limits, its counters, the table and the trace memory
  * as its reader, and chance. Knows no connection, call or protocol.
  *
- * Nothing in here is touched by another thread, except: counters and `traffic` (read). */
+ * Nothing in here is touched by another thread, except: counters, `services` and `traffic` (read). */
 #include "base/list.h"
 #include "call/counters.h"
 #include "call/limits.h"
+#include "call/outcome.h"
+#include "call/tally.h"
 #include "loop/loop.h"
 #include "table/table.h"
 #include "table/trace.h"
 
 struct mf_addr;
+struct mf_notes;
 
 /* What a worker has to tell its engine's thread: what an operator wants in the log. */
 enum mf_event_kind {
@@ -29,6 +32,7 @@ struct mf_traffic {
 struct mf_local {
     struct mf_counters counters;
     struct mf_traffic traffic[2]; /* by enum mf_direction */
+    mf_atom64 ended_here[MF_OUTCOMES]; /* calls that no peer answered, by outcome */
     char _pad[MF_CACHE_LINE];
 
     const struct mf_limits *limits;
@@ -37,6 +41,8 @@ struct mf_local {
     struct mf_trace *trace; /* may be NULL */
     int reader;             /* of the table's epoch */
     uint64_t random;
+    struct mf_tally services; /* whose calls come in: by inlets that have no policy to count by */
+    struct mf_notes *notes; /* NULL: nobody asks */
     struct mf_list conns;   /* every connection that is open */
     uint32_t n_downs, n_ups;
     struct {

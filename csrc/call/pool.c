@@ -67,8 +67,28 @@ struct mf_pool *mf_pool_of_addr(struct mf_pools *pools, struct mf_dialer *dialer
     return make(pools, dialer, addr);
 }
 
+/* Adds what is new to the peer's counts, which other workers add to as well. */
+static void tell_counts(struct mf_pool *pool)
+{
+    if (!pool->peer)
+        return;
+    uint64_t asked = pool->n_asked, active = 0;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        asked += link->callee.n_asked;
+        active += link->callee.n_calls;
+    }
+    if (asked != pool->told_asked)
+        atomic_fetch_add_explicit(&pool->peer->calls, asked - pool->told_asked, memory_order_relaxed);
+    if (active != pool->told_active)
+        atomic_fetch_add_explicit(&pool->peer->calls_active, active - pool->told_active, memory_order_relaxed);
+    pool->told_asked = asked;
+    pool->told_active = active;
+}
+
 static void free_pool(struct mf_pool *pool)
 {
+    tell_counts(pool);
     assert(mf_list_empty(&pool->links) && mf_list_empty(&pool->queue.calls));
     mf_list_remove(&pool->node);
     if (pool->peer) {
@@ -99,6 +119,8 @@ void mf_pools_dispose(struct mf_pools *pools)
 
 static void peer_failed(struct mf_pool *pool, int rc)
 {
+    if (pool->peer)
+        atomic_fetch_add_explicit(&pool->peer->failures, 1, memory_order_relaxed);
     struct mf_local *local = pool->pools->local;
     if (pool->health.failures == 0)
         local->report(local, MF_EVENT_PEER_DOWN, rc, &pool->addr);
@@ -212,6 +234,8 @@ void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *conn)
 void mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
 {
     pool->n_connecting--;
+    if (pool->peer)
+        atomic_fetch_add_explicit(&pool->peer->connections, 1, memory_order_relaxed);
     struct mf_list *node;
     while ((node = mf_list_shift(&pool->queue.calls))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
@@ -271,6 +295,7 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     struct mf_local *local = pool->pools->local;
     mf_list_remove(&link->node);
     pool->n_links--;
+    pool->n_asked += link->callee.n_asked;
     learn(pool, link, rc);
     if (!mf_list_empty(&link->callee.calls)) {
         MF_COUNT(local, upstream_reset);
@@ -325,6 +350,7 @@ void mf_pools_sweep(struct mf_pools *pools)
     for (struct mf_list *node = pools->all.next; node != &pools->all; node = next) {
         next = node->next;
         struct mf_pool *pool = MF_CONTAINER(node, struct mf_pool, node);
+        tell_counts(pool);
         bool wanted = pool->peer ? mf_peer_listed(pool->peer) : pool->users || now - pool->last_used < idle;
         if (wanted || !mf_list_empty(&pool->queue.calls))
             continue;

@@ -61,6 +61,8 @@ struct mf_pool {
     struct mf_list watchers;
     uint32_t n_links, n_connecting;
     uint64_t last_used;
+    uint64_t n_asked;         /* calls of links that are gone */
+    uint64_t told_asked, told_active; /* what the peer's counts have of it */
     mf_atom64 *down_until;    /* the peer's, or `own` */
     mf_atom64 own;
     struct mf_health health;

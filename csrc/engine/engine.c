@@ -424,6 +424,35 @@ void mf_engine_loop_counts(const struct mf_engine *engine, struct mf_loop_counts
     }
 }
 
+void mf_engine_ended_here(const struct mf_engine *engine, uint64_t out[MF_OUTCOMES])
+{
+    for (int outcome = 0; outcome < MF_OUTCOMES; outcome++) {
+        out[outcome] = 0;
+        for (uint32_t i = 0; i < engine->n_workers; i++)
+            out[outcome] += mf_load_relaxed(&engine->workers[i]->local.ended_here[outcome]);
+    }
+}
+
+void mf_engine_each_tallied(const struct mf_engine *engine, bool methods,
+                            void (*fn)(void *arg, const struct mf_tallied *one), void *arg)
+{
+    for (uint32_t i = 0; i < engine->n_workers; i++) {
+        const struct mf_worker *worker = engine->workers[i];
+        const struct mf_tallied *one;
+        uint32_t at = 0;
+        while ((one = mf_tally_next(methods ? &worker->notes.methods : &worker->local.services, &at)))
+            fn(arg, one);
+    }
+}
+
+int mf_engine_next_record(struct mf_engine *engine, struct mf_record *out)
+{
+    for (uint32_t i = 0; engine->options.access_sample && i < engine->n_workers; i++)
+        if (mf_ring_pop(&engine->workers[i]->notes.ring, out))
+            return 1;
+    return 0;
+}
+
 int mf_engine_event_fd(const struct mf_engine *engine)
 {
     return engine->event_fd;

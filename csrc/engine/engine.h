@@ -32,6 +32,15 @@ void mf_engine_free(struct mf_engine *engine);
 void mf_engine_counters(const struct mf_engine *engine, struct mf_counters *out);
 void mf_engine_serializations(const struct mf_engine *engine, struct mf_serialization_counters out[MF_SERIALIZATIONS]);
 void mf_engine_loop_counts(const struct mf_engine *engine, struct mf_loop_counts *out);
+/* Calls that no peer answered, by outcome. */
+void mf_engine_ended_here(const struct mf_engine *engine, uint64_t out[MF_OUTCOMES]);
+/* What each worker counts by names: the services of calls that come in, and methods (limit maxMethods). A name may come
+ * once for each worker. */
+void mf_engine_each_tallied(const struct mf_engine *engine, bool methods,
+                            void (*fn)(void *arg, const struct mf_tallied *one), void *arg);
+
+/* 1 and the record of a call that has ended, for the access log; or 0. */
+int mf_engine_next_record(struct mf_engine *engine, struct mf_record *out);
 
 /* Readable when there are events. */
 int mf_engine_event_fd(const struct mf_engine *engine);

@@ -11,6 +11,7 @@ struct mf_engine_options {
     struct mf_limits limits;      /* see mf_limits_default */
     struct mf_table *table;
     struct mf_trace *trace;       /* may be NULL: no labels by trace id */
+    uint32_t access_sample;       /* of MF_NOTE_ALL_CALLS, how many have a record made; 0: no access log */
 };
 
 struct mf_listen_options {

@@ -85,6 +85,12 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
     if (rc == 0)
         rc = mf_calls_init(&worker->calls, &worker->local);
     if (rc == 0)
+        rc = mf_tally_init(&worker->local.services, limits->max_inbound_services, worker->local.random);
+    if (rc == 0 && (options->access_sample || limits->max_methods)) {
+        rc = mf_notes_init(&worker->notes, &worker->local, options->access_sample);
+        worker->local.notes = &worker->notes;
+    }
+    if (rc == 0)
         rc = mf_protocols_init(&worker->protocols, &worker->local, &worker->calls);
     if (rc == 0)
         rc = mf_ring_init(&worker->events, sizeof(struct mf_event), EVENTS);
@@ -100,6 +106,8 @@ void mf_worker_dispose(struct mf_worker *worker)
     mf_pools_dispose(&worker->pools);
     mf_protocols_dispose(&worker->protocols);
     mf_calls_dispose(&worker->calls);
+    mf_notes_dispose(&worker->notes);
+    mf_tally_dispose(&worker->local.services);
     mf_ring_dispose(&worker->events);
 }
 

@@ -2,7 +2,8 @@
 /* worker: one thread of the data plane and what it conducts: a loop, doors, pools, calls, protocols.
  *
  * Nothing in here is touched by another thread, except: counters (read), `command` and the loop's wake (written),
- * `events` (the ring's other end), `local.traffic`, `phase`, `connected` and the doors' `open` (read). */
+ * `events` and `notes.ring` (the rings' other ends), `notes.methods`, `local.traffic`, `phase`, `connected` and the doors'
+ * `open` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
 #include "engine/door.h"
@@ -47,6 +48,7 @@ struct mf_worker {
     uint32_t n_doors;
     struct mf_pools pools;
     struct mf_calls calls;
+    struct mf_notes notes;
     struct mf_protocols protocols;
     struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */

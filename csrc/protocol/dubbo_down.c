@@ -18,6 +18,15 @@ static struct mf_dubbo_down *caller_down(struct mf_caller *caller)
 
 /* --- requests */
 
+/* One that no call is begun for. */
+static void turn_away(struct mf_dubbo_down *down, const struct mf_dubbo_head *head, const struct mf_fault *fault)
+{
+    mf_dubbo_frame_refuse(&down->conn, head, fault);
+    if ((head->flags & MF_DUBBO_REQUEST) && !(head->flags & MF_DUBBO_EVENT))
+        mf_dispatch_turn_away(down->source.inlet, &down->conn, head->id, head->flags & MF_DUBBO_TWO_WAY, fault,
+                              mf_dubbo_code_stats[fault->outcome]);
+}
+
 /* No more is read; answers that are due still go out. */
 static void end_input(struct mf_dubbo_down *down)
 {
@@ -40,7 +49,7 @@ static void request_in(struct mf_dubbo_down *down, const struct mf_dubbo_head *h
         mf_count(rc == MF_ELIMIT ? &local->counters.limit_max_calls : &local->counters.out_of_memory, 1);
     if (!call) {
         struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
-        mf_dubbo_frame_refuse(&down->conn, head, &fault);
+        turn_away(down, head, &fault);
         return;
     }
     mf_count(&share->serializations[serialization].calls, 1);
@@ -64,7 +73,7 @@ static void on_too_long(struct mf_conn *conn, const struct mf_dubbo_head *head)
 {
     struct mf_fault fault = {MF_OUTCOME_TOO_LONG,
                              "meshfast: the request is over maxBody; raise limits.maxBody or send less"};
-    mf_dubbo_frame_refuse(conn, head, &fault);
+    turn_away(down_of(conn), head, &fault);
     if (head->body_len > INT32_MAX) /* negative: there is no telling where the next frame starts */
         end_input(down_of(conn));
     else

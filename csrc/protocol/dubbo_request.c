@@ -203,8 +203,9 @@ static int read_request(struct request *request, struct mf_recent *recent, const
 static const char no_callbacks[] = "meshfast: callback arguments (" MF_DUBBO_CALLBACK "*) do not pass a shared connection; "
                                    "give the listener `protocol: tcp` or let the consumer dial the provider directly";
 
-static void refuse(struct mf_local *local, struct mf_call *call, int rc, const char *why)
+static void refuse(struct request *request, struct mf_call *call, int rc, const char *why)
 {
+    struct mf_local *local = request->share->local;
     char text[TEXT_ROOM];
     struct mf_fault fault = {MF_OUTCOME_BAD_REQUEST, rc == MF_EDUBBO_CALLBACK ? no_callbacks : text};
     if (rc == MF_EDUBBO_CALLBACK)
@@ -212,7 +213,7 @@ static void refuse(struct mf_local *local, struct mf_call *call, int rc, const c
     else
         count_limit(local, rc);
     snprintf(text, sizeof text, "meshfast: bad request: %s", why);
-    mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+    mf_dispatch_refuse(call, &request->base, &fault);
 }
 
 void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, const struct mf_dubbo_head *head,
@@ -231,7 +232,7 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
     const char *why;
     int rc = read_request(&request, &source->recent, &why);
     if (rc < 0)
-        refuse(source->share->local, call, rc, why);
+        refuse(&request, call, rc, why);
     else
         mf_dispatch(call, &request.base);
 }

@@ -213,6 +213,7 @@ static struct mf_link *dial(struct mf_dialer *dialer, struct mf_pool *pool, int 
     up->link = (struct mf_link){.conn = conn, .pool = pool};
     mf_list_init(&up->link.node);
     mf_callee_init(&up->link.callee, &callee_ops);
+    up->link.callee.addr = &pool->addr;
     return &up->link;
 }
 

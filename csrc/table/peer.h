@@ -15,6 +15,8 @@ struct mf_peer {
     struct mf_table *_table;
     _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
     mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */
+    /* What its connections saw, of all workers, added up by them once a second and where one is made or fails. */
+    mf_atom64 calls, calls_active, connections, failures;
     uint32_t id;             /* small, unique among live peers, reused after the peer is gone; read with down_until */
     char text[];             /* "10.0.0.7:20880" */
 };

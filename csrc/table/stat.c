@@ -32,8 +32,10 @@ struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader)
         if (shard)
             return shard;
         struct mf_stat_shard *made = mf_zalloc(sizeof *made);
-        if (made)
+        if (made) {
+            made->of = stat;
             return SETTLE(&shards->of[reader], shard, made);
+        }
     }
     /* Relaxed: the writer looks only after an epoch in which nobody can route here any more. */
     mf_store_relaxed(&stat->_spilled, 1);
@@ -45,15 +47,21 @@ bool mf_stat_used(const struct mf_stat *stat)
     return mf_load_relaxed(&stat->_shards); /* what is in them is not looked at */
 }
 
+void mf_stat_add(const struct mf_stat_shard *shard, struct mf_stat_shard *out)
+{
+    const mf_atom64 *from = (const mf_atom64 *)shard;
+    for (size_t word = 0; word < WORDS; word++)
+        mf_count((mf_atom64 *)out + word, mf_load_relaxed(from + word));
+}
+
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out)
 {
     /* Acquires pair with SETTLE. */
     struct mf_stat_shards *shards = mf_load_acquire(&stat->_shards);
     for (int i = 0; shards && i < MF_EPOCH_READERS; i++) {
         struct mf_stat_shard *shard = mf_load_acquire(&shards->of[i]);
-        const mf_atom64 *from = (const mf_atom64 *)shard;
-        for (size_t word = 0; shard && word < WORDS; word++)
-            mf_count((mf_atom64 *)out + word, mf_load_relaxed(from + word));
+        if (shard)
+            mf_stat_add(shard, out);
     }
 }
 

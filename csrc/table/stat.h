@@ -8,6 +8,8 @@
 
 enum { MF_STAT_STATUS = 14, MF_STAT_BUCKETS = 20, MF_STAT_OUTCOMES = 16 };
 
+struct mf_stat;
+
 struct mf_stat_shard {
     mf_atom64 begun, done;       /* calls */
     mf_atom64 bytes_up, bytes_down;
@@ -16,8 +18,9 @@ struct mf_stat_shard {
     mf_atom64 status[MF_STAT_STATUS];  /* by mf_stat_status_index */
     mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
     mf_atom64 latency_sum_ns;
-    mf_atom64 outcome[MF_STAT_OUTCOMES]; /* how calls ended; whoever counts knows what each is */
+    mf_atom64 outcome[MF_STAT_OUTCOMES]; /* how calls ended; 0, all was well, is not counted: it is the rest of `status` */
     char _pad[MF_CACHE_LINE]; /* keeps two readers' words apart wherever the allocator puts them */
+    const struct mf_stat *of; /* NULL: of none */
 };
 struct mf_stat_shards;
 
@@ -43,6 +46,8 @@ struct mf_stat {
 struct mf_stat_shard *mf_stat_shard(struct mf_stat *stat, int reader);
 /* Whether anybody ever counted there. Any thread. */
 bool mf_stat_used(const struct mf_stat *stat);
+/* Adds one reader's words onto `out`. Any thread. */
+void mf_stat_add(const struct mf_stat_shard *shard, struct mf_stat_shard *out);
 /* Adds all shards onto `out`, which the caller has set to zero. Any thread. */
 void mf_stat_sum(const struct mf_stat *stat, struct mf_stat_shard *out);
 

@@ -238,25 +238,33 @@ cdef class Table:
         return out
 
 
+cdef dict _counts(mf_stat_shard *found):
+    status, outcome = {}, {"ok": 0}
+    for i in range(14):
+        status[mf_stat_status_name(i).decode()] = mf_read64(&found.status[i])
+    for i in range(1, MF_OUTCOMES):
+        outcome[mf_outcome_name(<mf_outcome>i).decode()] = mf_read64(&found.outcome[i])
+    outcome["ok"] = max(0, sum(status.values()) - sum(outcome.values()))
+    latency = []
+    for i in range(20):
+        bound = mf_stat_bucket_bound(i)
+        latency.append((None if bound == 0xFFFFFFFFFFFFFFFF else bound / 1e9, mf_read64(&found.latency[i])))
+    return {
+        "begun": mf_read64(&found.begun), "done": mf_read64(&found.done),
+        "bytes_up": mf_read64(&found.bytes_up), "bytes_down": mf_read64(&found.bytes_down),
+        "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
+        "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
+    }
+
+
 cdef void _add_stat(void *arg, mf_stat *stat) noexcept with gil:
     cdef mf_stat_shard sum
     _memset(&sum, 0, sizeof(sum))
     mf_stat_sum(stat, &sum)
-    status = {}
-    for i in range(14):
-        status[mf_stat_status_name(i).decode()] = mf_read64(&sum.status[i])
-    latency = []
-    for i in range(20):
-        bound = mf_stat_bucket_bound(i)
-        latency.append((None if bound == 0xFFFFFFFFFFFFFFFF else bound / 1e9, mf_read64(&sum.latency[i])))
     (<list>arg).append({
-        "service": stat.service.decode("utf-8", "replace"), "host": stat.host.decode("utf-8", "replace"),
-        "subset": stat.subset.decode("utf-8", "replace"), "begun": mf_read64(&sum.begun), "done": mf_read64(&sum.done),
-        "bytes_up": mf_read64(&sum.bytes_up), "bytes_down": mf_read64(&sum.bytes_down),
-        "fallbacks": mf_read64(&sum.fallbacks), "one_way": mf_read64(&sum.one_way), "status": status,
-        "latency": latency, "latency_sum_ns": mf_read64(&sum.latency_sum_ns),
-        "outcomes": [mf_read64(&sum.outcome[i]) for i in range(16)],
-    })
+        "direction": "outbound", "service": stat.service.decode("utf-8", "replace"),
+        "host": stat.host.decode("utf-8", "replace"), "subset": stat.subset.decode("utf-8", "replace"),
+    } | _counts(&sum))
 
 
 cdef void _add_used(void *arg, mf_stat *stat) noexcept nogil:
@@ -268,6 +276,8 @@ cdef void _add_detail(void *arg, mf_peer *peer) noexcept with gil:
     now, until = mf_clock_ns(), mf_read64(&peer.down_until)
     (<dict>arg)[peer.text.decode()] = {
         "available": until <= now, "down_for": max(0, until - now) / 1e9, "listed": bool(mf_peer_listed(peer)),
+        "calls": mf_read64(&peer.calls), "calls_active": mf_read64(&peer.calls_active),
+        "connections": mf_read64(&peer.connections), "failures": mf_read64(&peer.failures),
     }
 
 

@@ -2,6 +2,8 @@
 
 from libc.string cimport memset
 
+from time import time as _time
+
 
 def limits() -> dict:
     """Every limit of the core by its name in the configuration: (default, unit, least, what it bounds)."""
@@ -38,6 +40,69 @@ cdef str addr_text(const mf_addr *addr):
     return text[:n].decode()
 
 
+_DIRECTIONS = ("outbound", "inbound")
+
+
+cdef class _Sum:
+    cdef mf_stat_shard counts
+
+    def __cinit__(self):
+        memset(&self.counts, 0, sizeof(self.counts))
+
+
+cdef str _text(mf_slice text):
+    return text.ptr[:text.len].decode("utf-8", "replace")
+
+
+cdef void _add(dict sums, tuple key, const mf_tallied *one):
+    cdef _Sum sum = sums.get(key)
+    if sum is None:
+        sum = sums[key] = _Sum()
+    mf_stat_add(&one.counts, &sum.counts)
+
+
+# A service or method that is itself called `other` is counted with the others.
+cdef void _add_service(void *arg, const mf_tallied *one) noexcept with gil:
+    _add(<dict>arg, (_DIRECTIONS[one.kind], "other" if one.other else _text(mf_tallied_first(one))), one)
+
+
+cdef void _add_method(void *arg, const mf_tallied *one) noexcept with gil:
+    names = ("other", "other") if one.other else (_text(mf_tallied_first(one)), _text(mf_tallied_second(one)))
+    _add(<dict>arg, (_DIRECTIONS[one.kind], *names), one)
+
+
+cdef list _tallied(mf_engine *engine, bint methods):
+    """(key, counts) of all workers together."""
+    cdef dict sums = {}
+    mf_engine_each_tallied(engine, methods, _add_method if methods else _add_service, <void *>sums)
+    return [(key, _counts(&(<_Sum>sum).counts)) for key, sum in sums.items()]
+
+
+cdef dict _labels(const mf_record *record):
+    cdef dict out = {}
+    cdef int at = 0, name, value
+    while at < record.labels_len:
+        name = at + 1
+        at = name + record.labels[at]
+        value = at + 1
+        at = value + record.labels[at]
+        out[record.labels[name:value - 1].decode("utf-8", "replace")] = record.labels[value:at].decode("utf-8", "replace")
+    return out
+
+
+cdef tuple _record(const mf_record *record, double base):
+    cdef bytes status = mf_stat_status_name(record.status)
+    return (
+        base + record.ended / 1e9, _DIRECTIONS[record.direction],
+        record.service[:record.service_len].decode("utf-8", "replace"),
+        record.method[:record.method_len].decode("utf-8", "replace"),
+        addr_text(&record.caller) if record.caller.len else "", addr_text(&record.peer) if record.peer.len else "",
+        record.subset[:record.subset_len].decode("utf-8", "replace"), _labels(record),
+        int(status) if status.isdigit() else 0, mf_outcome_name(<mf_outcome>record.outcome).decode(),
+        record.bytes_up, record.bytes_down, record.took / 1e9, <int64_t>record.request_id,
+    )
+
+
 @_cython.no_gc_clear  # __dealloc__ needs what it refers to
 cdef class Engine:
     """The data plane: workers and their listeners. See csrc/engine/engine.h.
@@ -49,7 +114,7 @@ cdef class Engine:
     cdef bint _stopped
 
     def __cinit__(self, Table table not None, *, TraceMemory trace=None, int workers=1, str backend="auto",
-                  Loop loop=None, dict limits=None):
+                  Loop loop=None, dict limits=None, double access_sample=0.0):
         cdef mf_engine_options options
         cdef const char *why = NULL
         cdef int rc
@@ -64,6 +129,10 @@ cdef class Engine:
         options.table = table.ptr
         options.trace = NULL if trace is None else trace.ptr
         options.embed = NULL if loop is None else loop.ptr
+        if not 0 <= access_sample <= 1:
+            raise ValueError(f"access_sample is a share from 0 to 1, not {access_sample!r}")
+        if access_sample:
+            options.access_sample = max(1, <uint32_t>(access_sample * MF_NOTE_ALL_CALLS))
         mf_limits_default(&options.limits)
         for name, value in (limits or {}).items():
             raw = name.encode()
@@ -167,6 +236,31 @@ cdef class Engine:
                     "answers": values[1], "bytes_up": values[2], "bytes_down": values[3], "ok": values[4],
                     "errors": values[5], "latency_sum_ns": values[6],
                 })
+        return out
+
+    def inbound_stats(self) -> list:
+        """What the calls that came in at inbound listeners counted, by service: dicts as of Table.stats."""
+        return [{"direction": direction, "service": service, "host": "", "subset": ""} | counts
+                for (direction, service), counts in _tallied(self.ptr, False)]
+
+    def method_stats(self) -> list:
+        """The same by direction, service and method: as many as limit maxMethods says."""
+        return [{"direction": direction, "service": service, "method": method} | counts
+                for (direction, service, method), counts in _tallied(self.ptr, True)]
+
+    def ended_here(self) -> dict:
+        """Calls that no provider answered: outcome -> how many."""
+        cdef uint64_t counts[16]
+        mf_engine_ended_here(self.ptr, counts)
+        return {mf_outcome_name(<mf_outcome>i).decode(): counts[i] for i in range(MF_OUTCOMES)}
+
+    def access_records(self, int most=500) -> list:
+        """Up to so many calls that ended, oldest first of each worker: tuples in the order of meshfast.record.Record."""
+        cdef mf_record record
+        cdef list out = []
+        cdef double base = _time() - mf_clock_ns() / 1e9
+        while len(out) < most and mf_engine_next_record(self.ptr, &record):
+            out.append(_record(&record, base))
         return out
 
     def loop_counts(self) -> dict:

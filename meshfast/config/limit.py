@@ -59,6 +59,16 @@ LIMITS: tuple[Limit, ...] = (
         "max_memory", "maxMemory", "bytes", 268435456, 16777216,
         "memory that input and output of one worker's connections take",
     ),  # fmt: skip
+        "max_inbound_services", "maxInboundServices", "count", 256, 0,
+        "services whose inbound calls one worker counts apart, before the rest are `other`",
+    ),  # fmt: skip
+    Limit(
+        "max_methods", "maxMethods", "count", 0, 0,
+        "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted",
+    ),  # fmt: skip
+    Limit(
+        "access_records", "accessRecords", "count", 8192, 1, "records of one worker that wait for the access log"
+    ),
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit(
         "max_call_timeout", "maxCallTimeout", "ms", 3600000, 1, "what a caller may ask for as its call's timeout"

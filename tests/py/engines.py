@@ -35,7 +35,7 @@ class Running:
 @contextmanager
 def running(
     backend: str, *providers: tuple[Provider, str], limits: dict[str, int] | None = None, policy: str = "",
-    trace: _core.TraceMemory | None = None, **listen: Any
+    trace: _core.TraceMemory | None = None, access_sample: float = 0.0, **listen: Any
 ) -> Iterator[Running]:  # fmt: skip
     """``providers`` are those of com.x.Cart with their label env, unless a ``policy`` says otherwise; ``listen`` goes
     to Engine.listen."""
@@ -43,7 +43,9 @@ def running(
     if providers or policy:
         table.publish(config.load_texts([("mesh.yaml", (policy or mesh(*providers)).encode())]))
     try:
-        engine = _core.Engine(table.native, workers=1, backend=backend, limits=limits, trace=trace)
+        engine = _core.Engine(
+            table.native, workers=1, backend=backend, limits=limits, trace=trace, access_sample=access_sample
+        )
     except OSError as error:
         pytest.skip(f"this kernel: {error}")
     try:

@@ -64,8 +64,10 @@ class Proxy:
         os.replace(new, self.folder / "mesh.yaml")
 
 
-def document(folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1,
-             labels: Fields | None = None) -> str:  # fmt: skip
+def document(
+    folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1,
+    labels: Fields | None = None, access_log: Fields | None = None,
+) -> str:  # fmt: skip
     """A Sidecar, as YAML (of which JSON is a part). ``labels``: its workload's."""
     spec = {
         "workload": {"app": "tests", "labels": dict(labels or {})},
@@ -73,7 +75,7 @@ def document(folder: Path, listeners: Sequence[Fields], *, limits: Fields | None
         "admin": f"unix://{folder / 'admin.sock'}",
         "limits": dict(limits or {}),
         "listeners": [dict(one) for one in listeners],
-    }
+    } | ({"accessLog": dict(access_log)} if access_log else {})
     return json.dumps({"apiVersion": "meshfast.io/v1", "kind": "Sidecar", "metadata": {"name": "side"}, "spec": spec})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from peers import Caller, Provider, closing
+from peers import Caller, Frame, Provider, closing
 
 from meshfast import _core, config, reference
 from meshfast.admin import Admin
@@ -92,7 +92,7 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar.mesh = mesh(provider.port)
         sidecar.table.publish(sidecar.mesh)
         sidecar.state.admin_refused["host"] = 1
-        sidecar.engine = engine = _core.Engine(sidecar.table.native)
+        sidecar.engine = engine = _core.Engine(sidecar.table.native, limits={"maxMethods": 2})
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()
         try:
@@ -100,6 +100,8 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
             async with closing(provider, caller):
                 for label in ({}, {"env": "none"}):
                     assert (await caller.ask("com.x.Cart", "a", attachments=label)).value == "one:a"
+                provider.handler = silent
+                assert (await caller.ask("com.x.Cart", timeout=20)).status == 31
                 return "".join(prometheus(sidecar, everything=True))
         finally:
             engine.stop()
@@ -121,6 +123,10 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         float(found[3])
         seen.add(metric.name)
     assert seen == set(METRICS)  # not one that nothing is ever said of
+
+
+async def silent(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+    pass
 
 
 def mesh(port: int) -> Mesh:

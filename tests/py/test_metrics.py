@@ -21,8 +21,9 @@ BOUNDS = (*(0.001 * 2**i for i in range(19)), None)
 
 def row(number: int) -> dict[str, object]:
     return {
-        "service": f"com.x.S{number}", "host": f"app{number % 50}", "subset": f"dev{number}", "begun": 5, "bytes_up": 1,
-        "bytes_down": 2, "fallbacks": 0, "one_way": 0, "status": {"20": 5, "31": 0}, "latency_sum_ns": 12_345_678,
+        "direction": "outbound", "service": f"com.x.S{number}", "host": f"app{number % 50}", "subset": f"dev{number}",
+        "begun": 5, "bytes_up": 1, "bytes_down": 2, "fallbacks": 0, "one_way": 0, "status": {"20": 4, "31": 1, "35": 0},
+        "outcomes": {"ok": 4, "timeout": 1, "lost": 0}, "latency_sum_ns": 12_345_678,
         "latency": [(bound, 1) for bound in BOUNDS],
     }  # fmt: skip
 
@@ -57,7 +58,9 @@ def test_samples_of_a_family_stand_together_below_its_head():
         name = block.split(" ", 1)[0]
         series = [line for line in block.splitlines()[2:]]
         assert series and all(line.startswith(name) for line in series)
-    buckets = re.findall(r'_bucket\{service="com.x.S7",.*le="(.+)"\} (\d+)', text)
+    assert 'answers_total{direction="outbound",service="com.x.S7",host="app7",subset="dev7",reason="timeout"} 1' in text
+    assert 'reason="ok"' not in text and 'reason="lost"' not in text
+    buckets = re.findall(r'_bucket\{direction="outbound",service="com.x.S7",.*le="(.+)"\} (\d+)', text)
     assert len(buckets) == 20 and buckets[-1] == ("+Inf", "20")
     assert [int(count) for _, count in buckets] == sorted(int(count) for _, count in buckets)
 
@@ -73,10 +76,14 @@ def test_a_family_without_samples_is_left_out():
 
 
 def test_instances_that_rest():
-    found = {"10.0.0.1:1": True, "10.0.0.2:1": False}
-    assert "".join(pieces(peers(found, False))).endswith('meshfast_peer_available{peer="10.0.0.2:1"} 0\n')
-    assert "".join(pieces(peers(found, True))).count("\nmeshfast_peer_available{") == 2
-    assert "".join(pieces(peers({"10.0.0.1:1": True}, False))) == ""
+    unused = {"available": True, "calls": 0, "calls_active": 0, "connections": 0, "failures": 0}
+    rests, used = unused | {"available": False}, unused | {"connections": 2}
+    found = {"10.0.0.1:1": unused, "10.0.0.2:1": rests, "10.0.0.3:1": used}
+    short = "".join(pieces(peers(found, False)))
+    assert 'meshfast_peer_available{peer="10.0.0.2:1"} 0\nmeshfast_peer_available{peer="10.0.0.3:1"} 1\n' in short
+    assert 'meshfast_peer_connections_total{peer="10.0.0.3:1"} 2\n' in short and "10.0.0.1" not in short
+    assert "".join(pieces(peers(found, True))).count("\nmeshfast_peer_available{") == 3
+    assert "".join(pieces(peers({"10.0.0.1:1": unused}, False))) == ""
 
 
 ENTRY = """

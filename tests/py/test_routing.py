@@ -240,14 +240,17 @@ def test_none_is_no_name(ask):
 def test_stats_and_peers():
     it = table(by_label())
     assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
-    assert it.native.peers(detail=True)["10.0.0.1:20880"] == {"available": True, "down_for": 0.0, "listed": True}
+    assert it.native.peers(detail=True)["10.0.0.1:20880"] == {
+        "available": True, "down_for": 0.0, "listed": True,
+        "calls": 0, "calls_active": 0, "connections": 0, "failures": 0,
+    }  # fmt: skip
     assert it.stats() == [] and not any(it.stats_in_pieces())  # nobody called
     names = {(s["service"], s["host"], s["subset"]) for s in it.stats(used=False)}
     assert names == {("com.x.Cart", "", "")} | {
         ("com.x.Cart", "app", name) for name in ("red", "blue", "canary", "empty", "baseline")
     }
     one = it.stats(used=False)[0]
-    assert one["outcomes"] == [0] * 16
+    assert set(one["outcomes"].values()) == {0} and "no_route" in one["outcomes"]
     assert one["begun"] == 0 and list(one["status"])[-2:] == ["lost", "other"] and len(one["latency"]) == 20
     assert one["latency"][0] == (0.00005, 0) and one["latency"][-1] == (None, 0)
 

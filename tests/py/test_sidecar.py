@@ -159,7 +159,7 @@ def test_admin_pages(tmp_path):
         assert answer["why"] == "no instance of cart labelled env=gone"
         assert "mesh.yaml" in answer["origin"]
         assert (await running.get("/explain"))[0] == 400
-        service = '{service="com.x.Cart",host="cart",subset='
+        service = 'service="com.x.Cart",host="cart",subset='
         _, text = await running.get("/stats/prometheus")
         lines = [line for line in text.decode().splitlines() if line.startswith("meshfast_service_answers_total")]
         assert any(service in line and 'status="20"' in line and line.endswith(" 1") for line in lines), lines

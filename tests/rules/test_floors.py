@@ -20,7 +20,8 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "limits", "counters", "outcome", "health", "local", "conn", "budget", "call", "labels", "pool", "inlet",
+        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels", "pool",
+        "inlet",
         "dispatch",
     ),
     "protocol": (

@@ -24,11 +24,18 @@ static void sent(const struct plan *plan)
     w.want.bytes_up += plan->bytes;
 }
 
-static void ended(struct plan *plan, int status_index)
+static void ended_as(struct plan *plan, enum mf_outcome outcome, int status_index)
 {
     w.want.done++;
     w.want.status[status_index]++;
+    w.want.outcome[outcome] += outcome != MF_OUTCOME_OK;
+    w.want.here[outcome] += outcome > MF_OUTCOME_REMOTE_ERROR;
     plan->has_down = plan->has_frame = plan->answering = false;
+}
+
+static void ended(struct plan *plan, enum mf_outcome outcome)
+{
+    ended_as(plan, outcome, stats[outcome]);
 }
 
 static void told(const struct plan *plan)
@@ -44,11 +51,13 @@ static int means(struct plan *plan, int event)
     case MF_CALL_ON_SENT:
         sent(plan);
         w.want.one_way++;
+        w.want.asked++;
         w.want.stat_one_way++;
-        ended(plan, stats[MF_OUTCOME_OK]);
+        ended(plan, MF_OUTCOME_OK);
         return MF_CALL_FREE;
     case MF_CALL_ON_ASKED:
         sent(plan);
+        w.want.asked++;
         plan->has_frame = false;
         return MF_CALL_SENT;
     case MF_CALL_ON_WAIT:
@@ -61,7 +70,7 @@ static int means(struct plan *plan, int event)
         return MF_CALL_ROUTING;
     case MF_CALL_ON_FAULT:
         told(plan);
-        ended(plan, stats[MF_OUTCOME_NONE_UP]);
+        ended(plan, MF_OUTCOME_NONE_UP);
         return MF_CALL_FREE;
     case MF_CALL_ON_MORE:
         w.want.more++;
@@ -77,22 +86,22 @@ static int means(struct plan *plan, int event)
         w.want.delivered++;
         w.want.bytes_down += BODY;
         w.want.waits++;
-        ended(plan, stats[w.outcome]);
+        ended(plan, w.outcome);
         return MF_CALL_FREE;
     case MF_CALL_ON_TIMEOUT:
         w.want.timeouts++;
         timeouts_of_sent += plan->state == MF_CALL_SENT;
         CHECK_INT(doubts, timeouts_of_sent); /* a peer is doubted for what was sent to it, and for nothing else */
         told(plan);
-        ended(plan, stats[MF_OUTCOME_TIMEOUT]);
+        ended(plan, MF_OUTCOME_TIMEOUT);
         return MF_CALL_FREE;
     case MF_CALL_ON_UP_LOST:
         told(plan);
-        ended(plan, MF_STAT_LOST);
+        ended_as(plan, MF_OUTCOME_LOST, MF_STAT_LOST);
         return MF_CALL_FREE;
     default: /* MF_CALL_ON_DOWN_LOST */
         w.want.abandoned++;
-        ended(plan, MF_STAT_LOST);
+        ended_as(plan, MF_OUTCOME_CANCELLED, MF_STAT_LOST);
         return MF_CALL_FREE;
     }
 }

@@ -42,6 +42,11 @@ static void read_counts(void)
         w.got.waits += all.latency[i];
     for (int i = 0; i < MF_STAT_STATUS; i++)
         w.got.status[i] = all.status[i];
+    for (int i = 0; i < MF_OUTCOMES; i++) {
+        w.got.outcome[i] = all.outcome[i];
+        w.got.here[i] = mf_load_relaxed(&w.bare.local.ended_here[i]);
+    }
+    w.got.asked = w.callee.n_asked;
 }
 
 static void check_world(void)

@@ -10,7 +10,8 @@ struct sums {
     uint64_t calls, one_way, retried, abandoned, answers, timeouts; /* the local's counters */
     uint64_t delivered, parts, more, refused, routed_again;         /* the ends' functions */
     uint64_t begun, done, stat_one_way, bytes_up, bytes_down, waits; /* the stat */
-    uint64_t status[MF_STAT_STATUS];
+    uint64_t status[MF_STAT_STATUS], outcome[MF_OUTCOMES], here[MF_OUTCOMES]; /* OK is not counted */
+    uint64_t asked;                                                 /* the callee's */
 };
 
 /* A call as the model sees it. */

@@ -88,7 +88,7 @@ static int update(struct stage *stage, const char *name, const char *gone)
 
 static int listen_at(struct stage *stage, enum mf_direction direction, struct mf_addr *bound)
 {
-    struct mf_listen_options listen = {.name = MF_SLICE("test"), .direction = direction, .has_forward = true,
+    struct mf_listen_options listen = {.name = MF_SLICE("test"), .direction = direction, .has_forward = true, .refuse_unknown = true,
                                        .forward = stage->addrs[APP]};
     mf_addr_parse(MF_SLICE("127.0.0.1:0"), &listen.bind);
     int rc = mf_engine_listen(stage->engine, &listen, bound);

@@ -1,0 +1,46 @@
+#pragma once
+/* tally: what one worker counts by names that requests bring: a bounded table, and one place for all that is over it.
+ *
+ * The worker counts, any thread reads. What was found stays as long as the table. */
+#include "base/slice.h"
+#include "table/stat.h"
+
+struct mf_tallied {
+    struct mf_stat_shard counts;
+    uint64_t _hash;
+    uint8_t kind;              /* 0 or 1, the user's own: a part of the key */
+    bool other;                /* all of its kind that found no place of their own */
+    uint16_t first_len, second_len;
+    char names[];              /* both, one behind the other */
+};
+
+struct mf_tally {
+    _Atomic(struct mf_tallied *) *_places; /* twice as many as may be used, and one of each kind for the others */
+    uint32_t _mask, _max, _n;
+    uint64_t _seed;
+    struct mf_tallied *_last;
+};
+
+enum { MF_TALLY_MOST = 65536, MF_TALLY_NAME = 255 };
+
+/* Room for `max` keys, at most MF_TALLY_MOST. 0 or -ENOMEM. */
+int mf_tally_init(struct mf_tally *tally, uint64_t max, uint64_t seed);
+void mf_tally_dispose(struct mf_tally *tally);
+/* Where a key is counted. `*over` is set where it had no place of its own: too many, too long a name, or no memory.
+ * NULL: not even a place for the others. */
+struct mf_stat_shard *mf_tally_find(struct mf_tally *tally, uint8_t kind, struct mf_slice first, struct mf_slice second,
+                                    bool *over);
+/* The next that is counted from `*at` on (at first 0), or NULL. Any thread. */
+const struct mf_tallied *mf_tally_next(const struct mf_tally *tally, uint32_t *at);
+
+/* inline */
+
+static inline struct mf_slice mf_tallied_first(const struct mf_tallied *one)
+{
+    return mf_slice_of(one->names, one->first_len);
+}
+
+static inline struct mf_slice mf_tallied_second(const struct mf_tallied *one)
+{
+    return mf_slice_of(one->names + one->first_len, one->second_len);
+}
