@@ -59,6 +59,7 @@ LIMITS: tuple[Limit, ...] = (
         "max_memory", "maxMemory", "bytes", 268435456, 16777216,
         "memory that input and output of one worker's connections take",
     ),  # fmt: skip
+    Limit(
         "max_inbound_services", "maxInboundServices", "count", 256, 0,
         "services whose inbound calls one worker counts apart, before the rest are `other`",
     ),  # fmt: skip
