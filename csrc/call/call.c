@@ -156,7 +156,6 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     mf_list_push(&caller->calls, &call->asked);
     caller->n_calls++;
     MF_COUNT(local, calls);
-    mf_store_relaxed(&local->counters.calls_active, calls->n_live);
     mf_count(&caller->traffic->active, 1);
     mf_store_relaxed(&caller->traffic->last, call->begun);
     return call;
@@ -215,7 +214,6 @@ static void end(struct mf_call *call)
     call->state = MF_CALL_FREE;
     calls->n_live--;
     mf_list_unshift(&calls->_free, &call->place); /* the next call takes it while it is in the cache */
-    mf_store_relaxed(&local->counters.calls_active, calls->n_live);
     struct mf_traffic *traffic = call->traffic;
     mf_store_relaxed(&traffic->last, mf_local_now(local));
     /* Who sees that none is in flight sees when the last one ended. */

@@ -10,7 +10,7 @@
     X(upstream_connect_failed, counter, "upstream connections that could not be made")                                 \
     X(upstream_reset, counter, "upstream connections that ended with calls in flight")                                 \
     X(calls, counter, "calls begun")                                                                                   \
-    X(calls_active, gauge, "calls in flight")                                                                          \
+    X(calls_active, gauge, "calls in flight") /* the engine adds them up: local.h's traffic */                         \
     X(calls_one_way, counter, "one-way calls forwarded")                                                               \
     X(calls_one_way_dropped, counter, "one-way calls that went nowhere, for whatever reason: their callers cannot be told")  \
     X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \

@@ -387,6 +387,8 @@ void mf_engine_counters(const struct mf_engine *engine, struct mf_counters *out)
 #define X(name, kind, text) mf_count(&out->name, mf_load_relaxed(&from->name));
         MF_COUNTERS(X)
 #undef X
+        for (int way = 0; way < 2; way++)
+            mf_count(&out->calls_active, mf_load_relaxed(&engine->workers[i]->local.traffic[way].active));
     }
 }
 

@@ -80,7 +80,6 @@ static void check_world(void)
         CHECK(call->answering == plan->answering);
     }
     CHECK_INT(w.bare.calls.n_live, live);
-    CHECK_INT(mf_load_relaxed(&w.bare.local.counters.calls_active), live);
     CHECK_INT(mf_load_relaxed(&w.bare.local.traffic[MF_INBOUND].active), live);
     CHECK_INT(mf_load_relaxed(&w.bare.local.traffic[MF_OUTBOUND].active), 0);
     CHECK_INT(w.bare.calls._n_slots, live + length(&w.bare.calls._free)); /* no slot is lost, none is twice free */
