@@ -2,6 +2,7 @@
 
 #include "base/atom.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,6 +40,14 @@ void mf_free(void *ptr)
 {
     if (ptr)
         ops->release(ptr);
+}
+
+void mf_mem_trim(void)
+{
+#ifdef __GLIBC__
+    if (ops == &libc_ops)
+        malloc_trim(0);
+#endif
 }
 
 /* Where the allocation begins stands before the line. */

@@ -269,6 +269,11 @@ void mf_conn_check_output(struct mf_conn *conn)
     }
 }
 
+bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes)
+{
+    return bytes > local->limits->upstream_output_max || bytes > mf_local_left(local);
+}
+
 static void on_sock_drain(struct mf_sock *sock)
 {
     struct mf_conn *conn = conn_of(sock);

@@ -39,6 +39,7 @@ struct mf_conn {
     struct mf_list waiting; /* on another's waiters */
     uint8_t pauses;         /* enum mf_conn_pause bits */
     bool up;                /* dialled by us */
+    bool alone;             /* up: for one caller */
     bool ready;             /* up: connected */
     bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
     bool closed;
@@ -73,6 +74,9 @@ void mf_conn_release(struct mf_conn *conn);
  * many callers' calls has no such end: whoever writes to it looks first whether it is full. */
 void mf_conn_check_output(struct mf_conn *conn);
 
+/* More than upstreamOutputMax may wait for one peer, or than is left for all others. */
+bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes);
+
 /* inline */
 
 static inline bool mf_conn_reading(const struct mf_conn *conn)
@@ -89,5 +93,5 @@ static inline bool mf_conn_open(const struct mf_conn *conn)
 /* As much waits for it as may: nothing that others could do without is written to it. */
 static inline bool mf_conn_full(const struct mf_conn *conn)
 {
-    return mf_sock_pending(&conn->sock) > conn->local->limits->upstream_output_max;
+    return mf_sock_full(&conn->sock) && mf_conn_too_much(conn->local, mf_sock_pending(&conn->sock));
 }

@@ -51,6 +51,7 @@
     X(limit_upstream_output_max, counter, "limit upstreamOutputMax: calls refused or moved")                           \
     X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
     X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
+    X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, callers closed")            \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
@@ -58,6 +59,7 @@
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
+    X(memory_bytes, gauge, "memory that input and output of all connections take")                                     \
     X(events_dropped, counter, "event records dropped for want of room")                                               \
     X(out_of_memory, counter, "calls or connections shed for want of memory")
 

@@ -19,8 +19,10 @@
     X(upstream_output_max, upstreamOutputMax, bytes, 67108864, 65536, "requests queued for one connection to a peer above which it gets no more") \
     X(output_max, outputMax, bytes, 67108864, 65536, "answers queued for one caller above which it is closed")         \
     X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
+    X(max_memory, maxMemory, bytes, 268435456, 16777216, "memory that input and output of one worker's connections take") \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \
+    X(memory_timeout, memoryTimeout, ms, 1000, 1, "a worker near maxMemory before callers are closed")               \
     X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \
     X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \
     X(idle_timeout, idleTimeout, ms, 300000, 1, "a downstream connection without a byte or a call")                    \

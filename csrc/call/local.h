@@ -31,6 +31,10 @@ struct mf_local {
     uint64_t random;
     struct mf_list conns;   /* every connection that is open */
     uint32_t n_downs, n_ups;
+    struct {
+        size_t mark;          /* above so much the budget is looked at */
+        uint64_t since, next; /* since when it is over (0: it is not); when connections are looked at again */
+    } budget;                 /* budget.h's */
     struct mf_label_values labels; /* of the request that is being routed */
     /* Tells the engine's thread; `addr` may be NULL. */
     void (*report)(struct mf_local *local, enum mf_event_kind kind, int rc, const struct mf_addr *addr);
@@ -44,6 +48,13 @@ struct mf_local {
 static inline uint64_t mf_local_now(const struct mf_local *local)
 {
     return mf_loop_now(local->loop);
+}
+
+/* What is left of maxMemory. */
+static inline size_t mf_local_left(const struct mf_local *local)
+{
+    size_t used = mf_loop_memory(local->loop);
+    return used < local->limits->max_memory ? (size_t)local->limits->max_memory - used : 0;
 }
 
 /* xorshift64*: choosing among equals needs spread, not secrecy. */

@@ -170,7 +170,7 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
     }
     if (!best && pool->n_connecting == 0)
         *rc = full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
-    else if (!best && pool->queue.bytes > local->limits->upstream_output_max)
+    else if (!best && pool->queue.bytes > local->limits->upstream_output_high && mf_conn_too_much(local, pool->queue.bytes))
         *rc = MF_EROUTE_FULL;
     else if (pool->health.failures && pool->peer)
         mf_store_relaxed(pool->down_until, mf_health_tried(&pool->health, now, local->limits));

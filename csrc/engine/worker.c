@@ -1,6 +1,7 @@
 #include "engine/worker.h"
 
 #include "base/mem.h"
+#include "call/budget.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,7 @@ static void turn_end(void *arg)
 {
     struct mf_worker *worker = arg;
     mf_worker_obey(worker);
+    mf_budget_watch(&worker->local);
     mf_epoch_quiesce(mf_table_epoch(worker->local.table), worker->local.reader);
 }
 

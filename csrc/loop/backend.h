@@ -37,6 +37,9 @@ enum {
     MF_S_SILENT = MF_S_FLUSHING | MF_S_CLOSING, /* no callback but on_close */
 };
 
+/* mf_sock._ops; the others are the backend's. */
+enum { MF_OP_DIRECT = 1 << 15 }; /* the receive under way is into the socket's own block; no operation of its own */
+
 /* mf_listener._state */
 enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1, MF_L_SHUT = 1 << 2 };
 

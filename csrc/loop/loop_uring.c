@@ -20,7 +20,7 @@ enum {
     OP_CONNECT = 1 << KIND_CONNECT,
     OP_ACCEPT = 1 << KIND_ACCEPT,
 };
-enum { OP_DIRECT = 1 << 15 }; /* the receive under way is into the socket's own block; no operation of its own */
+enum { OP_DIRECT = MF_OP_DIRECT };
 /* How much of a long frame must be missing for a receive of its own: two more trips through the ring cost as much as
  * copying about this. */
 enum { DIRECT_FROM = 32 * 1024 };
@@ -182,6 +182,8 @@ static void sock_read(struct mf_sock *sock)
             read_rest(sock);
         return;
     }
+    if ((sock->_ops & OP_DIRECT) && (sock->_state & MF_S_RETELL))
+        try_cancel(sock, KIND_RECV);
     if ((sock->_ops & OP_RECV) || (sock->_state & (MF_S_CLOSING | MF_S_EOF)))
         return;
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
@@ -312,6 +314,8 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
     }
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         try_cancel(sock, KIND_RECV); /* not at the pause: most are over before bytes come */
+    else if (direct && (sock->_state & MF_S_RETELL))
+        mf_sock_again(sock);
     else if (direct || (sock->_peek && !(sock->_ops & OP_RECV)))
         sock_read(sock);
     else if (!(sock->_ops & OP_RECV))

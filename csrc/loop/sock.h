@@ -90,6 +90,8 @@ void mf_sock_pause(struct mf_sock *sock);  /* no on_read, no on_eof until resume
 void mf_sock_resume(struct mf_sock *sock); /* gives left-over bytes again, in the next turn at the latest */
 void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the frame at the front of what is left over is
                                                         `len` bytes long: no on_read before it is whole */
+/* From anywhere but on_read: shows a frame that was wanted although it is not whole, in the next turns. */
+void mf_sock_show(struct mf_sock *sock);
 /* Inside on_read: a block that keeps `bytes` (part of the view) alive, with a reference for the caller, and sets
  * `*at` to where they are in it. No copy when they lie in the socket's own block. NULL: no memory. */
 struct mf_block *mf_sock_hold(struct mf_sock *sock, struct mf_slice bytes, const uint8_t **at);
@@ -152,6 +154,12 @@ static inline size_t mf_sock_pending(const struct mf_sock *sock)
 static inline size_t mf_sock_memory(const struct mf_sock *sock)
 {
     return (sock->_in ? sock->_in->cap : 0) + sock->_out_memory;
+}
+
+/* Of it, the input's. */
+static inline size_t mf_sock_input(const struct mf_sock *sock)
+{
+    return sock->_in ? sock->_in->cap : 0;
 }
 
 static inline bool mf_sock_full(const struct mf_sock *sock)

@@ -47,7 +47,8 @@ void mf_sock_look(struct mf_sock *sock)
     }
     if (sock->_state & MF_S_PAUSED && !(sock->_state & MF_S_SILENT))
         return;
-    if (sock->_state & MF_S_RETELL) {
+    bool into_block = sock->_ops & MF_OP_DIRECT; /* then the kernel must let go of it before it is shown */
+    if ((sock->_state & MF_S_RETELL) && (!into_block || mf_sock_missing(sock) > 0)) {
         sock->_state &= (uint16_t)~MF_S_RETELL;
         mf_sock_retell(sock);
     }

@@ -71,6 +71,15 @@ static void on_too_long(struct mf_conn *conn, const struct mf_dubbo_head *head)
         down_of(conn)->discard = head->body_len;
 }
 
+static const struct mf_fault no_room = {
+    MF_OUTCOME_OVERLOAD, "meshfast: overload: there is no memory for this; see limits.maxMemory"};
+
+static bool on_no_room(struct mf_conn *conn, const struct mf_dubbo_head *head)
+{
+    mf_dubbo_frame_refuse(conn, head, &no_room);
+    return true;
+}
+
 static void on_garbage(struct mf_conn *conn)
 {
     conn->local->report(conn->local, MF_EVENT_BAD_DOWNSTREAM, MF_EDUBBO_MAGIC, NULL);
@@ -79,7 +88,7 @@ static void on_garbage(struct mf_conn *conn)
 
 static size_t on_read(struct mf_conn *conn, struct mf_slice view)
 {
-    static const struct mf_dubbo_frame_ops frames = {on_frame, on_too_long, on_garbage};
+    static const struct mf_dubbo_frame_ops frames = {on_frame, on_too_long, on_garbage, on_no_room};
     return mf_dubbo_frame_read(conn, view, &down_of(conn)->discard, NULL, &frames);
 }
 
@@ -143,6 +152,15 @@ static void count_answer(struct mf_dubbo_down *down, const struct mf_call *call,
     mf_count(message->outcome == MF_OUTCOME_OK ? &by_id->ok : &by_id->errors, 1);
 }
 
+static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
+
+/* For what it asks, where memory is short. Short answers are not worth it before it has a great part of all. */
+static bool reads_too_slowly(const struct mf_conn *conn, size_t len)
+{
+    return (len >= MF_DUBBO_HOLD_FROM || mf_sock_pending(&conn->sock) > conn->local->limits->max_memory / 16) &&
+           mf_budget_over(conn->local);
+}
+
 static void deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
 {
     struct mf_dubbo_down *down = caller_down(caller);
@@ -151,6 +169,11 @@ static void deliver(struct mf_caller *caller, struct mf_call *call, const struct
     count_answer(down, call, message);
     if (!mf_conn_open(conn))
         return;
+    if (mf_sock_full(&conn->sock) && reads_too_slowly(conn, body.len)) {
+        MF_COUNT(conn->local, limit_max_memory);
+        answer(caller, call, &no_room);
+        return;
+    }
     struct mf_dubbo_head head = *(const struct mf_dubbo_head *)message->head;
     head.id = call->caller_id;
     int rc = -ENOMEM;

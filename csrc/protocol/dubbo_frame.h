@@ -1,5 +1,6 @@
 #pragma once
 /* dubbo_frame: Dubbo2 frames on a connection, either side: cut from what arrives, and those that we write ourselves. */
+#include "call/budget.h"
 #include "call/call.h"
 #include "call/conn.h"
 #include "codec/dubbo.h"
@@ -11,6 +12,8 @@ struct mf_dubbo_frame_ops {
     void (*on_frame)(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body);
     void (*on_too_long)(struct mf_conn *conn, const struct mf_dubbo_head *head);
     void (*on_garbage)(struct mf_conn *conn);
+    /* There is hardly memory for it, and it is not whole yet. True: it is refused, and thrown away. */
+    bool (*on_no_room)(struct mf_conn *conn, const struct mf_dubbo_head *head);
 };
 
 /* Answers a heartbeat, or another event that asks for an answer, with its own body: right for every serialization
@@ -64,6 +67,12 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
         }
         size_t len = (size_t)MF_DUBBO_HEAD_LEN + head.body_len;
         if (rest.len < len) {
+            if (len >= MF_BUDGET_LONG && mf_budget_over(conn->local) && ops->on_no_room(conn, &head)) {
+                MF_COUNT(conn->local, limit_max_memory);
+                *discard = head.body_len;
+                at += MF_DUBBO_HEAD_LEN;
+                continue;
+            }
             missing = len - rest.len;
             mf_sock_want(&conn->sock, len);
             break;

@@ -99,6 +99,19 @@ static void on_too_long(struct mf_conn *conn, const struct mf_dubbo_head *head)
         up->discard = head->body_len;
 }
 
+/* Strangers' requests go first. */
+static bool on_no_room(struct mf_conn *conn, const struct mf_dubbo_head *head)
+{
+    if (!mf_budget_late(conn->local))
+        return false;
+    struct mf_fault fault = {MF_OUTCOME_OVERLOAD,
+                             "meshfast: overload: there is no memory for this answer; see limits.maxMemory"};
+    struct mf_call *call = (head->flags & MF_DUBBO_REQUEST) ? NULL : asked(up_of(conn), head);
+    if (call)
+        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+    return true;
+}
+
 static void on_garbage(struct mf_conn *conn)
 {
     mf_conn_close(conn, MF_CLOSE_NOW, MF_EDUBBO_MAGIC);
@@ -106,7 +119,7 @@ static void on_garbage(struct mf_conn *conn)
 
 static size_t on_read(struct mf_conn *conn, struct mf_slice view)
 {
-    static const struct mf_dubbo_frame_ops frames = {on_frame, on_too_long, on_garbage};
+    static const struct mf_dubbo_frame_ops frames = {on_frame, on_too_long, on_garbage, on_no_room};
     return mf_dubbo_frame_read(conn, view, &up_of(conn)->discard, up_of(conn)->share->calls, &frames);
 }
 

@@ -76,6 +76,7 @@ int mf_tcp_start(struct mf_conn *conn, struct mf_inlet *inlet)
     struct mf_conn *up = mf_conn_dial(conn->local, &to, sizeof(struct mf_tcp), &mf_tcp_ops, &rc);
     if (!up)
         return rc;
+    up->alone = true;
     conn->ops = &mf_tcp_ops;
     tcp_of(up)->other = conn;
     tcp_of(conn)->other = up;

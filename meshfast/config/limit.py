@@ -54,10 +54,15 @@ LIMITS: tuple[Limit, ...] = (
         "spare_blocks", "spareBlocks", "bytes", 33554432, 0,
         "memory of one worker kept for long frames to come, or lent to those whose length is announced",
     ),  # fmt: skip
+    Limit(
+        "max_memory", "maxMemory", "bytes", 268435456, 16777216,
+        "memory that input and output of one worker's connections take",
+    ),  # fmt: skip
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit(
         "max_call_timeout", "maxCallTimeout", "ms", 3600000, 1, "what a caller may ask for as its call's timeout"
     ),
+    Limit("memory_timeout", "memoryTimeout", "ms", 1000, 1, "a worker near maxMemory before callers are closed"),
     Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),
     Limit("idle_timeout", "idleTimeout", "ms", 300000, 1, "a downstream connection without a byte or a call"),

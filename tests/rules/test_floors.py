@@ -19,7 +19,10 @@ ORDER = {
         "sock", "sock_in", "sock_out", "sock_step", "listener",
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
-    "call": ("limits", "counters", "outcome", "health", "local", "conn", "call", "labels", "pool", "inlet", "dispatch"),
+    "call": (
+        "limits", "counters", "outcome", "health", "local", "conn", "budget", "call", "labels", "pool", "inlet",
+        "dispatch",
+    ),
     "protocol": (
         "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
     ),

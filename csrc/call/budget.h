@@ -1,0 +1,28 @@
+#pragma once
+/* budget: what all connections of a worker hold together, against maxMemory. Whoever holds most gives first.
+ *
+ * Over it, a long frame that is not whole yet is refused instead of being read on: those that come, and of those under
+ * way the longest. Where that has not helped for memoryTimeout, because answers are not read or for whatever reason,
+ * callers are closed, the one that holds most first. Connections that many share are never closed for it. */
+#include "call/conn.h"
+
+/* Frames from this length on are long. */
+enum { MF_BUDGET_LONG = 65536 };
+
+/* There is no room for a long frame, nor for an answer to who does not read. */
+bool mf_budget_over(const struct mf_local *local);
+/* And this has been so for so long that it does not end by itself. */
+bool mf_budget_late(const struct mf_local *local);
+/* `last`: what it was a turn ago. */
+void mf_budget_mind(struct mf_local *local, size_t used, size_t last);
+
+/* inline */
+
+/* Once a turn. */
+static inline void mf_budget_watch(struct mf_local *local)
+{
+    size_t used = mf_loop_memory(local->loop), last = mf_load_relaxed(&local->counters.memory_bytes);
+    mf_store_relaxed(&local->counters.memory_bytes, used);
+    if (used > local->budget.mark)
+        mf_budget_mind(local, used, last);
+}
