@@ -11,6 +11,8 @@
 
 enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, LONG = 32 * 1024, PEEK = 64 };
 enum { READS = 4, LONG_READS = 16, FEW = 2 };
+/* Where so many have long frames, one turn takes no more than that of all of them, or the others wait. */
+enum { MANY = 16, TURN_BYTES = 8 * 1024 * 1024 };
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -185,7 +187,12 @@ size_t mf_sock_space(struct mf_sock *sock, uint8_t **at)
         return 0; /* read elsewhere; if memory is still short then, feed says so */
     *at = sock->_in->data + sock->_in_end;
     size_t space = sock->_in->cap - sock->_in_end;
-    return space > missing + PEEK ? missing + PEEK : space;
+    if (space > missing + PEEK)
+        space = missing + PEEK;
+    uint32_t many = sock->loop->peeks;
+    return many > MANY && space > AHEAD && space > TURN_BYTES / many
+               ? (AHEAD > TURN_BYTES / many ? AHEAD : TURN_BYTES / many)
+               : space;
 }
 
 size_t mf_sock_shared(const struct mf_sock *sock)
@@ -195,7 +202,9 @@ size_t mf_sock_shared(const struct mf_sock *sock)
 
 int mf_sock_reads(const struct mf_sock *sock)
 {
-    return sock->_peek && sock->loop->peeks > FEW ? LONG_READS : READS;
+    if (!sock->_peek || sock->loop->peeks <= FEW)
+        return READS;
+    return sock->loop->peeks > MANY ? 1 : LONG_READS;
 }
 
 void mf_sock_drop_input(struct mf_sock *sock)

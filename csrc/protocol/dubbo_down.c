@@ -163,6 +163,13 @@ static void count_answer(struct mf_dubbo_down *down, const struct mf_call *call,
 
 static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
 
+/* For what it asks, where memory is short. Short answers are not worth it before it has a great part of all. */
+static bool reads_too_slowly(const struct mf_conn *conn, size_t len)
+{
+    return (len >= MF_DUBBO_HOLD_FROM || mf_sock_pending(&conn->sock) > conn->local->limits->max_memory / 16) &&
+           mf_budget_over(conn->local);
+}
+
 static void deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
 {
     struct mf_dubbo_down *down = caller_down(caller);
@@ -171,7 +178,7 @@ static void deliver(struct mf_caller *caller, struct mf_call *call, const struct
     count_answer(down, call, message);
     if (!mf_conn_open(conn))
         return;
-    if (mf_sock_full(&conn->sock) && mf_budget_over(conn->local)) { /* it reads too slowly for what it asks */
+    if (mf_sock_full(&conn->sock) && reads_too_slowly(conn, body.len)) {
         MF_COUNT(conn->local, limit_max_memory);
         answer(caller, call, &no_room);
         return;
