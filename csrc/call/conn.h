@@ -19,6 +19,7 @@ struct mf_conn_ops {
     void (*on_timer)(struct mf_conn *conn, uint64_t now); /* a wait has passed; the next is set by mf_conn_wait */
     /* Accepted connections: its peer should be told to send no new calls, or to go on. May be NULL. */
     void (*on_readonly)(struct mf_conn *conn, bool readonly);
+    void (*on_room)(struct mf_conn *conn); /* its output was full, and has drained. May be NULL */
 };
 
 enum mf_conn_pause {
@@ -33,6 +34,7 @@ struct mf_conn {
     struct mf_list all;     /* on the local's conns */
     struct mf_list node;    /* accepted: on its inlet's conns */
     struct mf_timer timer;  /* the nearest of its waits; fires early rather than being moved */
+    uint64_t connect_by;    /* up: it must be ready by then */
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
     uint64_t paused_at;     /* since when it is not read */
     struct mf_list waiters; /* connections paused until this one drains */

@@ -21,6 +21,9 @@
     X(answers_late, counter, "answers to calls that had ended, or to none: dropped")                                   \
     X(heartbeats_in, counter, "heartbeats answered")                                                                   \
     X(heartbeats_out, counter, "heartbeats sent to idle upstreams")                                                    \
+    X(probes, counter, "connections and heartbeats to find out whether a peer that failed is back")                    \
+    X(calls_nobody, counter, "answers that said that nobody is there: the call went on where its request was kept")   \
+    X(answers_closing, counter, "answers of providers that are stopping: read as READONLY, the mark taken out")       \
     X(readonly_in, counter, "READONLY events from upstreams")                                                          \
     X(readonly_out, counter, "READONLY events sent while draining")                                                    \
     X(bad_frames, counter, "frames refused as malformed")                                                              \
@@ -52,6 +55,8 @@
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
+    X(limit_hedge_connect, counter, "limit hedgeConnect: times that calls did not wait for a slow connection") \
+    X(limit_max_kept, counter, "limit maxKept: requests that were not kept")                                           \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
     X(events_dropped, counter, "event records dropped for want of room")                                               \

@@ -30,8 +30,9 @@ struct mf_request {
 
 /* Ends in exactly one step of the call. */
 void mf_dispatch(struct mf_call *call, struct mf_request *request);
-/* The same for a call whose peer could not be reached: the request is stamped already. */
-void mf_dispatch_again(struct mf_call *call, struct mf_request *request);
+/* The same for a call whose peer could not be reached: the request is stamped already. Where there is no other peer it
+ * waits on `back` (NULL: it ends). */
+void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct mf_queue *back);
 /* Ends the call with what an error means; `text` (may be NULL) instead of the error's own. */
 void mf_dispatch_fail(struct mf_call *call, int rc, const char *text);
 

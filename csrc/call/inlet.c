@@ -4,8 +4,14 @@
 
 #include <errno.h>
 
-void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
+static void settle(struct mf_inlet *inlet)
 {
+    bool readonly = inlet->draining;
+    for (int i = 0; i < MF_DIALERS; i++)
+        readonly = readonly || inlet->gone[i];
+    if (readonly == inlet->readonly)
+        return;
+    inlet->readonly = readonly;
     for (struct mf_list *node = inlet->conns.next; node != &inlet->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
         if (conn->ops->on_readonly)
@@ -13,12 +19,20 @@ void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
     }
 }
 
+void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
+{
+    inlet->draining = readonly;
+    settle(inlet);
+}
+
 /* What the application beside us says to those who call it, to those whose calls come in for it. */
 static void on_forward_readonly(struct mf_watcher *watcher, bool readonly)
 {
     struct mf_inlet *inlet = watcher->arg;
-    if (inlet->options->direction == MF_INBOUND)
-        mf_inlet_readonly(inlet, readonly);
+    if (inlet->options->direction != MF_INBOUND)
+        return;
+    inlet->gone[watcher - inlet->watchers] = readonly;
+    settle(inlet);
 }
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
@@ -47,7 +61,7 @@ static void keep(struct mf_pool **kept, struct mf_watcher *watcher, struct mf_po
 {
     pool->users++;
     *kept = pool;
-    mf_list_push(&pool->watchers, &watcher->node);
+    mf_pool_watch(pool, watcher);
 }
 
 void mf_inlet_own_init(struct mf_inlet_own *own, void (*on_readonly)(struct mf_watcher *watcher, bool readonly), void *arg)

@@ -24,11 +24,14 @@ struct mf_inlet {
     struct mf_list conns;                  /* that came in here and are open */
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
     struct mf_watcher watchers[MF_DIALERS]; /* of those */
+    bool gone[MF_DIALERS];                 /* inbound: those that ask for no calls */
+    bool draining;
+    bool readonly;                         /* callers should send no new calls: any of those */
 };
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools);
-/* Tells all its connections. */
+/* For a drain. All its connections are told what changes, and who comes later at once, by its protocol. */
 void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */
 int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out);

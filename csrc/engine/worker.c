@@ -93,9 +93,9 @@ void mf_worker_dispose(struct mf_worker *worker)
 {
     if (worker->local.reader >= 0)
         mf_epoch_leave(mf_table_epoch(worker->local.table), worker->local.reader);
+    mf_pools_dispose(&worker->pools); /* their timers are the loop's */
     if (worker->owns_loop)
         mf_loop_free(worker->local.loop);
-    mf_pools_dispose(&worker->pools);
     mf_protocols_dispose(&worker->protocols);
     mf_calls_dispose(&worker->calls);
     mf_ring_dispose(&worker->events);

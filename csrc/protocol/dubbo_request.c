@@ -130,6 +130,8 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
 
 static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, int *rc)
 {
+    if (request_of(base)->frame && base->n_stamps == 0) /* it was frozen before, and nothing has changed */
+        return mf_block_take(request_of(base)->frame);
     struct outgoing out;
     *rc = compose(request_of(base), call->id, &out);
     if (*rc < 0)
@@ -211,11 +213,12 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
         return;
     }
+    call->marked = request.said->says_closing;
     mf_dispatch(call, &request.base);
 }
 
-/* The queued frame is the request, stamped already: it is read again because the first reading's slices are gone. */
-void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call)
+/* The frame is the request, stamped already: it is read again because the first reading's slices are gone. */
+void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call, struct mf_queue *back)
 {
     struct mf_block *frame = call->frame;
     call->frame = NULL;
@@ -237,6 +240,6 @@ void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call)
     if (rc < 0)
         mf_dispatch_fail(call, MF_ELIMIT, why);
     else
-        mf_dispatch_again(call, &request.base);
+        mf_dispatch_again(call, &request.base, back);
     mf_block_give(frame);
 }
