@@ -181,7 +181,7 @@ static void leave_queue(struct mf_call *call)
     call->queue = NULL;
 }
 
-static void leave_list(struct mf_call *call)
+static inline __attribute__((always_inline)) void leave_list(struct mf_call *call)
 {
     mf_list_remove(&call->place);
     if (call->callee) {

@@ -22,6 +22,8 @@ struct mf_inlet {
     struct mf_calls *calls;
     struct mf_pools *pools;
     struct mf_list conns;                  /* that came in here and are open */
+    struct mf_list untold;                 /* those of them that have yet to hear what has changed */
+    struct mf_timer telling;
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
     struct mf_watcher watchers[MF_DIALERS]; /* of those */
     bool gone[MF_DIALERS];                 /* inbound: those that ask for no calls */
@@ -31,6 +33,7 @@ struct mf_inlet {
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools);
+void mf_inlet_dispose(struct mf_inlet *inlet);
 /* For a drain. All its connections are told what changes, and who comes later at once, by its protocol. */
 void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */

@@ -60,7 +60,10 @@ static void event_in(struct up *up, const struct mf_dubbo_head *head, struct mf_
 /* A provider that stops says so in its answers: that is meant for us, and its caller would leave our address for it. */
 static void stopping(struct up *up, const struct mf_call *call, const struct mf_dubbo_head *head, struct mf_slice body)
 {
+    enum { LEAST = 3, KINDS = 3 }; /* of answers with attachments, in one byte of either serialization */
     size_t at;
+    if (!body.len || (uint8_t)((body.ptr[0] & 0x0f) - LEAST) >= KINDS)
+        return;
     if (!mf_dubbo_closing(head->serialization, body, &up->share->limits, &at))
         return;
     memcpy((uint8_t *)(uintptr_t)body.ptr + at, MF_DUBBO_NOT_CLOSING, strlen(MF_DUBBO_NOT_CLOSING));
@@ -101,10 +104,12 @@ static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, str
     struct mf_call *call = asked(up, head);
     if (!call)
         return;
-    if (head->status == MF_DUBBO_OK)
+    if (head->status == MF_DUBBO_OK) {
+        up->link.doubted_until = 0; /* somebody is there */
         stopping(up, call, head, body);
-    else if (nobody(up, call, head, body))
+    } else if (nobody(up, call, head, body)) {
         return;
+    }
     struct mf_message message = {
         .parts = MF_PART_WHOLE,
         .outcome = (uint8_t)mf_dubbo_code_outcome(head->status),
