@@ -152,6 +152,7 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     call->asking = false;
     call->noted = false;
     call->answering = false;
+    call->marked = false;
     mf_list_init(&call->place);
     mf_list_push(&caller->calls, &call->asked);
     caller->n_calls++;
@@ -190,15 +191,23 @@ static void leave_queue(struct mf_call *call)
     call->queue = NULL;
 }
 
-static void leave_place(struct mf_call *call)
+static inline __attribute__((always_inline)) void leave_list(struct mf_call *call)
 {
     mf_list_remove(&call->place);
     if (call->callee) {
         call->callee->n_calls--;
         call->callee = NULL;
+        if (call->frame)
+            call->calls->kept -= call->bytes_up;
     }
     leave_queue(call);
-    mf_block_give(call->frame);
+}
+
+static void leave_place(struct mf_call *call)
+{
+    leave_list(call);
+    if (call->frame)
+        mf_block_give(call->frame);
     call->frame = NULL;
 }
 
@@ -327,10 +336,35 @@ static void forget_one_way(struct mf_call *call, const struct mf_call_input *inp
     end(call);
 }
 
+bool mf_call_may_keep(const struct mf_call *call)
+{
+    struct mf_local *local = call->calls->local;
+    if (!call->by_table || !call->two_way)
+        return false;
+    if (call->calls->kept + call->bytes_up <= local->limits->max_kept)
+        return true;
+    MF_COUNT(local, limit_max_kept);
+    return false;
+}
+
+/* The first calls on a connection keep their frames. */
+static void leave_queued(struct mf_call *call)
+{
+    leave_list(call);
+    if (mf_call_may_keep(call))
+        return;
+    mf_block_give(call->frame);
+    call->frame = NULL;
+}
+
 static void await_answer(struct mf_call *call, const struct mf_call_input *input)
 {
     if (call->queue)
-        leave_place(call);
+        leave_queued(call);
+    else
+        call->frame = input->frame;
+    if (call->frame)
+        call->calls->kept += call->bytes_up;
     count_sent(call);
     call->callee = input->callee;
     call->callee->n_calls++;
@@ -350,12 +384,10 @@ static void join_queue(struct mf_call *call, const struct mf_call_input *input)
 /* The frame stays with the call: it is what the next try sends. */
 static void choose_again(struct mf_call *call, const struct mf_call_input *input)
 {
-    (void)input;
-    struct mf_queue *waited = call->queue;
-    mf_list_remove(&call->place);
-    leave_queue(call);
+    struct mf_queue *waited = call->queue ? call->queue : input->queue;
+    leave_list(call);
     MF_COUNT(call->calls->local, calls_retried);
-    call->ops->route_again(call, waited);
+    call->ops->route_again(call, waited, input->back);
 }
 
 static void tell_caller(struct mf_call *call, const struct mf_fault *fault)
@@ -463,6 +495,7 @@ static const struct row table[MF_CALL_STATES][MF_CALL_EVENTS] = {
             [MF_CALL_ON_MORE] = {send_more, MF_CALL_SENT},
             [MF_CALL_ON_PART] = {deliver_part, MF_CALL_SENT},
             [MF_CALL_ON_ANSWER] = {deliver, MF_CALL_FREE},
+            [MF_CALL_ON_RETRY] = {choose_again, MF_CALL_ROUTING},
             [MF_CALL_ON_FAULT] = {refuse, MF_CALL_FREE},
             [MF_CALL_ON_TIMEOUT] = {time_out, MF_CALL_FREE},
             [MF_CALL_ON_UP_LOST] = {lose, MF_CALL_FREE},

@@ -49,8 +49,9 @@ struct mf_caller_ops {
     void (*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
     /* A local answer, in place of the peer's; where parts of that were delivered (call->answering) it is cut off. */
     void (*answer)(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
-    /* Choose a peer again, in place of the one it waited for; ends in a step of the call. */
-    void (*route_again)(struct mf_call *call, struct mf_queue *waited);
+    /* Choose a peer again, in place of the one it waited for; ends in a step of the call. `back`: where there is no other,
+     * it waits on. */
+    void (*route_again)(struct mf_call *call, struct mf_queue *waited, bool back);
     void (*idle)(struct mf_caller *caller);    /* it is ending, and its last call has ended */
     const uint8_t *stats;                      /* by outcome: the mf_stat_status_index of what the caller is told */
 };
@@ -91,7 +92,7 @@ enum mf_call_event {
     MF_CALL_ON_ASKED,     /* written to a callee, an answer is due */
     MF_CALL_ON_WAIT,      /* put on a queue */
     MF_CALL_ON_FAULT,     /* cannot go on */
-    MF_CALL_ON_RETRY,     /* what it waited for did not come: choose again */
+    MF_CALL_ON_RETRY,     /* what it waited for did not come, or nobody was there to execute it: choose again */
     MF_CALL_ON_MORE,      /* the caller sent further parts of its request */
     MF_CALL_ON_PART,      /* the peer sent parts of its answer, not the end */
     MF_CALL_ON_ANSWER,    /* the peer sent the end of its answer */
@@ -115,10 +116,11 @@ struct mf_call {
     uint64_t begun;           /* loop time */
     uint64_t took;            /* until the end of its answer, ns: set before that is delivered */
     uint64_t deadline;
+    uint64_t move_at;         /* QUEUED, and chosen by the table: when another peer is tried; 0: it stays */
     struct mf_timer timer;
     struct mf_stat_shard *stat; /* NULL until routed */
     const struct mf_caller_ops *ops;
-    struct mf_block *frame;   /* QUEUED: the request, ready to send; its length is bytes_up */
+    struct mf_block *frame;   /* QUEUED, or SENT and kept: the request, ready to send; its length is bytes_up */
     uint32_t bytes_up;
     uint8_t state;
     uint8_t kind;             /* the caller's protocol's own */
@@ -128,6 +130,7 @@ struct mf_call {
     bool asking;              /* the request's end is still to come */
     bool noted;               /* something is kept of it beside this (note.h) */
     bool answering;           /* parts of the answer were delivered, its end is still to come */
+    bool marked;              /* the caller's protocol's own: of its request */
 };
 
 /* A worker's calls, found by id without hashing. Slots are never freed while the worker lives. */
@@ -140,6 +143,7 @@ struct mf_calls {
     uint32_t half, half_own; /* of maxCalls, of maxCallsPerConnection: above, shares are looked at */
     struct mf_list _free;
     uint32_t n_live;
+    uint64_t kept; /* bytes of requests that were sent and are kept */
 };
 
 enum { MF_CALL_SLOT_BITS = 24 }; /* 16 million at once; the other 40 bits count the uses of the slot */
@@ -164,8 +168,9 @@ void mf_call_set_timeout(struct mf_call *call, uint64_t timeout_ms);
 /* What an event may carry along. */
 struct mf_call_input {
     struct mf_callee *callee;         /* ON_ASKED */
-    struct mf_queue *queue;           /* ON_WAIT */
-    struct mf_block *frame;           /* ON_WAIT: taken over */
+    struct mf_queue *queue;           /* ON_WAIT; ON_RETRY of one that was sent: of the peer it was sent to */
+    struct mf_block *frame;           /* ON_WAIT, ON_ASKED of one that did not wait (or NULL): taken over */
+    bool back;                        /* ON_RETRY: where there is no other peer, it waits on */
     const struct mf_fault *fault;     /* ON_FAULT, ON_UP_LOST */
     const struct mf_message *message; /* ON_MORE, ON_PART, ON_ANSWER: its data in the callee's input */
 };
@@ -173,6 +178,8 @@ struct mf_call_input {
 /* One step. After it the call may be gone. */
 void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct mf_call_input *input);
 
+/* Whether its request may be kept once it is sent, to be sent elsewhere should nobody be there. */
+bool mf_call_may_keep(const struct mf_call *call);
 /* The rule that routed it counts it from here on; an earlier one is done with it. */
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
 /* The same where no rule counts it: what is counted in outlives the call. NULL: nothing. */

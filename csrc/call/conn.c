@@ -83,7 +83,8 @@ struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr,
     }
     mf_list_push(&local->conns, &conn->all);
     mf_store_relaxed(&local->counters.upstream_active, ++local->n_ups);
-    mf_conn_wait(conn, mf_local_now(local) + local->limits->connect_timeout * 1000000);
+    conn->connect_by = mf_local_now(local) + local->limits->connect_timeout * 1000000;
+    mf_conn_wait(conn, conn->connect_by);
     return conn;
 }
 
@@ -230,6 +231,10 @@ static void on_timer(struct mf_timer *timer)
         mf_conn_close(conn, conn->doomed_rc ? cut : MF_CLOSE_FLUSH, conn->doomed_rc);
         return;
     }
+    if (conn->up && !conn->ready && now < conn->connect_by) {
+        mf_conn_wait(conn, conn->connect_by);
+        return;
+    }
     if (conn->up && !conn->ready) {
         MF_COUNT(local, limit_connect_timeout);
         mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
@@ -322,4 +327,6 @@ static void on_sock_drain(struct mf_sock *sock)
     struct mf_conn *conn = conn_of(sock);
     mf_conn_resume(conn, MF_PAUSE_OUTPUT);
     mf_conn_release(conn);
+    if (conn->ops->on_room && mf_conn_open(conn))
+        conn->ops->on_room(conn);
 }

@@ -21,6 +21,7 @@ struct mf_conn_ops {
     void (*on_readonly)(struct mf_conn *conn, bool readonly);
     /* The sidecar stops, and it is to be doomed: 0, or why that loses what was under way. May be NULL: 0. */
     int (*on_stop)(struct mf_conn *conn);
+    void (*on_room)(struct mf_conn *conn); /* its output was full, and has drained. May be NULL */
 };
 
 enum mf_conn_pause {
@@ -35,6 +36,7 @@ struct mf_conn {
     struct mf_list all;     /* on the local's conns */
     struct mf_list node;    /* accepted: on its inlet's conns */
     struct mf_timer timer;  /* the nearest of its waits; fires early rather than being moved */
+    uint64_t connect_by;    /* up: it must be ready by then */
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
     uint64_t paused_at;     /* since when it is not read */
     size_t left;            /* closed: what its peer had not taken when that was looked at last */

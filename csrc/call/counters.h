@@ -25,6 +25,9 @@
     X(heartbeats_in, counter, "heartbeats answered")                                                                   \
     X(heartbeats_skipped, counter, "heartbeats of upstreams not answered, as they do not read")                        \
     X(heartbeats_out, counter, "heartbeats sent to idle upstreams")                                                    \
+    X(probes, counter, "connections and heartbeats to find out whether a peer that failed is back")                    \
+    X(calls_nobody, counter, "answers that said that nobody is there: the call went on where its request was kept")   \
+    X(answers_closing, counter, "answers of providers that are stopping: read as READONLY, the mark taken out")       \
     X(readonly_in, counter, "READONLY events from upstreams")                                                          \
     X(readonly_out, counter, "READONLY events sent while draining")                                                    \
     X(bad_frames, counter, "frames refused as malformed")                                                              \
@@ -66,6 +69,8 @@
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
     X(limit_relay_idle_timeout, counter, "limit relayIdleTimeout")                                                     \
     X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections whose peer was gone")                     \
+    X(limit_hedge_connect, counter, "limit hedgeConnect: times that calls did not wait for a slow connection") \
+    X(limit_max_kept, counter, "limit maxKept: requests that were not kept")                                           \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
     X(memory_bytes, gauge, "memory that input and output of all connections take")                                     \

@@ -85,6 +85,23 @@ static bool one_way_out(const struct mf_request *request)
     return request->inlet->options->direction == MF_INBOUND;
 }
 
+/* Sends a copy that is kept until somebody has answered. */
+static int send_kept(struct mf_call *call, struct mf_link *link, struct mf_request *request, struct mf_block **kept)
+{
+    int rc;
+    struct mf_block *frame = request->ops->freeze(request, call, &rc);
+    if (!frame)
+        return rc;
+    call->frame = frame;
+    rc = link->pool->dialer->ops->send(link, call);
+    call->frame = NULL;
+    if (rc < 0)
+        mf_block_give(frame);
+    else
+        *kept = frame;
+    return rc;
+}
+
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
 static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
@@ -101,15 +118,20 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         if (!frame)
             return rc;
         mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &pool->queue, .frame = frame});
+        mf_pool_hedge(pool, call);
         if (request->from && one_way_out(request))
             mf_pool_check_queue(pool, request->from);
         return 0;
     }
-    rc = request->ops->send(request, call, link);
+    struct mf_block *kept = NULL;
+    if (link->doubted_until > request->query.now && mf_call_may_keep(call))
+        rc = send_kept(call, link, request, &kept);
+    else
+        rc = request->ops->send(request, call, link);
     if (rc < 0)
         return rc;
     mf_call_step(call, call->two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT,
-                 &(struct mf_call_input){.callee = &link->callee});
+                 &(struct mf_call_input){.callee = &link->callee, .frame = kept});
     if (mf_sock_full(&link->conn->sock) && request->from && one_way_out(request))
         mf_conn_pause_for(request->from, link->conn);
     return 0;
@@ -138,6 +160,17 @@ static const char *why_not(int rc, const struct mf_query *query, char text[TEXT_
     return text;
 }
 
+/* There is no other peer: back to where it waited, this time for as long as it takes. */
+static void wait_on(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
+{
+    int rc;
+    struct mf_block *frame = request->ops->freeze(request, call, &rc);
+    if (frame)
+        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = back, .frame = frame});
+    else
+        fail_ours(call, rc);
+}
+
 /* By the other name that it has, if that is listed: itself, or where nothing else is at all, by a pattern. */
 static int look_up_alias(struct mf_request *request, struct mf_route *route, int rc)
 {
@@ -162,7 +195,7 @@ static bool unlisted(struct mf_call *call, struct mf_request *request);
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
  * that is full is only passed over by this call, and only for one of the same target: its callers' traffic must not
  * change places for that. */
-static void by_table(struct mf_call *call, struct mf_request *request)
+static void by_table(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
@@ -178,6 +211,10 @@ static void by_table(struct mf_call *call, struct mf_request *request)
         int rc = mf_route_lookup(local->table, query, &route);
         if (route.inexact)
             rc = look_up_alias(request, &route, rc);
+        if (back && (rc < 0 || call->tries >= local->limits->max_tries)) {
+            wait_on(call, request, back);
+            return;
+        }
         if (query->n_avoid && (rc < 0 || route.fallbacks > passed)) {
             fail_full(call);
             return;
@@ -197,7 +234,7 @@ static void by_table(struct mf_call *call, struct mf_request *request)
             return;
         }
         set_timeout(call, request, route.timeout_ms);
-        struct mf_pool *pool = mf_pool_of_peer(request->inlet->pools, request->dialer, route.peer);
+        struct mf_pool *pool = mf_pools_of_peer(request->inlet->pools, request->dialer, route.peer);
         rc = pool ? place(call, pool, request) : -ENOMEM;
         if (rc == 0)
             return;
@@ -231,10 +268,11 @@ static void forward(struct mf_call *call, struct mf_pool *pool, struct mf_reques
         return;
     if (rc == MF_EROUTE_FULL)
         fail_full(call);
-    else if (rc == -ENOMEM || rc == MF_ECLOSED || rc == MF_ELIMIT)
+    else if (rc == MF_ECLOSED || rc == MF_ELIMIT || mf_sock_local_error(rc))
         fail_ours(call, rc);
     else
-        end_with(call, MF_OUTCOME_NONE_UP, "meshfast: the address that this listener forwards to refuses connections");
+        end_with(call, MF_OUTCOME_NONE_UP,
+                 MF_OUTCOME_NOBODY "the address that this listener forwards to refuses connections");
 }
 
 /* To where the listener says, or the caller dialled. True: that was its one step. */
@@ -284,7 +322,7 @@ static void outbound(struct mf_call *call, struct mf_request *request)
         end_with(call, MF_OUTCOME_NO_ROUTE,
                  "meshfast: no route: this serialization is not read; give the listener a forward or a service");
     else
-        by_table(call, request);
+        by_table(call, request, NULL);
 }
 
 /* What comes in is counted by what it asks for: no rule of ours chose where it goes. */
@@ -356,7 +394,7 @@ void mf_dispatch(struct mf_call *call, struct mf_request *request)
         outbound(call, request);
 }
 
-void mf_dispatch_again(struct mf_call *call, struct mf_request *request)
+void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
@@ -365,5 +403,5 @@ void mf_dispatch_again(struct mf_call *call, struct mf_request *request)
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;
-    by_table(call, request);
+    by_table(call, request, back);
 }

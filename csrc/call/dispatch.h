@@ -34,8 +34,9 @@ struct mf_request {
 
 /* Ends in exactly one step of the call. */
 void mf_dispatch(struct mf_call *call, struct mf_request *request);
-/* The same for a call whose peer could not be reached: the request is stamped already. */
-void mf_dispatch_again(struct mf_call *call, struct mf_request *request);
+/* The same for a call whose peer could not be reached: the request is stamped already. Where there is no other peer it
+ * waits on `back` (NULL: it ends). */
+void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct mf_queue *back);
 /* For one that cannot be read: ends the call with `fault`. */
 void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const struct mf_fault *fault);
 /* For one that no call was begun for: counts it, as what its caller is told. */

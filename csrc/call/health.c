@@ -2,12 +2,11 @@
 
 uint64_t mf_health_backoff(uint32_t failures, const struct mf_limits *limits)
 {
-    enum { LONGEST_MS = 30000 };
-    uint64_t ms = limits->peer_backoff;
-    for (uint32_t i = 1; i < failures && ms < LONGEST_MS; i++)
+    uint64_t ms = limits->peer_backoff, most = limits->peer_backoff_max;
+    for (uint32_t i = 1; i < failures && ms < most; i++)
         ms *= 2;
-    if (ms > LONGEST_MS && ms > limits->peer_backoff)
-        ms = LONGEST_MS;
+    if (ms > most && ms > limits->peer_backoff)
+        ms = most;
     return ms * 1000000;
 }
 

@@ -7,30 +7,64 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly)
+/* However many callers there are, one word to all of them holds nobody up: so many are told in one go, then the next. */
+enum { TOLD_AT_ONCE = 64 };
+#define TELL_EVERY_NS UINT64_C(1000000)
+
+static void on_telling(struct mf_timer *timer);
+
+static void tell_some(struct mf_inlet *inlet, uint32_t most)
 {
-    if (inlet->draining)
+    struct mf_list *node;
+    for (uint32_t i = 0; i < most && (node = mf_list_shift(&inlet->untold)); i++) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        mf_list_push(&inlet->conns, node);
+        if (conn->ops->on_readonly)
+            conn->ops->on_readonly(conn, inlet->readonly);
+    }
+    if (!mf_list_empty(&inlet->untold))
+        mf_timer_set(mf_loop_timers(inlet->local->loop), &inlet->telling,
+                     mf_local_now(inlet->local) + TELL_EVERY_NS, on_telling);
+}
+
+static void on_telling(struct mf_timer *timer)
+{
+    tell_some(MF_CONTAINER(timer, struct mf_inlet, telling), TOLD_AT_ONCE);
+}
+
+static void settle(struct mf_inlet *inlet)
+{
+    bool readonly = inlet->draining;
+    for (int i = 0; i < MF_DIALERS; i++)
+        readonly = readonly || inlet->gone[i];
+    if (readonly == inlet->readonly)
         return;
     inlet->readonly = readonly;
-    for (struct mf_list *node = inlet->conns.next; node != &inlet->conns; node = node->next) {
-        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
-        if (conn->ops->on_readonly)
-            conn->ops->on_readonly(conn, readonly);
-    }
+    mf_list_splice(&inlet->untold, &inlet->conns);
+    tell_some(inlet, TOLD_AT_ONCE);
 }
 
 void mf_inlet_drain(struct mf_inlet *inlet)
 {
-    mf_inlet_readonly(inlet, true);
     inlet->draining = true;
+    settle(inlet);
+    tell_some(inlet, UINT32_MAX); /* who drains goes by it that all were told */
+}
+
+void mf_inlet_dispose(struct mf_inlet *inlet)
+{
+    if (inlet->local)
+        mf_timer_cancel(mf_loop_timers(inlet->local->loop), &inlet->telling);
 }
 
 /* What the application beside us says to those who call it, to those whose calls come in for it. */
 static void on_forward_readonly(struct mf_watcher *watcher, bool readonly)
 {
     struct mf_inlet *inlet = watcher->arg;
-    if (inlet->options->direction == MF_INBOUND)
-        mf_inlet_readonly(inlet, readonly);
+    if (inlet->options->direction != MF_INBOUND)
+        return;
+    inlet->gone[watcher - inlet->watchers] = readonly;
+    settle(inlet);
 }
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
@@ -38,6 +72,7 @@ void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *option
 {
     *inlet = (struct mf_inlet){.options = options, .local = local, .calls = calls, .pools = pools, .notes = local->notes};
     mf_list_init(&inlet->conns);
+    mf_list_init(&inlet->untold);
     for (int i = 0; i < MF_DIALERS; i++) {
         inlet->watchers[i] = (struct mf_watcher){.on_readonly = on_forward_readonly, .arg = inlet};
         mf_list_init(&inlet->watchers[i].node);
@@ -59,7 +94,7 @@ static void keep(struct mf_pool **kept, struct mf_watcher *watcher, struct mf_po
 {
     pool->users++;
     *kept = pool;
-    mf_list_push(&pool->watchers, &watcher->node);
+    mf_pool_watch(pool, watcher);
 }
 
 void mf_inlet_own_init(struct mf_inlet_own *own, void (*on_readonly)(struct mf_watcher *watcher, bool readonly), void *arg)
@@ -111,7 +146,7 @@ struct mf_pool *mf_inlet_pool(struct mf_inlet *inlet, struct mf_dialer *dialer, 
     *rc = mf_inlet_address(inlet, conn, &to);
     if (*rc < 0)
         return NULL;
-    struct mf_pool *pool = mf_pool_of_addr(inlet->pools, dialer, &to);
+    struct mf_pool *pool = mf_pools_of_addr(inlet->pools, dialer, &to);
     if (!pool) {
         *rc = -ENOMEM;
         return NULL;

@@ -1,7 +1,7 @@
 #pragma once
 /* inlet: where calls come in: what a listener says of them, its connections, and where goes what policy does not route.
  * One of each listener in each worker. */
-#include "call/pool.h"
+#include "call/pools.h"
 
 /* Immutable while the engine runs. */
 struct mf_inlet_options {
@@ -23,17 +23,19 @@ struct mf_inlet {
     struct mf_notes *notes;                /* the local's */
     struct mf_pools *pools;
     struct mf_list conns;                  /* that came in here and are open */
-    bool readonly;                         /* what they were told last */
-    bool draining;                         /* that is the last word */
+    struct mf_list untold;                 /* those of them that have yet to hear what has changed */
+    struct mf_timer telling;
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
     struct mf_watcher watchers[MF_DIALERS]; /* of those */
+    bool gone[MF_DIALERS];                 /* inbound: those that ask for no calls */
+    bool draining;
+    bool readonly;                         /* callers should send no new calls: any of those */
 };
 
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools);
-/* Tells all its connections; those to come are told by who lets them in. */
-void mf_inlet_readonly(struct mf_inlet *inlet, bool readonly);
-/* The same for good. */
+void mf_inlet_dispose(struct mf_inlet *inlet);
+/* READONLY for good. All its connections are told at once; who comes later, by who lets them in. */
 void mf_inlet_drain(struct mf_inlet *inlet);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */
 int mf_inlet_address(const struct mf_inlet *inlet, const struct mf_conn *conn, struct mf_addr *out);

@@ -34,7 +34,10 @@
     X(tcp_keepalive, tcpKeepalive, ms, 60000, 0, "a relayed connection without a byte before its peer is asked whether it is there; 0: never") \
     X(heartbeat, heartbeat, ms, 60000, 1, "an upstream connection without a byte before we send a heartbeat")          \
     X(heartbeat_timeout, heartbeatTimeout, ms, 180000, 1, "an upstream connection that answers no heartbeat")          \
-    X(peer_backoff, peerBackoff, ms, 1000, 1, "first rest of a peer that refused a connection; doubles to 30 s")       \
+    X(hedge_connect, hedgeConnect, ms, 250, 1, "calls that wait for a connection being made, before another peer is tried") \
+    X(peer_backoff, peerBackoff, ms, 250, 1, "first rest of a peer that failed; doubles up to peerBackoffMax")         \
+    X(peer_backoff_max, peerBackoffMax, ms, 1000, 1, "longest rest of a peer that failed, and how often it is probed") \
+    X(max_kept, maxKept, bytes, 4194304, 0, "requests of one worker kept to be sent elsewhere, should nobody be there")  \
     X(drain_timeout, drainTimeout, ms, 30000, 0, "calls in flight when the sidecar stops")
 
 struct mf_limits {

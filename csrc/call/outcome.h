@@ -20,6 +20,9 @@ enum mf_outcome {
     MF_OUTCOMES,
 };
 
+/* How the text begins when nobody is there who could have executed the call: another proxy may send it elsewhere. */
+#define MF_OUTCOME_NOBODY "meshfast: nobody here: "
+
 /* Why a call cannot go on, as its caller is told. */
 struct mf_fault {
     enum mf_outcome outcome;

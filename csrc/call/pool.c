@@ -6,116 +6,101 @@
 #include <assert.h>
 #include <errno.h>
 
-static struct mf_pool *make(struct mf_pools *pools, struct mf_dialer *dialer, const struct mf_addr *addr)
+#define MS_NS UINT64_C(1000000)
+/* For so long a connection that is new, or whose peer was away, may lead to nobody: a round trip, generously. */
+#define DOUBT_NS (1000 * MS_NS)
+/* Watchers hear the first change at once, and then no more often than this, twice as long each time. */
+#define TELL_NS (100 * MS_NS)
+#define TELL_LONGEST_NS (800 * MS_NS)
+/* Calls go to a peer that has rested when the probe that was due had time to tell. */
+#define PROBE_SLACK_NS (50 * MS_NS)
+/* However many peers are away: 1,000 probes a second, each a few microseconds. */
+enum { PROBES_AT_ONCE = 10 };
+#define PROBES_EVERY_NS (10 * MS_NS)
+#define HEDGE_EVERY_NS (10 * MS_NS)
+#define REPORT_NS (1000 * MS_NS) /* who says READONLY all the time is reported now and then */
+
+static struct mf_timers *timers_of(const struct mf_pool *pool)
 {
-    struct mf_pool *pool = mf_zalloc(sizeof *pool);
-    if (!pool)
-        return NULL;
-    pool->pools = pools;
-    pool->dialer = dialer;
-    pool->addr = *addr;
-    pool->last_used = mf_local_now(pools->local);
-    pool->down_until = &pool->own;
-    mf_list_init(&pool->links);
-    mf_list_init(&pool->watchers);
-    mf_queue_init(&pool->queue);
-    mf_list_push(&pools->all, &pool->node);
-    return pool;
+    return mf_loop_timers(pool->pools->local->loop);
 }
 
-static int widen(struct mf_pools *pools, uint32_t id)
+void mf_pool_stop_timers(struct mf_pool *pool)
 {
-    uint32_t n = id + 64;
-    struct mf_pool **grown = mf_resize(pools->by_peer, n * sizeof *grown);
-    if (!grown)
-        return -ENOMEM;
-    memset(grown + pools->n_by_peer, 0, (n - pools->n_by_peer) * sizeof *grown);
-    pools->by_peer = grown;
-    pools->n_by_peer = n;
-    return 0;
+    mf_list_remove(&pool->due);
+    mf_timer_cancel(timers_of(pool), &pool->tell);
+    mf_timer_cancel(timers_of(pool), &pool->hedge);
+    mf_timer_cancel(timers_of(pool), &pool->probe);
 }
 
-struct mf_pool *mf_pool_of_peer(struct mf_pools *pools, struct mf_dialer *dialer, struct mf_peer *peer)
+/* --- whether it takes calls */
+
+static bool gone(const struct mf_pool *pool)
 {
-    if (peer->id < pools->n_by_peer) { /* a pool's reference keeps the id from being used again */
-        struct mf_pool *pool = pools->by_peer[peer->id];
-        while (pool && pool->dialer != dialer)
-            pool = pool->next;
-        if (pool)
-            return pool;
-    } else if (widen(pools, peer->id) < 0) {
-        return NULL;
+    return pool->readonly || pool->health.failures > 0;
+}
+
+static void tell_watchers(struct mf_pool *pool)
+{
+    uint64_t now = mf_local_now(pool->pools->local);
+    pool->tell_gap = now - pool->told_at >= TELL_LONGEST_NS ? TELL_NS
+                     : pool->tell_gap < TELL_LONGEST_NS     ? 2 * pool->tell_gap
+                                                            : TELL_LONGEST_NS;
+    pool->told = gone(pool);
+    pool->told_at = now;
+    for (struct mf_list *node = pool->watchers.next; node != &pool->watchers; node = node->next) {
+        struct mf_watcher *watcher = MF_CONTAINER(node, struct mf_watcher, node);
+        watcher->on_readonly(watcher, pool->told);
     }
-    struct mf_pool *pool = make(pools, dialer, &peer->addr);
-    if (!pool)
-        return NULL;
-    mf_peer_take(peer);
-    pool->peer = peer;
-    pool->down_until = &peer->down_until;
-    pool->next = pools->by_peer[peer->id];
-    pools->by_peer[peer->id] = pool;
-    return pool;
 }
 
-struct mf_pool *mf_pool_of_addr(struct mf_pools *pools, struct mf_dialer *dialer, const struct mf_addr *addr)
+static void on_tell(struct mf_timer *timer)
 {
-    for (struct mf_list *node = pools->all.next; node != &pools->all; node = node->next) {
-        struct mf_pool *pool = MF_CONTAINER(node, struct mf_pool, node);
-        if (!pool->peer && pool->dialer == dialer && mf_addr_eq(&pool->addr, addr))
-            return pool;
+    struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, tell);
+    if (gone(pool) != pool->told)
+        tell_watchers(pool);
+}
+
+/* What it says of itself has changed: callers' lookups and watchers hear of it. */
+static void changed(struct mf_pool *pool)
+{
+    uint64_t until = pool->rest_until;
+    if (pool->peer && pool->readonly && pool->readonly_until > until)
+        until = pool->readonly_until;
+    if (until != pool->until) {
+        pool->until = until;
+        mf_store_relaxed(pool->down_until, until);
     }
-    return make(pools, dialer, addr);
-}
-
-/* Adds what is new to the peer's counts, which other workers add to as well. */
-static void tell_counts(struct mf_pool *pool)
-{
-    if (!pool->peer)
+    if (mf_list_empty(&pool->watchers) || gone(pool) == pool->told || pool->tell.at)
         return;
-    uint64_t asked = pool->n_asked, active = 0;
-    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
-        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        asked += link->callee.n_asked;
-        active += link->callee.n_calls;
-    }
-    if (asked != pool->told_asked)
-        atomic_fetch_add_explicit(&pool->peer->calls, asked - pool->told_asked, memory_order_relaxed);
-    if (active != pool->told_active)
-        atomic_fetch_add_explicit(&pool->peer->calls_active, active - pool->told_active, memory_order_relaxed);
-    pool->told_asked = asked;
-    pool->told_active = active;
+    if (mf_local_now(pool->pools->local) - pool->told_at >= pool->tell_gap)
+        tell_watchers(pool);
+    else
+        mf_timer_set(timers_of(pool), &pool->tell, pool->told_at + pool->tell_gap, on_tell);
 }
 
-static void free_pool(struct mf_pool *pool)
+static void rest(struct mf_pool *pool, uint64_t until)
 {
-    tell_counts(pool);
-    assert(mf_list_empty(&pool->links) && mf_list_empty(&pool->queue.calls));
-    mf_list_remove(&pool->node);
-    if (pool->peer) {
-        struct mf_pool **at = &pool->pools->by_peer[pool->peer->id];
-        while (*at != pool)
-            at = &(*at)->next;
-        *at = pool->next;
-        mf_peer_give(pool->pools->local->table, pool->peer);
-    }
-    mf_free(pool);
+    pool->rest_until = until;
+    changed(pool);
 }
 
-void mf_pools_init(struct mf_pools *pools, struct mf_local *local)
+void mf_pool_watch(struct mf_pool *pool, struct mf_watcher *watcher)
 {
-    *pools = (struct mf_pools){.local = local};
-    mf_list_init(&pools->all);
+    if (mf_list_empty(&pool->watchers))
+        pool->told = gone(pool);
+    mf_list_push(&pool->watchers, &watcher->node);
+    if (pool->told)
+        watcher->on_readonly(watcher, true);
 }
 
-void mf_pools_dispose(struct mf_pools *pools)
+static void on_probe(struct mf_timer *timer);
+
+static void probe_at(struct mf_pool *pool, uint64_t at)
 {
-    while (!mf_list_empty(&pools->all))
-        free_pool(MF_CONTAINER(pools->all.next, struct mf_pool, node));
-    mf_free(pools->by_peer);
-    pools->by_peer = NULL;
+    if (!pool->stopped)
+        mf_timer_set(timers_of(pool), &pool->probe, at, on_probe);
 }
-
-/* --- which connection */
 
 static void peer_failed(struct mf_pool *pool, int rc)
 {
@@ -124,7 +109,9 @@ static void peer_failed(struct mf_pool *pool, int rc)
     struct mf_local *local = pool->pools->local;
     if (pool->health.failures == 0)
         local->report(local, MF_EVENT_PEER_DOWN, rc, &pool->addr);
-    mf_store_relaxed(pool->down_until, mf_health_failed(&pool->health, mf_local_now(local), local->limits));
+    uint64_t until = mf_health_failed(&pool->health, mf_local_now(local), local->limits);
+    probe_at(pool, until);
+    rest(pool, pool->peer ? until + PROBE_SLACK_NS : until);
 }
 
 static void connect_failed(struct mf_pool *pool, int rc)
@@ -138,18 +125,14 @@ void mf_pool_silent(struct mf_pool *pool)
     peer_failed(pool, -ETIMEDOUT);
 }
 
-/* Our own want of memory or descriptors says nothing of the peer. */
-static bool peers_fault(int rc)
-{
-    return rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE && rc != -ENOBUFS;
-}
+/* --- which connection */
 
 static int dial(struct mf_pool *pool)
 {
     int rc = 0;
     struct mf_link *link = pool->dialer->ops->dial(pool->dialer, pool, &rc);
     if (!link) {
-        if (peers_fault(rc))
+        if (!mf_sock_local_error(rc))
             connect_failed(pool, rc);
         return rc;
     }
@@ -157,6 +140,12 @@ static int dial(struct mf_pool *pool)
     pool->n_links++;
     pool->n_connecting++;
     return 0;
+}
+
+/* The latest that a connection being made from now on is there, or has failed. */
+static uint64_t connected_by(const struct mf_pool *pool, uint64_t now)
+{
+    return now + pool->pools->local->limits->connect_timeout * MS_NS + PROBE_SLACK_NS;
 }
 
 struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
@@ -195,7 +184,7 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
     else if (!best && pool->queue.bytes > local->limits->upstream_output_high && mf_conn_too_much(local, pool->queue.bytes))
         *rc = MF_EROUTE_FULL;
     else if (pool->health.failures && pool->peer)
-        mf_store_relaxed(pool->down_until, mf_health_tried(&pool->health, now, local->limits));
+        rest(pool, best ? mf_health_tried(&pool->health, now, local->limits) : connected_by(pool, now));
     return best;
 }
 
@@ -212,7 +201,9 @@ void mf_pool_alive(struct mf_pool *pool)
     if (!mf_health_alive(&pool->health))
         return;
     struct mf_local *local = pool->pools->local;
-    mf_store_relaxed(pool->down_until, 0);
+    mf_timer_cancel(timers_of(pool), &pool->probe);
+    mf_list_remove(&pool->due);
+    rest(pool, 0);
     local->report(local, MF_EVENT_PEER_UP, 0, &pool->addr);
 }
 
@@ -229,13 +220,90 @@ void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *conn)
     }
 }
 
+/* --- whether one that failed is back */
+
+bool mf_pool_wanted(const struct mf_pool *pool, uint64_t now)
+{
+    uint64_t idle = pool->pools->local->limits->idle_timeout * MS_NS;
+    return pool->peer ? mf_peer_listed(pool->peer) : pool->users || now - pool->last_used < idle;
+}
+
+/* By a connection, or a word on the one that there is; calls need not wait for what comes of it. */
+static void probe(struct mf_pool *pool)
+{
+    struct mf_local *local = pool->pools->local;
+    uint64_t now = mf_local_now(local);
+    if (!pool->health.failures || !mf_pool_wanted(pool, now))
+        return;
+    probe_at(pool, now + mf_health_backoff(pool->health.failures, local->limits));
+    if (pool->n_connecting)
+        return;
+    MF_COUNT(local, probes);
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (mf_conn_open(link->conn) && link->callee.ops->doubt) {
+            link->callee.ops->doubt(&link->callee, UINT64_MAX);
+            return;
+        }
+    }
+    if (mf_list_empty(&pool->links) && dial(pool) == 0 && pool->peer)
+        rest(pool, connected_by(pool, now));
+}
+
+static void on_probing(struct mf_timer *timer)
+{
+    struct mf_pools *pools = MF_CONTAINER(timer, struct mf_pools, probing);
+    struct mf_list *node;
+    pools->probed_at = mf_local_now(pools->local);
+    for (int i = 0; i < PROBES_AT_ONCE && (node = mf_list_shift(&pools->due)); i++)
+        probe(MF_CONTAINER(node, struct mf_pool, due));
+    if (!mf_list_empty(&pools->due))
+        mf_timer_set(mf_loop_timers(pools->local->loop), timer, pools->probed_at + PROBES_EVERY_NS, on_probing);
+}
+
+static void on_probe(struct mf_timer *timer)
+{
+    struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, probe);
+    struct mf_pools *pools = pool->pools;
+    mf_list_push(&pools->due, &pool->due);
+    if (!pools->probing.at)
+        mf_timer_set(mf_loop_timers(pools->local->loop), &pools->probing, pools->probed_at + PROBES_EVERY_NS, on_probing);
+}
+
 /* --- what became of it */
+
+/* What its connections say together. With none left the last word holds until there is another. */
+static void settle(struct mf_pool *pool)
+{
+    struct mf_local *local = pool->pools->local;
+    bool any = false, all = true;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (!link->conn->ready || !mf_conn_open(link->conn))
+            continue;
+        any = true;
+        all = all && link->readonly;
+    }
+    if (any && all && !pool->readonly)
+        pool->readonly_until = mf_local_now(local) + local->limits->heartbeat_timeout * MS_NS;
+    if (any)
+        pool->readonly = all;
+    changed(pool);
+}
 
 void mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
 {
+    struct mf_local *local = pool->pools->local;
+    uint64_t now = mf_local_now(local);
     pool->n_connecting--;
     if (pool->peer)
         atomic_fetch_add_explicit(&pool->peer->connections, 1, memory_order_relaxed);
+    link->doubted_until = now + DOUBT_NS;
+    if (pool->health.failures)
+        probe_at(pool, pool->rest_until = mf_health_tried(&pool->health, now, local->limits));
+    else
+        pool->rest_until = 0;
+    settle(pool);
     struct mf_list *node;
     while ((node = mf_list_shift(&pool->queue.calls))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
@@ -256,8 +324,13 @@ void mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
 }
 
 /* The calls that waited go to another peer where the table chose this one, else back to their callers. */
-static void empty_queue(struct mf_pool *pool)
+static void empty_queue(struct mf_pool *pool, int rc)
 {
+    struct mf_fault fault = {MF_OUTCOME_NONE_UP,
+                             MF_OUTCOME_NOBODY "the address that this listener forwards to refused the connection"};
+    if (mf_sock_local_error(rc))
+        fault = (struct mf_fault){MF_OUTCOME_OVERLOAD, mf_err_text(rc)};
+
     struct mf_list waiting;
     mf_list_init(&waiting);
     mf_list_splice(&waiting, &pool->queue.calls);
@@ -268,8 +341,6 @@ static void empty_queue(struct mf_pool *pool)
             mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){0});
             continue;
         }
-        struct mf_fault fault = {MF_OUTCOME_NONE_UP,
-                                 "meshfast: the address that this listener forwards to refused the connection"};
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
     }
 }
@@ -279,14 +350,18 @@ static void learn(struct mf_pool *pool, const struct mf_link *link, int rc)
     struct mf_local *local = pool->pools->local;
     if (!link->conn->ready) {
         pool->n_connecting--;
-        if (rc < 0 && peers_fault(rc))
+        if (rc < 0 && !mf_sock_local_error(rc))
             connect_failed(pool, rc);
-    } else if (link->conn->sock.bytes_in == 0 && !mf_list_empty(&link->callee.calls) && peers_fault(rc)) {
+        else if (!pool->health.failures)
+            pool->rest_until = 0;
+    } else if (link->conn->sock.bytes_in == 0 && !mf_sock_local_error(rc) &&
+               (!mf_list_empty(&link->callee.calls) || (rc < 0 && !mf_list_empty(&pool->watchers)))) {
         connect_failed(pool, rc < 0 ? rc : -ECONNRESET); /* it was let in and hung up on: a relay without a backend */
     } else if (rc == -ETIMEDOUT) {
         mf_pool_silent(pool);
     } else if (link->readonly) { /* it has stopped: the next connect finds out whether it is back */
-        mf_store_relaxed(pool->down_until, mf_health_rest(mf_local_now(local), local->limits));
+        pool->readonly_until = mf_health_rest(mf_local_now(local), local->limits);
+        pool->readonly = pool->readonly && rc < 0;
     }
 }
 
@@ -297,6 +372,7 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     pool->n_links--;
     pool->n_asked += link->callee.n_asked;
     learn(pool, link, rc);
+    settle(pool);
     if (!mf_list_empty(&link->callee.calls)) {
         MF_COUNT(local, upstream_reset);
         local->report(local, MF_EVENT_UPSTREAM_LOST, rc, &pool->addr);
@@ -305,30 +381,99 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     struct mf_fault fault = {MF_OUTCOME_LOST, "meshfast: the connection to the provider was lost before it answered"};
     mf_callee_gone(&link->callee, &fault);
     if (!link->conn->ready)
-        empty_queue(pool);
+        empty_queue(pool, rc);
+    if (rc < 0 && !pool->stopped && !pool->health.failures && mf_list_empty(&pool->links) && !mf_list_empty(&pool->watchers))
+        dial(pool); /* who watches it hears of it when it is refused */
 }
 
 void mf_pool_readonly(struct mf_pool *pool, struct mf_link *link, bool readonly)
 {
     struct mf_local *local = pool->pools->local;
-    link->readonly = readonly;
-    if (readonly) {
+    uint64_t now = mf_local_now(local);
+    if (readonly)
         MF_COUNT(local, readonly_in);
-        local->report(local, MF_EVENT_PEER_READONLY, 0, &pool->addr);
+    else if (!pool->health.failures && !pool->n_connecting && pool->rest_until)
+        rest(pool, 0);
+    if (link->readonly == readonly)
+        return;
+    link->readonly = readonly;
+    link->doubted_until = now + DOUBT_NS;
+    settle(pool);
+    if (!readonly || (pool->reported_at && now - pool->reported_at < REPORT_NS))
+        return;
+    pool->reported_at = now;
+    local->report(local, MF_EVENT_PEER_READONLY, 0, &pool->addr);
+}
+
+void mf_pool_nobody(struct mf_pool *pool, struct mf_link *link)
+{
+    const struct mf_local *local = pool->pools->local;
+    uint64_t until = mf_local_now(local) + local->limits->peer_backoff_max * MS_NS;
+    MF_COUNT(pool->pools->local, calls_nobody);
+    link->doubted_until = until + DOUBT_NS;
+    if (pool->peer && pool->rest_until < until)
+        rest(pool, until);
+}
+
+/* --- calls that need not wait */
+
+/* Those whose time has come try another peer, while this one counts as not available; who finds none is back on the
+ * queue, and then the others' lookups find it again too. */
+static void on_hedge(struct mf_timer *timer)
+{
+    struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, hedge);
+    struct mf_local *local = pool->pools->local;
+    uint64_t now = mf_local_now(local), next = 0, rested = pool->rest_until;
+    bool stayed = false, moved = false;
+    struct mf_list waiting, *node;
+    if (mf_list_empty(&pool->queue.calls)) /* the connection is there */
+        return;
+    mf_list_init(&waiting);
+    mf_list_splice(&waiting, &pool->queue.calls);
+    rest(pool, connected_by(pool, now));
+    while ((node = mf_list_shift(&waiting))) {
+        struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        if (!call->move_at || call->move_at > now) {
+            mf_list_push(&pool->queue.calls, node);
+            if (call->move_at && (!next || call->move_at < next))
+                next = call->move_at;
+            continue;
+        }
+        call->move_at = 0;
+        mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.back = true});
+        if (call->queue == &pool->queue) /* a slot's memory stays, whatever became of the call */
+            stayed = true;
+        else
+            moved = true;
     }
-    if (pool->peer)
-        mf_store_relaxed(pool->down_until,
-                         readonly ? mf_local_now(local) + local->limits->heartbeat_timeout * 1000000 : 0);
-    for (struct mf_list *node = pool->watchers.next; node != &pool->watchers; node = node->next) {
-        struct mf_watcher *watcher = MF_CONTAINER(node, struct mf_watcher, node);
-        watcher->on_readonly(watcher, readonly);
-    }
+    if (moved)
+        MF_COUNT(local, limit_hedge_connect);
+    if (stayed || !moved)
+        rest(pool, rested);
+    if (next)
+        mf_timer_set(timers_of(pool), timer, next > now + HEDGE_EVERY_NS ? next : now + HEDGE_EVERY_NS, on_hedge);
+    if (pool->queue.bytes > local->limits->upstream_output_high / 2)
+        return;
+    for (node = pool->links.next; node != &pool->links; node = node->next)
+        if (!MF_CONTAINER(node, struct mf_link, node)->conn->ready)
+            mf_conn_release(MF_CONTAINER(node, struct mf_link, node)->conn);
+}
+
+void mf_pool_hedge(struct mf_pool *pool, struct mf_call *call)
+{
+    uint64_t now = mf_local_now(pool->pools->local);
+    uint64_t wait = pool->pools->local->limits->hedge_connect * MS_NS, quarter = (call->deadline - call->begun) / 4;
+    call->move_at = call->by_table ? now + (quarter < wait ? quarter : wait) : 0;
+    if (call->move_at && (!pool->hedge.at || call->move_at < pool->hedge.at))
+        mf_timer_set(timers_of(pool), &pool->hedge, call->move_at, on_hedge);
 }
 
 uint32_t mf_pool_stop(struct mf_pool *pool, const struct mf_fault *fault)
 {
     struct mf_list *node;
     uint32_t n = 0;
+    pool->stopped = true;
+    mf_pool_stop_timers(pool);
     for (; (node = mf_list_shift(&pool->queue.calls)); n++)
         mf_call_step(MF_CONTAINER(node, struct mf_call, place), MF_CALL_ON_FAULT,
                      &(struct mf_call_input){.fault = fault});
@@ -340,26 +485,4 @@ uint32_t mf_pool_stop(struct mf_pool *pool, const struct mf_fault *fault)
         mf_conn_doom(link->conn, 0);
     }
     return n;
-}
-
-void mf_pools_sweep(struct mf_pools *pools)
-{
-    uint64_t now = mf_local_now(pools->local);
-    uint64_t idle = pools->local->limits->idle_timeout * 1000000;
-    struct mf_list *next;
-    for (struct mf_list *node = pools->all.next; node != &pools->all; node = next) {
-        next = node->next;
-        struct mf_pool *pool = MF_CONTAINER(node, struct mf_pool, node);
-        tell_counts(pool);
-        bool wanted = pool->peer ? mf_peer_listed(pool->peer) : pool->users || now - pool->last_used < idle;
-        if (wanted || !mf_list_empty(&pool->queue.calls))
-            continue;
-        for (struct mf_list *at = pool->links.next; at != &pool->links; at = at->next) {
-            struct mf_link *link = MF_CONTAINER(at, struct mf_link, node);
-            if (link->callee.n_calls == 0)
-                mf_conn_doom(link->conn, 0);
-        }
-        if (mf_list_empty(&pool->links))
-            free_pool(pool);
-    }
 }

@@ -16,6 +16,7 @@ struct mf_link {
     struct mf_pool *pool;
     struct mf_callee callee;
     bool readonly;       /* the peer asked for no new calls */
+    uint64_t doubted_until; /* it is not known yet whether anybody is behind it: requests are kept until they are answered */
 };
 
 /* A protocol, as whoever needs connections in it knows it. A worker has one of each. */
@@ -39,9 +40,12 @@ struct mf_pools {
     struct mf_list all;
     struct mf_pool **by_peer; /* by mf_peer.id: the first pool of that peer */
     uint32_t n_by_peer;
+    struct mf_list due;       /* to be probed, the first first */
+    struct mf_timer probing;  /* takes a few of those at a time */
+    uint64_t probed_at;
 };
 
-/* Is told when the address of a pool asks for no calls, and when it takes them again. */
+/* Is told when the address of a pool asks for no calls or is gone, and when it takes them again. */
 struct mf_watcher {
     struct mf_list node; /* on a pool's watchers */
     void (*on_readonly)(struct mf_watcher *watcher, bool readonly);
@@ -66,17 +70,18 @@ struct mf_pool {
     mf_atom64 *down_until;    /* the peer's, or `own` */
     mf_atom64 own;
     struct mf_health health;
+    uint64_t until;           /* what `down_until` was set to: the later of the next two */
+    uint64_t rest_until;      /* after a failure, or while a connection is slow to be made */
+    uint64_t readonly_until;
+    bool readonly;            /* all connections that there are asked for no new calls, or did when they went */
+    bool stopped;
+    bool told;                /* what watchers were told last */
+    uint64_t told_at, tell_gap, reported_at;
+    struct mf_timer tell;     /* the next word to watchers */
+    struct mf_timer hedge;    /* the next call of the queue to be moved */
+    struct mf_timer probe;    /* after a failure: the end of its rest */
+    struct mf_list due;       /* on the pools' due */
 };
-
-void mf_pools_init(struct mf_pools *pools, struct mf_local *local);
-/* Frees them all: their links and queues are gone. */
-void mf_pools_dispose(struct mf_pools *pools);
-/* Closes what is idle and no longer in the table; frees what is empty. Once a second. */
-void mf_pools_sweep(struct mf_pools *pools);
-
-/* The pool of a peer of the table, or of an address; made when there is none. NULL: no memory. */
-struct mf_pool *mf_pool_of_peer(struct mf_pools *pools, struct mf_dialer *dialer, struct mf_peer *peer);
-struct mf_pool *mf_pool_of_addr(struct mf_pools *pools, struct mf_dialer *dialer, const struct mf_addr *addr);
 
 /* A link to send on now, or NULL: then one is being made (put the call on the queue), or `*rc` says why not.
  * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
@@ -94,7 +99,18 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
 void mf_pool_silent(struct mf_pool *pool);
 /* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */
 void mf_pool_alive(struct mf_pool *pool);
-/* READONLY and WRITEABLE from the peer. */
+/* READONLY and WRITEABLE from the peer, as often as it likes: what does not change anything costs nothing. */
 void mf_pool_readonly(struct mf_pool *pool, struct mf_link *link, bool readonly);
+/* It answered that nobody is there: it rests a moment, after which it has said READONLY or there is somebody. */
+void mf_pool_nobody(struct mf_pool *pool, struct mf_link *link);
+/* From here on, and at once where the address asks for no calls now. Who watches wants it to be there: it is dialled
+ * again when it is lost. */
+void mf_pool_watch(struct mf_pool *pool, struct mf_watcher *watcher);
+/* A call was put on the queue: it is moved to another peer when the connection takes a quarter of its time, or
+ * hedgeConnect. */
+void mf_pool_hedge(struct mf_pool *pool, struct mf_call *call);
+/* Somebody may yet send calls there. */
+bool mf_pool_wanted(const struct mf_pool *pool, uint64_t now);
+void mf_pool_stop_timers(struct mf_pool *pool);
 /* Ends every call of the pool with `fault`, and dooms its connections. Returns how many calls. */
 uint32_t mf_pool_stop(struct mf_pool *pool, const struct mf_fault *fault);

@@ -101,9 +101,11 @@ void mf_worker_dispose(struct mf_worker *worker)
 {
     if (worker->local.reader >= 0)
         mf_epoch_leave(mf_table_epoch(worker->local.table), worker->local.reader);
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        mf_inlet_dispose(&worker->doors[i].inlet);
+    mf_pools_dispose(&worker->pools); /* their timers are the loop's */
     if (worker->owns_loop)
         mf_loop_free(worker->local.loop);
-    mf_pools_dispose(&worker->pools);
     mf_protocols_dispose(&worker->protocols);
     mf_calls_dispose(&worker->calls);
     mf_notes_dispose(&worker->notes);

@@ -131,9 +131,21 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
     mf_conn_close(conn, MF_CLOSE_FLUSH, 0);
 }
 
+/* What holds now, unless it was told so. One that does not read is told when it has read what is due to it. */
+static void tell(struct mf_conn *conn)
+{
+    struct mf_dubbo_down *down = down_of(conn);
+    bool readonly = down->source.inlet->readonly || down->own_gone;
+    if (readonly == down->told_readonly || mf_sock_full(&conn->sock) || !mf_conn_open(conn))
+        return;
+    down->told_readonly = readonly;
+    mf_dubbo_frame_readonly(conn, readonly);
+}
+
 static void on_readonly(struct mf_conn *conn, bool readonly)
 {
-    mf_dubbo_frame_readonly(conn, readonly);
+    (void)readonly; /* the inlet's state */
+    tell(conn);
 }
 
 static void nothing_ready(struct mf_conn *conn)
@@ -148,6 +160,7 @@ static const struct mf_conn_ops conn_ops = {
     .on_lost = on_lost,
     .on_timer = on_timer,
     .on_readonly = on_readonly,
+    .on_room = tell,
 };
 
 /* --- answers */
@@ -223,10 +236,10 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
         mf_dubbo_frame_refuse(conn, &head, fault);
 }
 
-static void route_again(struct mf_call *call, struct mf_queue *waited)
+static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)
 {
     struct mf_pool *pool = MF_CONTAINER(waited, struct mf_pool, queue);
-    mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call);
+    mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call, back ? waited : NULL);
 }
 
 static void idle(struct mf_caller *caller)
@@ -245,10 +258,11 @@ static const struct mf_caller_ops caller_ops = {
 /* What the address that it dialled says of new calls, it says to this caller. */
 static void own_readonly(struct mf_watcher *watcher, bool readonly)
 {
-    const struct mf_inlet *inlet = down_of(watcher->arg)->source.inlet;
-    if (inlet->options->direction != MF_INBOUND || inlet->draining)
+    struct mf_dubbo_down *down = down_of(watcher->arg);
+    if (down->source.inlet->options->direction != MF_INBOUND)
         return;
-    on_readonly(watcher->arg, readonly);
+    down->own_gone = readonly;
+    tell(&down->conn);
 }
 
 void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet)
@@ -258,5 +272,7 @@ void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, str
     down->source = (struct mf_dubbo_source){.share = share, .inlet = inlet, .conn = conn};
     mf_inlet_own_init(&down->source.own, own_readonly, conn);
     down->discard = 0;
+    down->told_readonly = down->own_gone = false;
     conn->ops = &conn_ops;
+    tell(conn);
 }

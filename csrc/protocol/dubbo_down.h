@@ -7,6 +7,8 @@ struct mf_dubbo_down {
     struct mf_caller caller;
     struct mf_dubbo_source source;
     uint64_t discard;
+    bool own_gone;      /* the address that it dialled itself asks for no calls */
+    bool told_readonly; /* what it was told last */
 };
 
 /* Makes a connection whose first bytes are Dubbo2 one of these: its memory has room for it. */

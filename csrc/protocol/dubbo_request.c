@@ -131,6 +131,8 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
 
 static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, int *rc)
 {
+    if (request_of(base)->frame && base->n_stamps == 0) /* it was frozen before, and nothing has changed */
+        return mf_block_take(request_of(base)->frame);
     struct outgoing out;
     *rc = compose(request_of(base), call->id, &out);
     if (*rc < 0)
@@ -231,14 +233,16 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
     request.frame = NULL;
     const char *why;
     int rc = read_request(&request, &source->recent, &why);
-    if (rc < 0)
+    if (rc < 0) {
         refuse(&request, call, rc, why);
-    else
-        mf_dispatch(call, &request.base);
+        return;
+    }
+    call->marked = request.said->says_closing;
+    mf_dispatch(call, &request.base);
 }
 
-/* The queued frame is the request, stamped already: it is read again because the first reading's slices are gone. */
-void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call)
+/* The frame is the request, stamped already: it is read again because the first reading's slices are gone. */
+void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call, struct mf_queue *back)
 {
     struct mf_block *frame = call->frame;
     call->frame = NULL;
@@ -260,6 +264,6 @@ void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call)
     if (rc < 0)
         mf_dispatch_fail(call, MF_ELIMIT, why);
     else
-        mf_dispatch_again(call, &request.base);
+        mf_dispatch_again(call, &request.base, back);
     mf_block_give(frame);
 }

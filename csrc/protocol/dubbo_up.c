@@ -58,6 +58,36 @@ static void event_in(struct up *up, const struct mf_dubbo_head *head, struct mf_
         mf_dubbo_frame_echo(&up->conn, head, body);
 }
 
+/* A provider that stops says so in its answers: that is meant for us, and its caller would leave our address for it. */
+static void stopping(struct up *up, const struct mf_call *call, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    enum { LEAST = 3, KINDS = 3 }; /* of answers with attachments, in one byte of either serialization */
+    size_t at;
+    if (!body.len || (uint8_t)((body.ptr[0] & 0x0f) - LEAST) >= KINDS)
+        return;
+    if (!mf_dubbo_closing(head->serialization, body, &up->share->limits, &at))
+        return;
+    memcpy((uint8_t *)(uintptr_t)body.ptr + at, MF_DUBBO_NOT_CLOSING, strlen(MF_DUBBO_NOT_CLOSING));
+    if (call->marked) /* it may be no more than the caller's own word */
+        return;
+    MF_COUNT(up->share->local, answers_closing);
+    if (!up->link.readonly)
+        mf_pool_readonly(up->link.pool, &up->link, true);
+}
+
+/* True: nobody executed it, so the call goes on to another peer. */
+static bool nobody(struct up *up, struct mf_call *call, const struct mf_dubbo_head *head, struct mf_slice body)
+{
+    if (head->status != MF_DUBBO_SERVER_ERROR ||
+        !mf_dubbo_error_begins(head->serialization, body, MF_SLICE(MF_OUTCOME_NOBODY)))
+        return false;
+    mf_pool_nobody(up->link.pool, &up->link);
+    if (!call->frame)
+        return false;
+    mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = &up->link.pool->queue});
+    return true;
+}
+
 static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
 {
     struct up *up = up_of(conn);
@@ -75,6 +105,12 @@ static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, str
     struct mf_call *call = asked(up, head);
     if (!call)
         return;
+    if (head->status == MF_DUBBO_OK) {
+        up->link.doubted_until = 0; /* somebody is there */
+        stopping(up, call, head, body);
+    } else if (nobody(up, call, head, body)) {
+        return;
+    }
     struct mf_message message = {
         .parts = MF_PART_WHOLE,
         .outcome = (uint8_t)mf_dubbo_code_outcome(head->status),
@@ -154,7 +190,8 @@ static void on_ready(struct mf_conn *conn)
     struct up *up = up_of(conn);
     uint64_t now = conn->sock.last_read = mf_local_now(conn->local);
     mf_conn_wait(conn, now + conn->local->limits->heartbeat * 1000000);
-    if (up->link.pool->health.failures) /* a slow call must not be what it is judged by */
+    /* A slow call must not be what it is judged by; and a connection that no call waits for says nothing else. */
+    if (up->link.pool->health.failures || mf_list_empty(&up->link.pool->queue.calls))
         beat(up, now);
     mf_pool_connected(up->link.pool, &up->link);
 }

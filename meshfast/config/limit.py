@@ -93,8 +93,19 @@ LIMITS: tuple[Limit, ...] = (
         "heartbeat_timeout", "heartbeatTimeout", "ms", 180000, 1, "an upstream connection that answers no heartbeat"
     ),
     Limit(
-        "peer_backoff", "peerBackoff", "ms", 1000, 1,
-        "first rest of a peer that refused a connection; doubles to 30 s",
+        "hedge_connect", "hedgeConnect", "ms", 250, 1,
+        "calls that wait for a connection being made, before another peer is tried",
+    ),
+    Limit(
+        "peer_backoff", "peerBackoff", "ms", 250, 1, "first rest of a peer that failed; doubles up to peerBackoffMax"
+    ),
+    Limit(
+        "peer_backoff_max", "peerBackoffMax", "ms", 1000, 1,
+        "longest rest of a peer that failed, and how often it is probed",
+    ),
+    Limit(
+        "max_kept", "maxKept", "bytes", 4194304, 0,
+        "requests of one worker kept to be sent elsewhere, should nobody be there",
     ),
     Limit("drain_timeout", "drainTimeout", "ms", 30000, 0, "calls in flight when the sidecar stops"),
 )

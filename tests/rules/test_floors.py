@@ -21,7 +21,7 @@ ORDER = {
     ),
     "call": (
         "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels", "pool",
-        "inlet",
+        "pools", "inlet",
         "dispatch",
     ),
     "protocol": (

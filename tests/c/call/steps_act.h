@@ -12,6 +12,8 @@ static void begin(int n, bool two_way)
     plan->call = mf_call_begin(&w.bare.calls, &w.caller, 700 + (uint64_t)n, 2, two_way, &rc);
     CHECK(plan->call != NULL);
     plan->id = plan->call->id;
+    plan->call->by_table = n == 0; /* what waited is kept once it is sent, until it is answered */
+    plan->keeps = n == 0 && two_way;
     plan->call->bytes_up = plan->bytes;
     mf_call_set_stat(plan->call, w.stat, false);
     mf_call_set_timeout(plan->call, 3600000);
@@ -58,7 +60,7 @@ static int means(struct plan *plan, int event)
     case MF_CALL_ON_ASKED:
         sent(plan);
         w.want.asked++;
-        plan->has_frame = false;
+        plan->has_frame = plan->has_frame && plan->keeps;
         return MF_CALL_SENT;
     case MF_CALL_ON_WAIT:
         plan->has_frame = true;

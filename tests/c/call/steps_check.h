@@ -51,7 +51,7 @@ static void read_counts(void)
 
 static void check_world(void)
 {
-    uint64_t live = 0, downs = 0, ups = 0, queue = 0, queued = 0;
+    uint64_t live = 0, downs = 0, ups = 0, queue = 0, queued = 0, kept = 0;
     for (int n = 0; n < CALLS; n++) {
         const struct plan *plan = &w.plans[n];
         struct mf_call *call = plan->call;
@@ -66,6 +66,7 @@ static void check_world(void)
         ups += plan->state == MF_CALL_SENT;
         queue += plan->state == MF_CALL_QUEUED;
         queued += plan->state == MF_CALL_QUEUED ? plan->bytes : 0;
+        kept += plan->state == MF_CALL_SENT && plan->has_frame ? plan->bytes : 0;
         CHECK_INT(call->state, plan->state);
         CHECK(call->id == plan->id && mf_calls_find(&w.bare.calls, plan->id) == call);
         CHECK(call->caller == (plan->has_down ? &w.caller : NULL));
@@ -90,6 +91,7 @@ static void check_world(void)
     CHECK_INT(length(&w.callee.calls), ups);
     CHECK_INT(length(&w.queue.calls), queue);
     CHECK_INT(w.queue.bytes, queued);
+    CHECK_INT(w.bare.calls.kept, kept);
     read_counts();
     CHECK_INT(w.got.begun - w.got.done, live); /* what keeps a stat from being freed under a call */
     CHECK(memcmp(&w.got, &w.want, sizeof w.got) == 0);

@@ -19,7 +19,7 @@ struct plan {
     struct mf_call *call; /* NULL: never begun */
     uint64_t id;
     int state;
-    bool two_way, has_down, has_frame, answering;
+    bool two_way, has_down, has_frame, answering, keeps;
     uint32_t bytes;         /* of its request; different for each call */
     struct mf_block *frame; /* of ours, with a reference of our own, so that a give too many shows */
 };
@@ -66,10 +66,10 @@ static void note_answer(struct mf_caller *caller, struct mf_call *call, const st
 }
 
 /* As the real one: the frame is taken; here the walk says what comes next. */
-static void note_route_again(struct mf_call *call, struct mf_queue *waited)
+static void note_route_again(struct mf_call *call, struct mf_queue *waited, bool back)
 {
-    CHECK(waited == &w.queue);
-    CHECK(call->frame != NULL && call->queue == NULL && mf_list_empty(&call->place));
+    CHECK(waited == &w.queue && !back);
+    CHECK(call->callee == NULL && call->queue == NULL && mf_list_empty(&call->place));
     mf_block_give(call->frame);
     call->frame = NULL;
     w.got.routed_again++;

@@ -45,9 +45,9 @@ static void test_waits(void)
     CHECK_INT(mf_dispatch_timeout(3600001, 0, &limits), 3600000);
     CHECK_INT(mf_dispatch_timeout(-1, 7200000, &limits), 7200000); /* a rule's is the operator's */
     CHECK_INT(mf_dispatch_timeout(INT64_MAX, 300, &limits), 300);
-    CHECK_INT(mf_health_backoff(1, &limits), 1000000000);
-    CHECK_INT(mf_health_backoff(3, &limits), 4000000000);
-    CHECK_INT(mf_health_backoff(1000, &limits), 30000000000);
+    CHECK_INT(mf_health_backoff(1, &limits), 250000000);
+    CHECK_INT(mf_health_backoff(3, &limits), 1000000000);
+    CHECK_INT(mf_health_backoff(1000, &limits), 1000000000);
 }
 
 static void test_health(void)
@@ -56,12 +56,12 @@ static void test_health(void)
     struct mf_health health = {0};
     mf_limits_default(&limits);
     CHECK(!mf_health_alive(&health));
-    CHECK_INT(mf_health_failed(&health, 5, &limits), 1000000005);
-    CHECK_INT(mf_health_failed(&health, 5, &limits), 2000000005);
-    CHECK_INT(mf_health_tried(&health, 7, &limits), 2000000007);
-    CHECK_INT(mf_health_rest(7, &limits), 1000000007);
+    CHECK_INT(mf_health_failed(&health, 5, &limits), 250000005);
+    CHECK_INT(mf_health_failed(&health, 5, &limits), 500000005);
+    CHECK_INT(mf_health_tried(&health, 7, &limits), 500000007);
+    CHECK_INT(mf_health_rest(7, &limits), 250000007);
     CHECK(mf_health_alive(&health));
-    CHECK_INT(mf_health_failed(&health, 0, &limits), 1000000000);
+    CHECK_INT(mf_health_failed(&health, 0, &limits), 250000000);
 }
 
 static void test_limits(void)
