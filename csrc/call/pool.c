@@ -170,8 +170,8 @@ struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc)
             best = link;
     }
     *rc = 0;
-    bool may = pool->n_connecting == 0 && pool->n_links < local->limits->upstream_connections + (best || full ? 0 : 1);
-    if (may && (!best || pool->dialer->ops->room(best) == 0)) {
+    uint64_t most = local->limits->upstream_connections + (best || full ? 0 : 1);
+    if (pool->n_links < most && pool->n_connecting == 0 && (!best || pool->dialer->ops->room(best) == 0)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else

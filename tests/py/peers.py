@@ -88,8 +88,8 @@ class Provider:
                     await self.handler(self, writer, frame)
                 elif frame.head.is_two_way:
                     writer.write(self.answer(frame))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # cancelled by stop(): asyncio's own callback would call that an error
         finally:
             self._tasks.discard(task)
             writer.close()
