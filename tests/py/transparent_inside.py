@@ -7,6 +7,7 @@ user of its own; where only one user is mapped, by a mark on the callers' socket
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import sys
@@ -92,11 +93,12 @@ class Dialled:
 
     async def say(self, data: bytes) -> bytes:
         """All that comes back, to the end; a reset is an end."""
-        self.writer.write(data)
-        self.writer.write_eof()
         try:
+            self.writer.write(data)
+            self.writer.write_eof()
             return await asyncio.wait_for(self.reader.read(), 5)
-        except ConnectionError:
+        except OSError as error:  # a reset, or one that came before the end could be sent
+            assert isinstance(error, ConnectionError) or error.errno == errno.ENOTCONN, error
             return b""
 
     def close(self) -> None:
