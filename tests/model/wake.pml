@@ -1,5 +1,6 @@
 /* wake: how a worker is told to drain and to stop, and how it tells that it has (csrc/engine/engine.c, worker.c): a word
- * of commands, an eventfd that ends a sleep, and the word `told`. Events to the main thread wake it in the same way: the
+ * of commands, an eventfd that ends a sleep, and the word `told` (the
+ * phase that the worker has reached; phases only grow, so that a word of them is a word of commands). Events to the main thread wake it in the same way: the
  * record is in the ring before the eventfd is written, and the eventfd is read before the ring.
  *
  * The worker's stores wait in a buffer; a system call flushes it. Checked: no command sleeps through, and who sees `told`
