@@ -1,0 +1,165 @@
+"""Prints h2_name_tbl.h: ``python csrc/codec/h2_name.py > csrc/codec/h2_name_tbl.h``, or ``make tables``.
+
+The static table of RFC 7541, appendix A, and further names that are worth knowing by a number; a hash without
+collisions for both. When a name is added and collides, ``--search`` finds another factor.
+"""
+
+from __future__ import annotations
+
+import sys
+
+STATIC = """
+:authority
+:method GET
+:method POST
+:path /
+:path /index.html
+:scheme http
+:scheme https
+:status 200
+:status 204
+:status 206
+:status 304
+:status 400
+:status 404
+:status 500
+accept-charset
+accept-encoding gzip, deflate
+accept-language
+accept-ranges
+accept
+access-control-allow-origin
+age
+allow
+authorization
+cache-control
+content-disposition
+content-encoding
+content-language
+content-length
+content-location
+content-range
+content-type
+cookie
+date
+etag
+expect
+expires
+from
+host
+if-match
+if-modified-since
+if-none-match
+if-range
+if-unmodified-since
+last-modified
+link
+location
+max-forwards
+proxy-authenticate
+proxy-authorization
+range
+referer
+refresh
+retry-after
+server
+set-cookie
+strict-transport-security
+transfer-encoding
+user-agent
+vary
+via
+www-authenticate
+"""
+
+#: Names that the static table does not have.
+MORE = """
+connection keep-alive proxy-connection upgrade te trailer priority
+grpc-status grpc-message grpc-status-details-bin grpc-timeout grpc-encoding grpc-accept-encoding
+tri-service-version tri-service-group tri-service-timeout tri-consumer-appname tri-header-convert tri-exception-code
+baggage traceparent tracestate x-request-id x-b3-traceid x-b3-spanid b3 sw8 eagleeye-traceid
+""".split()
+
+#: For one HTTP/1 connection (RFC 9113 8.2.2).
+HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+#: Mostly another value each time.
+CHANGES = set(
+    "age content-length date etag expires if-modified-since if-none-match last-modified location content-range range "
+    "grpc-message grpc-status-details-bin grpc-timeout tri-service-timeout tri-exception-code "
+    "baggage traceparent tracestate x-request-id x-b3-traceid x-b3-spanid b3 sw8 eagleeye-traceid".split()
+)
+#: Never put into a table (RFC 7541 7.1.3).
+SECRET = {"authorization", "proxy-authorization"}
+
+SLOTS = 512
+FACTOR = 0xE31DEFE7
+
+
+def table() -> list[tuple[str, str]]:
+    out = []
+    for line in STATIC.strip().splitlines():
+        name, _, value = line.partition(" ")
+        out.append((name, value))
+    return out
+
+
+def names() -> list[str]:
+    """Each once, in the order of their numbers, which start at 1."""
+    return list(dict.fromkeys([name for name, _ in table()] + MORE))
+
+
+def slot(name: str, factor: int) -> int:
+    raw, n = name.encode(), len(name)
+    key = raw[0] | raw[n // 2] << 8 | raw[n - 2 if n > 1 else 0] << 16 | ((n + raw[n - 1] * 5) & 0xFF) << 24
+    return (key * factor & 0xFFFFFFFF) >> 23
+
+
+def collides(factor: int) -> bool:
+    return len({slot(name, factor) for name in names()}) != len(names())
+
+
+def symbol(name: str) -> str:
+    return "MF_H2_NAME_" + name.replace(":", "PSEUDO_").upper().replace("-", "_")
+
+
+def main() -> None:
+    if "--search" in sys.argv:
+        factor = FACTOR
+        while collides(factor):
+            factor = (factor * 1664525 + 1013904223 & 0xFFFFFFFF) | 1
+        sys.exit(f"FACTOR = 0x{factor:08X}")
+    if collides(FACTOR):
+        sys.exit("two names share a slot: run with --search")
+    known, static = names(), table()
+    first = {name: index for index, (name, _) in reversed(list(enumerate(static, 1)))}
+    print("/* Written by h2_name.py beside it: the static table of RFC 7541, appendix A, and names by number. */")
+    print("enum mf_h2_name {")
+    print("    MF_H2_NAME_OTHER,")
+    for name in known:
+        print(f"    {symbol(name)},")
+    print("    MF_H2_NAME_COUNT,")
+    print("};\n")
+    print("/* X(number, name, its first index in the static table or 0, for one connection, changes, secret) */")
+    print("#define MF_H2_NAME_LIST(X) \\")
+    for name in known:
+        kinds = ", ".join(str(int(name in kind)) for kind in (HOP, CHANGES, SECRET))
+        print(f'    X({symbol(name)}, "{name}", {first.get(name, 0)}, {kinds}) \\')
+    print()
+    print("/* X(name's number, name, value), from index 1 on */")
+    print("#define MF_H2_STATIC_LIST(X) \\")
+    for name, value in static:
+        print(f'    X({symbol(name)}, "{name}", "{value}") \\')
+    print()
+    print(f"#define MF_H2_STATIC {len(static)}")
+    print(f"#define MF_H2_NAME_FACTOR 0x{FACTOR:X}u")
+    print("#define MF_H2_NAME_SLOTS \\")
+    slots = [0] * SLOTS
+    for number, name in enumerate(known, 1):
+        slots[slot(name, FACTOR)] = number
+    for at in range(0, SLOTS, 32):
+        print("    " + " ".join(f"{one}," for one in slots[at : at + 32]) + " \\")
+    print()
+
+
+if __name__ == "__main__":
+    main()
