@@ -102,6 +102,7 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
     mf_list_init(&caller->calls);
     caller->n_calls = 0;
     caller->ending = false;
+    caller->suspected_until = 0;
 }
 
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
@@ -337,12 +338,12 @@ static void forget_one_way(struct mf_call *call, const struct mf_call_input *inp
     end(call);
 }
 
-bool mf_call_may_keep(const struct mf_call *call)
+bool mf_call_may_keep(const struct mf_call *call, uint32_t bytes)
 {
     struct mf_local *local = call->calls->local;
     if (!call->by_table || !call->two_way)
         return false;
-    if (call->calls->kept + call->bytes_up <= local->limits->max_kept)
+    if (call->calls->kept + bytes <= local->limits->max_kept)
         return true;
     MF_COUNT(local, limit_max_kept);
     return false;
@@ -352,7 +353,7 @@ bool mf_call_may_keep(const struct mf_call *call)
 static void leave_queued(struct mf_call *call)
 {
     leave_list(call);
-    if (mf_call_may_keep(call))
+    if (mf_call_may_keep(call, call->bytes_up))
         return;
     mf_block_give(call->frame);
     call->frame = NULL;

@@ -1,6 +1,7 @@
 #include "call/dispatch.h"
 
 #include "base/err.h"
+#include "call/lane.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -108,7 +109,8 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
     int rc = share(call, pool);
     if (rc < 0)
         return rc;
-    struct mf_link *link = mf_pool_pick(pool, &rc);
+    struct mf_lane *lane = mf_lane_of(pool, call, request->length);
+    struct mf_link *link = mf_lane_pick(lane, &rc);
     if (!link) {
         if (rc == MF_EROUTE_FULL)
             MF_COUNT(call->calls->local, limit_upstream_output_max);
@@ -117,14 +119,14 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
-        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &pool->queue, .frame = frame});
-        mf_pool_hedge(pool, call);
+        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &lane->queue, .frame = frame});
+        mf_lane_hedge(pool, call);
         if (request->from && one_way_out(request))
-            mf_pool_check_queue(pool, request->from);
+            mf_lane_check(lane, request->from);
         return 0;
     }
     struct mf_block *kept = NULL;
-    if (link->doubted_until > request->query.now && mf_call_may_keep(call))
+    if (link->doubted_until > request->query.now && mf_call_may_keep(call, request->length))
         rc = send_kept(call, link, request, &kept);
     else
         rc = request->ops->send(request, call, link);

@@ -15,6 +15,8 @@
     X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
+    X(upstream_trials, upstreamTrials, count, 4, 0, "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they share") \
+    X(trial_request, trialRequest, bytes, 65536, 0, "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long was answered") \
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
     X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for the address that a listener forwards to above which its callers are not read") \
     X(upstream_output_max, upstreamOutputMax, bytes, 67108864, 65536, "requests queued for one connection to a peer above which it gets no more") \

@@ -238,7 +238,7 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
 
 static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)
 {
-    struct mf_pool *pool = MF_CONTAINER(waited, struct mf_pool, queue);
+    const struct mf_pool *pool = MF_CONTAINER(waited, struct mf_lane, queue)->pool;
     mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call, back ? waited : NULL);
 }
 

@@ -38,6 +38,16 @@ LIMITS: tuple[Limit, ...] = (
     Limit("max_tries", "maxTries", "count", 4, 1, "peers tried for one call when connecting fails"),
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
     Limit(
+        "upstream_trials", "upstreamTrials", "count", 4, 0,
+        "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they "
+        "share",
+    ),  # fmt: skip
+    Limit(
+        "trial_request", "trialRequest", "bytes", 65536, 0,
+        "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long "
+        "was answered",
+    ),  # fmt: skip
+    Limit(
         "output_high", "outputHigh", "bytes", 262144, 4096, "answers queued for one caller above which it is not read"
     ),
     Limit(
