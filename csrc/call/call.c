@@ -448,24 +448,36 @@ static void send_more(struct mf_call *call, const struct mf_call_input *input)
     call->callee->ops->more(call->callee, call, input->message);
 }
 
-static void hand_on(struct mf_call *call, const struct mf_message *message)
+static __attribute__((noinline, cold)) void not_taken(struct mf_call *call, const struct mf_fault *fault)
 {
+    refuse(call, &(struct mf_call_input){.fault = fault});
+}
+
+/* False: they were not taken, and it is over. */
+static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, const struct mf_message *message)
+{
+    const struct mf_fault *fault = call->ops->deliver(call->caller, call, message);
+    if (fault) {
+        not_taken(call, fault);
+        return false;
+    }
     if (call->stat)
         mf_count(&call->stat->bytes_down, message->data.len);
-    call->ops->deliver(call->caller, call, message);
+    return true;
 }
 
 static void deliver_part(struct mf_call *call, const struct mf_call_input *input)
 {
-    hand_on(call, input->message);
-    call->answering = true;
+    if (hand_on(call, input->message))
+        call->answering = true;
 }
 
 static void deliver(struct mf_call *call, const struct mf_call_input *input)
 {
-    MF_COUNT(call->calls->local, answers);
     count_latency(call);
-    hand_on(call, input->message);
+    if (!hand_on(call, input->message))
+        return;
+    MF_COUNT(call->calls->local, answers);
     count_end(call, input->message->stat, input->message->outcome, input->message->data.len);
     end(call);
 }

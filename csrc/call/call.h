@@ -46,8 +46,8 @@ struct mf_caller {
 };
 
 struct mf_caller_ops {
-    /* Parts of the answer; after END the call is over. */
-    void (*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
+    /* Parts of the answer; after END the call is over. NULL; or they were not taken, and what its caller is to be told. */
+    const struct mf_fault *(*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
     /* A local answer, in place of the peer's; where parts of that were delivered (call->answering) it is cut off. */
     void (*answer)(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
     /* Choose a peer again, in place of the one it waited for; ends in a step of the call. `back`: where there is no other,

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256, AVOIDED = 3, SHARE = 4 };
+enum { TEXT_ROOM = 256, AVOIDED = 3 };
 
 static void end_with(struct mf_call *call, enum mf_outcome outcome, const char *text)
 {
@@ -44,12 +44,12 @@ static void set_timeout(struct mf_call *call, const struct mf_request *request, 
     mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, rule_ms, limits));
 }
 
-/* --- shares: from half of a limit on nobody gets more than SHARE times what is left of it, so that there is always
+/* --- shares: from half of a limit on nobody gets more than callShare times what is left of it, so that there is always
  * something left for the others, however many take as much as they can */
 
-static bool over_share(uint64_t has, uint64_t taken, uint64_t max)
+static bool over_share(const struct mf_limits *limits, uint64_t has, uint64_t taken, uint64_t max)
 {
-    return has >= SHARE * (max - taken);
+    return has / limits->call_share >= max - taken;
 }
 
 /* 0; MF_EROUTE_FULL: another peer may help; MF_ELIMIT: none would. Not counting this call. */
@@ -59,11 +59,11 @@ static int check_shares(struct mf_call *call, const struct mf_pool *pool, uint32
     uint64_t most_own = limits->max_calls_per_connection, most = call->calls->max, at_peer = mf_pool_calls(pool);
     int rc = 0;
     /* Where all of a caller's calls go to one place nothing of it need be left for another. */
-    if (call->by_table && own > most_own / 2 && over_share(at_peer < own ? at_peer : own, own, most_own))
+    if (call->by_table && own > most_own / 2 && over_share(limits, at_peer < own ? at_peer : own, own, most_own))
         rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(at_peer, all, most))
+    if (all > most / 2 && over_share(limits, at_peer, all, most))
         rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(own, all, most))
+    if (all > most / 2 && over_share(limits, own, all, most))
         rc = MF_ELIMIT;
     if (rc < 0)
         MF_COUNT(call->calls->local, limit_call_share);

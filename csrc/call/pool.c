@@ -8,8 +8,6 @@
 
 /* For so long a connection that is new, or whose peer was away, may lead to nobody: a round trip, generously. */
 #define DOUBT_NS (1000 * MF_POOL_MS_NS)
-/* However many peers are away: 1,000 probes a second, each a few microseconds. */
-enum { PROBES_AT_ONCE = 10 };
 #define REPORT_NS (1000 * MF_POOL_MS_NS) /* who says READONLY all the time is reported now and then */
 /* For so long a caller's calls go apart after a connection was lost that had one of them. */
 #define SUSPECT_NS (10000 * MF_POOL_MS_NS)
@@ -80,11 +78,17 @@ void mf_pool_probing(struct mf_timer *timer)
 {
     struct mf_pools *pools = MF_CONTAINER(timer, struct mf_pools, probing);
     struct mf_list *node;
-    pools->probed_at = mf_local_now(pools->local);
-    for (int i = 0; i < PROBES_AT_ONCE && (node = mf_list_shift(&pools->due)); i++)
+    uint64_t most = pools->local->limits->max_probes, every = MF_POOL_PROBES_EVERY_NS;
+    uint64_t at_once = most * every / (1000 * MF_POOL_MS_NS);
+    if (at_once == 0)
+        at_once = 1, every = 1000 * MF_POOL_MS_NS / most;
+    for (uint64_t i = 0; i < at_once && (node = mf_list_shift(&pools->due)); i++)
         probe(MF_CONTAINER(node, struct mf_pool, due));
-    if (!mf_list_empty(&pools->due))
-        mf_timer_set(mf_loop_timers(pools->local->loop), timer, pools->probed_at + MF_POOL_PROBES_EVERY_NS, mf_pool_probing);
+    pools->probed_at = mf_local_now(pools->local) + every - MF_POOL_PROBES_EVERY_NS;
+    if (mf_list_empty(&pools->due))
+        return;
+    MF_COUNT(pools->local, limit_max_probes);
+    mf_timer_set(mf_loop_timers(pools->local->loop), timer, pools->probed_at + MF_POOL_PROBES_EVERY_NS, mf_pool_probing);
 }
 
 /* --- what became of it */

@@ -7,6 +7,7 @@
 #define MF_POOL_MS_NS UINT64_C(1000000)
 /* Calls go to a peer that has rested when the probe that was due had time to tell. */
 #define MF_POOL_PROBE_SLACK_NS (50 * MF_POOL_MS_NS)
+/* Probes are taken this far apart, or farther; as many at once as maxProbes allows. */
 #define MF_POOL_PROBES_EVERY_NS (10 * MF_POOL_MS_NS)
 
 /* It takes no calls until then. */
