@@ -7,7 +7,7 @@
 
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
-    const struct mf_local *local = pool->pools->local;
+    struct mf_local *local = pool->pools->local;
     bool proved = mf_trial_proved(&pool->trial, call->kind, len);
     if (local->limits->upstream_trials == 0 || (proved && call->caller->suspected_until < mf_local_now(local)))
         return mf_lane_shared(pool);
