@@ -150,6 +150,7 @@ static inline struct rig *rig_open(struct rig_shape shape)
     bench_must(mf_loop_new(&(struct mf_loop_options){.backend = MF_LOOP_EPOLL}, &rig->loop, &why), "a loop");
     struct mf_engine_options options = {.embed = rig->loop, .table = rig->table, .trace = rig->trace};
     mf_limits_default(&options.limits);
+    options.limits.upstream_trials = 0; /* each provider takes one connection */
     bench_must(mf_engine_new(&options, &rig->engine, &why), "an engine");
     struct mf_listen_options listen = {.name = MF_SLICE("rig"), .protocol = MF_LISTEN_DUBBO};
     if (rig->shape.opaque)

@@ -102,6 +102,7 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
     mf_list_init(&caller->calls);
     caller->n_calls = 0;
     caller->ending = false;
+    caller->suspected_until = 0;
 }
 
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
@@ -337,12 +338,12 @@ static void forget_one_way(struct mf_call *call, const struct mf_call_input *inp
     end(call);
 }
 
-bool mf_call_may_keep(const struct mf_call *call)
+bool mf_call_may_keep(const struct mf_call *call, uint32_t bytes)
 {
     struct mf_local *local = call->calls->local;
     if (!call->by_table || !call->two_way)
         return false;
-    if (call->calls->kept + call->bytes_up <= local->limits->max_kept)
+    if (call->calls->kept + bytes <= local->limits->max_kept)
         return true;
     MF_COUNT(local, limit_max_kept);
     return false;
@@ -352,7 +353,7 @@ bool mf_call_may_keep(const struct mf_call *call)
 static void leave_queued(struct mf_call *call)
 {
     leave_list(call);
-    if (mf_call_may_keep(call))
+    if (mf_call_may_keep(call, call->bytes_up))
         return;
     mf_block_give(call->frame);
     call->frame = NULL;
@@ -447,24 +448,36 @@ static void send_more(struct mf_call *call, const struct mf_call_input *input)
     call->callee->ops->more(call->callee, call, input->message);
 }
 
-static void hand_on(struct mf_call *call, const struct mf_message *message)
+static __attribute__((noinline, cold)) void not_taken(struct mf_call *call, const struct mf_fault *fault)
 {
+    refuse(call, &(struct mf_call_input){.fault = fault});
+}
+
+/* False: they were not taken, and it is over. */
+static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, const struct mf_message *message)
+{
+    const struct mf_fault *fault = call->ops->deliver(call->caller, call, message);
+    if (fault) {
+        not_taken(call, fault);
+        return false;
+    }
     if (call->stat)
         mf_count(&call->stat->bytes_down, message->data.len);
-    call->ops->deliver(call->caller, call, message);
+    return true;
 }
 
 static void deliver_part(struct mf_call *call, const struct mf_call_input *input)
 {
-    hand_on(call, input->message);
-    call->answering = true;
+    if (hand_on(call, input->message))
+        call->answering = true;
 }
 
 static void deliver(struct mf_call *call, const struct mf_call_input *input)
 {
-    MF_COUNT(call->calls->local, answers);
     count_latency(call);
-    hand_on(call, input->message);
+    if (!hand_on(call, input->message))
+        return;
+    MF_COUNT(call->calls->local, answers);
     count_end(call, input->message->stat, input->message->outcome, input->message->data.len);
     end(call);
 }

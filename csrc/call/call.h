@@ -42,11 +42,12 @@ struct mf_caller {
     struct mf_list calls;
     uint32_t n_calls;
     bool ending; /* it asks no more: `idle` tells when its last call has ended */
+    uint64_t suspected_until; /* a callee was lost while it had a call there: what it asks may be what that died of */
 };
 
 struct mf_caller_ops {
-    /* Parts of the answer; after END the call is over. */
-    void (*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
+    /* Parts of the answer; after END the call is over. NULL; or they were not taken, and what its caller is to be told. */
+    const struct mf_fault *(*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
     /* A local answer, in place of the peer's; where parts of that were delivered (call->answering) it is cut off. */
     void (*answer)(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
     /* Choose a peer again, in place of the one it waited for; ends in a step of the call. `back`: where there is no other,
@@ -178,8 +179,8 @@ struct mf_call_input {
 /* One step. After it the call may be gone. */
 void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct mf_call_input *input);
 
-/* Whether its request may be kept once it is sent, to be sent elsewhere should nobody be there. */
-bool mf_call_may_keep(const struct mf_call *call);
+/* Whether its request of so many bytes may be kept once it is sent, to be sent elsewhere should nobody be there. */
+bool mf_call_may_keep(const struct mf_call *call, uint32_t bytes);
 /* The rule that routed it counts it from here on; an earlier one is done with it. */
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
 /* The same where no rule counts it: what is counted in outlives the call. NULL: nothing. */

@@ -17,6 +17,7 @@
     X(calls_opaque, counter, "calls forwarded unread")                                                                 \
     X(calls_unlisted, counter, "calls to services that are not listed, sent to where their listener forwards or they were dialled") \
     X(calls_callback, counter, "calls refused as their arguments are to be called back")                               \
+    X(calls_trial, counter, "calls sent apart from others, as their provider had yet to show that it takes such") \
     X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \
     X(calls_abandoned, counter, "calls whose caller went away first")                                                  \
     X(answers, counter, "answers delivered")                                                                           \
@@ -51,8 +52,10 @@
     X(limit_max_connections, counter, "limit maxConnections")                                                          \
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
-    X(limit_call_share, counter, "calls refused or moved as their caller or peer had its share of what was left of a limit") \
+    X(limit_call_share, counter, "limit callShare: calls refused or moved, as their caller or peer had its share of what was left") \
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
+    X(limit_upstream_trials, counter, "limit upstreamTrials: such calls that were not alone on a connection")              \
+    X(limit_trial_request, counter, "limit trialRequest: calls sent apart for their length")                            \
     X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_upstream_output_max, counter, "limit upstreamOutputMax: calls refused or moved")                           \
@@ -70,6 +73,7 @@
     X(limit_relay_idle_timeout, counter, "limit relayIdleTimeout")                                                     \
     X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections whose peer was gone")                     \
     X(limit_hedge_connect, counter, "limit hedgeConnect: times that calls did not wait for a slow connection") \
+    X(limit_max_probes, counter, "limit maxProbes: times that peers waited for their turn")                            \
     X(limit_max_kept, counter, "limit maxKept: requests that were not kept")                                           \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \

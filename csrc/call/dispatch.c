@@ -1,11 +1,12 @@
 #include "call/dispatch.h"
 
 #include "base/err.h"
+#include "call/lane.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256, AVOIDED = 3, SHARE = 4 };
+enum { TEXT_ROOM = 256, AVOIDED = 3 };
 
 static void end_with(struct mf_call *call, enum mf_outcome outcome, const char *text)
 {
@@ -43,12 +44,12 @@ static void set_timeout(struct mf_call *call, const struct mf_request *request, 
     mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, rule_ms, limits));
 }
 
-/* --- shares: from half of a limit on nobody gets more than SHARE times what is left of it, so that there is always
+/* --- shares: from half of a limit on nobody gets more than callShare times what is left of it, so that there is always
  * something left for the others, however many take as much as they can */
 
-static bool over_share(uint64_t has, uint64_t taken, uint64_t max)
+static bool over_share(const struct mf_limits *limits, uint64_t has, uint64_t taken, uint64_t max)
 {
-    return has >= SHARE * (max - taken);
+    return has / limits->call_share >= max - taken;
 }
 
 /* 0; MF_EROUTE_FULL: another peer may help; MF_ELIMIT: none would. Not counting this call. */
@@ -58,11 +59,11 @@ static int check_shares(struct mf_call *call, const struct mf_pool *pool, uint32
     uint64_t most_own = limits->max_calls_per_connection, most = call->calls->max, at_peer = mf_pool_calls(pool);
     int rc = 0;
     /* Where all of a caller's calls go to one place nothing of it need be left for another. */
-    if (call->by_table && own > most_own / 2 && over_share(at_peer < own ? at_peer : own, own, most_own))
+    if (call->by_table && own > most_own / 2 && over_share(limits, at_peer < own ? at_peer : own, own, most_own))
         rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(at_peer, all, most))
+    if (all > most / 2 && over_share(limits, at_peer, all, most))
         rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(own, all, most))
+    if (all > most / 2 && over_share(limits, own, all, most))
         rc = MF_ELIMIT;
     if (rc < 0)
         MF_COUNT(call->calls->local, limit_call_share);
@@ -108,7 +109,8 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
     int rc = share(call, pool);
     if (rc < 0)
         return rc;
-    struct mf_link *link = mf_pool_pick(pool, &rc);
+    struct mf_lane *lane = mf_lane_of(pool, call, request->length);
+    struct mf_link *link = mf_lane_pick(lane, &rc);
     if (!link) {
         if (rc == MF_EROUTE_FULL)
             MF_COUNT(call->calls->local, limit_upstream_output_max);
@@ -117,14 +119,14 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
-        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &pool->queue, .frame = frame});
-        mf_pool_hedge(pool, call);
+        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &lane->queue, .frame = frame});
+        mf_lane_hedge(pool, call);
         if (request->from && one_way_out(request))
-            mf_pool_check_queue(pool, request->from);
+            mf_lane_check(lane, request->from);
         return 0;
     }
     struct mf_block *kept = NULL;
-    if (link->doubted_until > request->query.now && mf_call_may_keep(call))
+    if (link->doubted_until > request->query.now && mf_call_may_keep(call, request->length))
         rc = send_kept(call, link, request, &kept);
     else
         rc = request->ops->send(request, call, link);

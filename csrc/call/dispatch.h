@@ -26,6 +26,7 @@ struct mf_request {
     struct mf_inlet_own *own; /* and what that keeps */
     struct mf_query query;  /* service, method and headers, as far as they could be read */
     int64_t timeout_ms;     /* the caller's; -1: none */
+    uint32_t length;        /* as it came, bytes */
     bool readable;          /* the headers are all there */
     bool stampable;         /* labels can be added to it */
     uint32_t n_stamps;

@@ -13,8 +13,11 @@
     X(max_connections, maxConnections, count, 20000, 1, "downstream connections of one worker")                        \
     X(max_calls, maxCalls, count, 65536, 1, "calls in flight of one worker")                                           \
     X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \
+    X(call_share, callShare, count, 4, 1, "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those on") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
+    X(upstream_trials, upstreamTrials, count, 4, 0, "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they share") \
+    X(trial_request, trialRequest, bytes, 65536, 0, "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long was answered") \
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
     X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for the address that a listener forwards to above which its callers are not read") \
     X(upstream_output_max, upstreamOutputMax, bytes, 67108864, 65536, "requests queued for one connection to a peer above which it gets no more") \
@@ -37,6 +40,7 @@
     X(hedge_connect, hedgeConnect, ms, 250, 1, "calls that wait for a connection being made, before another peer is tried") \
     X(peer_backoff, peerBackoff, ms, 250, 1, "first rest of a peer that failed; doubles up to peerBackoffMax")         \
     X(peer_backoff_max, peerBackoffMax, ms, 1000, 1, "longest rest of a peer that failed, and how often it is probed") \
+    X(max_probes, maxProbes, count, 1000, 1, "connections and heartbeats of one worker a second to find out whether peers are back") \
     X(max_kept, maxKept, bytes, 4194304, 0, "requests of one worker kept to be sent elsewhere, should nobody be there")  \
     X(drain_timeout, drainTimeout, ms, 30000, 0, "calls in flight when the sidecar stops")
 

@@ -5,6 +5,7 @@
 #include "call/call.h"
 #include "call/conn.h"
 #include "call/health.h"
+#include "call/trial.h"
 #include "table/peer.h"
 
 struct mf_pool;
@@ -14,8 +15,11 @@ struct mf_link {
     struct mf_list node; /* on its pool's links; on none before mf_pool_add and after mf_pool_lost */
     struct mf_conn *conn;
     struct mf_pool *pool;
+    struct mf_lane *lane;
     struct mf_callee callee;
     bool readonly;       /* the peer asked for no new calls */
+    bool unheard;        /* it is there, but has to say something before it is given calls */
+    uint64_t used_at;       /* when it was given a call last: of trials */
     uint64_t doubted_until; /* it is not known yet whether anybody is behind it: requests are kept until they are answered */
 };
 
@@ -32,7 +36,18 @@ struct mf_dialer_ops {
     int (*send)(struct mf_link *link, struct mf_call *call);
     /* How many more calls it takes. */
     uint32_t (*room)(const struct mf_link *link);
+    uint32_t kinds; /* of requests, that every peer takes (trial.h) */
 };
+
+/* One of a pool's: connections, and the calls that wait for one of them. */
+struct mf_lane {
+    struct mf_queue queue;
+    struct mf_pool *pool;
+    bool trials;                    /* see lane.h */
+    uint32_t n_links, n_connecting; /* those that are not there yet, or unheard */
+};
+
+enum mf_lane_kind { MF_LANE_SHARED, MF_LANE_TRIAL, MF_LANES };
 
 /* All pools of a worker. */
 struct mf_pools {
@@ -42,6 +57,7 @@ struct mf_pools {
     uint32_t n_by_peer;
     struct mf_list due;       /* to be probed, the first first */
     struct mf_timer probing;  /* takes a few of those at a time */
+    void (*on_probing)(struct mf_timer *timer);
     uint64_t probed_at;
 };
 
@@ -61,15 +77,16 @@ struct mf_pool {
     uint32_t users;           /* who keeps a pointer to it */
     struct mf_addr addr;
     struct mf_list links;
-    struct mf_queue queue;
+    struct mf_lane lanes[MF_LANES];
+    struct mf_trial trial;
     struct mf_list watchers;
-    uint32_t n_links, n_connecting;
     uint64_t last_used;
     uint64_t n_asked;         /* calls of links that are gone */
     uint64_t told_asked, told_active; /* what the peer's counts have of it */
     mf_atom64 *down_until;    /* the peer's, or `own` */
     mf_atom64 own;
     struct mf_health health;
+    bool suspected;           /* a connection ended before it said a word: the next must say one before it is given calls */
     uint64_t until;           /* what `down_until` was set to: the later of the next two */
     uint64_t rest_until;      /* after a failure, or while a connection is slow to be made */
     uint64_t readonly_until;
@@ -83,22 +100,18 @@ struct mf_pool {
     struct mf_list due;       /* on the pools' due */
 };
 
-/* A link to send on now, or NULL: then one is being made (put the call on the queue), or `*rc` says why not.
- * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
-struct mf_link *mf_pool_pick(struct mf_pool *pool, int *rc);
 /* Calls that await its answers, or a connection. */
 uint32_t mf_pool_calls(const struct mf_pool *pool);
 
-/* `conn`, all of whose requests go there, brought one to the queue: above upstreamOutputHigh it pauses. */
-void mf_pool_check_queue(struct mf_pool *pool, struct mf_conn *conn);
-
-/* What became of a link that was being made, or was there. `rc` 0: we closed it. */
-void mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
+/* What became of a link that was being made, or was there. `rc` 0: we closed it. True: it must be asked for a word. */
+bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
 void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
 /* It is there and says nothing: the peer rests, and after that single calls try it until it speaks. */
-void mf_pool_silent(struct mf_pool *pool);
+void mf_pool_silent(struct mf_pool *pool, struct mf_link *link);
 /* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */
-void mf_pool_alive(struct mf_pool *pool);
+void mf_pool_alive(struct mf_pool *pool, struct mf_link *link);
+/* It has answered a call that was tried alone: the next like it need not be. */
+void mf_pool_proved(struct mf_link *link, const struct mf_call *call);
 /* READONLY and WRITEABLE from the peer, as often as it likes: what does not change anything costs nothing. */
 void mf_pool_readonly(struct mf_pool *pool, struct mf_link *link, bool readonly);
 /* It answered that nobody is there: it rests a moment, after which it has said READONLY or there is somebody. */
@@ -106,11 +119,11 @@ void mf_pool_nobody(struct mf_pool *pool, struct mf_link *link);
 /* From here on, and at once where the address asks for no calls now. Who watches wants it to be there: it is dialled
  * again when it is lost. */
 void mf_pool_watch(struct mf_pool *pool, struct mf_watcher *watcher);
-/* A call was put on the queue: it is moved to another peer when the connection takes a quarter of its time, or
- * hedgeConnect. */
-void mf_pool_hedge(struct mf_pool *pool, struct mf_call *call);
+/* Ends connections for single calls that are not needed any more. */
+void mf_pool_sweep(struct mf_pool *pool, uint64_t now);
+/* Of mf_pools.probing: takes those that are due, a few at a time. */
+void mf_pool_probing(struct mf_timer *timer);
 /* Somebody may yet send calls there. */
 bool mf_pool_wanted(const struct mf_pool *pool, uint64_t now);
-void mf_pool_stop_timers(struct mf_pool *pool);
 /* Ends every call of the pool with `fault`, and dooms its connections. Returns how many calls. */
 uint32_t mf_pool_stop(struct mf_pool *pool, const struct mf_fault *fault);

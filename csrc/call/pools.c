@@ -1,6 +1,8 @@
 #include "call/pools.h"
 
 #include "base/mem.h"
+#include "call/lane.h"
+#include "call/pool_rest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +20,12 @@ static struct mf_pool *make(struct mf_pools *pools, struct mf_dialer *dialer, co
     mf_list_init(&pool->due);
     mf_list_init(&pool->links);
     mf_list_init(&pool->watchers);
-    mf_queue_init(&pool->queue);
+    for (int i = 0; i < MF_LANES; i++) {
+        pool->lanes[i].pool = pool;
+        pool->lanes[i].trials = i == MF_LANE_TRIAL;
+        mf_queue_init(&pool->lanes[i].queue);
+    }
+    mf_lane_trust(pool);
     mf_list_push(&pools->all, &pool->node);
     return pool;
 }
@@ -90,8 +97,8 @@ static void tell_counts(struct mf_pool *pool)
 static void free_pool(struct mf_pool *pool)
 {
     tell_counts(pool);
-    assert(mf_list_empty(&pool->links) && mf_list_empty(&pool->queue.calls));
-    mf_pool_stop_timers(pool);
+    assert(mf_list_empty(&pool->links) && mf_lane_quiet(pool));
+    mf_pool_rest_stop(pool);
     mf_list_remove(&pool->node);
     if (pool->peer) {
         struct mf_pool **at = &pool->pools->by_peer[pool->peer->id];
@@ -105,7 +112,7 @@ static void free_pool(struct mf_pool *pool)
 
 void mf_pools_init(struct mf_pools *pools, struct mf_local *local)
 {
-    *pools = (struct mf_pools){.local = local};
+    *pools = (struct mf_pools){.local = local, .on_probing = mf_pool_probing};
     mf_list_init(&pools->all);
     mf_list_init(&pools->due);
 }
@@ -128,7 +135,8 @@ void mf_pools_sweep(struct mf_pools *pools)
         next = node->next;
         struct mf_pool *pool = MF_CONTAINER(node, struct mf_pool, node);
         tell_counts(pool);
-        if (mf_pool_wanted(pool, now) || !mf_list_empty(&pool->queue.calls))
+        mf_pool_sweep(pool, now);
+        if (mf_pool_wanted(pool, now) || !mf_lane_quiet(pool))
             continue;
         for (struct mf_list *at = pool->links.next; at != &pool->links; at = at->next) {
             struct mf_link *link = MF_CONTAINER(at, struct mf_link, node);

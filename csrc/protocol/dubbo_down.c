@@ -174,8 +174,6 @@ static void count_answer(struct mf_dubbo_down *down, const struct mf_call *call,
     mf_count(message->outcome == MF_OUTCOME_OK ? &by_id->ok : &by_id->errors, 1);
 }
 
-static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
-
 /* For what it asks, where memory is short. Short answers are not worth it before it has a great part of all. */
 static bool reads_too_slowly(const struct mf_conn *conn, size_t len)
 {
@@ -183,18 +181,17 @@ static bool reads_too_slowly(const struct mf_conn *conn, size_t len)
            mf_budget_over(conn->local);
 }
 
-static void deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
 {
     struct mf_dubbo_down *down = caller_down(caller);
     struct mf_conn *conn = &down->conn;
     struct mf_slice body = message->data;
     count_answer(down, call, message);
     if (!mf_conn_open(conn))
-        return;
+        return NULL;
     if (mf_sock_full(&conn->sock) && reads_too_slowly(conn, body.len)) {
         MF_COUNT(conn->local, limit_max_memory);
-        answer(caller, call, &no_room);
-        return;
+        return &no_room;
     }
     struct mf_dubbo_head head = *(const struct mf_dubbo_head *)message->head;
     head.id = call->caller_id;
@@ -219,9 +216,10 @@ static void deliver(struct mf_caller *caller, struct mf_call *call, const struct
     }
     if (rc < 0) { /* its caller would wait for an answer that cannot come */
         mf_conn_unwritten(conn);
-        return;
+        return NULL;
     }
     mf_conn_check_output(conn);
+    return NULL;
 }
 
 static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault)
@@ -238,7 +236,7 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
 
 static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)
 {
-    struct mf_pool *pool = MF_CONTAINER(waited, struct mf_pool, queue);
+    const struct mf_pool *pool = MF_CONTAINER(waited, struct mf_lane, queue)->pool;
     mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call, back ? waited : NULL);
 }
 

@@ -228,6 +228,7 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
     request.base.from = source->conn;
     request.base.own = &source->own;
     request.share = source->share;
+    request.base.length = MF_DUBBO_HEAD_LEN + (uint32_t)body.len;
     request.head = head;
     request.body = body;
     request.frame = NULL;
@@ -255,6 +256,7 @@ void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call, 
     request.base.dialer = &share->dialer;
     request.base.from = NULL;
     request.base.own = NULL;
+    request.base.length = call->bytes_up;
     request.share = share;
     request.head = &head;
     request.body = mf_slice_of(frame->data + MF_DUBBO_HEAD_LEN, head.body_len);

@@ -84,15 +84,15 @@ static bool nobody(struct up *up, struct mf_call *call, const struct mf_dubbo_he
     mf_pool_nobody(up->link.pool, &up->link);
     if (!call->frame)
         return false;
-    mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = &up->link.pool->queue});
+    mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = &up->link.lane->queue});
     return true;
 }
 
 static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
 {
     struct up *up = up_of(conn);
-    if (up->link.pool->health.failures)
-        mf_pool_alive(up->link.pool);
+    if (up->link.pool->health.failures || up->link.unheard)
+        mf_pool_alive(up->link.pool, &up->link);
     if (head->flags & MF_DUBBO_EVENT) {
         event_in(up, head, body);
         return;
@@ -105,6 +105,8 @@ static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, str
     struct mf_call *call = asked(up, head);
     if (!call)
         return;
+    if (up->link.lane->trials)
+        mf_pool_proved(&up->link, call);
     if (head->status == MF_DUBBO_OK) {
         up->link.doubted_until = 0; /* somebody is there */
         stopping(up, call, head, body);
@@ -173,16 +175,21 @@ static void beat(struct up *up, uint64_t now)
     up->heartbeat_at = now;
 }
 
+/* It has PROBE_NS to say something. */
+static void ask(struct up *up, uint64_t now)
+{
+    beat(up, now);
+    up->probe_at = now;
+    mf_conn_wait(&up->conn, now + PROBE_NS);
+}
+
 /* Where nothing at all was said since then, the peer is asked for a word. */
 static void doubt(struct mf_callee *callee, uint64_t since)
 {
     struct up *up = MF_CONTAINER(callee, struct up, link.callee);
     uint64_t now = mf_local_now(up->share->local);
-    if (!up->conn.ready || up->probe_at || up->conn.sock.last_read >= since)
-        return;
-    beat(up, now);
-    up->probe_at = now;
-    mf_conn_wait(&up->conn, now + PROBE_NS);
+    if (up->conn.ready && !up->probe_at && up->conn.sock.last_read < since)
+        ask(up, now);
 }
 
 static void on_ready(struct mf_conn *conn)
@@ -190,10 +197,11 @@ static void on_ready(struct mf_conn *conn)
     struct up *up = up_of(conn);
     uint64_t now = conn->sock.last_read = mf_local_now(conn->local);
     mf_conn_wait(conn, now + conn->local->limits->heartbeat * 1000000);
-    /* A slow call must not be what it is judged by; and a connection that no call waits for says nothing else. */
-    if (up->link.pool->health.failures || mf_list_empty(&up->link.pool->queue.calls))
+    bool idle = mf_list_empty(&up->link.lane->queue.calls);
+    if (mf_pool_connected(up->link.pool, &up->link))
+        ask(up, now);
+    else if (idle) /* a connection that no call waits for says nothing else */
         beat(up, now);
-    mf_pool_connected(up->link.pool, &up->link);
 }
 
 static void on_lost(struct mf_conn *conn, int rc)
@@ -212,8 +220,8 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
         return;
     }
     if (up->probe_at && now - up->probe_at >= PROBE_NS) {
-        if (conn->sock.last_read < up->probe_at)
-            mf_pool_silent(up->link.pool);
+        if (up->link.unheard || conn->sock.last_read < up->probe_at)
+            mf_pool_silent(up->link.pool, &up->link);
         up->probe_at = 0;
     } else if (up->probe_at) {
         mf_conn_wait(conn, up->probe_at + PROBE_NS);
@@ -259,4 +267,5 @@ static uint32_t room(const struct mf_link *link)
     return link->callee.n_calls < BUSY_CALLS ? BUSY_CALLS - link->callee.n_calls : 0;
 }
 
-const struct mf_dialer_ops mf_dubbo_up_dialer = {.dial = dial, .send = mf_dubbo_request_queued, .room = room};
+const struct mf_dialer_ops mf_dubbo_up_dialer = {.dial = dial, .send = mf_dubbo_request_queued, .room = room,
+                                               .kinds = UINT32_C(1) << MF_DUBBO_HESSIAN2};

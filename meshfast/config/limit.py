@@ -35,8 +35,23 @@ LIMITS: tuple[Limit, ...] = (
         "max_calls_per_connection", "maxCallsPerConnection", "count", 4096, 1,
         "calls in flight of one downstream connection",
     ),
+    Limit(
+        "call_share", "callShare", "count", 4, 1,
+        "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those "
+        "on",
+    ),  # fmt: skip
     Limit("max_tries", "maxTries", "count", 4, 1, "peers tried for one call when connecting fails"),
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
+    Limit(
+        "upstream_trials", "upstreamTrials", "count", 4, 0,
+        "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they "
+        "share",
+    ),  # fmt: skip
+    Limit(
+        "trial_request", "trialRequest", "bytes", 65536, 0,
+        "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long "
+        "was answered",
+    ),  # fmt: skip
     Limit(
         "output_high", "outputHigh", "bytes", 262144, 4096, "answers queued for one caller above which it is not read"
     ),
@@ -103,6 +118,10 @@ LIMITS: tuple[Limit, ...] = (
         "peer_backoff_max", "peerBackoffMax", "ms", 1000, 1,
         "longest rest of a peer that failed, and how often it is probed",
     ),
+    Limit(
+        "max_probes", "maxProbes", "count", 1000, 1,
+        "connections and heartbeats of one worker a second to find out whether peers are back",
+    ),  # fmt: skip
     Limit(
         "max_kept", "maxKept", "bytes", 4194304, 0,
         "requests of one worker kept to be sent elsewhere, should nobody be there",

@@ -125,3 +125,19 @@ def test_late_answers(proxied: Way, go_consumer: Go, offers: Offers, refer: Refe
             told = report(end=True)
         assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
         assert after_consumer.connections == 1
+
+
+def test_what_a_provider_cannot_take(proxied: Way, go_consumer: Go, peers: Peers, offers: Offers, refer: Refer) -> None:
+    """dubbo-go ends the connection over a frame too long for it or in a serialization it does not know: the calls of
+    others are not on that connection."""
+    (port,) = proxied.to(offers("A", max=1024000)[1])
+    other = peers.consumer("java-3.3")
+    long, unknown = refer(other, port), refer(other, port, serialization="nativejava")
+    with loaded(go_consumer, refer(go_consumer, port), millis=20) as report:
+        for _ in range(5):
+            with pytest.raises(PeerError):
+                other.do("checksum", ref=long, size=2 << 20)
+            with pytest.raises(PeerError):
+                other.call(unknown, "whoami")
+        told = report(end=True)
+    assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]

@@ -60,6 +60,10 @@ def print_row(console: Console, row: Row, took: float) -> None:
         f"lost {row.lost}, crossed {row.crossed} ({took:.1f} s)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    _print_unmet(console, row)
+
+
+def _print_unmet(console: Console, row: Row) -> None:
     for check in row.checks:
         if not check.met:
             told = "" if check.decides else " (told, does not decide)"
@@ -76,6 +80,9 @@ def print_table(console: Console, rows: Sequence[Row], took: float) -> None:
     console.print(table)
     bad = failed(rows)
     console.print(f"{len(rows) - len(bad)} of {len(rows)} rows are met", style="red" if bad else "green")
+    for row in bad:  # again: of a long run only the end may be kept
+        console.print(f"{row.fault} {row.loop}:", style="red", markup=False)
+        _print_unmet(console, row)
 
 
 def as_json(rows: Sequence[Row], seconds: float, took: float) -> dict[str, Any]:

@@ -59,11 +59,13 @@ class Stage:
         return self.enter(Program(name, argv, self.logs, announces=announces))
 
     def provider(
-        self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0
-    ) -> Program:
+        self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0,
+        most: int = 0,
+    ) -> Program:  # fmt: skip
         argv: list[str | Path] = [BIN / "provider", "--listen", listen, "--delay", str(delay)]
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
+        argv += ["--most", str(most)] if most else []
         return self._start(f"provider-{name}", *argv, announces=True)
 
     def backend(self, fault: str) -> Program:

@@ -15,7 +15,8 @@ from faults.verdict import TWIN_MS, TWIN_TIMES, Phase, Row, p99
 
 Limits = dict[str, int | str]
 
-LEAST_SHARE = 0.9  # of what the twin's callers got
+LEAST_SHARE = 0.9  # of what the twin's callers got; a rate, which other work on the machine changes for one of them
+NOT_STARVED = 0.5  # which it does not change so much: who is starved gets next to nothing
 
 #: Callers that rest between calls: how many they make is told by the answers they wait for, not by how fast all is.
 STEADY = ("--connections", "4", "--inflight", "8", "--rest", "20000")
@@ -50,7 +51,8 @@ def over(stage: Stage, twin: Stage) -> None:
     ):
         right, wanted = (next(one["right"] for one in phases if one["phase"] == "fault") for phases in (ours, twins))
         found = f"{right:,} beside {wanted:,}"
-        stage.row.check(f"{name}: {LEAST_SHARE:.0%} of its twin's answers", right >= LEAST_SHARE * wanted > 0, found)
+        stage.row.check(f"{name}: {NOT_STARVED:.0%} of its twin's answers", right >= NOT_STARVED * wanted > 0, found)
+        stage.row.time(f"{name}: {LEAST_SHARE:.0%} of its twin's answers", right >= LEAST_SHARE * wanted > 0, found)
         took, usual = p99(ours, "fault"), p99(twins, "fault")
         if took is not None and usual is not None:
             met = right > 0 and took <= usual * TWIN_TIMES + TWIN_MS

@@ -246,8 +246,8 @@ async def story(tool: str, backend: str) -> dict[str, object]:
                 steps.append(lambda: from_outside(outside))
                 for step in steps:
                     await asyncio.wait_for(step(), 20)
-                for one in dialled:  # each got its own calls through one shared connection, and no other's
-                    assert len(one.writers) == 1, one.name
+                for one in dialled:  # each got its own calls, shared or at first apart, and no other's
+                    assert 1 <= len(one.writers) <= 2, (one.name, len(one.writers))
                 return {"v6": with_v6, "one_user": one_user()}
     finally:
         for server in echoes:

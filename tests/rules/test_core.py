@@ -47,6 +47,8 @@ BESIDE = {
     "loop/watch_uring": "loop/test_loop.c",  # a half of loop_uring.c: watches are tested on both backends
     "call/conn": "engine/test_limits.c",
     "call/inlet": "engine/test_engine.c",
+    "call/lane": "call/test_pool.c",
+    "call/pool_rest": "call/test_pool.c",
 }
 
 

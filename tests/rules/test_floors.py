@@ -20,9 +20,8 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels", "pool",
-        "pools", "inlet",
-        "dispatch",
+        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels",
+        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
     ),
     "protocol": (
         "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",

@@ -46,7 +46,7 @@ static void note(const struct mf_call *call)
     w.told_id = call->caller_id;
 }
 
-static void note_deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+static const struct mf_fault *note_deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
 {
     CHECK(caller == &w.caller && message->head == &w && message->data.len == BODY);
     CHECK(call->callee == &w.callee); /* still known */
@@ -55,6 +55,7 @@ static void note_deliver(struct mf_caller *caller, struct mf_call *call, const s
     else
         w.got.parts++;
     note(call);
+    return NULL;
 }
 
 static void note_answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault)

@@ -81,9 +81,62 @@ static void test_ids(void)
     mf_loop_free(loop);
 }
 
+/* --- an answer that its caller's end does not take */
+
+static const struct mf_fault too_much = {MF_OUTCOME_OVERLOAD, "too much"};
+static int told;
+
+static const struct mf_fault *take_nothing(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+{
+    (void)caller;
+    (void)call;
+    (void)message;
+    return &too_much;
+}
+
+static void tell(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault)
+{
+    (void)caller;
+    CHECK(fault == &too_much && call->caller_id == 7);
+    told++;
+}
+
+/* It is counted as what its caller is told, not as what the peer said. */
+static void test_not_taken(void)
+{
+    struct mf_loop *loop;
+    struct bare bare;
+    const char *why;
+    static const uint8_t stats[MF_OUTCOMES];
+    static const struct mf_caller_ops ops = {.deliver = take_nothing, .answer = tell, .stats = stats};
+    static const struct mf_callee_ops callee_ops;
+    struct mf_caller caller;
+    struct mf_callee callee;
+    int rc = 0;
+    CHECK_INT(mf_loop_new(&(struct mf_loop_options){.backend = MF_LOOP_EPOLL}, &loop, &why), 0);
+    open_bare(&bare, loop, 3);
+    mf_caller_init(&caller, &ops, NULL, &bare.local.traffic[MF_OUTBOUND]);
+    mf_callee_init(&callee, &callee_ops);
+    struct mf_message message = {.parts = MF_PART_WHOLE, .outcome = MF_OUTCOME_OK};
+    for (int i = 0; i < 2; i++) { /* whole, and in its first part */
+        struct mf_call *call = mf_call_begin(&bare.calls, &caller, 7, 2, true, &rc);
+        CHECK(call != NULL);
+        mf_call_step(call, MF_CALL_ON_ASKED, &(struct mf_call_input){.callee = &callee});
+        mf_call_step(call, i ? MF_CALL_ON_PART : MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = &message});
+        CHECK_INT(told, i + 1);
+        CHECK_INT(bare.calls.n_live, 0);
+        CHECK_INT(callee.n_calls, 0);
+        CHECK_INT(mf_load_relaxed(&bare.local.ended_here[MF_OUTCOME_OVERLOAD]), i + 1);
+        CHECK_INT(mf_load_relaxed(&bare.local.counters.answers), 0);
+    }
+    close_bare(&bare);
+    mf_loop_free(loop);
+}
+
 int main(void)
 {
     test_table();
     test_ids();
+    test_not_taken();
     return test_end("call");
 }

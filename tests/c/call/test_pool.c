@@ -1,5 +1,6 @@
 /* pool, pools: a connection that has broken is given to no call, from that very moment, although its end is told later; who
  * watches an address is told what holds, however often it changes; one that is gone is found again without a call. */
+#include "call/lane.h"
 #include "call/pools.h"
 
 #include "bare.h"
@@ -26,7 +27,7 @@ static void turns_until(struct mf_loop *loop, const uint32_t *value, uint32_t wa
 static void on_call(struct mf_timer *timer)
 {
     int rc;
-    struct mf_link *link = mf_pool_pick(w.pool, &rc);
+    struct mf_link *link = mf_lane_pick(mf_lane_shared(w.pool), &rc);
     if (!link)
         return;
     w.picked++;
@@ -59,9 +60,9 @@ static void test_broken(enum mf_loop_backend backend)
 
     w.pool = mf_pools_of_addr(&pools, &share->dialer, &addr);
     CHECK(mf_pools_of_addr(&pools, &share->dialer, &addr) == w.pool);
-    CHECK(mf_pool_pick(w.pool, &rc) == NULL);
+    CHECK(mf_lane_pick(mf_lane_shared(w.pool), &rc) == NULL);
     CHECK_INT(rc, 0);
-    turns_until(loop, &w.pool->n_connecting, 0);
+    turns_until(loop, &mf_lane_shared(w.pool)->n_connecting, 0);
     int provider = accept(listener, NULL, NULL);
     CHECK(provider >= 0);
     close(listener); /* who dials again is refused */
@@ -72,7 +73,7 @@ static void test_broken(enum mf_loop_backend backend)
     close(provider); /* a reset */
     turns_until(loop, &bare.local.n_ups, 0);
     CHECK_INT(w.refused, 0);
-    CHECK_INT(w.pool->n_links, 0);
+    CHECK_INT(mf_lane_shared(w.pool)->n_links, 0);
 
     mf_timer_cancel(mf_loop_timers(loop), &w.timer);
     mf_pools_dispose(&pools);
@@ -137,9 +138,9 @@ static void test_watched(enum mf_loop_backend backend)
     struct mf_pool *pool = mf_pools_of_addr(&pools, &share->dialer, &addr);
     pool->users = 1;
     mf_pool_watch(pool, &heard.watcher);
-    CHECK(mf_pool_pick(pool, &rc) == NULL);
+    CHECK(mf_lane_pick(mf_lane_shared(pool), &rc) == NULL);
     int provider = greet(listener, loop);
-    turns_until(loop, &pool->n_connecting, 0);
+    turns_until(loop, &mf_lane_shared(pool)->n_connecting, 0);
 
     /* In turn, as fast as it can: told at once, and then what holds in the end. */
     struct mf_link *link = MF_CONTAINER(pool->links.next, struct mf_link, node);

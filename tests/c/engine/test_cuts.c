@@ -35,6 +35,7 @@ static void restart(void)
     struct mf_listen_options listen = {.direction = direction, .protocol = MF_LISTEN_DUBBO};
     static uint8_t frame[PAIR_REQUEST];
     mf_limits_default(&limits);
+    limits.upstream_trials = 0; /* the provider takes one connection */
     mf_addr_parse(MF_SLICE("127.0.0.1:0"), &listen.bind);
     mf_addr_parse(MF_SLICE("127.0.0.1:1"), &listen.forward);
     listen.has_forward = direction == MF_INBOUND;

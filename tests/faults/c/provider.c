@@ -1,7 +1,7 @@
 /* provider: a Dubbo2 provider that returns its argument, as late as it is told, and says who it is.
  *
  * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
- * argument. Commands: `count` is answered with "ok CALLS CONNECTIONS"; `beat` sends a heartbeat on every connection. */
+ * argument. With --most it hangs up over a longer body. Commands: `count` is answered with "ok CALLS CONNECTIONS"; `beat` sends a heartbeat on every connection. */
 #include "bytes.h"
 #include "command.h"
 #include "wire.h"
@@ -30,7 +30,7 @@ struct due {
 static struct {
     int epoll, listener;
     uint64_t delay;
-    size_t answer;
+    size_t answer, most;
     const char *name;
     uint8_t *padding; /* the string that --answer asks for, encoded */
     size_t n_padding;
@@ -39,7 +39,7 @@ static struct {
     uint64_t calls, connections;
     bool over;
     struct commands commands;
-} self = {.last = &self.first};
+} self = {.last = &self.first, .most = WIRE_MAX_BODY};
 
 static char listener_mark, stdin_mark;
 
@@ -138,7 +138,7 @@ static bool serve(struct conn *conn)
 {
     size_t body;
     int whole;
-    while ((whole = wire_frame(conn->in.base + conn->in.begin, bytes_held(&conn->in), WIRE_MAX_BODY, &body)) == 1) {
+    while ((whole = wire_frame(conn->in.base + conn->in.begin, bytes_held(&conn->in), self.most, &body)) == 1) {
         const uint8_t *frame = conn->in.base + conn->in.begin;
         if (frame[2] & WIRE_REQUEST)
             answer(conn, frame, body);
@@ -228,15 +228,17 @@ static void obey(char *line)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
-                                            {"answer", 1, NULL, 'a'}, {0}};
+                                            {"answer", 1, NULL, 'a'}, {"most", 1, NULL, 'm'}, {0}};
     const char *at = "127.0.0.1:0";
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'l': at = optarg; break;
         case 'd': self.delay = number(optarg, 0, 60000) * 1000000; break;
         case 'a': self.answer = number(optarg, 1, 1 << 20); break;
+        case 'm': self.most = number(optarg, 1, WIRE_MAX_BODY); break;
         case 'n': self.name = optarg; break;
-        default: die(EXIT_USAGE, "usage: provider [--listen HOST:PORT] [--delay MS] [--name TEXT] [--answer BYTES]");
+        default: die(EXIT_USAGE, "usage: provider [--listen HOST:PORT] [--delay MS] [--name TEXT] [--answer BYTES] "
+                                "[--most BYTES]");
         }
     }
     if (self.name && strlen(self.name) > NAME_MAX_LEN)

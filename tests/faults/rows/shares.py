@@ -130,7 +130,30 @@ def patient_caller(stage: Stage) -> None:
     judge_also(stage, stage.row.also, (31,))
 
 
-# --- what is queued for a peer that many share
+# --- a connection to a peer that many share, and what waits for it
+
+TAKES, TOO_LONG = 100_000, 200_000
+
+
+@fault("touchy", "a caller asks what the provider of all hangs up over, again and again; others' calls are not on that")
+def touchy(stage: Stage) -> None:
+    def begin(one: Stage) -> None:
+        address = one.provider("a", most=TAKES).address
+        one.begin([address], documents=[entry(SLOW, [address])], load=STEADY, neighbour=CALM)
+
+    with beside_twin(stage, begin) as twin:
+        strike(stage, twin)
+        options = ("--connections", "2", "--inflight", "1", "--rest", "10000000", *also(2, payload=TOO_LONG))
+        asking = stage.caller("touchy", *options)
+        asking.ask("resume")
+        _press(stage, asking)
+        ended = stage.moved("upstream_reset_total")
+        stage.row.check("it took place: it hung up", ended >= 10, f"{ended} times")
+        over(stage, twin)
+        asking.tell("quit")
+        counts = [phase for phase in counts_of(asking) if phase["phase"] == "also"]
+    judge_also(stage, counts, REFUSED)
+
 
 QUEUED, QUEUE_CALLERS, QUEUE_CALLS = 900_000, 12, 3
 
@@ -146,7 +169,7 @@ def shared_queue(stage: Stage) -> None:
             documents=[entry(SLOW, [relay.address])],
             load=("--connections", str(QUEUE_CALLERS), *STEADY[2:], *also(QUEUE_CALLS, payload=QUEUED, timeout="9000")),
             neighbour=CALM,
-            limits={"outputMax": 4 << 20, "upstreamOutputHigh": 1 << 20}  # a caller's own answers fit,
+            limits={"outputMax": 4 << 20, "upstreamOutputHigh": 1 << 20, "upstreamTrials": 0},  # own answers fit
         )
 
     with beside_twin(stage, begin) as twin:

@@ -1,0 +1,189 @@
+#include "call/lane.h"
+
+#include "base/err.h"
+#include "call/pool_rest.h"
+
+#define HEDGE_EVERY_NS (10 * MF_POOL_MS_NS)
+
+struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
+{
+    struct mf_local *local = pool->pools->local;
+    bool proved = mf_trial_proved(&pool->trial, call->kind, len);
+    if (local->limits->upstream_trials == 0 || (proved && call->caller->suspected_until < mf_local_now(local)))
+        return mf_lane_shared(pool);
+    MF_COUNT(local, calls_trial);
+    if (len > pool->trial.len)
+        MF_COUNT(local, limit_trial_request);
+    return &pool->lanes[MF_LANE_TRIAL];
+}
+
+void mf_lane_trust(struct mf_pool *pool)
+{
+    uint64_t len = pool->pools->local->limits->trial_request;
+    pool->trial = (struct mf_trial){pool->dialer->ops->kinds, len < UINT32_MAX ? (uint32_t)len : UINT32_MAX};
+}
+
+int mf_lane_dial(struct mf_lane *lane)
+{
+    int rc = 0;
+    struct mf_pool *pool = lane->pool;
+    struct mf_link *link = pool->dialer->ops->dial(pool->dialer, pool, &rc);
+    if (!link) {
+        if (!mf_sock_local_error(rc))
+            mf_pool_rest_unreached(pool, rc);
+        return rc;
+    }
+    link->lane = lane;
+    mf_list_push(&pool->links, &link->node);
+    lane->n_links++;
+    lane->n_connecting++;
+    return 0;
+}
+
+/* Whether another is worth its while, beside the best that there is. */
+static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, bool full)
+{
+    const struct mf_limits *limits = lane->pool->pools->local->limits;
+    uint64_t most = lane->trials ? limits->upstream_trials : limits->upstream_connections;
+    if (lane->n_links >= most + (best || full ? 0 : 1))
+        return false;
+    if (lane->trials)
+        return lane->n_connecting < most && (!best || best->callee.n_calls > 0);
+    return lane->n_connecting == 0 && (!best || lane->pool->dialer->ops->room(best) == 0);
+}
+
+/* The best there is, or one that is to be made. */
+static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane, struct mf_link *best, bool full, int *rc)
+{
+    struct mf_pool *pool = lane->pool;
+    struct mf_local *local = pool->pools->local;
+    uint64_t now = pool->last_used;
+    if (wants_more(lane, best, full)) {
+        if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
+            *rc = -ECONNREFUSED; /* just refused: not once per call */
+        else
+            *rc = mf_lane_dial(lane);
+        if (*rc < 0)
+            return best;
+        if (lane->trials) /* worth waiting for */
+            best = NULL;
+    } else if (lane->trials && (!best || best->callee.n_calls > 0)) {
+        MF_COUNT(local, limit_upstream_trials);
+    }
+    if (!best && lane->n_connecting == 0)
+        *rc = full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    else if (!best && lane->queue.bytes > local->limits->upstream_output_high && mf_conn_too_much(local, lane->queue.bytes))
+        *rc = MF_EROUTE_FULL;
+    else if (pool->health.failures && pool->peer)
+        mf_pool_rest_set(pool, best ? mf_health_tried(&pool->health, now, local->limits)
+                                    : mf_pool_rest_connected_by(pool, now));
+    if (best)
+        best->used_at = now;
+    return best;
+}
+
+struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
+{
+    struct mf_pool *pool = lane->pool;
+    const struct mf_local *local = pool->pools->local;
+    struct mf_link *best = NULL;
+    bool full = false;
+    pool->last_used = mf_local_now(local);
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        /* The application beside us has no other instance: its READONLY is passed on to the callers instead. */
+        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || (link->readonly && pool->peer))
+            continue;
+        if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
+            continue;
+        if (mf_conn_full(link->conn)) {
+            full = true;
+            continue;
+        }
+        if (!best || link->callee.n_calls < best->callee.n_calls)
+            best = link;
+    }
+    *rc = 0;
+    if (best && !lane->trials && lane->n_links >= local->limits->upstream_connections && !pool->health.failures)
+        return best; /* nearly always */
+    return make_more(lane, best, full, rc);
+}
+
+void mf_lane_check(const struct mf_lane *lane, struct mf_conn *conn)
+{
+    const struct mf_pool *pool = lane->pool;
+    if (lane->queue.bytes <= pool->pools->local->limits->upstream_output_high)
+        return;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (link->lane == lane && !mf_lane_taking(link)) {
+            mf_conn_pause_for(conn, link->conn);
+            return;
+        }
+    }
+}
+
+/* --- calls that need not wait */
+
+/* Of a lane, those whose time has come. Adds up whether some moved, or stayed; returns when the next is due, 0: none. */
+static uint64_t move_due(struct mf_lane *lane, uint64_t now, bool *moved, bool *stayed)
+{
+    struct mf_list waiting, *node;
+    uint64_t next = 0;
+    mf_list_init(&waiting);
+    mf_list_splice(&waiting, &lane->queue.calls);
+    while ((node = mf_list_shift(&waiting))) {
+        struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        if (!call->move_at || call->move_at > now) {
+            mf_list_push(&lane->queue.calls, node);
+            if (call->move_at && (!next || call->move_at < next))
+                next = call->move_at;
+            continue;
+        }
+        call->move_at = 0;
+        mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.back = true});
+        if (call->queue == &lane->queue) /* a slot's memory stays, whatever became of the call */
+            *stayed = true;
+        else
+            *moved = true;
+    }
+    return next;
+}
+
+/* They try another peer, while this one counts as not available; who finds none is back on the queue, and then the
+ * others' lookups find it again too. */
+static void on_hedge(struct mf_timer *timer)
+{
+    struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, hedge);
+    struct mf_local *local = pool->pools->local;
+    uint64_t now = mf_local_now(local), next = 0, rested = pool->rest_until;
+    bool stayed = false, moved = false;
+    if (mf_lane_quiet(pool)) /* the connection is there */
+        return;
+    mf_pool_rest_set(pool, mf_pool_rest_connected_by(pool, now));
+    for (int i = 0; i < MF_LANES; i++) {
+        uint64_t due = move_due(&pool->lanes[i], now, &moved, &stayed);
+        if (due && (!next || due < next))
+            next = due;
+    }
+    if (moved)
+        MF_COUNT(local, limit_hedge_connect);
+    if (stayed || !moved)
+        mf_pool_rest_set(pool, rested);
+    if (next)
+        mf_timer_set(mf_pool_rest_timers(pool), timer, next > now + HEDGE_EVERY_NS ? next : now + HEDGE_EVERY_NS, on_hedge);
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (!mf_lane_taking(link) && link->lane->queue.bytes <= local->limits->upstream_output_high / 2)
+            mf_conn_release(link->conn);
+    }
+}
+
+void mf_lane_hedge(struct mf_pool *pool, struct mf_call *call)
+{
+    uint64_t now = mf_local_now(pool->pools->local);
+    uint64_t wait = pool->pools->local->limits->hedge_connect * MF_POOL_MS_NS, quarter = (call->deadline - call->begun) / 4;
+    call->move_at = call->by_table ? now + (quarter < wait ? quarter : wait) : 0;
+    if (call->move_at && (!pool->hedge.at || call->move_at < pool->hedge.at))
+        mf_timer_set(mf_pool_rest_timers(pool), &pool->hedge, call->move_at, on_hedge);
+}

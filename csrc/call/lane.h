@@ -1,0 +1,49 @@
+#pragma once
+/* lane: which of a pool's connections a call goes on, and the calls that wait for one.
+ *
+ * On the shared lane any number of calls share a connection. What may end a connection goes on the other: a request that
+ * its peer has yet to show that it takes (trial.h), and for a while each of a caller over whose calls a connection has just
+ * ended. There a call has a connection for itself, as long as upstreamTrials of them do. */
+#include "call/pool.h"
+
+/* Nothing is proved to be taken there but what every peer takes. */
+void mf_lane_trust(struct mf_pool *pool);
+/* The lane of a call that may have to go apart: see mf_lane_of. */
+struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len);
+/* A link to send on now, or NULL: then one is being made (put the call on the lane's queue), or `*rc` says why not.
+ * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
+struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc);
+/* Begins to make a connection. 0, or why not. */
+int mf_lane_dial(struct mf_lane *lane);
+/* `conn`, all of whose requests go there, brought one to the queue: above upstreamOutputHigh it pauses. */
+void mf_lane_check(const struct mf_lane *lane, struct mf_conn *conn);
+/* A call was put on a queue: it is moved to another peer when the connection takes a quarter of its time, or
+ * hedgeConnect. */
+void mf_lane_hedge(struct mf_pool *pool, struct mf_call *call);
+
+/* inline */
+
+static inline struct mf_lane *mf_lane_shared(struct mf_pool *pool)
+{
+    return &pool->lanes[MF_LANE_SHARED];
+}
+
+/* The lane for a request of that length. */
+static inline struct mf_lane *mf_lane_of(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
+{
+    if (mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->suspected_until))
+        return mf_lane_shared(pool);
+    return mf_lane_apart(pool, call, len);
+}
+
+/* No call waits for a connection. */
+static inline bool mf_lane_quiet(const struct mf_pool *pool)
+{
+    return mf_list_empty(&pool->lanes[MF_LANE_SHARED].queue.calls) && mf_list_empty(&pool->lanes[MF_LANE_TRIAL].queue.calls);
+}
+
+/* It may be given calls. */
+static inline bool mf_lane_taking(const struct mf_link *link)
+{
+    return link->conn->ready && !link->unheard;
+}
