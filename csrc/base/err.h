@@ -35,6 +35,7 @@
     X(MF_EH2_SETTING, -5205, protocol, "an HTTP/2 setting with a value that it cannot have")                           \
     X(MF_EH2_SETTING_WINDOW, -5206, protocol, "an initial window above 2^31-1")                                        \
     X(MF_EH2_CREDIT, -5207, protocol, "a window update of 0 for the connection")                                       \
+    X(MF_EH2_ORDER, -5208, protocol, "an HTTP/2 frame that may not come now")                                           \
     X(MF_EH2_CREDIT_STREAM, -5210, protocol, "a window update of 0 for a stream")                                      \
     X(MF_EH2_PRIORITY_LENGTH, -5211, protocol, "a PRIORITY frame that is not 5 bytes long")                            \
     X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
@@ -57,6 +58,9 @@
     X(MF_EH2_STATUS, -5236, protocol, "a :status that is not three digits from 100, or is 101")                        \
     X(MF_EH2_CONTENT_LENGTH, -5237, protocol, "a content-length that is no number or comes twice")                     \
     X(MF_EH2_CONTENT, -5238, protocol, "content that is not as long as its content-length says")                       \
+    X(MF_EH2_WINDOW, -5240, protocol, "more HTTP/2 content than its window allows, or a window above 2^31-1")          \
+    X(MF_EH2_CLOSED, -5241, protocol, "an HTTP/2 frame on a stream that has ended")                                    \
+    X(MF_EH2_SILENT, -5242, protocol, "HTTP/2 settings that were not acknowledged in time")                            \
     X(MF_EHPACK_SHORT, -5250, protocol, "a header block that ends within a field")                                     \
     X(MF_EHPACK_INTEGER, -5251, protocol, "a number in a header block that is too large")                              \
     X(MF_EHPACK_INDEX, -5252, protocol, "a header block with an index that means nothing")                             \

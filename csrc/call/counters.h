@@ -44,6 +44,12 @@
     X(labels_conflict, counter, "labels that differ from the one remembered for their trace id, and are not taken unless labels are trusted") \
     X(labels_evicted, counter, "remembered labels that had to make room")                                              \
     X(labels_refused, counter, "labels or trace ids too long to remember, or contended")                               \
+    X(h2_streams_in, counter, "HTTP/2 streams opened by callers")                                                      \
+    X(h2_streams_out, counter, "HTTP/2 streams opened to providers")                                                   \
+    X(h2_resets_in, counter, "HTTP/2 streams reset by peers")                                                          \
+    X(h2_resets_out, counter, "HTTP/2 streams reset here")                                                             \
+    X(h2_goaways_in, counter, "GOAWAY frames of HTTP/2 peers")                                                         \
+    X(h2_goaways_out, counter, "GOAWAY frames sent")                                                                   \
     X(limit_max_body, counter, "limit maxBody")                                                                        \
     X(limit_max_depth, counter, "limit maxDepth")                                                                      \
     X(limit_max_classes, counter, "limit maxClasses")                                                                  \
@@ -65,6 +71,19 @@
     X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
+    X(limit_h2_streams, counter, "limit h2Streams: streams refused")                                                   \
+    X(limit_h2_stream_window, counter, "limit h2StreamWindow: streams reset as they sent more")                        \
+    X(limit_h2_connection_window, counter, "limit h2ConnectionWindow: connections closed as they sent more")           \
+    X(limit_h2_frame, counter, "limit h2Frame: connections closed as they sent a longer one")                          \
+    X(limit_h2_header_list, counter, "limit h2HeaderList: messages refused")                                           \
+    X(limit_h2_fields, counter, "limit h2Fields: messages refused")                                                    \
+    X(limit_h2_block, counter, "limit h2Block: connections closed")                                                    \
+    X(limit_h2_continuations, counter, "limit h2Continuations: connections closed")                                    \
+    X(limit_h2_resets, counter, "limit h2Resets: connections closed")                                                  \
+    X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
+    X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \
+    X(limit_h2_settings, counter, "limit h2Settings: connections closed")                                              \
+    X(limit_settings_timeout, counter, "limit settingsTimeout: connections closed")                                    \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \

@@ -27,6 +27,20 @@
     X(max_inbound_services, maxInboundServices, count, 256, 0, "services whose inbound calls one worker counts apart, before the rest are `other`") \
     X(max_methods, maxMethods, count, 0, 0, "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted") \
     X(access_records, accessRecords, count, 8192, 1, "records of one worker that wait for the access log")                \
+    X(h2_streams, h2Streams, count, 100, 1, "HTTP/2 streams that one caller may have open at once")                    \
+    X(h2_stream_window, h2StreamWindow, bytes, 65536, 65535, "bytes of one HTTP/2 stream that may arrive before they are passed on")\
+    X(h2_connection_window, h2ConnectionWindow, bytes, 1048576, 65535, "bytes that may be on their way on one HTTP/2 connection, and of all its caller's requests that are not passed on yet")\
+    X(h2_frame, h2Frame, bytes, 65536, 16384, "one HTTP/2 frame")                                                      \
+    X(h2_header_list, h2HeaderList, bytes, 65536, 256, "fields of one HTTP/2 message, decoded, and 32 for each")       \
+    X(h2_fields, h2Fields, count, 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each")              \
+    X(h2_block, h2Block, bytes, 65536, 1024, "fields of one HTTP/2 message as they are sent")                          \
+    X(h2_continuations, h2Continuations, count, 8, 0, "CONTINUATION frames of one HTTP/2 message")                     \
+    X(h2_resets, h2Resets, count, 1000, 1, "HTTP/2 streams that one connection may have reset, by its caller or for its errors, and not have made up for")\
+    X(h2_reset_rate, h2ResetRate, count, 33, 1, "resets a second that are made up for; a call that ends well makes up for one, too")\
+    X(h2_controls, h2Controls, count, 1000, 16, "HTTP/2 control frames that wait to be read by one peer")              \
+    X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
+    X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \
+    X(settings_timeout, settingsTimeout, ms, 10000, 1, "HTTP/2 settings of ours that are not acknowledged")            \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \
     X(memory_timeout, memoryTimeout, ms, 1000, 1, "a worker near maxMemory before callers are closed")               \

@@ -10,7 +10,13 @@ enum mf_h2_code mf_h2_frame_code(int rc)
     case MF_EH2_PRIORITY_LENGTH:
         return MF_H2_FRAME_SIZE_ERROR;
     case MF_EH2_SETTING_WINDOW:
+    case MF_EH2_WINDOW:
         return MF_H2_FLOW_CONTROL_ERROR;
+    case MF_EH2_CLOSED:
+        return MF_H2_STREAM_CLOSED;
+    case MF_EH2_SILENT:
+        return MF_H2_SETTINGS_TIMEOUT;
+    case MF_ELIMIT:
     case MF_EHPACK_WORK:
         return MF_H2_ENHANCE_YOUR_CALM;
     default:

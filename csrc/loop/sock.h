@@ -106,6 +106,8 @@ int mf_sock_write_block(struct mf_sock *sock, struct mf_block *block, struct mf_
  * Nothing between the two. */
 uint8_t *mf_sock_reserve(struct mf_sock *sock, size_t len);
 void mf_sock_commit(struct mf_sock *sock, size_t len);
+/* on_drain comes although the output is not above high, unless it is not above low. */
+void mf_sock_tell_drained(struct mf_sock *sock);
 /* Sends FIN once what is queued has gone. */
 void mf_sock_shutdown(struct mf_sock *sock);
 

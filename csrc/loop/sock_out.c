@@ -171,6 +171,12 @@ void mf_sock_commit(struct mf_sock *sock, size_t len)
     queued(sock, len);
 }
 
+void mf_sock_tell_drained(struct mf_sock *sock)
+{
+    if (sock->_out_len > sock->low)
+        sock->_state |= MF_S_HIGH;
+}
+
 void mf_sock_shutdown(struct mf_sock *sock)
 {
     if (!mf_sock_writable(sock))

@@ -1,0 +1,207 @@
+#include "protocol/h2_conn.h"
+
+#include "base/mem.h"
+#include "protocol/h2_core.h"
+#include "protocol/h2_read.h"
+#include "protocol/h2_send.h"
+
+#include <errno.h>
+
+enum { PAIRS = 5, QUOTA_FIRST = 16384 };
+
+static struct mf_h2_conn *h2_of(struct mf_conn *conn)
+{
+    return (struct mf_h2_conn *)(void *)conn;
+}
+
+static void drop_tables(struct mf_h2_conn *h2)
+{
+    mf_free(h2->_decoder_memory);
+    mf_free(h2->_encoder_memory);
+    h2->_decoder_memory = h2->_encoder_memory = NULL;
+}
+
+static void pack(struct mf_h2_conn *h2)
+{
+    void *in = mf_alloc(mf_hpack_decoder_packed(&h2->_decoder) + 1);
+    void *out = mf_alloc(mf_hpack_encoder_packed(&h2->_encoder) + 1);
+    if (!in || !out) {
+        mf_free(in);
+        mf_free(out);
+        return;
+    }
+    mf_hpack_decoder_pack(&h2->_decoder, in);
+    mf_hpack_encoder_pack(&h2->_encoder, out);
+    drop_tables(h2);
+    h2->_decoder_memory = in;
+    h2->_encoder_memory = out;
+    h2->_packed = true;
+}
+
+static void await_settings(struct mf_h2_conn *h2)
+{
+    const struct mf_local *local = h2->conn.local;
+    h2->_settings_by = mf_local_now(local) + local->limits->settings_timeout * 1000000;
+    mf_conn_wait(&h2->conn, h2->_settings_by);
+}
+
+/* --- as the connection knows it */
+
+/* A caller that has ended its side still reads the answers to what it had asked in full. */
+static void on_eof(struct mf_conn *conn)
+{
+    struct mf_h2_conn *h2 = h2_of(conn);
+    if (!h2->server) {
+        mf_conn_close(conn, MF_CLOSE_NOW, -ECONNRESET);
+        return;
+    }
+    struct mf_h2_end end = {.why = MF_H2_LOST, .code = MF_H2_CANCEL, .rc = MF_ECLOSED};
+    for (uint32_t i = 0; i <= h2->_mask && !conn->closed;) {
+        struct mf_h2_stream *stream = h2->_slots[i];
+        while (stream && stream->state == MF_H2_REMOTE)
+            stream = stream->_next;
+        if (stream)
+            mf_h2_core_finish(stream, &end);
+        i = stream ? 0 : i + 1;
+    }
+    if (!conn->closed)
+        mf_h2_core_leave(h2);
+}
+
+static void on_ready(struct mf_conn *conn)
+{
+    await_settings(h2_of(conn));
+}
+
+static void on_lost(struct mf_conn *conn, int rc)
+{
+    struct mf_h2_conn *h2 = h2_of(conn);
+    rc = h2->_rc ? h2->_rc : rc;
+    struct mf_h2_end end = {.why = MF_H2_LOST, .code = MF_H2_INTERNAL_ERROR, .rc = rc};
+    for (uint32_t i = 0; i <= h2->_mask; i++)
+        while (h2->_slots[i])
+            mf_h2_core_finish(h2->_slots[i], &end);
+    if (h2->_slots != h2->_few)
+        mf_free(h2->_slots);
+    h2->_slots = h2->_few;
+    h2->_mask = 0;
+    drop_tables(h2);
+    if (h2->ops->on_lost)
+        h2->ops->on_lost(h2, rc);
+}
+
+static void on_timer(struct mf_conn *conn, uint64_t now)
+{
+    struct mf_h2_conn *h2 = h2_of(conn);
+    if (h2->_settings_by && now >= h2->_settings_by) {
+        MF_COUNT(conn->local, limit_settings_timeout);
+        mf_h2_core_fail(h2, MF_H2_SETTINGS_TIMEOUT, MF_EH2_SILENT);
+        return;
+    }
+    if (h2->_settings_by)
+        mf_conn_wait(conn, h2->_settings_by);
+    if (h2->n_streams == 0 && h2->_encoder_memory && !h2->_packed) {
+        if (now - h2->_quiet_since >= MF_H2_CORE_QUIET_NS)
+            pack(h2);
+        else
+            mf_conn_wait(conn, h2->_quiet_since + MF_H2_CORE_QUIET_NS);
+    }
+    if (h2->ops->on_timer)
+        h2->ops->on_timer(h2, now);
+}
+
+static void on_readonly(struct mf_conn *conn, bool readonly)
+{
+    struct mf_h2_conn *h2 = h2_of(conn);
+    if (h2->ops->on_readonly)
+        h2->ops->on_readonly(h2, readonly);
+}
+
+static int on_stop(struct mf_conn *conn)
+{
+    mf_h2_core_goaway(h2_of(conn), true);
+    return 0;
+}
+
+static void on_room(struct mf_conn *conn)
+{
+    mf_h2_send_drained(h2_of(conn));
+}
+
+static const struct mf_conn_ops conn_ops = {
+    .on_read = mf_h2_read,
+    .on_eof = on_eof,
+    .on_ready = on_ready,
+    .on_lost = on_lost,
+    .on_timer = on_timer,
+    .on_readonly = on_readonly,
+    .on_stop = on_stop,
+    .on_room = on_room,
+};
+
+/* --- its beginning */
+
+static uint32_t most(uint64_t value, uint32_t bound)
+{
+    return value < bound ? (uint32_t)value : bound;
+}
+
+static void greet(struct mf_h2_conn *h2)
+{
+    const struct mf_limits *limits = h2->conn.local->limits;
+    uint8_t bytes[MF_H2_PREFACE_LEN + MF_H2_HEAD_LEN + PAIRS * MF_H2_SETTING_LEN + MF_H2_WINDOW_ROOM];
+    struct mf_h2_pair pairs[PAIRS];
+    uint32_t n = 0;
+    size_t len = 0;
+    if (h2->server) {
+        pairs[n++] = (struct mf_h2_pair){MF_H2_MAX_CONCURRENT_STREAMS, most(limits->h2_streams, UINT32_MAX)};
+    } else {
+        memcpy(bytes, MF_H2_PREFACE, MF_H2_PREFACE_LEN);
+        len = MF_H2_PREFACE_LEN;
+        pairs[n++] = (struct mf_h2_pair){MF_H2_ENABLE_PUSH, 0};
+    }
+    pairs[n++] = (struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, most(limits->h2_stream_window, MF_H2_WINDOW_MOST)};
+    pairs[n++] = (struct mf_h2_pair){MF_H2_MAX_FRAME_SIZE, most(limits->h2_frame, MF_H2_FRAME_MOST)};
+    pairs[n++] = (struct mf_h2_pair){MF_H2_MAX_HEADER_LIST_SIZE, most(limits->h2_header_list, UINT32_MAX)};
+    len += mf_h2_put_settings(bytes + len, pairs, n);
+    if (h2->_in_most > MF_H2_WINDOW)
+        len += mf_h2_put_window(bytes + len, 0, (uint32_t)(h2->_in_most - MF_H2_WINDOW));
+    if (mf_sock_write(&h2->conn.sock, mf_slice_of(bytes, len)) < 0)
+        mf_conn_unwritten(&h2->conn);
+}
+
+void mf_h2_conn_begin(struct mf_h2_conn *h2, const struct mf_h2_ops *ops, struct mf_h2_share *share, bool server)
+{
+    const struct mf_limits *limits = h2->conn.local->limits;
+    h2->conn.ops = &conn_ops;
+    h2->conn.sock.low = 0; /* more is written when all that was has gone */
+    h2->ops = ops;
+    h2->share = share;
+    h2->server = server;
+    h2->peer = (struct mf_h2_peer){UINT32_MAX, MF_H2_WINDOW, MF_H2_FRAME_LEAST, UINT32_MAX};
+    h2->next_id = 1;
+    h2->_preface = !server;
+    h2->_slots = h2->_few;
+    h2->_mask = sizeof h2->_few / sizeof *h2->_few - 1;
+    mf_list_init(&h2->_turns);
+    h2->_out_window = MF_H2_WINDOW;
+    h2->_in_window = h2->_in_most = most(limits->h2_connection_window, MF_H2_WINDOW_MOST);
+    h2->_quota = QUOTA_FIRST;
+    h2->_tokens = most(limits->h2_resets, UINT32_MAX);
+    h2->_tokens_at = h2->_quiet_since = mf_local_now(h2->conn.local);
+    greet(h2);
+    if (!h2->conn.up || h2->conn.ready)
+        await_settings(h2);
+}
+
+void mf_h2_conn_goaway(struct mf_h2_conn *h2, bool final)
+{
+    mf_h2_core_goaway(h2, final);
+}
+
+void mf_h2_conn_ping(struct mf_h2_conn *h2)
+{
+    uint8_t frame[MF_H2_PING_ROOM];
+    mf_h2_core_put(h2, frame, mf_h2_put_ping(frame, ++h2->_pings, false));
+    MF_COUNT(h2->conn.local, heartbeats_out);
+}

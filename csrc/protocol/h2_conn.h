@@ -1,0 +1,176 @@
+#pragma once
+/* h2_conn: an HTTP/2 connection and its streams, RFC 9113, either end: frames, states, windows, tables of fields, and what
+ * a peer may not do. Knows no call.
+ *
+ * A role is a struct that begins with an mf_h2_conn, with streams that begin with an mf_h2_stream, and a table of
+ * functions. What it must know:
+ * 1. Each stream gets one on_end, always and last; after it the stream is gone. Any function here that ends a stream
+ *    calls it before it returns: what puts the end of what we send where the peer has ended, a reset, a lost connection.
+ * 2. DATA that a role was given counts against its stream until the role says that it has got rid of it
+ *    (mf_h2_stream_credit): so a slow reader slows its own stream down. The connection's window is given back as bytes
+ *    arrive where we asked, so that no stream takes it from others; where we were asked, bytes that are not passed on
+ *    count against it, as that is the caller's own doing.
+ * 3. What is put may be kept until windows allow it; on_sent says when it has gone.
+ * 4. Slices that a role is given end with the call; the data lies in the socket's input (mf_sock_hold).
+ * 5. No function here may be called once the connection is lost, and streams are not to be kept by pointer beyond
+ *    on_end. */
+#include "call/conn.h"
+#include "codec/h2_fields.h"
+#include "codec/h2_frame.h"
+#include "protocol/h2_share.h"
+#include "protocol/h2_state.h"
+
+struct mf_h2_conn;
+struct mf_h2_chunk;
+struct mf_h2_late;
+
+struct mf_h2_stream {
+    struct mf_h2_conn *conn;
+    struct mf_h2_stream *_next;       /* with the same hash */
+    struct mf_list _turn;             /* on its connection's `_turns` while it has DATA and a window */
+    struct mf_h2_chunk *_first, *_last; /* DATA that waits */
+    struct mf_h2_late *_late;         /* trailers that wait behind it */
+    uint64_t _got;                    /* content so far */
+    int64_t _length;                  /* what it is to be, or MF_H2_NO_LENGTH */
+    uint32_t id;
+    uint32_t queued;                  /* bytes that wait for windows, or for the socket */
+    uint32_t _held, _owed;            /* given to the role and not credited; credited, and the peer not told yet */
+    int32_t _out_window, _in_window;
+    uint8_t state;                    /* enum mf_h2_state */
+    bool head_in;                     /* the request, or an answer that is not interim, has come */
+    bool _no_content;                 /* client: asked with HEAD */
+    bool _end_queued;                 /* nothing more may be put */
+};
+
+enum mf_h2_kind { MF_H2_REQUEST, MF_H2_INTERIM, MF_H2_RESPONSE, MF_H2_TRAILERS };
+
+/* A whole block of fields that is well-formed. */
+struct mf_h2_head_in {
+    uint8_t kind; /* enum mf_h2_kind */
+    bool ended;   /* the other side of the stream ends with it */
+    bool over;    /* REQUEST only: more than h2HeaderList or h2Fields; `request` is not filled, and the role refuses it */
+    uint32_t n;
+    const struct mf_pair *fields;
+    const struct mf_h2_mark *marks;
+    struct mf_h2_request request;   /* REQUEST */
+    struct mf_h2_response response; /* RESPONSE, INTERIM */
+    struct mf_slice block;          /* as it came */
+    uint64_t generation;            /* of the decoder's table before it */
+};
+
+enum mf_h2_why {
+    MF_H2_WHOLE,   /* both sides have ended */
+    MF_H2_BY_PEER, /* it reset the stream, or its GOAWAY left it out */
+    MF_H2_BY_RULE, /* what it sent was an error of this stream: reset here */
+    MF_H2_BY_ROLE, /* mf_h2_stream_reset */
+    MF_H2_LOST,    /* the connection is gone, or about to be */
+};
+struct mf_h2_end {
+    uint8_t why;    /* enum mf_h2_why */
+    bool untouched; /* the peer certainly has not processed it: it may be asked elsewhere */
+    uint32_t code;  /* enum mf_h2_code, or whatever the peer said */
+    int rc;         /* BY_RULE, LOST: an error of ours, or 0 */
+};
+
+struct mf_h2_ops {
+    size_t stream_size; /* of the role's struct; zeroed behind the mf_h2_stream */
+    void (*on_head)(struct mf_h2_stream *stream, const struct mf_h2_head_in *head);
+    /* `data` may be empty where it is the end. */
+    void (*on_data)(struct mf_h2_stream *stream, struct mf_slice data, bool ended);
+    void (*on_sent)(struct mf_h2_stream *stream, size_t len); /* of what had to wait, so much has gone */
+    void (*on_end)(struct mf_h2_stream *stream, const struct mf_h2_end *end);
+    /* The rest may be NULL. */
+    void (*on_ready)(struct mf_h2_conn *h2);  /* the peer's SETTINGS are known: streams may be opened */
+    void (*on_room)(struct mf_h2_conn *h2);   /* mf_h2_stream_open had no room, and has */
+    void (*on_goaway)(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway); /* no more streams; those left out have
+                                                                                   had their on_end */
+    void (*on_pong)(struct mf_h2_conn *h2);   /* the answer to mf_h2_conn_ping */
+    void (*on_lost)(struct mf_h2_conn *h2, int rc); /* streams have had their on_end */
+    void (*on_timer)(struct mf_h2_conn *h2, uint64_t now);
+    void (*on_readonly)(struct mf_h2_conn *h2, bool readonly); /* as mf_conn_ops */
+};
+
+/* What the peer has announced. */
+struct mf_h2_peer {
+    uint32_t max_streams, window, frame, header_list;
+};
+
+struct mf_h2_conn {
+    struct mf_conn conn; /* first */
+    const struct mf_h2_ops *ops;
+    struct mf_h2_share *share;
+    struct mf_h2_peer peer;
+    bool server;            /* they ask, we answer */
+    bool ready;             /* the peer's SETTINGS have come */
+    bool leaving;           /* GOAWAY, theirs or the last of ours: no more streams, and the end with the last of them */
+    uint32_t n_streams;     /* alive */
+    uint32_t next_id;       /* client: of the next stream */
+    uint32_t last_in;       /* server: the highest that was opened; client: that was promised */
+
+    bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _packed;
+    uint8_t _n_reset;
+    int _rc;                /* why it failed */
+    uint32_t _reset[16];    /* streams that we reset before their peer ended: the latest, ... */
+    uint32_t _reset_below;  /* ... and the highest of those that had no place there any more */
+    uint64_t _used;         /* server: which of the 64 ids up to last_in were opened */
+    struct mf_h2_stream **_slots; /* by id; `_mask` + 1, a power of two */
+    uint32_t _mask;
+    struct mf_h2_stream *_few[4];
+    struct mf_h2_stream *_now; /* whose frame is being heeded; NULL once it has ended */
+    struct mf_h2_stream *_putting;
+    size_t _put;            /* bytes of it that went at once */
+
+    struct mf_list _turns;  /* streams that have DATA to send and a window for it, who is next first */
+    int64_t _out_window, _in_window, _in_most, _held;
+    size_t _quota;          /* DATA that may lie in the socket */
+    uint64_t _filled_turn;
+
+    uint32_t _tokens;       /* of h2Resets */
+    uint32_t _controls, _empties;
+    uint64_t _tokens_at, _settings_by, _quiet_since;
+    uint64_t _pings;        /* sent, the number of the last */
+    struct mf_hpack_decoder _decoder;
+    struct mf_hpack_encoder _encoder;
+    void *_decoder_memory, *_encoder_memory; /* NULL: not made yet */
+};
+
+/* Takes over an accepted connection, or one that is being made, whose struct is zeroed behind the mf_conn: preface and
+ * SETTINGS are queued in one write. */
+void mf_h2_conn_begin(struct mf_h2_conn *h2, const struct mf_h2_ops *ops, struct mf_h2_share *share, bool server);
+/* How many more streams may be opened now. */
+static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
+/* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
+ * id; then the connection ends with its last stream. A client says 0 at once. */
+void mf_h2_conn_goaway(struct mf_h2_conn *h2, bool final);
+/* on_pong tells when the peer has answered. */
+void mf_h2_conn_ping(struct mf_h2_conn *h2);
+
+/* Client: asks. NULL: no room (*rc MF_ELIMIT: on_room tells; MF_ECLOSED: on this connection never again), or no
+ * memory. */
+struct mf_h2_stream *mf_h2_stream_open(struct mf_h2_conn *h2, const struct mf_pair *fields,
+                                       const struct mf_h2_mark *marks, uint32_t n, bool end, int *rc);
+/* Server: an answer, interim or not; with `end` it has no content. 0, or an error: the connection is doomed. */
+int mf_h2_stream_head(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                      uint32_t n, bool end);
+/* Content. How many bytes went at once, or an error; on_sent tells of the rest. `source`: in whose input they lie, during
+ * its on_read, so that long ones need not be copied; NULL: they are copied. */
+long mf_h2_stream_data(struct mf_h2_stream *stream, struct mf_slice data, struct mf_sock *source, bool end);
+/* The same from a block, of which it takes its own reference. */
+long mf_h2_stream_block(struct mf_h2_stream *stream, struct mf_block *block, struct mf_slice data, bool end);
+/* The end, behind the content. */
+int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                          uint32_t n);
+/* Ends it; what waited is dropped. */
+void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code);
+/* The role has got rid of `len` bytes of what on_data gave. */
+void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len);
+
+/* inline */
+
+static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2)
+{
+    if (!h2->ready || h2->leaving || h2->n_streams >= h2->peer.max_streams || !mf_conn_open(&h2->conn))
+        return 0;
+    uint32_t left = h2->peer.max_streams - h2->n_streams, ids = (UINT32_C(0x80000001) - h2->next_id) / 2;
+    return left < ids ? left : ids;
+}

@@ -1,0 +1,54 @@
+#pragma once
+/* h2_core: what all parts of an HTTP/2 connection do: look a stream up, begin and end one, write a frame that waits for
+ * nothing, give windows back, and end the connection for what the peer did. */
+#include "protocol/h2_conn.h"
+
+/* The state of the stream `id`, and itself where it is alive, else NULL. */
+enum mf_h2_state mf_h2_core_state(const struct mf_h2_conn *h2, uint32_t id, struct mf_h2_stream **stream);
+struct mf_h2_stream *mf_h2_core_find(const struct mf_h2_conn *h2, uint32_t id);
+/* Alive, and idle; NULL: no memory. */
+struct mf_h2_stream *mf_h2_core_add(struct mf_h2_conn *h2, uint32_t id);
+/* Its memory is gone after this. */
+void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end);
+/* One of our own events, in a state that allows it. */
+void mf_h2_core_step(struct mf_h2_stream *stream, enum mf_h2_event event);
+/* The stream `id` was reset by us before its peer ended. */
+void mf_h2_core_remember(struct mf_h2_conn *h2, uint32_t id);
+
+/* A control frame: waits for no window. */
+void mf_h2_core_put(struct mf_h2_conn *h2, const uint8_t *frame, size_t len);
+/* The connection ends: GOAWAY, an end for each stream, and a moment later the socket. */
+void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc);
+/* A limit bit: the same with ENHANCE_YOUR_CALM. */
+#define MF_H2_CORE_CALM(h2, limit)                                                                                     \
+    (MF_COUNT((h2)->conn.local, limit), mf_h2_core_fail(h2, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT))
+/* RST_STREAM for what the peer did on a stream that is alive, or on another: either is taken off h2Resets. */
+void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc);
+void mf_h2_core_refuse_id(struct mf_h2_conn *h2, uint32_t id, enum mf_h2_code code);
+void mf_h2_core_rst(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
+/* One reset that the peer caused. False: one too many, and the connection has failed. */
+bool mf_h2_core_spend(struct mf_h2_conn *h2);
+/* As mf_h2_conn_goaway. */
+void mf_h2_core_goaway(struct mf_h2_conn *h2, bool final);
+/* The PING behind a first GOAWAY: whoever answers it has seen that. */
+#define MF_H2_CORE_GOAWAY_PING UINT64_C(0x6d657368676f6177)
+/* A table of fields that nobody used for so long is kept packed. */
+#define MF_H2_CORE_QUIET_NS UINT64_C(1000000000)
+/* No more streams: the connection ends when there is none. */
+void mf_h2_core_leave(struct mf_h2_conn *h2);
+
+/* The connection's window, as far as it is to be given back. */
+void mf_h2_core_credit(struct mf_h2_conn *h2);
+/* `len` bytes of a stream's window. */
+void mf_h2_core_owe(struct mf_h2_stream *stream, size_t len);
+/* The tables of fields are there and unpacked: 0 or -ENOMEM. */
+int mf_h2_core_tables(struct mf_h2_conn *h2);
+
+/* DATA that waits: a part of a block. */
+struct mf_h2_chunk {
+    struct mf_h2_chunk *next;
+    struct mf_block *block;
+    const uint8_t *at;
+    uint32_t len;
+    bool own; /* made for small pieces: what is behind them is free */
+};

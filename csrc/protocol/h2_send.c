@@ -1,0 +1,406 @@
+#include "protocol/h2_send.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* From HOLD on content is sent from where it lies. A frame is up to LONG where no other stream waits, else SHARE. */
+enum { HOLD = 8192, LONG = 65536, SHARE = 16384 };
+/* DATA that may lie in the socket, where what is more urgent waits behind it: a frame, or more where the peer takes all
+ * at once. */
+enum { QUOTA_LEAST = 16384, QUOTA_MOST = 262144, QUICK_TURNS = 2 };
+enum { OWN_FIRST = 512, OWN_MORE = 4096 };
+
+struct mf_h2_late {
+    uint32_t n;
+    struct mf_h2_mark *marks;
+    struct mf_pair fields[];
+};
+
+/* --- blocks of fields */
+
+/* A caller that does not read its answers is not read either. */
+static void check_output(struct mf_h2_conn *h2)
+{
+    struct mf_conn *conn = &h2->conn;
+    if (conn->up || mf_sock_pending(&conn->sock) <= conn->local->limits->output_high || (conn->pauses & MF_PAUSE_OUTPUT))
+        return;
+    MF_COUNT(conn->local, limit_output_high);
+    mf_conn_pause(conn, MF_PAUSE_OUTPUT);
+}
+
+static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                     uint32_t n)
+{
+    size_t len = mf_hpack_put_begin(&h2->_encoder, to);
+    for (uint32_t i = 0; i < n; i++)
+        len += mf_hpack_put(&h2->_encoder, to + len, fields[i], marks ? marks[i] : mf_h2_mark_of(fields[i]));
+    return len;
+}
+
+static int put_split(struct mf_h2_conn *h2, struct mf_slice block, uint32_t id, uint8_t flags)
+{
+    uint8_t type = MF_H2_HEADERS;
+    while (block.len) {
+        uint32_t len = block.len < h2->peer.frame ? (uint32_t)block.len : h2->peer.frame;
+        if (len == block.len)
+            flags |= MF_H2_END_HEADERS;
+        uint8_t *to = mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + len);
+        if (!to)
+            return -ENOMEM;
+        mf_h2_put_head(to, &(struct mf_h2_head){len, id, type, flags});
+        memcpy(to + MF_H2_HEAD_LEN, block.ptr, len);
+        mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
+        block = mf_slice_of(block.ptr + len, block.len - len);
+        type = MF_H2_CONTINUATION;
+        flags = 0;
+    }
+    return 0;
+}
+
+int mf_h2_send_fields(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                      uint32_t n, bool end)
+{
+    if (!mf_conn_open(&h2->conn))
+        return MF_ECLOSED;
+    size_t room = MF_HPACK_BEGIN_ROOM;
+    for (uint32_t i = 0; i < n; i++)
+        room += MF_HPACK_PUT_ROOM(fields[i]);
+    uint8_t flags = end ? MF_H2_END_STREAM : 0, *to = NULL;
+    bool one = room <= h2->peer.frame;
+    int rc = mf_h2_core_tables(h2);
+    if (rc == 0)
+        to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
+    if (!to) {
+        mf_conn_unwritten(&h2->conn);
+        return -ENOMEM;
+    }
+    if (one) {
+        uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, fields, marks, n);
+        mf_h2_put_head(to, &(struct mf_h2_head){len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
+        mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
+    } else {
+        rc = put_split(h2, mf_slice_of(to, encode(h2, to, fields, marks, n)), id, flags);
+    }
+    if (rc < 0)
+        mf_conn_unwritten(&h2->conn);
+    else
+        check_output(h2);
+    return rc;
+}
+
+/* --- what waits */
+
+static struct mf_h2_chunk *add_chunk(struct mf_h2_stream *stream)
+{
+    struct mf_h2_chunk *chunk = mf_zalloc(sizeof *chunk);
+    if (!chunk)
+        return NULL;
+    if (stream->_last)
+        stream->_last->next = chunk;
+    else
+        stream->_first = chunk;
+    stream->_last = chunk;
+    return chunk;
+}
+
+static void drop_first(struct mf_h2_stream *stream)
+{
+    struct mf_h2_chunk *chunk = stream->_first;
+    stream->_first = chunk->next;
+    if (!chunk->next)
+        stream->_last = NULL;
+    mf_block_give(chunk->block);
+    mf_free(chunk);
+}
+
+/* Small pieces lie together: one byte each must not cost a hundred. */
+static int keep_small(struct mf_h2_stream *stream, struct mf_slice data)
+{
+    struct mf_h2_chunk *chunk = stream->_last;
+    bool had = chunk && chunk->own;
+    size_t free = had ? chunk->block->cap - (size_t)(chunk->at - chunk->block->data) - chunk->len : 0;
+    if (free < data.len) {
+        size_t cap = had || data.len > OWN_FIRST ? OWN_MORE : OWN_FIRST;
+        struct mf_block *block = mf_loop_block(stream->conn->conn.sock.loop, cap > data.len ? cap : data.len);
+        chunk = block ? add_chunk(stream) : NULL;
+        if (!chunk) {
+            mf_block_give(block);
+            return -ENOMEM;
+        }
+        *chunk = (struct mf_h2_chunk){.block = block, .at = block->data, .own = true};
+    }
+    memcpy(chunk->block->data + (chunk->at - chunk->block->data) + chunk->len, data.ptr, data.len);
+    chunk->len += (uint32_t)data.len;
+    return 0;
+}
+
+static int keep(struct mf_h2_stream *stream, struct mf_slice data, struct mf_block *block, struct mf_sock *source)
+{
+    int rc = 0;
+    if (data.len < OWN_MORE || (!block && !source)) {
+        rc = keep_small(stream, data);
+    } else {
+        const uint8_t *at = data.ptr;
+        struct mf_block *held = block ? mf_block_take(block) : mf_sock_hold(source, data, &at);
+        struct mf_h2_chunk *chunk = held ? add_chunk(stream) : NULL;
+        if (chunk)
+            *chunk = (struct mf_h2_chunk){.block = held, .at = at, .len = (uint32_t)data.len};
+        else
+            mf_block_give(held);
+        rc = chunk ? 0 : -ENOMEM;
+    }
+    if (rc == 0)
+        stream->queued += (uint32_t)data.len;
+    return rc;
+}
+
+/* --- frames of it */
+
+static bool has_room(const struct mf_h2_conn *h2)
+{
+    return mf_sock_pending(&h2->conn.sock) < h2->_quota && mf_conn_open(&h2->conn) && !h2->_failed;
+}
+
+/* There is more than the socket may have: on_drain tells when that has gone. */
+static void fill(struct mf_h2_conn *h2)
+{
+    struct mf_loop_counts counts;
+    mf_loop_counts(h2->conn.sock.loop, &counts);
+    mf_sock_tell_drained(&h2->conn.sock);
+    h2->_filled = true;
+    h2->_filled_turn = counts.turns;
+}
+
+void mf_h2_send_drained(struct mf_h2_conn *h2)
+{
+    if (h2->_filled) {
+        struct mf_loop_counts counts;
+        mf_loop_counts(h2->conn.sock.loop, &counts);
+        bool quick = counts.turns - h2->_filled_turn <= QUICK_TURNS;
+        h2->_quota = !quick ? QUOTA_LEAST : h2->_quota < QUOTA_MOST ? 2 * h2->_quota : QUOTA_MOST;
+        h2->_filled = false;
+    }
+    mf_h2_send_pump(h2);
+}
+
+/* One piece behind a head of its own, or of a frame that is longer. */
+static int put_piece(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct mf_block *block, struct mf_slice piece)
+{
+    struct mf_sock *sock = &h2->conn.sock;
+    size_t front = head ? MF_H2_HEAD_LEN : 0;
+    bool held = block && piece.len >= HOLD;
+    uint8_t *to = mf_sock_reserve(sock, front + (held ? 0 : piece.len));
+    if (!to)
+        return -ENOMEM;
+    if (head)
+        mf_h2_put_head(to, head);
+    if (!held && piece.len)
+        memcpy(to + front, piece.ptr, piece.len);
+    mf_sock_commit(sock, front + (held ? 0 : piece.len));
+    return held ? mf_sock_write_block(sock, block, piece) : 0;
+}
+
+static void moved(struct mf_h2_stream *stream, size_t len)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    stream->_out_window -= (int32_t)len;
+    h2->_out_window -= (int64_t)len;
+}
+
+/* A frame of what waits; all or nothing. */
+static int put_queued(struct mf_h2_stream *stream, uint32_t len, uint8_t flags)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    struct mf_h2_head head = {len, stream->id, MF_H2_DATA, flags};
+    const struct mf_h2_head *first = &head;
+    int rc = 0;
+    for (uint32_t left = len; left && rc == 0;) {
+        struct mf_h2_chunk *chunk = stream->_first;
+        uint32_t n = chunk->len < left ? chunk->len : left;
+        rc = put_piece(h2, first, chunk->block, mf_slice_of(chunk->at, n));
+        first = NULL;
+        chunk->at += n;
+        chunk->len -= n;
+        left -= n;
+        if (chunk->len == 0)
+            drop_first(stream);
+    }
+    stream->queued -= len;
+    moved(stream, len);
+    return rc;
+}
+
+static void end_out(struct mf_h2_stream *stream)
+{
+    mf_h2_core_step(stream, MF_H2_OUT_END);
+    if (stream->state == MF_H2_ENDED)
+        mf_h2_core_finish(stream, &(struct mf_h2_end){.why = MF_H2_WHOLE});
+}
+
+/* All content has gone: what is left is the end. */
+static int put_late(struct mf_h2_stream *stream)
+{
+    struct mf_h2_late *late = stream->_late;
+    return mf_h2_send_fields(stream->conn, stream->id, late->fields, late->marks, late->n, true);
+}
+
+static size_t may_send(const struct mf_h2_stream *stream)
+{
+    const struct mf_h2_conn *h2 = stream->conn;
+    int64_t len = stream->queued, most = mf_list_empty(&h2->_turns) ? LONG : SHARE;
+    len = len < most ? len : most;
+    len = len < h2->peer.frame ? len : h2->peer.frame;
+    len = len < stream->_out_window ? len : stream->_out_window;
+    len = len < h2->_out_window ? len : h2->_out_window;
+    return len > 0 ? (size_t)len : 0;
+}
+
+void mf_h2_send_turn(struct mf_h2_stream *stream)
+{
+    if (stream->queued && stream->_out_window > 0) {
+        if (mf_list_empty(&stream->_turn))
+            mf_list_push(&stream->conn->_turns, &stream->_turn);
+    } else {
+        mf_list_remove(&stream->_turn);
+    }
+}
+
+/* The one whose turn it is. */
+static void send_one(struct mf_h2_conn *h2)
+{
+    struct mf_h2_stream *stream = MF_CONTAINER(mf_list_shift(&h2->_turns), struct mf_h2_stream, _turn);
+    uint32_t len = (uint32_t)may_send(stream), id = stream->id;
+    bool all = len == stream->queued, last = all && stream->_end_queued && !stream->_late;
+    int rc = put_queued(stream, len, last ? MF_H2_END_STREAM : 0);
+    if (rc == 0 && all && stream->_late)
+        rc = put_late(stream);
+    if (rc < 0) {
+        mf_conn_unwritten(&h2->conn);
+        return;
+    }
+    last = last || (all && stream->_late);
+    mf_h2_send_turn(stream);
+    if (h2->_putting == stream)
+        h2->_put += len;
+    else
+        h2->ops->on_sent(stream, len);
+    if (last && mf_h2_core_find(h2, id) == stream)
+        end_out(stream);
+}
+
+void mf_h2_send_pump(struct mf_h2_conn *h2)
+{
+    if (h2->_pumping)
+        return;
+    h2->_pumping = true;
+    while (!mf_list_empty(&h2->_turns) && h2->_out_window > 0 && has_room(h2))
+        send_one(h2);
+    h2->_pumping = false;
+    if (!mf_list_empty(&h2->_turns) && h2->_out_window > 0 && !h2->_filled && mf_conn_open(&h2->conn) && !h2->_failed)
+        fill(h2);
+}
+
+/* --- what is put */
+
+/* Nothing waits before it, and windows and socket have room for all of it in one frame. */
+static bool goes_at_once(const struct mf_h2_stream *stream, size_t len)
+{
+    const struct mf_h2_conn *h2 = stream->conn;
+    return stream->queued == 0 && mf_list_empty(&h2->_turns) && len <= SHARE && (int64_t)len <= stream->_out_window &&
+           (int64_t)len <= h2->_out_window && has_room(h2);
+}
+
+static int put_at_once(struct mf_h2_stream *stream, struct mf_slice data, struct mf_block *block,
+                       struct mf_sock *source, bool end)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    struct mf_h2_head head = {(uint32_t)data.len, stream->id, MF_H2_DATA, end ? MF_H2_END_STREAM : 0};
+    struct mf_block *held = NULL;
+    if (!block && source && data.len >= HOLD) {
+        block = held = mf_sock_hold(source, data, &data.ptr);
+        if (!held)
+            return -ENOMEM;
+    }
+    int rc = put_piece(h2, &head, block, data);
+    mf_block_give(held);
+    moved(stream, data.len);
+    return rc;
+}
+
+long mf_h2_send_data(struct mf_h2_stream *stream, struct mf_slice data, struct mf_block *block, struct mf_sock *source,
+                     bool end)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    assert(!stream->_end_queued);
+    stream->_end_queued = end;
+    if (!mf_conn_open(&h2->conn))
+        return MF_ECLOSED;
+    if ((data.len == 0 && stream->queued == 0) || (data.len && goes_at_once(stream, data.len))) {
+        int rc = data.len || end ? put_at_once(stream, data, block, source, end) : 0;
+        if (rc < 0) {
+            mf_conn_unwritten(&h2->conn);
+            return rc;
+        }
+        if (end)
+            end_out(stream);
+        return (long)data.len;
+    }
+    int rc = data.len ? keep(stream, data, block, source) : 0;
+    if (rc < 0) {
+        mf_conn_unwritten(&h2->conn);
+        return rc;
+    }
+    struct mf_h2_stream *before = h2->_putting;
+    size_t put_before = h2->_put;
+    h2->_putting = stream;
+    h2->_put = 0;
+    mf_h2_send_turn(stream);
+    mf_h2_send_pump(h2);
+    size_t put = h2->_put;
+    h2->_putting = before;
+    h2->_put = put_before;
+    return (long)put;
+}
+
+static struct mf_h2_late *copy(const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < n; i++)
+        len += fields[i].key.len + fields[i].value.len;
+    struct mf_h2_late *late = mf_alloc(sizeof *late + n * (sizeof *late->fields + sizeof *late->marks) + len);
+    if (!late)
+        return NULL;
+    late->n = n;
+    late->marks = (struct mf_h2_mark *)(void *)(late->fields + n);
+    uint8_t *to = (uint8_t *)(late->marks + n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct mf_pair field = fields[i];
+        late->marks[i] = marks ? marks[i] : mf_h2_mark_of(field);
+        late->fields[i].key = mf_slice_of(memcpy(to, field.key.ptr, field.key.len), field.key.len);
+        to += field.key.len;
+        late->fields[i].value = mf_slice_of(field.value.len ? memcpy(to, field.value.ptr, field.value.len) : to, field.value.len);
+        to += field.value.len;
+    }
+    return late;
+}
+
+int mf_h2_send_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                        uint32_t n)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    assert(!stream->_end_queued);
+    stream->_end_queued = true;
+    if (stream->queued == 0) {
+        int rc = mf_h2_send_fields(h2, stream->id, fields, marks, n, true);
+        if (rc == 0)
+            end_out(stream);
+        return rc;
+    }
+    stream->_late = copy(fields, marks, n); /* the table of fields is as it is when they are sent */
+    if (stream->_late)
+        return 0;
+    mf_conn_unwritten(&h2->conn);
+    return -ENOMEM;
+}

@@ -1,0 +1,74 @@
+#include "protocol/h2_share.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+
+enum { SPARES = 256, ENCODED_KEPT = 65536 };
+
+int mf_h2_share_init(struct mf_h2_share *share, struct mf_local *local)
+{
+    const struct mf_limits *limits = local->limits;
+    *share = (struct mf_h2_share){.local = local};
+    struct mf_hpack_room *room = &share->room;
+    room->max_fields = (uint32_t)limits->h2_fields;
+    room->max_size = (uint32_t)limits->h2_header_list;
+    room->scratch_len = room->max_size;
+    room->fields = mf_alloc(room->max_fields * sizeof *room->fields);
+    room->marks = mf_alloc(room->max_fields * sizeof *room->marks);
+    room->scratch = mf_alloc(room->scratch_len);
+    share->joined = mf_alloc((size_t)limits->h2_block);
+    return room->fields && room->marks && room->scratch && share->joined ? 0 : -ENOMEM;
+}
+
+void mf_h2_share_dispose(struct mf_h2_share *share)
+{
+    for (int i = 0; i < 2; i++) {
+        for (void *at = share->spare[i].first, *next; at; at = next) {
+            memcpy(&next, at, sizeof next);
+            mf_free(at);
+        }
+    }
+    mf_free(share->room.fields);
+    mf_free(share->room.marks);
+    mf_free(share->room.scratch);
+    mf_free(share->joined);
+    mf_free(share->encoded);
+}
+
+uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len)
+{
+    bool shrink = share->encoded_len > ENCODED_KEPT && len <= ENCODED_KEPT; /* one giant is not kept for all to come */
+    if (len > share->encoded_len || shrink) {
+        mf_free(share->encoded);
+        share->encoded_len = len > ENCODED_KEPT ? len : ENCODED_KEPT;
+        share->encoded = mf_alloc(share->encoded_len);
+        if (!share->encoded)
+            share->encoded_len = 0;
+    }
+    return share->encoded;
+}
+
+void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size)
+{
+    void *stream = share->spare[server].first;
+    if (!stream || share->spare[server].size != size)
+        return mf_zalloc(size);
+    memcpy(&share->spare[server].first, stream, sizeof(void *));
+    share->spare[server].n--;
+    memset(stream, 0, size);
+    return stream;
+}
+
+void mf_h2_share_give(struct mf_h2_share *share, bool server, size_t size, void *stream)
+{
+    bool other = share->spare[server].first && share->spare[server].size != size;
+    if (other || share->spare[server].n == SPARES) {
+        mf_free(stream);
+        return;
+    }
+    memcpy(stream, &share->spare[server].first, sizeof(void *));
+    share->spare[server].first = stream;
+    share->spare[server].size = (uint32_t)size;
+    share->spare[server].n++;
+}

@@ -1,0 +1,26 @@
+#pragma once
+/* h2_share: what a worker's HTTP/2 connections share: room to decode one block of fields and to encode one, and memory
+ * of streams that have ended. */
+#include "call/local.h"
+#include "codec/hpack.h"
+
+struct mf_h2_share {
+    struct mf_local *local;
+    struct mf_hpack_room room; /* one block is read at a time */
+    uint8_t *joined;           /* h2Block bytes: a block that came in pieces */
+    uint8_t *encoded;          /* one that is longer than a frame */
+    size_t encoded_len;
+    struct {
+        void *first;
+        uint32_t size, n;
+    } spare[2];                /* of streams, by size: that of the ends that ask, and of those that are asked */
+};
+
+/* 0 or -ENOMEM; disposed of in either case. */
+int mf_h2_share_init(struct mf_h2_share *share, struct mf_local *local);
+void mf_h2_share_dispose(struct mf_h2_share *share);
+/* Room for a block of `len` bytes, until the next call; NULL: no memory. */
+uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len);
+/* Zeroed memory of a stream, of one of two sizes; NULL. */
+void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size);
+void mf_h2_share_give(struct mf_h2_share *share, bool server, size_t size, void *stream);
