@@ -127,6 +127,7 @@ struct mf_h2_conn {
 
     uint32_t _tokens;       /* of h2Resets */
     uint32_t _controls, _empties;
+    uint64_t _controls_mark; /* bytes sent by when all control frames of `_controls` have gone */
     uint64_t _tokens_at, _settings_by, _quiet_since;
     uint64_t _pings;        /* sent, the number of the last */
     struct mf_hpack_decoder _decoder;

@@ -160,8 +160,11 @@ void mf_h2_core_put(struct mf_h2_conn *h2, const uint8_t *frame, size_t len)
 {
     if (!mf_conn_open(&h2->conn) || h2->_failed)
         return;
-    if (mf_sock_pending(&h2->conn.sock) == 0)
+    const struct mf_sock *sock = &h2->conn.sock;
+    if (sock->bytes_out >= h2->_controls_mark) { /* what waited when it was looked at last has gone */
+        h2->_controls_mark = sock->bytes_out + mf_sock_pending(sock);
         h2->_controls = 0;
+    }
     if (++h2->_controls > h2->conn.local->limits->h2_controls) {
         MF_H2_CORE_CALM(h2, limit_h2_controls);
         return;
