@@ -30,7 +30,7 @@
     X(h2_streams, h2Streams, count, 100, 1, "HTTP/2 streams that one caller may have open at once")                    \
     X(h2_stream_window, h2StreamWindow, bytes, 65536, 65535, "bytes of one HTTP/2 stream that may arrive before they are passed on")\
     X(h2_connection_window, h2ConnectionWindow, bytes, 1048576, 65535, "bytes that may be on their way on one HTTP/2 connection, and of all its caller's requests that are not passed on yet")\
-    X(h2_frame, h2Frame, bytes, 65536, 16384, "one HTTP/2 frame")                                                      \
+    X(h2_frame, h2Frame, bytes, 16384, 16384, "one HTTP/2 frame")                                                      \
     X(h2_header_list, h2HeaderList, bytes, 65536, 256, "fields of one HTTP/2 message, decoded, and 32 for each")       \
     X(h2_fields, h2Fields, count, 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each")              \
     X(h2_block, h2Block, bytes, 65536, 1024, "fields of one HTTP/2 message as they are sent")                          \

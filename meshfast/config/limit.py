@@ -95,7 +95,7 @@ LIMITS: tuple[Limit, ...] = (
         "bytes that may be on their way on one HTTP/2 connection, and of all its caller's requests that are not "
         "passed on yet",
     ),  # fmt: skip
-    Limit("h2_frame", "h2Frame", "bytes", 65536, 16384, "one HTTP/2 frame"),
+    Limit("h2_frame", "h2Frame", "bytes", 16384, 16384, "one HTTP/2 frame"),
     Limit(
         "h2_header_list", "h2HeaderList", "bytes", 65536, 256,
         "fields of one HTTP/2 message, decoded, and 32 for each",

@@ -73,6 +73,7 @@ static void echo_head(struct mf_h2_stream *stream, const struct mf_h2_head_in *h
         mine->left = strtoul(digits, NULL, 10);
         echo_pour(stream);
     } else if (head->ended) {
+        mine->plain = true;
         if (mf_h2_stream_data(stream, MF_SLICE("hello\n"), NULL, !mine->trailers) >= 0 && mine->trailers)
             echo_end(stream);
     }
