@@ -25,6 +25,7 @@ ORDER = {
     ),
     "protocol": (
         "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+        "h2_state", "h2_share", "h2_conn.h", "h2_core", "h2_send", "h2_stream", "h2_block", "h2_read", "h2_conn",
     ),
     "engine": ("protocols", "door", "options", "worker", "engine"),
 }  # fmt: skip
