@@ -69,7 +69,7 @@ static struct wire wire_of(struct mf_conn *conn)
 }
 
 /* A connection that is asked. */
-static struct wire world_accept(size_t size, void (*begin)(struct mf_conn *conn, struct mf_h2_share *share))
+__attribute__((unused)) static struct wire world_accept(size_t size, void (*begin)(struct mf_conn *conn, struct mf_h2_share *share))
 {
     struct mf_conn *conn = mf_conn_accept(&bare.local, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size, NULL);
     begin(conn, &share);
