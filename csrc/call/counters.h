@@ -72,6 +72,7 @@
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
     X(limit_h2_streams, counter, "limit h2Streams: streams refused")                                                   \
+    X(limit_h2_first_window, counter, "limit h2FirstWindow: streams reset as they sent more before anything was passed on") \
     X(limit_h2_stream_window, counter, "limit h2StreamWindow: streams reset as they sent more")                        \
     X(limit_h2_connection_window, counter, "limit h2ConnectionWindow: connections closed as they sent more")           \
     X(limit_h2_frame, counter, "limit h2Frame: connections closed as they sent a longer one")                          \

@@ -160,7 +160,7 @@ static void greet(struct mf_h2_conn *h2)
         len = MF_H2_PREFACE_LEN;
         pairs[n++] = (struct mf_h2_pair){MF_H2_ENABLE_PUSH, 0};
     }
-    pairs[n++] = (struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, most(limits->h2_stream_window, MF_H2_WINDOW_MOST)};
+    pairs[n++] = (struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, most(limits->h2_first_window, MF_H2_WINDOW_MOST)};
     pairs[n++] = (struct mf_h2_pair){MF_H2_MAX_FRAME_SIZE, most(limits->h2_frame, MF_H2_FRAME_MOST)};
     pairs[n++] = (struct mf_h2_pair){MF_H2_MAX_HEADER_LIST_SIZE, most(limits->h2_header_list, UINT32_MAX)};
     len += mf_h2_put_settings(bytes + len, pairs, n);

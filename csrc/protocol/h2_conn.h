@@ -7,9 +7,9 @@
  * 1. Each stream gets one on_end, always and last; after it the stream is gone. Any function here that ends a stream
  *    calls it before it returns: what puts the end of what we send where the peer has ended, a reset, a lost connection.
  * 2. DATA that a role was given counts against its stream until the role says that it has got rid of it
- *    (mf_h2_stream_credit): so a slow reader slows its own stream down. The connection's window is given back as bytes
- *    arrive where we asked, so that no stream takes it from others; where we were asked, bytes that are not passed on
- *    count against it, as that is the caller's own doing.
+ *    (mf_h2_stream_credit): so a slow reader slows its own stream down. A stream begins with little (h2FirstWindow) and gets
+ *    more as it is passed on and as there is room. The connection's window is given back as bytes arrive where we asked, so
+ *    that no stream takes it from others; where we were asked, what is not passed on counts against it.
  * 3. What is put may be kept until windows allow it; on_sent says when it has gone.
  * 4. Slices that a role is given end with the call; the data lies in the socket's input (mf_sock_hold).
  * 5. No function here may be called once the connection is lost, and streams are not to be kept by pointer beyond
@@ -19,6 +19,8 @@
 #include "codec/h2_frame.h"
 #include "protocol/h2_share.h"
 #include "protocol/h2_state.h"
+
+enum { MF_H2_PART_LEAST = 4096 };
 
 struct mf_h2_conn;
 struct mf_h2_chunk;
@@ -34,7 +36,7 @@ struct mf_h2_stream {
     int64_t _length;                  /* what it is to be, or MF_H2_NO_LENGTH */
     uint32_t id;
     uint32_t queued;                  /* bytes that wait for windows, or for the socket */
-    uint32_t _held, _owed;            /* given to the role and not credited; credited, and the peer not told yet */
+    uint32_t _held, _window;          /* given to the role and not credited; the window that was given last */
     int32_t _out_window, _in_window;
     uint8_t state;                    /* enum mf_h2_state */
     bool head_in;                     /* the request, or an answer that is not interim, has come */
@@ -121,7 +123,7 @@ struct mf_h2_conn {
     size_t _put;            /* bytes of it that went at once */
 
     struct mf_list _turns;  /* streams that have DATA to send and a window for it, who is next first */
-    int64_t _out_window, _in_window, _in_most, _held;
+    int64_t _out_window, _in_window, _in_most, _held, _queued;
     size_t _quota;          /* DATA that may lie in the socket */
     uint64_t _filled_turn;
 
@@ -138,6 +140,9 @@ struct mf_h2_conn {
 /* Takes over an accepted connection, or one that is being made, whose struct is zeroed behind the mf_conn: preface and
  * SETTINGS are queued in one write. */
 void mf_h2_conn_begin(struct mf_h2_conn *h2, const struct mf_h2_ops *ops, struct mf_h2_share *share, bool server);
+/* What one stream's content may take of the room for all that is put on this connection and waits: the less, the more
+ * waits there, so that there is always some for who comes new. */
+static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2);
 /* How many more streams may be opened now. */
 static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
 /* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
@@ -163,8 +168,9 @@ int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fie
                           uint32_t n);
 /* Ends it; what waited is dropped. */
 void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code);
-/* The role has got rid of `len` bytes of what on_data gave. */
-void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len);
+/* The role has got rid of `len` bytes of what on_data gave. `room`: as many as may come before the next credit, where they
+ * go: mf_h2_conn_share of the connection that they are put on. */
+void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room);
 
 /* inline */
 
@@ -174,4 +180,17 @@ static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2)
         return 0;
     uint32_t left = h2->peer.max_streams - h2->n_streams, ids = (UINT32_C(0x80000001) - h2->next_id) / 2;
     return left < ids ? left : ids;
+}
+
+/* An eighth of what is left of `most`. */
+static inline size_t mf_h2_conn_part(const struct mf_h2_conn *h2, int64_t most, int64_t used)
+{
+    int64_t part = (most - used) / 8, window = (int64_t)h2->conn.local->limits->h2_stream_window;
+    part = part < window ? part : window;
+    return part > MF_H2_PART_LEAST ? (size_t)part : MF_H2_PART_LEAST;
+}
+
+static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2)
+{
+    return mf_h2_conn_part(h2, h2->_in_most, h2->_queued);
 }

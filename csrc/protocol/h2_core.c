@@ -53,7 +53,8 @@ struct mf_h2_stream *mf_h2_core_add(struct mf_h2_conn *h2, uint32_t id)
     stream->id = id;
     stream->_length = MF_H2_NO_LENGTH;
     stream->_out_window = (int32_t)h2->peer.window;
-    stream->_in_window = (int32_t)h2->conn.local->limits->h2_stream_window;
+    stream->_window = h2->_acked ? (uint32_t)h2->conn.local->limits->h2_first_window : MF_H2_WINDOW;
+    stream->_in_window = (int32_t)stream->_window;
     mf_list_init(&stream->_turn);
     stream->_next = h2->_slots[slot(h2, id)];
     h2->_slots[slot(h2, id)] = stream;
@@ -95,6 +96,7 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
     }
     mf_free(stream->_late);
     h2->_held -= stream->_held;
+    h2->_queued -= stream->queued;
     if (h2->_now == stream)
         h2->_now = NULL;
     if (h2->_putting == stream)
@@ -296,23 +298,45 @@ void mf_h2_core_credit(struct mf_h2_conn *h2)
 {
     int64_t most = h2->_in_most, give = most - h2->_in_window - (h2->server ? h2->_held : 0);
     bool much = give >= most / 2;
-    bool needed = h2->server && h2->_in_window < most / 4 && give >= most / 8;
+    bool needed = h2->_in_window < most / 4 && give >= h2->_in_window && give >= MF_H2_PART_LEAST;
     if (!much && !needed)
         return;
     h2->_in_window += give;
     put_window(h2, 0, (uint32_t)give);
 }
 
-void mf_h2_core_owe(struct mf_h2_stream *stream, size_t len)
+void mf_h2_core_refill(struct mf_h2_stream *stream, size_t room)
 {
-    stream->_owed += (uint32_t)len;
+    struct mf_h2_conn *h2 = stream->conn;
     bool comes = stream->state == MF_H2_OPEN || stream->state == MF_H2_LOCAL;
-    if (!comes || stream->_owed < stream->conn->conn.local->limits->h2_stream_window / 2)
+    if (!comes || stream->_in_window > (int32_t)(stream->_window / 2) || stream->_held > stream->_window / 2)
         return;
-    uint32_t give = stream->_owed;
-    stream->_owed = 0;
+    int64_t most = (int64_t)mf_h2_conn_part(h2, h2->_in_most, h2->server ? h2->_held : 0);
+    most = most < (int64_t)room ? most : (int64_t)room;
+    most = most < 2 * (int64_t)stream->_window ? most : 2 * (int64_t)stream->_window;
+    int64_t give = most - stream->_in_window - stream->_held;
+    if (give <= 0 || give < most / 4) /* not for a few bytes: it comes again when more has been passed on */
+        return;
     stream->_in_window += (int32_t)give;
-    put_window(stream->conn, stream->id, give);
+    stream->_window = (uint32_t)most;
+    put_window(h2, stream->id, (uint32_t)give);
+}
+
+/* Until then streams may have begun with what the standard allows (RFC 9113 6.5.3). */
+void mf_h2_core_acked(struct mf_h2_conn *h2)
+{
+    if (h2->_acked)
+        return;
+    h2->_acked = true;
+    h2->_settings_by = 0;
+    uint32_t first = (uint32_t)h2->conn.local->limits->h2_first_window;
+    for (uint32_t i = 0; i <= h2->_mask && !h2->_failed; i++) {
+        for (struct mf_h2_stream *stream = h2->_slots[i]; stream && !h2->_failed; stream = stream->_next) {
+            stream->_in_window += (int32_t)first - MF_H2_WINDOW;
+            stream->_window = first;
+            mf_h2_core_refill(stream, first); /* what it had sent may have been passed on long ago */
+        }
+    }
 }
 
 /* --- tables of fields */

@@ -39,8 +39,10 @@ void mf_h2_core_leave(struct mf_h2_conn *h2);
 
 /* The connection's window, as far as it is to be given back. */
 void mf_h2_core_credit(struct mf_h2_conn *h2);
-/* `len` bytes of a stream's window. */
-void mf_h2_core_owe(struct mf_h2_stream *stream, size_t len);
+/* A stream's window, once half of it is used and passed on: `room` at most are to be under way or held, and twice the last. */
+void mf_h2_core_refill(struct mf_h2_stream *stream, size_t room);
+/* The peer has acknowledged our settings. */
+void mf_h2_core_acked(struct mf_h2_conn *h2);
 /* The tables of fields are there and unpacked: 0 or -ENOMEM. */
 int mf_h2_core_tables(struct mf_h2_conn *h2);
 

@@ -17,7 +17,11 @@ static int take_data(struct mf_h2_stream *stream, const struct mf_h2_head *head,
 {
     bool ended = head->flags & MF_H2_END_STREAM;
     if ((int64_t)head->len > stream->_in_window) {
-        MF_COUNT(stream->conn->conn.local, limit_h2_stream_window);
+        struct mf_local *local = stream->conn->conn.local;
+        if (stream->_window > local->limits->h2_first_window)
+            MF_COUNT(local, limit_h2_stream_window);
+        else
+            MF_COUNT(local, limit_h2_first_window);
         return MF_EH2_WINDOW;
     }
     stream->_in_window -= (int32_t)head->len;
@@ -34,12 +38,12 @@ static void give_data(struct mf_h2_stream *stream, const struct mf_h2_head *head
     h2->_now = stream;
     if (ended)
         mf_h2_core_step(stream, MF_H2_IN_END);
-    if (head->len > data.len)
-        mf_h2_core_owe(stream, head->len - data.len); /* padding is passed on to nobody */
-    if (!h2->_now)
-        return;
     stream->_held += (uint32_t)data.len;
     h2->_held += (int64_t)data.len;
+    if (head->len > data.len) /* padding is passed on to nobody */
+        mf_h2_core_refill(stream, MF_H2_PART_LEAST);
+    if (!h2->_now)
+        return;
     if (data.len || ended)
         h2->ops->on_data(stream, data, ended);
     if (h2->_now && stream->state == MF_H2_ENDED)
@@ -212,8 +216,7 @@ static int set(struct mf_h2_conn *h2, uint16_t id, uint32_t value)
 static void on_settings(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct mf_slice payload)
 {
     if (head->flags & MF_H2_ACK) {
-        h2->_acked = true;
-        h2->_settings_by = 0;
+        mf_h2_core_acked(h2);
         return;
     }
     if (head->len / MF_H2_SETTING_LEN > h2->conn.local->limits->h2_settings) {

@@ -151,8 +151,10 @@ static int keep(struct mf_h2_stream *stream, struct mf_slice data, struct mf_blo
             mf_block_give(held);
         rc = chunk ? 0 : -ENOMEM;
     }
-    if (rc == 0)
+    if (rc == 0) {
         stream->queued += (uint32_t)data.len;
+        stream->conn->_queued += (int64_t)data.len;
+    }
     return rc;
 }
 
@@ -228,6 +230,7 @@ static int put_queued(struct mf_h2_stream *stream, uint32_t len, uint8_t flags)
             drop_first(stream);
     }
     stream->queued -= len;
+    h2->_queued -= len;
     moved(stream, len);
     return rc;
 }

@@ -74,14 +74,14 @@ void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code)
     mf_h2_core_finish(stream, &(struct mf_h2_end){.why = MF_H2_BY_ROLE, .code = code});
 }
 
-void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len)
+void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room)
 {
     struct mf_h2_conn *h2 = stream->conn;
-    uint32_t id = stream->id;
     assert(len <= stream->_held);
     stream->_held -= (uint32_t)len;
     h2->_held -= (int64_t)len;
-    mf_h2_core_owe(stream, len);
-    if (h2->server && mf_h2_core_find(h2, id))
+    room = room > MF_H2_PART_LEAST ? room : MF_H2_PART_LEAST; /* or it would stand still for ever */
+    mf_h2_core_refill(stream, room < MF_H2_WINDOW_MOST ? room : MF_H2_WINDOW_MOST);
+    if (h2->server && !h2->_failed)
         mf_h2_core_credit(h2);
 }

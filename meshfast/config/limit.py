@@ -87,8 +87,12 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("h2_streams", "h2Streams", "count", 100, 1, "HTTP/2 streams that one caller may have open at once"),
     Limit(
-        "h2_stream_window", "h2StreamWindow", "bytes", 65536, 65535,
-        "bytes of one HTTP/2 stream that may arrive before they are passed on",
+        "h2_first_window", "h2FirstWindow", "bytes", 8192, 1024,
+        "bytes of one HTTP/2 stream that may arrive before any of them is passed on",
+    ),  # fmt: skip
+    Limit(
+        "h2_stream_window", "h2StreamWindow", "bytes", 131072, 4096,
+        "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room",
     ),  # fmt: skip
     Limit(
         "h2_connection_window", "h2ConnectionWindow", "bytes", 1048576, 65535,

@@ -54,7 +54,7 @@ static void ask_data(struct mf_h2_stream *stream, struct mf_slice data, bool end
         return;
     size_t held = asked->held;
     asked->held = 0;
-    mf_h2_stream_credit(stream, held);
+    mf_h2_stream_credit(stream, held, SIZE_MAX);
 }
 
 static void ask_sent(struct mf_h2_stream *stream, size_t len)

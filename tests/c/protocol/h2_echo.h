@@ -88,7 +88,7 @@ static void echo_data(struct mf_h2_stream *stream, struct mf_slice data, bool en
         put = mf_h2_stream_data(stream, data, &stream->conn->conn.sock, end);
     if (end || put < 0)
         return;
-    mf_h2_stream_credit(stream, (size_t)put);
+    mf_h2_stream_credit(stream, (size_t)put, mf_h2_conn_share(stream->conn));
     if (ended && !mine->plain)
         echo_end(stream);
 }
@@ -98,7 +98,7 @@ static void echo_sent(struct mf_h2_stream *stream, size_t len)
     if (((struct echo_stream *)(void *)stream)->plain)
         echo_pour(stream);
     else
-        mf_h2_stream_credit(stream, len);
+        mf_h2_stream_credit(stream, len, mf_h2_conn_share(stream->conn));
 }
 
 static void echo_ended(struct mf_h2_stream *stream, const struct mf_h2_end *end)

@@ -265,8 +265,7 @@ static void over_window(void)
 {
     say_settings(&wire, &(struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, 0}, 1); /* nothing can be echoed */
     say_head(&wire, 1, 0, POST);
-    for (int i = 0; i < 4; i++)
-        say_data(&wire, 1, 16384, false);
+    say_data(&wire, 1, 8192, false);
     say_data(&wire, 1, 1, false);
     say_settings(&wire, &(struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, 65535}, 1);
 }
@@ -322,7 +321,7 @@ static void test_stream_errors(void)
 static void narrow(struct mf_limits *limits)
 {
     limits->h2_connection_window = 65535;
-    limits->h2_stream_window = 1 << 20;
+    limits->h2_first_window = 1 << 20;
     limits->h2_frame = 1 << 20;
 }
 
