@@ -47,6 +47,28 @@ static void await_settings(struct mf_h2_conn *h2)
 
 /* --- as the connection knows it */
 
+/* Its caller has ended the connection's side, and cannot end its own any more, or open its window. */
+static bool hopeless(const struct mf_h2_stream *stream)
+{
+    bool waits = stream->queued && (stream->_out_window <= 0 || stream->conn->_out_window <= 0);
+    return stream->state != MF_H2_REMOTE || waits;
+}
+
+static void sweep(struct mf_h2_conn *h2)
+{
+    struct mf_h2_end end = {.why = MF_H2_LOST, .code = MF_H2_CANCEL, .rc = MF_ECLOSED};
+    for (uint32_t i = 0; i <= h2->_mask && mf_conn_open(&h2->conn);) {
+        struct mf_h2_stream *stream = h2->_slots[i];
+        while (stream && !hopeless(stream))
+            stream = stream->_next;
+        if (stream)
+            mf_h2_core_finish(stream, &end);
+        i = stream ? 0 : i + 1;
+    }
+    if (mf_conn_open(&h2->conn))
+        mf_conn_wait(&h2->conn, mf_local_now(h2->conn.local) + MF_H2_CORE_QUIET_NS);
+}
+
 /* A caller that has ended its side still reads the answers to what it had asked in full. */
 static void on_eof(struct mf_conn *conn)
 {
@@ -55,17 +77,9 @@ static void on_eof(struct mf_conn *conn)
         mf_conn_close(conn, MF_CLOSE_NOW, -ECONNRESET);
         return;
     }
-    struct mf_h2_end end = {.why = MF_H2_LOST, .code = MF_H2_CANCEL, .rc = MF_ECLOSED};
-    for (uint32_t i = 0; i <= h2->_mask && !conn->closed;) {
-        struct mf_h2_stream *stream = h2->_slots[i];
-        while (stream && stream->state == MF_H2_REMOTE)
-            stream = stream->_next;
-        if (stream)
-            mf_h2_core_finish(stream, &end);
-        i = stream ? 0 : i + 1;
-    }
-    if (!conn->closed)
-        mf_h2_core_leave(h2);
+    h2->_eof = true;
+    sweep(h2);
+    mf_h2_core_leave(h2);
 }
 
 static void on_ready(struct mf_conn *conn)
@@ -98,6 +112,8 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
         mf_h2_core_fail(h2, MF_H2_SETTINGS_TIMEOUT, MF_EH2_SILENT);
         return;
     }
+    if (h2->_eof)
+        sweep(h2);
     if (h2->_settings_by)
         mf_conn_wait(conn, h2->_settings_by);
     if (h2->n_streams == 0 && h2->_encoder_memory && !h2->_packed) {

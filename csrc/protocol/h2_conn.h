@@ -109,7 +109,7 @@ struct mf_h2_conn {
     uint32_t next_id;       /* client: of the next stream */
     uint32_t last_in;       /* server: the highest that was opened; client: that was promised */
 
-    bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _packed;
+    bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _packed, _eof;
     uint8_t _n_reset;
     int _rc;                /* why it failed */
     uint32_t _reset[16];    /* streams that we reset before their peer ended: the latest, ... */
