@@ -57,6 +57,30 @@ static void test_order(void)
     quit(&b);
 }
 
+/* Who asks is told when all has gone, however little it was. */
+static void test_tell_drained(void)
+{
+    int fds[2];
+    tcp_pair(fds);
+    struct end a, b;
+    end_open(&a, fds[0]);
+    end_open(&b, fds[1]);
+    a.sock.low = 0;
+    mf_sock_tell_drained(&a.sock); /* nothing is there to go */
+    CHECK_INT(mf_sock_write(&a.sock, MF_SLICE("once")), 0);
+    settle();
+    CHECK_INT(a.drains, 0);
+    CHECK_INT(mf_sock_write(&a.sock, MF_SLICE("again")), 0);
+    mf_sock_tell_drained(&a.sock);
+    UNTIL(a.drains == 1);
+    CHECK_INT(mf_sock_pending(&a.sock), 0);
+    CHECK_INT(mf_sock_write(&a.sock, MF_SLICE("more")), 0);
+    settle();
+    CHECK_INT(a.drains, 1);
+    quit(&a);
+    quit(&b);
+}
+
 static void test_slow_reader(void)
 {
     int fds[2];
@@ -134,6 +158,7 @@ int main(void)
 {
     fail_at(0);
     ON_EACH(test_order);
+    ON_EACH(test_tell_drained);
     ON_EACH(test_slow_reader);
     ON_EACH(test_out_of_memory);
     return test_end("loop/sock_out");

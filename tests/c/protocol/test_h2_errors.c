@@ -1,7 +1,7 @@
 /* protocol/h2_read, h2_block, h2_core: what a caller must not do, RFC 9113 sections 3 to 6 and 8: each is told by the
  * right code, ends what it should and nothing else. */
 #include "protocol/h2_echo.h"
-#include "protocol/h2_world.h"
+#include "protocol/h2_say.h"
 
 static struct wire wire;
 

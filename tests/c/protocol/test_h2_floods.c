@@ -1,7 +1,7 @@
 /* protocol/h2_core, h2_block, h2_read: what one caller may cost: each bound ends its connection by ENHANCE_YOUR_CALM, or
  * its stream, and is counted under its name. */
 #include "protocol/h2_echo.h"
-#include "protocol/h2_world.h"
+#include "protocol/h2_say.h"
 
 static struct wire wire;
 

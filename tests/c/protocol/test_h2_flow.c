@@ -2,7 +2,7 @@
  * at a time, blocks of fields in any pieces. */
 #include "protocol/h2_ask.h"
 #include "protocol/h2_echo.h"
-#include "protocol/h2_world.h"
+#include "protocol/h2_say.h"
 
 static struct wire wire;
 

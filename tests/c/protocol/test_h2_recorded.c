@@ -1,7 +1,7 @@
 /* protocol/h2_read, h2_block: client streams that others recorded, right and wrong ones, whole and in two pieces at every
  * byte: what is answered is the same in any cut, and nothing stays behind. */
 #include "protocol/h2_echo.h"
-#include "protocol/h2_world.h"
+#include "protocol/h2_say.h"
 
 #include <dirent.h>
 
