@@ -115,6 +115,15 @@ static void end(struct mf_local *local)
     local->budget.since = 0;
     local->budget.mark = local->limits->max_memory / 2;
     mf_loop_set_spares(local->loop, local->limits->spare_blocks);
+    local->budget.trim = true;
+}
+
+void mf_budget_sweep(struct mf_local *local)
+{
+    MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
+    if (!local->budget.trim || local->budget.since)
+        return;
+    local->budget.trim = false;
     mf_mem_trim();
 }
 
