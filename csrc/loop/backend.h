@@ -13,7 +13,7 @@ enum {
     MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
     MF_LINGER_NS = 1000 * 1000 * 1000,
     MF_STALLS = 10, /* how many of them a peer that was told of the end may take nothing of what is left */
-    MF_READS = 4,    /* of one socket before the others' turn */
+    MF_READS = 4,    /* of one socket before the others */
     MF_IOV_MAX = 64, /* runs of output in one send */
     /* Once a turn has read so much, those that bring much at a time wait for the next one: whoever has a small request
      * waits for several turns, and must not wait long. */
@@ -125,10 +125,10 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at);
 /* How much to read elsewhere: where a long frame is likely, no more than shows its length. */
 size_t mf_sock_shared(const struct mf_sock *sock);
-/* How often one socket is read before the others: long frames more often, as each read may be a whole one; but where only
- * few sockets have such, what was read goes on the sooner. 0: it brings much at a time, and this turn has read enough. */
-static inline int mf_sock_reads(const struct mf_sock *sock);
-int mf_sock_heavy_reads(const struct mf_sock *sock);
+/* How often a socket that brings much is read before the others: long frames more often, as each read may be a whole one; but where only
+ * few sockets have such, what was read goes on the sooner. 0: this
+ * turn has read enough. */
+int mf_sock_reads(const struct mf_sock *sock);
 void mf_sock_set_heavy(struct mf_sock *sock, uint8_t flag, bool on);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
 void mf_sock_drop_input(struct mf_sock *sock);
@@ -161,11 +161,6 @@ void mf_listener_gone(struct mf_listener *listener);
 static inline bool mf_loop_sated(const struct mf_loop *loop)
 {
     return mf_load_relaxed(&loop->counts.bytes_in) - loop->turn_from >= MF_TURN_BYTES;
-}
-
-static inline int mf_sock_reads(const struct mf_sock *sock)
-{
-    return sock->_heavy ? mf_sock_heavy_reads(sock) : MF_READS;
 }
 
 static inline void mf_sock_dirty(struct mf_sock *sock)

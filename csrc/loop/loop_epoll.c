@@ -130,7 +130,7 @@ static ssize_t read_once(struct mf_sock *sock, bool *full)
 static void sock_read(struct mf_sock *sock)
 {
     size_t got = 0;
-    int most = mf_sock_reads(sock);
+    int most = sock->_heavy ? mf_sock_reads(sock) : MF_READS;
     for (int i = 0; i < most && got < READ_BYTES; i++) {
         uint16_t state = sock->_state;
         if (!(state & MF_S_READABLE) || (state & (MF_S_CLOSING | MF_S_EOF | MF_S_CONNECTING)))

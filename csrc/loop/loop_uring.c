@@ -148,7 +148,8 @@ static void read_rest(struct mf_sock *sock)
 /* What has come of frames that are long, but not so long that a trip through the ring for each costs nothing. */
 static void read_long(struct mf_sock *sock)
 {
-    for (int i = 0, most = mf_sock_reads(sock); i < most && sock->_want < BY_HAND; i++) {
+    int most = sock->_heavy ? mf_sock_reads(sock) : MF_READS;
+    for (int i = 0; i < most && sock->_want < BY_HAND; i++) {
         if (sock->_state & (MF_S_CLOSING | MF_S_EOF | MF_S_BROKEN))
             return;
         uint8_t *at;

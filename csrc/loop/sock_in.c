@@ -204,7 +204,7 @@ size_t mf_sock_shared(const struct mf_sock *sock)
     return (sock->_heavy & MF_H_PEEK) && left(sock) < PEEK ? PEEK : sock->loop->read_size;
 }
 
-int mf_sock_heavy_reads(const struct mf_sock *sock)
+int mf_sock_reads(const struct mf_sock *sock)
 {
     if (mf_loop_sated(sock->loop))
         return 0;
