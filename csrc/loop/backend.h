@@ -125,9 +125,8 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at);
 /* How much to read elsewhere: where a long frame is likely, no more than shows its length. */
 size_t mf_sock_shared(const struct mf_sock *sock);
-/* How often a socket that brings much is read before the others: long frames more often, as each read may be a whole one; but where only
- * few sockets have such, what was read goes on the sooner. 0: this
- * turn has read enough. */
+/* How often a socket that brings much is read before the others: long frames more often, as each read may be a whole one;
+ * but where only few sockets have such, what was read goes on the sooner. 0: this turn has read enough. */
 int mf_sock_reads(const struct mf_sock *sock);
 void mf_sock_set_heavy(struct mf_sock *sock, uint8_t flag, bool on);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
