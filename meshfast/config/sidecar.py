@@ -27,7 +27,7 @@ from meshfast.config.field import (
     not_a,
     spec,
 )
-from meshfast.config.limit import LIMITS, LimitValue
+from meshfast.config.limit import LIMITS, LimitValue, check_pairs
 from meshfast.config.resource import HOST, LABELS, WAIT
 
 MAX_WORKERS = 32  # MF_WORKERS_MAX
@@ -195,9 +195,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         )
     if len(found.listeners) > MAX_LISTENERS:
         report.add(found.at.at("listeners"), f"{len(found.listeners)} listeners; the limit is {MAX_LISTENERS}")
-    high, most = (found.limits.get(name, Limits.fields[name].default) for name in ("outputHigh", "outputMax"))
-    if high > most:
-        report.add(found.at.at("limits"), f"outputHigh ({high}) is above outputMax ({most})")
+    check_pairs(found.limits, found.at.at("limits"), report)
     if memory is not None and not memory.at.bad and memory.ttl == 0:
         report.add(memory.at.at("ttl"), "a ttl of 0 remembers nothing")
     return model.Sidecar(

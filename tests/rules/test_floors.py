@@ -24,9 +24,9 @@ ORDER = {
         "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
     ),
     "protocol": (
-        "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+        "tcp", "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
     ),
-    "engine": ("protocols", "door", "options", "worker", "engine"),
+    "engine": ("options", "protocols", "door", "worker", "engine"),
 }  # fmt: skip
 
 #: The rooms of the package from the ground up. A room may import what stands on a lower line, and its own modules;
@@ -50,6 +50,17 @@ RANK = {room: rank for rank, rooms in enumerate(PYTHON) for room in rooms}
 #: What a source may not know besides: it yields meshes and never touches native tables.
 APART = {"source": {"_core"}}
 
+#: What an embedder gets by meshfast.h, and no more: nothing of connections, calls in flight, pools or protocols.
+PUBLIC = {
+    "base": {"addr", "atom", "block", "err", "list", "mem", "ring", "slice"},
+    "codec": {"dubbo", "hessian", "sniff", "traceid"},
+    "table": {"dfa", "epoch", "label", "peer", "route", "stat", "table", "trace"},
+    "loop": {"loop", "sock", "timer"},
+    "call": {"counters", "limits", "local", "note", "outcome", "tally"},
+    "protocol": {"dubbo_counts"},
+    "engine": {"engine", "options"},
+}
+
 MODULES = files("meshfast/*.py", "meshfast/*/*.py", "meshfast/*/*/*.py")
 
 
@@ -62,6 +73,20 @@ def test_includes_point_down(path):
         assert FLOORS[floor] <= FLOORS[own], f"{path} includes {name}, which is above it"
         assert not (own == "loop" and floor == "table"), f"{path}: loop and table do not know each other"
         assert not (own == "loop" and floor == "codec"), f"{path}: the loop knows no protocol"
+
+
+def reached(name: str, seen: set[str]) -> set[str]:
+    """All of ours that a header includes, and what those include."""
+    for other in re.findall(r'^#include "([^"]+)"', text(Path("csrc", name)), re.M):
+        if other not in seen:
+            seen.add(other)
+            reached(other, seen)
+    return seen
+
+
+def test_the_public_header_shows_no_inner_rooms():
+    public = {f"{floor}/{name}.h" for floor, names in PUBLIC.items() for name in names}
+    assert reached("meshfast.h", set()) == public
 
 
 def module(path: Path) -> str:

@@ -64,6 +64,12 @@ def test_rules_without_one_for_every_call(tmp_path: Path) -> None:
     assert warned(tmp_path, SHOP, some) == [("spec.http", "no rule takes every call")]
 
 
+def test_a_default_above_what_may_be_asked(tmp_path: Path) -> None:
+    document = sidecar(listeners=[LISTENER], limits={"maxCallTimeout": "30s"})
+    [(path, message)] = warned(tmp_path, document)
+    assert path == "spec.limits.maxCallTimeout" and message.startswith("callTimeout (60000, by default) is above")
+
+
 @pytest.mark.parametrize(
     ("wanted", "hint"),
     [
