@@ -194,6 +194,8 @@ int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
     int64_t wait = how_long(loop, max_wait_ns);
     CALL_HOOKS(loop, before_wait);
     int rc = loop->ops->wait(loop, wait);
+    if (rc == -EINTR) /* stopped and continued, maybe: what came meanwhile is looked at before any timer */
+        rc = loop->ops->wait(loop, 0);
     CALL_HOOKS(loop, after_wait);
     loop->now = mf_clock_ns();
     loop->turn_from = mf_load_relaxed(&loop->counts.bytes_in);
