@@ -223,6 +223,8 @@ static void refuse(struct request *request, struct mf_call *call, int rc, const 
 static bool may_say_closing(const struct request *request)
 {
     const struct mf_dubbo_request *said = request->said;
+    if (said->plain) /* all of it is known */
+        return said->says_closing;
     return said->says_closing || said->text_lost || !request->base.readable || !said->complete;
 }
 

@@ -24,7 +24,8 @@ ORDER = {
         "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
     ),
     "protocol": (
-        "tcp", "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+        "tcp",
+        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
     ),
     "engine": ("options", "protocols", "door", "worker", "engine"),
 }  # fmt: skip
