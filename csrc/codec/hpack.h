@@ -133,9 +133,9 @@ size_t mf_hpack_put_begin(struct mf_hpack_encoder *encoder, uint8_t *to);
 #define MF_HPACK_PUT_ROOM(field) ((field).key.len + (field).value.len + 16)
 
 /* Puts one field: an index where the tables have it, else a literal, whose texts are Huffman-coded where that is
- * shorter. It goes into the table unless its mark says NEVER or PLAIN, or it would take more than half of it. Only
- * the mark's name, NEVER and PLAIN count; a mark as it was decoded keeps the sender's choice, mf_h2_mark_of makes
- * one.
+ * shorter. It goes into the table unless its mark says NEVER, or it would take more than half of it, or the mark says
+ * PLAIN; a PLAIN one of a name in the list does so when the tables do not have that name. Only the mark's name, NEVER
+ * and PLAIN count; a mark as it was decoded keeps the sender's choice, mf_h2_mark_of makes one.
  *
  * Writes at most MF_HPACK_PUT_ROOM(field) bytes; returns the length. Texts are below 16 MiB. */
 size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);
