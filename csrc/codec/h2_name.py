@@ -165,7 +165,7 @@ def main() -> None:
         print(f"    {symbol(name)},")
     print("    MF_H2_NAME_COUNT,")
     print("};\n")
-    print("/* X(number, name, in Huffman code, first index in the static table or 0, of one connection, changes, secret) */")
+    print("/* X(number, name, in Huffman code, first index in the static table or 0, hop by hop, changes, secret) */")
     print("#define MF_H2_NAME_LIST(X) \\")
     for name in known:
         kinds = ", ".join(str(int(name in kind)) for kind in (HOP, CHANGES, SECRET))

@@ -84,7 +84,7 @@ enum mf_h2_name {
     MF_H2_NAME_COUNT,
 };
 
-/* X(number, name, in Huffman code, first index in the static table or 0, of one connection, changes, secret) */
+/* X(number, name, in Huffman code, first index in the static table or 0, hop by hop, changes, secret) */
 #define MF_H2_NAME_LIST(X) \
     X(MF_H2_NAME_PSEUDO_AUTHORITY, ":authority", "\270\073\123\071\354\062\175\177", 1, 0, 0, 0) \
     X(MF_H2_NAME_PSEUDO_METHOD, ":method", "\271\111\123\071\344", 2, 0, 0, 0) \

@@ -21,9 +21,6 @@ static unsigned all_bits(uint32_t look)
 static void put_both(uint8_t *to, uint32_t look)
 {
     uint16_t both = (uint16_t)(look >> 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    both = __builtin_bswap16(both);
-#endif
     memcpy(to, &both, 2);
 }
 

@@ -78,9 +78,9 @@ static const uint16_t huffman_long[] = {
     26, 27, 28, 29, 30, 31, 127, 220, 249, 10, 13, 22, 256,
 };
 
-/* By the next bits: how many symbols they are (0: a longer code), bits of the first, the two, and bits of all.
- * The bits of all are the lowest six, so that the entry itself can be shifted by. */
-#define LOOK(n, first, two, one, both) ((uint32_t)(n) << 28 | (first) << 24 | (two) << 16 | (one) << 8 | (both))
+/* By the next bits: how many symbols they are (0: a longer code), bits of the first, the two, of both. */
+#define LOOK(n, first, two, one, both) \
+    ((uint32_t)(n) << 28 | (first) << 24 | (two) << 16 | (one) << 8 | (both))
 static const uint32_t huffman_looks[] = {
     LOOK(2, 5, 48, 48, 10), LOOK(2, 5, 48, 48, 10), LOOK(2, 5, 48, 48, 10), LOOK(2, 5, 48, 48, 10),
     LOOK(2, 5, 49, 48, 10), LOOK(2, 5, 49, 48, 10), LOOK(2, 5, 49, 48, 10), LOOK(2, 5, 49, 48, 10),
