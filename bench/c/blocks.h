@@ -52,7 +52,7 @@ static inline size_t blocks_put(struct blocks *it, uint8_t *to, bool fresh)
 static inline void blocks_build(struct blocks *it)
 {
     static const uint8_t empties[] = {0x20, 0x3f, 0xe1, 0x1f}; /* size 0, size 4096 */
-    mf_hpack_encoder_init(&it->encoder, it->memory, MF_HPACK_TABLE, MF_HPACK_TABLE);
+    mf_hpack_encoder_init(&it->encoder, it->memory, MF_HPACK_TABLE);
     memcpy(it->bytes[0], empties, sizeof empties);
     it->first = mf_slice_of(it->bytes[0], sizeof empties + blocks_put(it, it->bytes[0] + sizeof empties, true));
     it->steady = mf_slice_of(it->bytes[1], blocks_put(it, it->bytes[1], false));

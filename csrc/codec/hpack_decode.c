@@ -32,6 +32,7 @@ size_t mf_hpack_decoder_room(uint32_t size)
 void mf_hpack_decoder_init(struct mf_hpack_decoder *decoder, void *memory, uint32_t size)
 {
     mf_hpack_table_init(&decoder->table, memory, size);
+    decoder->table.size = size < MF_HPACK_TABLE ? size : MF_HPACK_TABLE;
     decoder->_limit = size;
     decoder->_least = NO_LEAST;
 }

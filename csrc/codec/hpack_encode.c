@@ -102,11 +102,11 @@ size_t mf_hpack_encoder_room(uint32_t size)
     return aligned(mf_hpack_table_room(size)) + links_len(&table);
 }
 
-void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size, uint32_t start)
+void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size)
 {
-    *encoder = (struct mf_hpack_encoder){._least = NONE_DUE};
+    *encoder = (struct mf_hpack_encoder){._least = NONE_DUE, ._told = MF_HPACK_TABLE};
     mf_hpack_table_init(&encoder->table, memory, size);
-    encoder->table.size = start < size ? start : size;
+    encoder->table.size = size < MF_HPACK_TABLE ? size : MF_HPACK_TABLE;
     encoder->_links = links_in(memory, aligned(mf_hpack_table_room(size)));
 }
 
@@ -132,13 +132,13 @@ void mf_hpack_encoder_unpack(struct mf_hpack_encoder *encoder, void *memory)
 
 void mf_hpack_encoder_limit(struct mf_hpack_encoder *encoder, uint32_t limit)
 {
-    if (limit > encoder->table.room)
-        limit = encoder->table.room;
-    if (limit == encoder->table.size)
-        return;
-    if (limit < encoder->_least)
-        encoder->_least = limit;
-    mf_hpack_table_resize(&encoder->table, limit);
+    uint32_t size = limit < encoder->table.room ? limit : encoder->table.room;
+    if (size == encoder->table.size && limit >= encoder->_told)
+        return; /* the peer's table may be larger than ours: it holds the same and more */
+    if (size < encoder->_least)
+        encoder->_least = size;
+    mf_hpack_table_resize(&encoder->table, size);
+    encoder->table.generation++; /* the next block begins otherwise */
 }
 
 static size_t integer(uint8_t *to, uint8_t first, unsigned bits, size_t value)
@@ -178,6 +178,7 @@ size_t mf_hpack_put_begin(struct mf_hpack_encoder *encoder, uint8_t *to)
         n = integer(to, 0x20, 5, encoder->_least);
     n += integer(to + n, 0x20, 5, encoder->table.size);
     encoder->_least = NONE_DUE;
+    encoder->_told = encoder->table.size;
     encoder->table.generation++; /* the next block begins otherwise */
     return n;
 }

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     mf_hpack_decoder_init(&one, memory[0], size);
     mf_hpack_decoder_init(&two, memory[1], size);
     mf_hpack_decoder_init(&three, memory[2], size);
-    mf_hpack_encoder_init(&encoder, memory[3], size, size);
+    mf_hpack_encoder_init(&encoder, memory[3], size);
     for (size_t at = 2; at + 2 <= len;) {
         struct mf_hpack_list out, less, again;
         size_t n = (size_t)bytes[at] | (size_t)(bytes[at + 1] & 15) << 8;
