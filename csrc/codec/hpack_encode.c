@@ -28,7 +28,7 @@ static uint64_t word_at(const uint8_t *p)
     return word;
 }
 
-/* Of a text its length, beginning, middle and end: texts that differ elsewhere alone share a chain, which is short. */
+/* Of a text its length, beginning, middle and end: texts that differ elsewhere alone share a chain. */
 static uint32_t mix(uint32_t hash, struct mf_slice text)
 {
     uint64_t a = 0, b = 0, c = 0;
@@ -224,6 +224,7 @@ size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pai
     if (field.key.len + field.value.len + MF_HPACK_OVERHEAD > table->size / 2)
         return literal(to, 0, 4, name, field);
     size_t n = literal(to, 0x40, 6, name, field);
+    mark.flags = 0;
     uint8_t *at = mf_hpack_table_add(table, (uint32_t)field.key.len, (uint32_t)field.value.len, mark);
     if (field.key.len)
         memcpy(at, field.key.ptr, field.key.len);
