@@ -42,6 +42,13 @@ $(eval $(call variant,tsan,TSAN))
 $(eval $(call variant,opt,OPT))
 $(eval $(call variant,arm64,ARM))
 
+# --- tables that are committed; tests/rules/test_tables.py holds them to their generators
+TABLES := $(patsubst %.py,%_tbl.h,$(wildcard csrc/codec/*.py))
+.PHONY: tables
+tables: $(TABLES) ## write the generated tables anew
+csrc/codec/%_tbl.h: csrc/codec/%.py
+	$(PYTHON) $< > $@
+
 lib: $(BUILD)/opt/libmeshfast.a ## the C library, optimised
 
 ASAN_TESTS := $(patsubst tests/c/%.c,$(BUILD)/asan/t/%,$(CTESTS))

@@ -27,6 +27,8 @@ cdef extern from "meshfast.h" nogil:
     # codec/dubbo.h
     enum:
         MF_EMORE
+        MF_ELIMIT
+        MF_ECLOSED
         MF_EDUBBO_BODY
         MF_EDUBBO_OPAQUE
         MF_DUBBO_HEAD_LEN
@@ -81,6 +83,112 @@ cdef extern from "meshfast.h" nogil:
     int mf_dubbo_event_of(uint8_t serialization, mf_slice body)
     const char *mf_dubbo_serialization_name(uint8_t serialization)
     const char *mf_dubbo_status_name(uint8_t status)
+
+    # codec/h2_name.h
+    cdef struct mf_h2_mark:
+        uint8_t name
+        uint8_t flags
+    enum:
+        MF_H2_NAME_COUNT
+        MF_H2_MARK_NEVER
+    mf_slice mf_h2_name_text(int name)
+    mf_h2_mark mf_h2_mark_of(mf_pair field)
+    mf_h2_mark mf_h2_mark_judge(mf_pair field, mf_h2_mark known)
+
+    # codec/hpack.h
+    enum:
+        MF_HPACK_TABLE
+        MF_HPACK_TABLE_MOST
+        MF_HPACK_OVERHEAD
+        MF_HPACK_BEGIN_ROOM
+    cdef struct mf_hpack_decoder:
+        pass
+    cdef struct mf_hpack_room:
+        mf_pair *fields
+        mf_h2_mark *marks
+        uint8_t *scratch
+        size_t scratch_len
+        uint32_t max_fields
+        uint32_t max_size
+    cdef struct mf_hpack_list:
+        uint32_t n
+        uint32_t over
+        uint64_t n_all
+        uint64_t size_all
+    size_t mf_hpack_decoder_room(uint32_t size)
+    void mf_hpack_decoder_init(mf_hpack_decoder *decoder, void *memory, uint32_t size)
+    void mf_hpack_decoder_limit(mf_hpack_decoder *decoder, uint32_t limit)
+    int mf_hpack_decode(mf_hpack_decoder *decoder, mf_slice block, const mf_hpack_room *room, mf_hpack_list *out)
+    cdef struct mf_hpack_encoder:
+        pass
+    size_t mf_hpack_encoder_room(uint32_t size)
+    void mf_hpack_encoder_init(mf_hpack_encoder *encoder, void *memory, uint32_t size)
+    void mf_hpack_encoder_limit(mf_hpack_encoder *encoder, uint32_t limit)
+    size_t mf_hpack_put_begin(mf_hpack_encoder *encoder, uint8_t *to)
+    size_t MF_HPACK_PUT_ROOM(mf_pair field)
+    size_t mf_hpack_put(mf_hpack_encoder *encoder, uint8_t *to, mf_pair field, mf_h2_mark mark)
+
+    # codec/h2_fields.h
+    cdef struct mf_h2_request:
+        uint32_t at
+    cdef struct mf_h2_response:
+        uint32_t at
+    int mf_h2_fields_request(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, mf_h2_request *out)
+    int mf_h2_fields_response(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, mf_h2_response *out)
+    int mf_h2_fields_trailers(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, uint32_t *at)
+
+    # codec/h2_frame.h
+    enum:
+        MF_H2_HEAD_LEN
+        MF_H2_FRAME_LEAST
+        MF_H2_DATA
+        MF_H2_HEADERS
+        MF_H2_PRIORITY
+        MF_H2_RST_STREAM
+        MF_H2_SETTINGS
+        MF_H2_PUSH_PROMISE
+        MF_H2_PING
+        MF_H2_GOAWAY
+        MF_H2_WINDOW_UPDATE
+        MF_H2_PADDED
+        MF_H2_PRIORITIZED
+        MF_H2_PADDED_ROOM
+    cdef struct mf_h2_head:
+        uint32_t len
+        uint32_t stream
+        uint8_t type
+        uint8_t flags
+    cdef struct mf_h2_data:
+        mf_slice data
+    cdef struct mf_h2_priority:
+        uint32_t depends_on
+        uint8_t weight
+        bint exclusive
+    cdef struct mf_h2_headers:
+        mf_slice block
+        mf_h2_priority priority
+    cdef struct mf_h2_push:
+        mf_slice block
+        uint32_t promised
+    cdef struct mf_h2_goaway:
+        mf_slice debug
+        uint32_t last
+        uint32_t code
+    int mf_h2_frame_code(int rc)
+    bint mf_h2_frame_of_stream(int rc)
+    int mf_h2_frame_preface(mf_slice data)
+    int mf_h2_frame_head(mf_slice data, uint32_t max_len, mf_h2_head *out)
+    int mf_h2_frame_data(const mf_h2_head *head, mf_slice payload, mf_h2_data *out)
+    int mf_h2_frame_headers(const mf_h2_head *head, mf_slice payload, mf_h2_headers *out)
+    int mf_h2_frame_priority(const mf_h2_head *head, mf_slice payload, mf_h2_priority *out)
+    uint32_t mf_h2_frame_rst_stream(mf_slice payload)
+    int mf_h2_frame_settings(mf_slice payload, size_t *at, uint16_t *id, uint32_t *value)
+    int mf_h2_frame_push(const mf_h2_head *head, mf_slice payload, mf_h2_push *out)
+    uint64_t mf_h2_frame_ping(mf_slice payload)
+    void mf_h2_frame_goaway(mf_slice payload, mf_h2_goaway *out)
+    int mf_h2_frame_window(const mf_h2_head *head, mf_slice payload, uint32_t *increment)
+    size_t mf_h2_put_head(uint8_t *to, const mf_h2_head *head)
+    size_t mf_h2_put_padded(uint8_t *to, const mf_h2_head *head, uint8_t padding)
 
     # codec/traceid.h
     mf_slice mf_traceid_of(int format, mf_slice value)

@@ -27,6 +27,43 @@
     X(MF_EJSONB_TYPE, -5121, protocol, "a JSONB value of another type than asked for")                                 \
     X(MF_EJSONB_SHORT, -5122, protocol, "a JSONB value that runs past its frame")                                      \
     X(MF_EJSONB_DEPTH, -5123, limit, "JSONB values nested too deep")                                                   \
+    X(MF_EH2_PREFACE, -5200, protocol, "not the HTTP/2 connection preface")                                            \
+    X(MF_EH2_FRAME_SIZE, -5201, protocol, "an HTTP/2 frame longer than it may be")                                     \
+    X(MF_EH2_LENGTH, -5202, protocol, "an HTTP/2 frame whose length its type cannot have")                             \
+    X(MF_EH2_STREAM, -5203, protocol, "an HTTP/2 frame on a stream that its type cannot have")                         \
+    X(MF_EH2_PADDING, -5204, protocol, "an HTTP/2 frame padded beyond its length")                                     \
+    X(MF_EH2_SETTING, -5205, protocol, "an HTTP/2 setting with a value that it cannot have")                           \
+    X(MF_EH2_SETTING_WINDOW, -5206, protocol, "an initial window above 2^31-1")                                        \
+    X(MF_EH2_CREDIT, -5207, protocol, "a window update of 0 for the connection")                                       \
+    X(MF_EH2_CREDIT_STREAM, -5210, protocol, "a window update of 0 for a stream")                                      \
+    X(MF_EH2_PRIORITY_LENGTH, -5211, protocol, "a PRIORITY frame that is not 5 bytes long")                            \
+    X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
+    X(MF_EH2_NAME_EMPTY, -5220, protocol, "a field without a name")                                                    \
+    X(MF_EH2_NAME_CASE, -5221, protocol, "a field name with an upper-case letter")                                     \
+    X(MF_EH2_NAME, -5222, protocol, "a field name with a character that it cannot have")                               \
+    X(MF_EH2_VALUE, -5223, protocol, "a field value with a control character")                                         \
+    X(MF_EH2_VALUE_SPACE, -5224, protocol, "a field value that begins or ends with a space or tab")                    \
+    X(MF_EH2_PSEUDO, -5225, protocol, "a pseudo-header field that does not belong here")                               \
+    X(MF_EH2_PSEUDO_LATE, -5226, protocol, "a pseudo-header field behind a regular field")                             \
+    X(MF_EH2_PSEUDO_TWICE, -5227, protocol, "a pseudo-header field that comes twice")                                  \
+    X(MF_EH2_PSEUDO_MISSING, -5228, protocol, "a required pseudo-header field is missing")                             \
+    X(MF_EH2_CONNECTION, -5229, protocol, "a field that is for one HTTP/1 connection")                                 \
+    X(MF_EH2_TE, -5230, protocol, "a te field that is not trailers")                                                   \
+    X(MF_EH2_METHOD, -5231, protocol, "a :method that is no method")                                                   \
+    X(MF_EH2_SCHEME, -5232, protocol, "a :scheme that is no scheme")                                                   \
+    X(MF_EH2_PATH, -5233, protocol, "a :path that neither begins with / nor is *, or has a character that it cannot have") \
+    X(MF_EH2_AUTHORITY, -5234, protocol, "an :authority or host that is empty or no host and port")                    \
+    X(MF_EH2_HOST, -5235, protocol, "host comes twice or is not what :authority says")                                 \
+    X(MF_EH2_STATUS, -5236, protocol, "a :status that is not three digits from 100, or is 101")                        \
+    X(MF_EH2_CONTENT_LENGTH, -5237, protocol, "a content-length that is no number or comes twice")                     \
+    X(MF_EH2_CONTENT, -5238, protocol, "content that is not as long as its content-length says")                       \
+    X(MF_EHPACK_SHORT, -5250, protocol, "a header block that ends within a field")                                     \
+    X(MF_EHPACK_INTEGER, -5251, protocol, "a number in a header block that is too large")                              \
+    X(MF_EHPACK_INDEX, -5252, protocol, "a header block with an index that means nothing")                             \
+    X(MF_EHPACK_HUFFMAN, -5253, protocol, "a text in a header block that is not Huffman code")                         \
+    X(MF_EHPACK_UPDATE, -5254, protocol, "a header table resized above its limit or behind a field")                   \
+    X(MF_EHPACK_NO_UPDATE, -5255, protocol, "a header table not resized although its limit was lowered")               \
+    X(MF_EHPACK_WORK, -5256, limit, "a header block that copies more names than is reasonable")                        \
     X(MF_EROUTE_SERVICE, -5300, state, "no such service")                                                              \
     X(MF_EROUTE_RULE, -5301, state, "no rule of the service matches the request")                                      \
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \

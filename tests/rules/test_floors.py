@@ -37,7 +37,7 @@ PYTHON = (
     ("errors", "logs", "address"),
     ("", "_core", "config", "ask", "fixed", "words"),
     ("hessian", "loop", "source", "apply", "eventlog"),
-    ("dubbo", "routing"),
+    ("dubbo", "http2", "routing"),
     ("running", "explain"),
     ("metrics", "serve", "accesslog"),
     ("admin",),
