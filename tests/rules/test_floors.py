@@ -25,7 +25,8 @@ ORDER = {
     ),
     "protocol": (
         "tcp",
-        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
+        "dubbo_down", "dubbo_up",
     ),
     "engine": ("options", "protocols", "door", "worker", "engine"),
 }  # fmt: skip
