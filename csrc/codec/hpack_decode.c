@@ -244,8 +244,8 @@ INLINE int index_name(struct reading *in, uint32_t index, bool insert, struct te
             return MF_EHPACK_WORK;
         in->copies -= insert ? key.len : 0;
     }
-    name->ptr = key.ptr;
-    name->len = key.len;
+    name->raw = name->ptr = key.ptr;
+    name->raw_len = name->len = key.len;
     return 0;
 }
 
