@@ -200,7 +200,10 @@ REFUSED = (
 )
 
 #: Warned of, as something sensible comes of it.
-WARNED = (Pair("callTimeout", "maxCallTimeout", "who asks for no timeout waits longer than any may ask"),)
+WARNED = (
+    Pair("callTimeout", "maxCallTimeout", "who asks for no timeout waits longer than any may ask"),
+    Pair("maxBody", "outputMax", "one answer may pass it, and its caller is closed"),
+)
 
 
 def check_pairs(limits: Mapping[str, int], place: Place, report: Report) -> None:

@@ -291,6 +291,17 @@ def advise(found: SidecarSpec | None, report: Report) -> None:
         report.warn(found.at, "no listener: meshfast proxy needs one", "add listeners")
 
 
+def routing(own: model.Sidecar) -> list[model.Listener]:
+    """The listeners that send what comes in where policy says; of inbound ones, those that forward to such a one."""
+    out = [one for one in own.listeners if one.direction == "outbound" and one.protocol != "tcp"]
+    through = [
+        one
+        for one in own.listeners
+        if one.direction == "inbound" and one.forward and any(value.reaches(one.forward, o.bind) for o in out)
+    ]
+    return out + through
+
+
 def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: Report) -> None:
     """``service`` of a listener names one that exists."""
     for listener in found.listeners if found else ():
