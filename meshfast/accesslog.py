@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from meshfast.hints import about
 from meshfast.model import AccessLog
 from meshfast.record import FIELDS, parse
 from meshfast.running import Running
@@ -38,7 +40,9 @@ class AccessWriter:
 
     def __init__(self, options: AccessLog, state: Running) -> None:
         self._state = state
-        self._sink = Sink("" if options.path == "stderr" else options.path)
+        self._said = f"accessLog.path {options.path}"
+        with self._naming():
+            self._sink = Sink("" if options.path == "stderr" else options.path)
         self._line = json_line(options.fields or FIELDS) if options.format == "json" else text_line(options.format)
 
     def write(self, records: Iterable[tuple[Any, ...]]) -> None:
@@ -70,7 +74,15 @@ class AccessWriter:
 
     def reopen(self) -> None:
         """Opens the file anew. Raises OSError when it cannot; the old one is written to then."""
-        self._sink.reopen()
+        with self._naming():
+            self._sink.reopen()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise about(self._said, error) from None
 
     def close(self) -> None:
         self._sink.close()

@@ -122,7 +122,7 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_hpack_encoder:
         pass
     size_t mf_hpack_encoder_room(uint32_t size)
-    void mf_hpack_encoder_init(mf_hpack_encoder *encoder, void *memory, uint32_t size, uint32_t start)
+    void mf_hpack_encoder_init(mf_hpack_encoder *encoder, void *memory, uint32_t size)
     void mf_hpack_encoder_limit(mf_hpack_encoder *encoder, uint32_t limit)
     size_t mf_hpack_put_begin(mf_hpack_encoder *encoder, uint8_t *to)
     size_t MF_HPACK_PUT_ROOM(mf_pair field)

@@ -169,7 +169,8 @@ def status_name(status: int) -> str:
 
 
 def traceid(key: str, value: str) -> str:
-    """The part of a tracing header that names the whole trace; empty when the value is not of the key's format."""
+    """The part of a tracing header that names the whole trace; empty when the value is not of the key's format, or
+    names no trace: zeros alone, ``null``."""
     return _core.traceid(key, value)
 
 

@@ -14,6 +14,10 @@ HINTS = {
     errno.EPERM: "this user may not",
     errno.ENOENT: "make the directory first",
     errno.ENOTDIR: "a part of the path is no directory",
+    errno.ENXIO: "nobody reads this FIFO: start its reader first (a UNIX socket cannot be opened as a file)",
+    errno.EISDIR: "it is a directory: name a file in it",
+    errno.EROFS: "nothing can be written there",
+    errno.ELOOP: "its links lead back to themselves",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOSYS: "this kernel does not have it: choose another loop",
 }

@@ -109,9 +109,9 @@ class Field(NamedTuple):
 class HeaderDecoder(_core.H2Decoder):
     """Decodes the header blocks of one direction of one connection, in the order in which they came.
 
-    ``max_table_size``: bytes of the dynamic table, up to 65,536; the most for the decoder's life. Setting it later
-    says what SETTINGS_HEADER_TABLE_SIZE the peer has acknowledged since. ``max_header_list_size``: the sum of names,
-    values and 32 for each, which holds while a block is decoded.
+    ``max_table_size``: the most that the dynamic table may have, up to 65,536 bytes. It starts with 4,096, or less;
+    setting it later says what SETTINGS_HEADER_TABLE_SIZE the peer has acknowledged since. ``max_header_list_size``: the
+    sum of names, values and 32 for each, which holds while a block is decoded.
     """
 
     __slots__ = ()

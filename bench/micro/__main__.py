@@ -19,12 +19,15 @@ from bench.harness.facts import machine_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/bench"
-PROGRAMS = ("bench_codec", "bench_table", "bench_loop", "bench_echo")
+PROGRAMS = ("bench_codec", "bench_http2", "bench_table", "bench_loop", "bench_echo")
 
 # Asked of the C primitives: name, the most, its unit, and what it is.
 ASKED = (
     ("dubbo.strings", 40, "ns", "Dubbo head and strings"),
     ("dubbo.five", 150, "ns", "Dubbo head, strings and five attachments"),
+    ("hpack.decode_steady", 150, "ns", "header block of which all is known"),
+    ("hpack.decode_mixed", 300, "ns", "header block with a fresh trace id and deadline"),
+    ("hpack.decode_first", 550, "ns", "first header block of a connection"),
     ("table.lookup_batch/100000", 45, "ns", "lookup at 100,000 services, a call in batches of 16"),
     ("table.publish/100000", 50_000, "ns", "one service published among 100,000"),
     ("table.readers_slower/100000", 5, "%", "readers slowed by 1,000 publishes a second"),

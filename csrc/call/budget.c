@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 enum { AT_ONCE = 32, LEAST = 16384 };
+#define TRIM_NS UINT64_C(1000000000)
 #define LOOK_NS UINT64_C(1000000) /* between two looks at all connections, and as much more for each */
 #define LOOK_EACH_NS 500
 
@@ -110,12 +111,29 @@ static void begin(struct mf_local *local)
         MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
 }
 
+static void trim(struct mf_local *local)
+{
+    uint64_t now = mf_local_now(local);
+    if (!local->budget.trim || local->budget.since || now < local->budget.next_trim)
+        return;
+    local->budget.trim = false;
+    local->budget.next_trim = now + TRIM_NS;
+    mf_mem_trim();
+}
+
 static void end(struct mf_local *local)
 {
     local->budget.since = 0;
     local->budget.mark = local->limits->max_memory / 2;
     mf_loop_set_spares(local->loop, local->limits->spare_blocks);
-    mf_mem_trim();
+    local->budget.trim = true;
+    trim(local);
+}
+
+void mf_budget_sweep(struct mf_local *local)
+{
+    MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
+    trim(local);
 }
 
 void mf_budget_mind(struct mf_local *local, size_t used, size_t last)

@@ -16,6 +16,10 @@ bool mf_budget_late(const struct mf_local *local);
 /* `last`: what it was a turn ago. */
 void mf_budget_mind(struct mf_local *local, size_t used, size_t last);
 
+/* Once a second: gives the system back what is not needed any more. At the end of a tight moment, too, but no more often:
+ * there may be hundreds a second, and the allocator's whole memory is gone through. */
+void mf_budget_sweep(struct mf_local *local);
+
 /* inline */
 
 /* Once a turn. */

@@ -16,6 +16,7 @@
     X(requests_recalled, counter, "requests that said the same as one before: only their arguments were read")            \
     X(calls_opaque, counter, "calls forwarded unread")                                                                 \
     X(calls_unlisted, counter, "calls to services that are not listed, sent to where their listener forwards or they were dialled") \
+    X(calls_last_resort, counter, "calls sent to a provider that asked for none, as there was no other")               \
     X(calls_callback, counter, "calls refused as their arguments are to be called back")                               \
     X(calls_trial, counter, "calls sent apart from others, as their provider had yet to show that it takes such") \
     X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \

@@ -36,6 +36,15 @@ static void fail_full(struct mf_call *call)
              "meshfast: overload: too many requests wait for this provider, or for its answers");
 }
 
+/* Peers were passed over: the last one for this. */
+static void fail_passed(struct mf_call *call, int why)
+{
+    if (why == MF_EROUTE_FULL)
+        fail_full(call);
+    else
+        fail_ours(call, why);
+}
+
 static void set_timeout(struct mf_call *call, const struct mf_request *request, uint32_t rule_ms)
 {
     const struct mf_limits *limits = call->calls->local->limits;
@@ -195,17 +204,18 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
 static bool unlisted(struct mf_call *call, struct mf_request *request);
 
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
- * that is full is only passed over by this call, and only for one of the same target: its callers' traffic must not
- * change places for that. */
+ * that is full, or that we lack something to reach, is only passed over by this call, and only for one of the same target:
+ * its callers' traffic must not change places for that. Where all ask for no calls, one of those has it. */
 static void by_table(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
     const struct mf_peer *full[AVOIDED];
     char text[TEXT_ROOM];
-    int passed = 0;
+    int passed = 0, why = 0;
     call->by_table = true;
     query->n_avoid = 0;
+    query->last_resort = false;
     query->random = mf_local_random(local);
     for (;;) {
         struct mf_route route;
@@ -213,12 +223,16 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
         int rc = mf_route_lookup(local->table, query, &route);
         if (route.inexact)
             rc = look_up_alias(request, &route, rc);
+        if (rc == MF_EROUTE_DOWN && !query->last_resort) {
+            query->last_resort = true;
+            continue;
+        }
         if (back && (rc < 0 || call->tries >= local->limits->max_tries)) {
             wait_on(call, request, back);
             return;
         }
         if (query->n_avoid && (rc < 0 || route.fallbacks > passed)) {
-            fail_full(call);
+            fail_passed(call, why);
             return;
         }
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
@@ -230,7 +244,7 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
         if (call->tries++ >= local->limits->max_tries) {
             MF_COUNT(local, limit_max_tries);
             if (query->n_avoid)
-                fail_full(call);
+                fail_passed(call, why);
             else
                 mf_dispatch_fail(call, MF_EROUTE_DOWN, "meshfast: maxTries peers refused the connection");
             return;
@@ -238,11 +252,15 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
         set_timeout(call, request, route.timeout_ms);
         struct mf_pool *pool = mf_pools_of_peer(request->inlet->pools, request->dialer, route.peer);
         rc = pool ? place(call, pool, request) : -ENOMEM;
-        if (rc == 0)
+        if (rc == 0) {
+            if (query->last_resort)
+                MF_COUNT(local, calls_last_resort);
             return;
-        if (rc == MF_EROUTE_FULL) {
+        }
+        if (rc == MF_EROUTE_FULL || mf_sock_local_error(rc)) {
+            why = rc;
             if (query->n_avoid == AVOIDED) {
-                fail_full(call);
+                fail_passed(call, why);
                 return;
             }
             full[query->n_avoid++] = route.peer;

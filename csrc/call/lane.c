@@ -82,6 +82,13 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
     return best;
 }
 
+/* The application beside us has no other instance: its READONLY is passed on to the callers instead. And where a whole
+ * address asks for none, a call is sent there only for want of another. */
+static bool others_take(const struct mf_pool *pool)
+{
+    return pool->peer && !(pool->readonly && pool->readonly_until > pool->last_used);
+}
+
 struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
 {
     struct mf_pool *pool = lane->pool;
@@ -91,8 +98,7 @@ struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
     pool->last_used = mf_local_now(local);
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        /* The application beside us has no other instance: its READONLY is passed on to the callers instead. */
-        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || (link->readonly && pool->peer))
+        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || (link->readonly && others_take(pool)))
             continue;
         if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;

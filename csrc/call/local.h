@@ -48,6 +48,8 @@ struct mf_local {
     struct {
         size_t mark;          /* above so much the budget is looked at */
         uint64_t since, next; /* since when it is over (0: it is not); when connections are looked at again */
+        bool trim;            /* it was over, and the allocator has kept what was freed */
+        uint64_t next_trim;
     } budget;                 /* budget.h's */
     struct mf_label_values labels; /* of the request that is being routed */
     /* Tells the engine's thread; `addr` may be NULL. */

@@ -154,6 +154,7 @@ static void be_heard(struct mf_pool *pool, struct mf_link *link)
 void mf_pool_alive(struct mf_pool *pool, struct mf_link *link)
 {
     pool->suspected = false;
+    link->spoke = true;
     if (mf_health_alive(&pool->health)) {
         struct mf_local *local = pool->pools->local;
         mf_timer_cancel(mf_pool_rest_timers(pool), &pool->probe);
@@ -217,7 +218,7 @@ static bool speaks(const struct mf_pool *pool)
 {
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (mf_lane_taking(link) && mf_conn_open(link->conn) && link->conn->sock.bytes_in > 0)
+        if (mf_lane_taking(link) && mf_conn_open(link->conn) && link->spoke)
             return true;
     }
     return false;
@@ -231,9 +232,10 @@ static void learn(struct mf_pool *pool, const struct mf_link *link, int rc)
             mf_pool_rest_unreached(pool, rc);
         else if (!pool->health.failures)
             pool->rest_until = 0;
-    } else if (link->conn->sock.bytes_in == 0 && !mf_sock_local_error(rc) &&
+    } else if (!link->spoke && !mf_sock_local_error(rc) &&
                (!mf_list_empty(&link->callee.calls) || (rc < 0 && !mf_list_empty(&pool->watchers)))) {
-        /* It was let in and hung up on: a relay without a backend, or a call that the peer could not stand. */
+        /* It was let in and hung up on, or what came makes no sense: a relay without a backend, another protocol, or a
+         * call that the peer could not stand. */
         if (!pool->health.failures)
             pool->suspected = !speaks(pool);
         else

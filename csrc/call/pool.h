@@ -18,6 +18,7 @@ struct mf_link {
     struct mf_lane *lane;
     struct mf_callee callee;
     bool readonly;       /* the peer asked for no new calls */
+    bool spoke;          /* it has said something that makes sense in its protocol */
     bool unheard;        /* it is there, but has to say something before it is given calls */
     uint64_t used_at;       /* when it was given a call last: of trials */
     uint64_t doubted_until; /* it is not known yet whether anybody is behind it: requests are kept until they are answered */

@@ -35,9 +35,9 @@ static void on_tell(struct mf_timer *timer)
 
 void mf_pool_rest_changed(struct mf_pool *pool)
 {
-    uint64_t until = pool->rest_until;
+    uint64_t until = pool->rest_until & ~UINT64_C(1);
     if (pool->peer && pool->readonly && pool->readonly_until > until)
-        until = pool->readonly_until;
+        until = pool->readonly_until | (until <= mf_local_now(pool->pools->local));
     if (until != pool->until) {
         pool->until = until;
         mf_store_relaxed(pool->down_until, until);

@@ -64,16 +64,32 @@ static bool good_scheme(struct mf_slice scheme)
     return scheme.len > 0;
 }
 
+/* Not 0 where a byte of `word` is that of each byte of `those`. */
+static uint64_t has(uint64_t word, uint64_t those)
+{
+    word ^= those;
+    return (word - UINT64_MAX / 255) & ~word & UINT64_MAX / 255 * 0x80;
+}
+
+/* Space, tab and '#'; other controls are no part of any value. */
+static bool has_gap(const uint8_t *p, size_t n)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t word, found = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&word, p, 8);
+        found |= has(word, ones * ' ') | has(word, ones * '\t') | has(word, ones * '#');
+    }
+    for (; n; p++, n--)
+        found |= *p == ' ' || *p == '\t' || *p == '#';
+    return found != 0;
+}
+
 static bool good_path(struct mf_slice path, struct mf_slice method)
 {
     if (path.len == 1 && path.ptr[0] == '*')
         return is(method, "OPTIONS");
-    if (path.len == 0 || path.ptr[0] != '/')
-        return false;
-    for (size_t i = 0; i < path.len; i++)
-        if (path.ptr[i] <= ' ' || path.ptr[i] == 0x7f || path.ptr[i] == '#')
-            return false;
-    return true;
+    return path.len > 0 && path.ptr[0] == '/' && !has_gap(path.ptr, path.len);
 }
 
 /* Where the port begins, behind its colon; the length where there is none. */
@@ -88,25 +104,21 @@ static size_t port_at(struct mf_slice authority)
 /* A host, and a port or none. Not which hosts there are: only what would make two readers see two different ones. */
 static bool good_authority(struct mf_slice authority)
 {
-    static const bool bad[256] = {
-        [0 ... ' '] = true, [0x7f] = true, ['/'] = true, ['?'] = true, ['#'] = true, ['@'] = true, ['\\'] = true,
-        ['"'] = true, ['<'] = true, ['>'] = true, ['^'] = true, ['`'] = true, ['{'] = true, ['|'] = true, ['}'] = true,
+    enum { BAD = 1, COLON = 2, BRACKET = 4 };
+    static const uint8_t kinds[256] = {
+        [0 ... ' '] = BAD, [0x7f] = BAD, ['/'] = BAD, ['?'] = BAD, ['#'] = BAD, ['@'] = BAD, ['\\'] = BAD, ['"'] = BAD,
+        ['<'] = BAD, ['>'] = BAD, ['^'] = BAD, ['`'] = BAD, ['{'] = BAD, ['|'] = BAD, ['}'] = BAD, [':'] = COLON,
+        ['['] = BRACKET, [']'] = BRACKET,
     };
-    size_t end = port_at(authority), at = 0;
-    if (end && authority.ptr[end - 1] == ':')
+    size_t end = port_at(authority);
+    const uint8_t *p = authority.ptr;
+    uint8_t found = 0;
+    if (end && p[end - 1] == ':')
         end--;
-    for (size_t i = 0; i < end; i++)
-        if (bad[authority.ptr[i]])
-            return false;
-    if (end && authority.ptr[0] == '[') { /* an IPv6 address */
-        if (authority.ptr[end - 1] != ']')
-            return false;
-        at = 1;
-        end--;
-    } else if (memchr(authority.ptr, ':', end)) {
-        return false;
-    }
-    return end > at && !memchr(authority.ptr + at, '[', end - at) && !memchr(authority.ptr + at, ']', end - at);
+    bool ipv6 = end > 2 && p[0] == '[' && p[end - 1] == ']';
+    for (size_t i = ipv6; i < end - ipv6; i++)
+        found |= kinds[p[i]];
+    return end > 0 && !(found & (ipv6 ? BAD | BRACKET : BAD | BRACKET | COLON));
 }
 
 /* Without the scheme's own port. */
@@ -151,7 +163,7 @@ static int content_length(struct mf_slice value, int64_t *out)
 static bool of_connection(uint8_t name)
 {
     static const bool hop[MF_H2_NAME_COUNT] = {
-#define X(number, text, index, one, changes, secret) [number] = one,
+#define X(number, text, coded, index, one, changes, secret) [number] = one,
         MF_H2_NAME_LIST(X)
 #undef X
     };

@@ -20,8 +20,7 @@ struct mf_h2_request {
 
 /* 0 or MF_EH2_*. Forbidden is besides what RFC 9113 names: control characters in values, all that is no token in
  * names, space, controls and '#' in :path, userinfo and what no host can have in :authority and host, and
- * content-length twice. A request with neither :authority nor host is let pass: its service may be named by the path.
- * */
+ * content-length twice. A request with neither :authority nor host is let pass: its service may be named by the path. */
 int mf_h2_fields_request(const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n,
                          struct mf_h2_request *out);
 
@@ -45,6 +44,5 @@ int64_t mf_h2_fields_expect(const struct mf_h2_response *response, struct mf_sli
  * At each DATA frame, and with `ended` when the stream has ended. */
 int mf_h2_fields_content(int64_t length, uint64_t got, bool ended);
 
-/* True when two authorities name the same place: upper case is lower case, and the scheme's own port may be left out.
- * */
+/* True when two authorities name the same place: upper case is lower case, and the scheme's own port may be left out. */
 bool mf_h2_fields_same_authority(struct mf_slice scheme, struct mf_slice a, struct mf_slice b);

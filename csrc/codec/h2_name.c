@@ -1,17 +1,18 @@
 #include "codec/h2_name.h"
 
 struct known {
-    const char *text;
-    uint8_t len, hop, changes, secret;
+    const char *text, *coded;
+    uint8_t len, coded_len, hop, changes, secret;
 };
 
 static const struct known names[] = {
-    {"", 0, 0, 0, 0},
-#define X(number, text, index, hop, changes, secret) {text, sizeof(text) - 1, hop, changes, secret},
+    {"", "", 0, 0, 0, 0, 0},
+#define X(number, text, coded, index, hop, changes, secret)                                                            \
+    {text, coded, sizeof(text) - 1, sizeof(coded) - 1, hop, changes, secret},
     MF_H2_NAME_LIST(X)
 #undef X
 };
-static const uint8_t slots[512] = {MF_H2_NAME_SLOTS};
+static const uint8_t slots[512] = {MF_H2_NAME_SLOTS}, coded_slots[512] = {MF_H2_CODED_SLOTS};
 
 /* 1: in a token; 2: an upper-case letter, in a token too. */
 static const uint8_t kinds[256] = {
@@ -19,16 +20,50 @@ static const uint8_t kinds[256] = {
     ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 2,
 };
 
-enum mf_h2_name mf_h2_name_of(struct mf_slice name)
+/* The generator has the same. */
+static uint32_t slot(const uint8_t *p, size_t n, uint32_t factor)
 {
-    const uint8_t *p = name.ptr;
-    size_t n = name.len;
-    if (n == 0 || n > 32)
-        return MF_H2_NAME_OTHER;
     uint32_t key = p[0] | (uint32_t)p[n / 2] << 8 | (uint32_t)p[n > 1 ? n - 2 : 0] << 16
                    | (uint32_t)(uint8_t)(n + p[n - 1] * 5u) << 24;
-    uint8_t found = slots[key * MF_H2_NAME_FACTOR >> 23];
-    return names[found].len == n && memcmp(names[found].text, p, n) == 0 ? (enum mf_h2_name)found : MF_H2_NAME_OTHER;
+    return key * factor >> 23;
+}
+
+/* As memcmp of a few bytes, without the call. */
+static bool same(const uint8_t *a, const char *b, size_t n)
+{
+    uint64_t x, y, differ = 0;
+    size_t i = 0;
+    if (n < 8) {
+        for (; i < n; i++)
+            differ |= a[i] ^ (uint8_t)b[i];
+        return differ == 0;
+    }
+    for (; i + 8 < n; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        differ |= x ^ y;
+    }
+    memcpy(&x, a + n - 8, 8);
+    memcpy(&y, b + n - 8, 8);
+    return (differ | (x ^ y)) == 0;
+}
+
+enum mf_h2_name mf_h2_name_of(struct mf_slice name)
+{
+    if (name.len == 0)
+        return MF_H2_NAME_OTHER;
+    uint8_t found = slots[slot(name.ptr, name.len, MF_H2_NAME_FACTOR)];
+    bool is = names[found].len == name.len && same(name.ptr, names[found].text, name.len);
+    return is ? (enum mf_h2_name)found : MF_H2_NAME_OTHER;
+}
+
+enum mf_h2_name mf_h2_name_of_coded(struct mf_slice code)
+{
+    if (code.len == 0)
+        return MF_H2_NAME_OTHER;
+    uint8_t found = coded_slots[slot(code.ptr, code.len, MF_H2_CODED_FACTOR)];
+    bool is = names[found].coded_len == code.len && same(code.ptr, names[found].coded, code.len);
+    return is ? (enum mf_h2_name)found : MF_H2_NAME_OTHER;
 }
 
 struct mf_slice mf_h2_name_text(enum mf_h2_name name)

@@ -21,6 +21,8 @@ enum {
 
 /* The number of a name, by its exact bytes. */
 enum mf_h2_name mf_h2_name_of(struct mf_slice name);
+/* The same for a name in Huffman code, which need not be decoded then. */
+enum mf_h2_name mf_h2_name_of_coded(struct mf_slice code);
 /* The name of a number; empty for MF_H2_NAME_OTHER. */
 struct mf_slice mf_h2_name_text(enum mf_h2_name name);
 /* What a proxy that makes this field itself says of it: PLAIN and NEVER by the list, NEVER for cookies below 20 bytes

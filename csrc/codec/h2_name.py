@@ -1,12 +1,14 @@
 """Prints h2_name_tbl.h: ``python csrc/codec/h2_name.py > csrc/codec/h2_name_tbl.h``, or ``make tables``.
 
-The static table of RFC 7541, appendix A, and further names that are worth knowing by a number; a hash without
-collisions for both. When a name is added and collides, ``--search`` finds another factor.
+The static table of RFC 7541, appendix A, and further names that are worth knowing by a number, as they are and in
+Huffman code; a hash without collisions for each. When a name is added and collides, ``--search`` finds other factors.
 """
 
 from __future__ import annotations
 
 import sys
+
+import huffman
 
 STATIC = """
 :authority
@@ -93,6 +95,7 @@ SECRET = {"authorization", "proxy-authorization"}
 
 SLOTS = 512
 FACTOR = 0xE31DEFE7
+CODED_FACTOR = 0xA55B9B47
 
 
 def table() -> list[tuple[str, str]]:
@@ -108,14 +111,39 @@ def names() -> list[str]:
     return list(dict.fromkeys([name for name, _ in table()] + MORE))
 
 
-def slot(name: str, factor: int) -> int:
-    raw, n = name.encode(), len(name)
+def coded(name: str) -> bytes:
+    """The name in Huffman code."""
+    code = huffman.codes()
+    bits = "".join(f"{code[c]:0{huffman.LENGTHS[c]}b}" for c in name.encode())
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def slot(raw: bytes, factor: int) -> int:
+    n = len(raw)
     key = raw[0] | raw[n // 2] << 8 | raw[n - 2 if n > 1 else 0] << 16 | ((n + raw[n - 1] * 5) & 0xFF) << 24
     return (key * factor & 0xFFFFFFFF) >> 23
 
 
-def collides(factor: int) -> bool:
-    return len({slot(name, factor) for name in names()}) != len(names())
+def collides(factor: int, keys: list[bytes]) -> bool:
+    return len({slot(key, factor) for key in keys}) != len(keys)
+
+
+def search(factor: int, keys: list[bytes]) -> int:
+    while collides(factor, keys):
+        factor = (factor * 1664525 + 1013904223 & 0xFFFFFFFF) | 1
+    return factor
+
+
+def print_slots(kind: str, factor: int, keys: list[bytes]) -> None:
+    print(f"#define MF_H2_{kind}_FACTOR 0x{factor:X}u")
+    print(f"#define MF_H2_{kind}_SLOTS \\")
+    slots = [0] * SLOTS
+    for number, key in enumerate(keys, 1):
+        slots[slot(key, factor)] = number
+    for at in range(0, SLOTS, 32):
+        print("    " + " ".join(f"{one}," for one in slots[at : at + 32]) + " \\")
+    print()
 
 
 def symbol(name: str) -> str:
@@ -123,12 +151,10 @@ def symbol(name: str) -> str:
 
 
 def main() -> None:
+    plain, code = [name.encode() for name in names()], [coded(name) for name in names()]
     if "--search" in sys.argv:
-        factor = FACTOR
-        while collides(factor):
-            factor = (factor * 1664525 + 1013904223 & 0xFFFFFFFF) | 1
-        sys.exit(f"FACTOR = 0x{factor:08X}")
-    if collides(FACTOR):
+        sys.exit(f"FACTOR = 0x{search(FACTOR, plain):08X}\nCODED_FACTOR = 0x{search(CODED_FACTOR, code):08X}")
+    if collides(FACTOR, plain) or collides(CODED_FACTOR, code):
         sys.exit("two names share a slot: run with --search")
     known, static = names(), table()
     first = {name: index for index, (name, _) in reversed(list(enumerate(static, 1)))}
@@ -139,11 +165,12 @@ def main() -> None:
         print(f"    {symbol(name)},")
     print("    MF_H2_NAME_COUNT,")
     print("};\n")
-    print("/* X(number, name, its first index in the static table or 0, for one connection, changes, secret) */")
+    print("/* X(number, name, in Huffman code, first index in the static table or 0, hop by hop, changes, secret) */")
     print("#define MF_H2_NAME_LIST(X) \\")
     for name in known:
         kinds = ", ".join(str(int(name in kind)) for kind in (HOP, CHANGES, SECRET))
-        print(f'    X({symbol(name)}, "{name}", {first.get(name, 0)}, {kinds}) \\')
+        code_text = "".join(f"\\{byte:03o}" for byte in coded(name))
+        print(f'    X({symbol(name)}, "{name}", "{code_text}", {first.get(name, 0)}, {kinds}) \\')
     print()
     print("/* X(name's number, name, value), from index 1 on */")
     print("#define MF_H2_STATIC_LIST(X) \\")
@@ -151,14 +178,8 @@ def main() -> None:
         print(f'    X({symbol(name)}, "{name}", "{value}") \\')
     print()
     print(f"#define MF_H2_STATIC {len(static)}")
-    print(f"#define MF_H2_NAME_FACTOR 0x{FACTOR:X}u")
-    print("#define MF_H2_NAME_SLOTS \\")
-    slots = [0] * SLOTS
-    for number, name in enumerate(known, 1):
-        slots[slot(name, FACTOR)] = number
-    for at in range(0, SLOTS, 32):
-        print("    " + " ".join(f"{one}," for one in slots[at : at + 32]) + " \\")
-    print()
+    print_slots("NAME", FACTOR, plain)
+    print_slots("CODED", CODED_FACTOR, code)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
  * caller gives.
  *
  * Of each of them:
- * 1. init, with as much memory as ..._room says; the table can then be as large as `size`, and is so at first
+ * 1. init, with as much memory as ..._room says, for the largest table there will be
  * 2. for each block: decode, or put_begin and then put for each field
  * 3. limit, when SETTINGS_HEADER_TABLE_SIZE says otherwise
  * 4. pack while nothing happens, to keep only what the table holds; unpack before the next block
@@ -65,7 +65,9 @@ struct mf_hpack_list {
     size_t scratch_used;
 };
 
-/* `size` at most MF_HPACK_TABLE_MOST; `memory` aligned for a pointer, as many bytes as mf_hpack_decoder_room says. */
+/* `size` at most MF_HPACK_TABLE_MOST; `memory` aligned for a pointer, as many bytes as mf_hpack_decoder_room says. The
+ * table starts with MF_HPACK_TABLE, as the peer's encoder does, and a size update may raise it to `size`. Less than
+ * that is for who has agreed so before the first block: a smaller setting is a limit once it is acknowledged. */
 size_t mf_hpack_decoder_room(uint32_t size);
 void mf_hpack_decoder_init(struct mf_hpack_decoder *decoder, void *memory, uint32_t size);
 
@@ -111,14 +113,14 @@ struct mf_hpack_link {
 struct mf_hpack_encoder {
     struct mf_hpack_table table;
     struct mf_hpack_link *_links;
-    uint32_t _least; /* the smallest size since the last block; more than `size`: no update is due */
+    uint32_t _least; /* the smallest size since the last block, where an update is due */
+    uint32_t _told;  /* the size that the peer's decoder knows of */
     uint16_t _pairs[MF_HPACK_BUCKETS], _names[MF_HPACK_BUCKETS];
 };
 
 size_t mf_hpack_encoder_room(uint32_t size);
-/* The peer's decoder starts with a table of MF_HPACK_TABLE, whatever its settings will say: `start` is that, or less
- * when less is wanted, at most `size`. */
-void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size, uint32_t start);
+/* The table starts with MF_HPACK_TABLE, as the peer's decoder does, or with `size` where that is less. */
+void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size);
 
 /* SETTINGS_HEADER_TABLE_SIZE as the peer wants it; more than `size` of init is that. The next block begins with the
  * updates that this needs. */
@@ -133,9 +135,9 @@ size_t mf_hpack_put_begin(struct mf_hpack_encoder *encoder, uint8_t *to);
 #define MF_HPACK_PUT_ROOM(field) ((field).key.len + (field).value.len + 16)
 
 /* Puts one field: an index where the tables have it, else a literal, whose texts are Huffman-coded where that is
- * shorter. It goes into the table unless its mark says NEVER or PLAIN, or it would take more than half of it. Only
- * the mark's name, NEVER and PLAIN count; a mark as it was decoded keeps the sender's choice, mf_h2_mark_of makes
- * one.
+ * shorter. It goes into the table unless its mark says NEVER, or it would take more than half of it, or the mark says
+ * PLAIN; a PLAIN one of a name in the list does so when the tables do not have that name. Only the mark's name, NEVER
+ * and PLAIN count; a mark as it was decoded keeps the sender's choice, mf_h2_mark_of makes one.
  *
  * Writes at most MF_HPACK_PUT_ROOM(field) bytes; returns the length. Texts are below 16 MiB. */
 size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);

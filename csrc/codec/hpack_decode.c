@@ -15,11 +15,14 @@ struct reading {
     uint64_t copies;   /* names that may still be copied */
 };
 
-/* A name or value: as it lies in the block, or with `huffman` what is to be decoded. */
+/* A name or value: first as it lies in the block, then as it reads; or, where there is no room for that (`lost`), its
+ * decoded length alone. Kept in registers: copies of slices stall on the stores before them. */
 struct text {
-    struct mf_slice raw;
-    bool huffman;
+    const uint8_t *raw, *ptr;
+    size_t raw_len, len;
+    bool huffman, lost;
 };
+#define INLINE static inline __attribute__((always_inline))
 
 size_t mf_hpack_decoder_room(uint32_t size)
 {
@@ -29,6 +32,7 @@ size_t mf_hpack_decoder_room(uint32_t size)
 void mf_hpack_decoder_init(struct mf_hpack_decoder *decoder, void *memory, uint32_t size)
 {
     mf_hpack_table_init(&decoder->table, memory, size);
+    decoder->table.size = size < MF_HPACK_TABLE ? size : MF_HPACK_TABLE;
     decoder->_limit = size;
     decoder->_least = NO_LEAST;
 }
@@ -60,7 +64,7 @@ void mf_hpack_decoder_unpack(struct mf_hpack_decoder *decoder, void *memory)
 
 /* An integer of a prefix of `bits` bits, whose first byte is there. Four bytes more: nothing here is as large as
  * 2^28. */
-static int integer(struct reading *in, unsigned bits, uint32_t *value)
+INLINE int integer(struct reading *in, unsigned bits, uint32_t *value)
 {
     uint32_t most = (1u << bits) - 1;
     *value = *in->at++ & most;
@@ -75,22 +79,6 @@ static int integer(struct reading *in, unsigned bits, uint32_t *value)
             return 0;
     }
     return MF_EHPACK_INTEGER;
-}
-
-static int string(struct reading *in, struct text *out)
-{
-    uint32_t len;
-    if (in->at == in->end)
-        return MF_EHPACK_SHORT;
-    out->huffman = *in->at & 0x80;
-    int rc = integer(in, 7, &len);
-    if (rc < 0)
-        return rc;
-    if (len > (size_t)(in->end - in->at))
-        return MF_EHPACK_SHORT;
-    out->raw = mf_slice_of(in->at, len);
-    in->at += len;
-    return 0;
 }
 
 static bool in_table(const struct reading *in, struct mf_slice slice)
@@ -127,7 +115,7 @@ static void settle(struct reading *in)
     in->lent = false;
 }
 
-static void lend(struct reading *in)
+INLINE void lend(struct reading *in)
 {
     if (!in->lent) {
         in->lent = true;
@@ -136,7 +124,7 @@ static void lend(struct reading *in)
 }
 
 /* Counts a field; false when it is not to be kept. */
-static bool count(struct reading *in, size_t name_len, size_t value_len)
+INLINE bool count(struct reading *in, size_t name_len, size_t value_len)
 {
     struct mf_hpack_list *out = in->out;
     out->n_all++;
@@ -150,20 +138,20 @@ static bool count(struct reading *in, size_t name_len, size_t value_len)
     return !out->over;
 }
 
-static void keep(struct reading *in, struct mf_pair field, struct mf_h2_mark mark)
+INLINE void keep(struct reading *in, struct mf_slice key, struct mf_slice value, struct mf_h2_mark mark)
 {
-    in->room->fields[in->out->n] = field;
+    in->room->fields[in->out->n] = (struct mf_pair){key, value};
     in->room->marks[in->out->n++] = mark;
 }
 
-static int indexed(struct reading *in, uint32_t index)
+INLINE int indexed(struct reading *in, uint32_t index)
 {
     if (index == 0)
         return MF_EHPACK_INDEX;
     if (index <= MF_H2_STATIC) {
         struct mf_pair field = mf_hpack_static_pairs[index];
         if (count(in, field.key.len, field.value.len))
-            keep(in, field, (struct mf_h2_mark){mf_hpack_static_names[index], 0});
+            keep(in, field.key, field.value, (struct mf_h2_mark){mf_hpack_static_names[index], 0});
         return 0;
     }
     index -= MF_H2_STATIC + 1;
@@ -171,108 +159,143 @@ static int indexed(struct reading *in, uint32_t index)
         return MF_EHPACK_INDEX;
     const struct mf_hpack_entry *entry = mf_hpack_table_at(in->table, index);
     if (count(in, entry->name_len, entry->value_len)) {
+        struct mf_pair field = mf_hpack_table_pair(in->table, entry);
         lend(in);
-        keep(in, mf_hpack_table_pair(in->table, entry), entry->mark);
+        keep(in, field.key, field.value, entry->mark);
     }
     return 0;
 }
 
-/* Makes a text readable: as it lies, or decoded into the scratch. False and no error: there is no room for it, which is
- * noted, and raw->len is its decoded length. */
-static int readable(struct reading *in, const struct text *text, struct mf_slice *out, bool *kept)
+/* Reads a text where it is coded, into the scratch, or counts it where there is no room. */
+INLINE int decode_text(struct reading *in, struct text *text)
 {
-    *out = text->raw;
-    *kept = true;
-    if (!text->huffman)
-        return 0;
     int64_t len = MF_ELIMIT;
+    struct mf_slice raw = {text->raw, text->raw_len};
     if (!in->out->over) {
         uint8_t *to = in->room->scratch + in->out->scratch_used;
-        len = mf_huffman_decode(text->raw, to, in->room->scratch_len - in->out->scratch_used);
+        len = mf_huffman_decode(raw, to, in->room->scratch_len - in->out->scratch_used);
         if (len >= 0) {
-            *out = mf_slice_of(to, (size_t)len);
+            text->ptr = to;
+            text->len = (size_t)len;
             in->out->scratch_used += (size_t)len;
             return 0;
         }
         if (len != MF_ELIMIT)
             return (int)len;
+        in->out->over |= MF_HPACK_OVER_SCRATCH;
     }
-    *kept = false;
-    len = mf_huffman_decoded_len(text->raw);
-    out->len = (size_t)len;
+    text->lost = true;
+    len = mf_huffman_decoded_len(raw);
+    text->len = (size_t)len;
     return len < 0 ? (int)len : 0;
 }
 
-static void write_text(uint8_t *to, const struct text *text, struct mf_slice read, bool kept)
+/* A text; `mark`: it is a name, and gets its number where it is found by its code. */
+INLINE int string(struct reading *in, struct text *text, struct mf_h2_mark *mark)
 {
-    if (!kept)
-        mf_huffman_decode(text->raw, to, read.len);
-    else if (read.len)
-        memmove(to, read.ptr, read.len); /* a name of an entry that is just being overwritten */
-}
-
-/* A field that is literal, whose name may be an index. */
-static int literal(struct reading *in, unsigned bits, bool insert, uint8_t flags)
-{
-    struct text name = {{NULL, 0}, false}, value;
-    struct mf_slice key, val;
-    struct mf_h2_mark mark = {MF_H2_NAME_OTHER, 0};
-    bool key_kept = true, val_kept, borrowed = false; /* the name is the table's */
-    uint32_t index;
-    int rc = integer(in, bits, &index);
+    uint32_t len;
+    if (in->at == in->end)
+        return MF_EHPACK_SHORT;
+    text->huffman = *in->at & 0x80;
+    text->lost = false;
+    int rc = integer(in, 7, &len);
     if (rc < 0)
         return rc;
-    if (index == 0) {
-        if ((rc = string(in, &name)) < 0 || (rc = readable(in, &name, &key, &key_kept)) < 0)
-            return rc;
-    } else if (index <= MF_H2_STATIC) {
+    if (len > (size_t)(in->end - in->at))
+        return MF_EHPACK_SHORT;
+    text->raw = text->ptr = in->at;
+    text->raw_len = text->len = len;
+    in->at += len;
+    if (!text->huffman)
+        return 0;
+    if (mark && (mark->name = (uint8_t)mf_h2_name_of_coded(mf_slice_of(text->raw, len)))) {
+        struct mf_slice known = mf_h2_name_text((enum mf_h2_name)mark->name);
+        text->ptr = known.ptr;
+        text->len = known.len;
+        return 0;
+    }
+    return decode_text(in, text);
+}
+
+INLINE void write_text(uint8_t *to, const struct text *text)
+{
+    if (text->lost)
+        mf_huffman_decode(mf_slice_of(text->raw, text->raw_len), to, text->len);
+    else if (text->len)
+        memmove(to, text->ptr, text->len); /* a name of an entry that is just being overwritten */
+}
+
+/* The name of a field whose name is an index. */
+INLINE int index_name(struct reading *in, uint32_t index, bool insert, struct text *name, struct mf_h2_mark *mark)
+{
+    struct mf_slice key;
+    name->lost = false;
+    if (index <= MF_H2_STATIC) {
         key = mf_hpack_static_pairs[index].key;
-        mark.name = mf_hpack_static_names[index];
+        mark->name = mf_hpack_static_names[index];
     } else {
         index -= MF_H2_STATIC + 1;
         if (index >= in->table->count)
             return MF_EHPACK_INDEX;
         const struct mf_hpack_entry *entry = mf_hpack_table_at(in->table, index);
         key = mf_hpack_table_pair(in->table, entry).key;
-        mark = (struct mf_h2_mark){entry->mark.name, entry->mark.flags & MF_H2_MARK_BAD_NAME};
-        borrowed = true;
-        if (insert) {
-            if (key.len > in->copies)
-                return MF_EHPACK_WORK;
-            in->copies -= key.len;
-        }
+        *mark = (struct mf_h2_mark){entry->mark.name, entry->mark.flags & MF_H2_MARK_BAD_NAME};
+        if (insert && key.len > in->copies)
+            return MF_EHPACK_WORK;
+        in->copies -= insert ? key.len : 0;
     }
-    if ((rc = string(in, &value)) < 0 || (rc = readable(in, &value, &val, &val_kept)) < 0)
+    name->raw = name->ptr = key.ptr;
+    name->raw_len = name->len = key.len;
+    return 0;
+}
+
+/* A field that is literal, whose name may be an index. */
+INLINE int literal(struct reading *in, unsigned bits, bool insert, uint8_t flags)
+{
+    struct text name, value;
+    struct mf_h2_mark mark = {MF_H2_NAME_OTHER, 0};
+    uint32_t index;
+    int rc = integer(in, bits, &index);
+    if (rc < 0)
         return rc;
-    bool all = key_kept && val_kept;
-    if (!all && !in->out->over)
-        in->out->over |= MF_HPACK_OVER_SCRATCH;
-    if (all)
-        mark = mf_h2_mark_judge((struct mf_pair){key, val}, mark);
-    bool wanted = count(in, key.len, val.len);
+    rc = index ? index_name(in, index, insert, &name, &mark) : string(in, &name, &mark);
+    if (rc < 0 || (rc = string(in, &value, NULL)) < 0)
+        return rc;
+    bool borrowed = index > MF_H2_STATIC; /* the name is the table's */
+    bool all = !name.lost && !value.lost;
+    if (all) {
+        struct mf_slice key = {name.ptr, name.len};
+        if (!index && !mark.name && !(mark.name = (uint8_t)mf_h2_name_of(key)) && !mf_h2_name_good(key))
+            mark.flags |= MF_H2_MARK_BAD_NAME;
+        if (!mf_h2_value_good(mf_slice_of(value.ptr, value.len)))
+            mark.flags |= MF_H2_MARK_BAD_VALUE;
+    }
+    bool wanted = count(in, name.len, value.len);
 
     if (insert) {
-        uint32_t step = mf_hpack_table_step(in->table, (uint32_t)(key.len + val.len));
-        bool fits = key.len + val.len + MF_HPACK_OVERHEAD <= in->table->size;
-        if (fits && in->lent) {
+        uint32_t len = (uint32_t)(name.len + value.len);
+        if (in->lent && name.len + value.len + MF_HPACK_OVERHEAD <= in->table->size) {
+            uint32_t step = mf_hpack_table_step(in->table, len);
             if (step > in->safe)
                 settle(in);
             else
                 in->safe -= step;
+            wanted = wanted && !in->out->over;
         }
-        wanted = wanted && !in->out->over;
-        uint8_t *to = mf_hpack_table_add(in->table, (uint32_t)key.len, (uint32_t)val.len, mark);
+        uint8_t *to = mf_hpack_table_add(in->table, (uint32_t)name.len, (uint32_t)value.len, mark);
         if (to) {
-            write_text(to, &name, key, key_kept);
-            write_text(to + key.len, &value, val, val_kept);
+            write_text(to, &name);
+            write_text(to + name.len, &value);
             if (!all) { /* it can be read only now */
-                struct mf_pair made = {mf_slice_of(to, key.len), mf_slice_of(to + key.len, val.len)};
+                struct mf_pair made = {mf_slice_of(to, name.len), mf_slice_of(to + name.len, value.len)};
                 mf_hpack_table_mark(in->table, mf_h2_mark_judge(made, mark));
             }
             if (borrowed)
-                key.ptr = to;
+                name.ptr = to;
         } else if (borrowed && wanted) {
+            struct mf_slice key = {name.ptr, name.len};
             wanted = to_scratch(in, &key);
+            name.ptr = key.ptr;
             borrowed = false;
         }
     }
@@ -280,7 +303,7 @@ static int literal(struct reading *in, unsigned bits, bool insert, uint8_t flags
         if (borrowed)
             lend(in);
         mark.flags |= flags;
-        keep(in, (struct mf_pair){key, val}, mark);
+        keep(in, mf_slice_of(name.ptr, name.len), mf_slice_of(value.ptr, value.len), mark);
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 #include "codec/hpack_table.h"
 #include "codec/huffman.h"
 
-enum { NONE_DUE = UINT32_MAX };
+enum { NONE_DUE = UINT32_MAX, LONGEST_CHAIN = 16 };
 
 static struct mf_hpack_link *links_in(void *memory, size_t behind)
 {
@@ -21,21 +21,27 @@ static size_t aligned(size_t len)
 /* --- finding: two chains of entries, by name and by name and value. A chain is followed while it leads to older
  * entries that are still there, so that evicted ones need not be taken out of it. */
 
+static uint64_t word_at(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+/* Of a text its length, beginning, middle and end: texts that differ elsewhere alone share a chain. */
 static uint32_t mix(uint32_t hash, struct mf_slice text)
 {
-    uint64_t sum = hash ^ text.len, word;
-    size_t i = 0;
-    for (; i + 8 <= text.len; i += 8) {
-        memcpy(&word, text.ptr + i, 8);
-        sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
-        sum ^= sum >> 29;
+    uint64_t a = 0, b = 0, c = 0;
+    if (text.len >= 8) {
+        a = word_at(text.ptr);
+        b = word_at(text.ptr + (text.len - 8) / 2);
+        c = word_at(text.ptr + text.len - 8);
+    } else {
+        for (size_t i = 0; i < text.len; i++)
+            a = a << 8 | text.ptr[i];
     }
-    if (i < text.len) {
-        word = 0;
-        memcpy(&word, text.ptr + i, text.len - i);
-        sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
-    }
-    return (uint32_t)(sum ^ sum >> 32);
+    uint64_t sum = (a ^ hash) * 0x9e3779b97f4a7c15u ^ (b + text.len) * 0xc2b2ae3d27d4eb4fu ^ c * 0x165667b19e3779f9u;
+    return (uint32_t)(sum >> 32 ^ sum >> 15);
 }
 
 static uint16_t *bucket(uint16_t *heads, uint32_t hash)
@@ -43,15 +49,17 @@ static uint16_t *bucket(uint16_t *heads, uint32_t hash)
     return heads + (hash >> 7) % MF_HPACK_BUCKETS;
 }
 
-/* The place of `field`, from 0 on, or of its name alone; or `count`. */
+/* The place of `field`, from 0 on, or of its name alone; or `count`, also where it is further down a chain than is
+ * looked. */
 static uint32_t find(const struct mf_hpack_encoder *encoder, struct mf_pair field, uint32_t hash, bool by_name)
 {
     const struct mf_hpack_table *table = &encoder->table;
     uint16_t number = by_name ? *bucket((uint16_t *)encoder->_names, hash) : *bucket((uint16_t *)encoder->_pairs, hash);
-    for (uint32_t last = 0;;) {
+    uint32_t last = 0;
+    for (int steps = 0; steps < LONGEST_CHAIN; steps++) {
         uint32_t age = (uint16_t)(table->_added - number); /* 1 for the newest */
         if (age <= last || age > table->count)
-            return table->count;
+            break;
         const struct mf_hpack_link *link = encoder->_links + ((table->_added - age) & table->_mask);
         if (by_name || link->hash == hash) {
             struct mf_pair pair = mf_hpack_table_pair(table, mf_hpack_table_at(table, age - 1));
@@ -61,6 +69,7 @@ static uint32_t find(const struct mf_hpack_encoder *encoder, struct mf_pair fiel
         number = by_name ? link->next_name : link->next_pair;
         last = age;
     }
+    return table->count;
 }
 
 /* Puts the newest entry into the chains. */
@@ -93,11 +102,11 @@ size_t mf_hpack_encoder_room(uint32_t size)
     return aligned(mf_hpack_table_room(size)) + links_len(&table);
 }
 
-void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size, uint32_t start)
+void mf_hpack_encoder_init(struct mf_hpack_encoder *encoder, void *memory, uint32_t size)
 {
-    *encoder = (struct mf_hpack_encoder){._least = NONE_DUE};
+    *encoder = (struct mf_hpack_encoder){._least = NONE_DUE, ._told = MF_HPACK_TABLE};
     mf_hpack_table_init(&encoder->table, memory, size);
-    encoder->table.size = start < size ? start : size;
+    encoder->table.size = size < MF_HPACK_TABLE ? size : MF_HPACK_TABLE;
     encoder->_links = links_in(memory, aligned(mf_hpack_table_room(size)));
 }
 
@@ -123,13 +132,13 @@ void mf_hpack_encoder_unpack(struct mf_hpack_encoder *encoder, void *memory)
 
 void mf_hpack_encoder_limit(struct mf_hpack_encoder *encoder, uint32_t limit)
 {
-    if (limit > encoder->table.room)
-        limit = encoder->table.room;
-    if (limit == encoder->table.size)
-        return;
-    if (limit < encoder->_least)
-        encoder->_least = limit;
-    mf_hpack_table_resize(&encoder->table, limit);
+    uint32_t size = limit < encoder->table.room ? limit : encoder->table.room;
+    if (size == encoder->table.size && limit >= encoder->_told)
+        return; /* the peer's table may be larger than ours: it holds the same and more */
+    if (size < encoder->_least)
+        encoder->_least = size;
+    mf_hpack_table_resize(&encoder->table, size);
+    encoder->table.generation++; /* the next block begins otherwise */
 }
 
 static size_t integer(uint8_t *to, uint8_t first, unsigned bits, size_t value)
@@ -169,6 +178,7 @@ size_t mf_hpack_put_begin(struct mf_hpack_encoder *encoder, uint8_t *to)
         n = integer(to, 0x20, 5, encoder->_least);
     n += integer(to + n, 0x20, 5, encoder->table.size);
     encoder->_least = NONE_DUE;
+    encoder->_told = encoder->table.size;
     encoder->table.generation++; /* the next block begins otherwise */
     return n;
 }
@@ -198,12 +208,14 @@ size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pai
     uint32_t name, index = fixed(field, mark, &name), name_hash = 0;
     if (!(mark.flags & MF_H2_MARK_NEVER) && index)
         return integer(to, 0x80, 7, index);
-    if (mark.flags & (MF_H2_MARK_NEVER | MF_H2_MARK_PLAIN)) {
-        if (!name && table->count && (index = find(encoder, field, mix(0, field.key), true)) < table->count)
-            name = index + MF_H2_STATIC + 1;
-        return literal(to, mark.flags & MF_H2_MARK_NEVER ? 0x10 : 0, 4, name, field);
-    }
     name_hash = mix(0, field.key);
+    if (mark.flags & (MF_H2_MARK_NEVER | MF_H2_MARK_PLAIN)) {
+        if (!name && (index = find(encoder, field, name_hash, true)) < table->count)
+            name = index + MF_H2_STATIC + 1;
+        /* A name that will come again and is nowhere yet goes in once, with the value that it has now. */
+        if (name || !mark.name || mark.flags & MF_H2_MARK_NEVER)
+            return literal(to, mark.flags & MF_H2_MARK_NEVER ? 0x10 : 0, 4, name, field);
+    }
     uint32_t hash = mix(name_hash, field.value);
     if ((index = find(encoder, field, hash, false)) < table->count)
         return integer(to, 0x80, 7, index + MF_H2_STATIC + 1);
@@ -212,6 +224,7 @@ size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pai
     if (field.key.len + field.value.len + MF_HPACK_OVERHEAD > table->size / 2)
         return literal(to, 0, 4, name, field);
     size_t n = literal(to, 0x40, 6, name, field);
+    mark.flags = 0;
     uint8_t *at = mf_hpack_table_add(table, (uint32_t)field.key.len, (uint32_t)field.value.len, mark);
     if (field.key.len)
         memcpy(at, field.key.ptr, field.key.len);

@@ -14,7 +14,7 @@ const uint8_t mf_hpack_static_names[MF_H2_STATIC + 1] = {
 #undef X
 };
 const uint8_t mf_hpack_static_index[MF_H2_NAME_COUNT] = {
-#define X(number, name, index, hop, changes, secret) [number] = index,
+#define X(number, name, coded, index, hop, changes, secret) [number] = index,
     MF_H2_NAME_LIST(X)
 #undef X
 };

@@ -2,15 +2,29 @@
 
 #include "codec/huffman_tbl.h"
 
-/* Bits to come stand at the left of `word`; `have` of them are real, what is behind them may be the next ones
- * already. */
-struct bits {
-    const uint8_t *at, *end;
-    uint64_t word;
-    unsigned have;
-};
+/* An entry of huffman_looks. */
+static unsigned count(uint32_t look)
+{
+    return look >> 28;
+}
 
-/* A code longer than HUFFMAN_LOOK: its symbol and `*bits`. All bits are right of some code, so one is found. */
+static unsigned first_bits(uint32_t look)
+{
+    return look >> 24 & 15;
+}
+
+static unsigned all_bits(uint32_t look)
+{
+    return look & 63;
+}
+
+static void put_both(uint8_t *to, uint32_t look)
+{
+    uint16_t both = (uint16_t)(look >> 8);
+    memcpy(to, &both, 2);
+}
+
+/* A code longer than HUFFMAN_LOOK, at the left of `word`: its symbol and `*bits`. All bits are below some length's. */
 static unsigned long_code(uint64_t word, unsigned *bits)
 {
     uint32_t left = (uint32_t)(word >> 32);
@@ -21,99 +35,116 @@ static unsigned long_code(uint64_t word, unsigned *bits)
     return huffman_long[(int32_t)(left >> (32 - length->bits)) + length->add];
 }
 
-static void refill(struct bits *in)
+/* The symbol at the left of `word`, and its bits. */
+static unsigned one_code(uint64_t word, unsigned *bits)
 {
-    if (in->end - in->at >= 8) {
-        in->word |= mf_get64(in->at) >> in->have;
-        in->at += (63 - in->have) >> 3;
-        in->have |= 56;
-        return;
-    }
-    for (; in->have < 56 && in->at < in->end; in->have += 8)
-        in->word |= (uint64_t)*in->at++ << (56 - in->have);
+    uint32_t look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
+    if (count(look) == 0)
+        return long_code(word, bits);
+    *bits = first_bits(look);
+    return look >> 8 & 0xff;
 }
 
-/* What is left is no symbol: it may only be padding. */
-static bool padded(const struct bits *in)
+/* The last `n` bytes of a text, less than 8, at the left of a word whose other bits are ones, as padding is. */
+static uint64_t last_bytes(struct mf_slice text, size_t n)
 {
-    return in->have < 8 && (~in->word >> (64 - 8)) >> (8 - in->have) == 0;
+    const uint8_t *end = text.ptr + text.len;
+    uint64_t word;
+    if (n == 0)
+        return UINT64_MAX;
+    if (text.len >= 8)
+        word = mf_get64(end - 8) << 8 * (8 - n);
+    else if (n >= 4)
+        word = (uint64_t)mf_get32(end - n) << 32 | (uint64_t)mf_get32(end - 4) << 8 * (8 - n);
+    else
+        word = (uint64_t)end[-(ptrdiff_t)n] << 56 | (uint64_t)*(end - n + n / 2) << (56 - 8 * (n / 2))
+               | (uint64_t)end[-1] << (64 - 8 * n);
+    return word | UINT64_MAX >> 8 * n;
+}
+
+/* Shifts ones in. */
+static uint64_t pass(uint64_t word, unsigned bits)
+{
+    return ~(~word << bits);
+}
+
+/* Decodes into `to`, or, where it is NULL, counts. */
+static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text, uint8_t *to, size_t room, bool write)
+{
+    size_t at = 0; /* in bits */
+    size_t n = 0;
+    while (at / 8 + 8 <= text.len && (!write || room - n >= 8)) {
+        uint64_t word = mf_get64(text.ptr + at / 8) << at % 8; /* 57 bits: four looks */
+        unsigned i = 0;
+        for (; i < 4; i++) {
+            uint32_t look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
+            if (__builtin_expect(count(look) == 0, 0))
+                break;
+            if (write)
+                put_both(to + n, look);
+            n += count(look);
+            word <<= all_bits(look);
+            at += all_bits(look);
+        }
+        if (i < 4) {
+            if (at / 8 + 8 > text.len)
+                break;
+            unsigned bits;
+            word = mf_get64(text.ptr + at / 8) << at % 8;
+            unsigned symbol = long_code(word, &bits);
+            if (symbol == HUFFMAN_EOS)
+                return MF_EHPACK_HUFFMAN;
+            if (write)
+                to[n] = (uint8_t)symbol;
+            n++;
+            at += bits;
+        }
+    }
+    while (text.len - at / 8 >= 8) { /* little room is left */
+        unsigned bits, symbol = one_code(mf_get64(text.ptr + at / 8) << at % 8, &bits);
+        if (symbol == HUFFMAN_EOS)
+            return MF_EHPACK_HUFFMAN;
+        if (n == room)
+            return MF_ELIMIT;
+        to[n++] = (uint8_t)symbol;
+        at += bits;
+    }
+    uint64_t word = pass(last_bytes(text, text.len - at / 8), at % 8);
+    for (size_t left = text.len * 8 - at; left > 0;) {
+        uint32_t look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
+        unsigned bits = all_bits(look);
+        if (count(look) && bits <= left && (!write || room - n >= 2)) {
+            if (write)
+                put_both(to + n, look);
+            n += count(look);
+        } else {
+            if (left < 8 && word == UINT64_MAX)
+                break; /* padding (5.2) */
+            unsigned symbol = one_code(word, &bits);
+            if (bits > left)
+                return MF_EHPACK_HUFFMAN;
+            if (symbol == HUFFMAN_EOS)
+                return MF_EHPACK_HUFFMAN;
+            if (write && n == room)
+                return MF_ELIMIT;
+            if (write)
+                to[n] = (uint8_t)symbol;
+            n++;
+        }
+        word = pass(word, bits);
+        left -= bits;
+    }
+    return (int64_t)n;
 }
 
 int64_t mf_huffman_decode(struct mf_slice text, uint8_t *to, size_t room)
 {
-    struct bits in = {text.ptr, text.len ? text.ptr + text.len : text.ptr, 0, 0};
-    uint8_t *start = to, *end = to + room;
-    unsigned bits, symbol;
-
-    while (in.end - in.at >= 8 && end - to >= 8) {
-        refill(&in); /* 56 bits: four looks */
-        for (int i = 0; i < 4; i++) {
-            const struct huffman_look look = huffman_looks[in.word >> (64 - HUFFMAN_LOOK)];
-            if (look.n == 0) {
-                symbol = long_code(in.word, &bits);
-                if (bits > in.have)
-                    break;
-                if (symbol == HUFFMAN_EOS)
-                    return MF_EHPACK_HUFFMAN;
-                *to++ = (uint8_t)symbol;
-                in.word <<= bits;
-                in.have -= bits;
-                break;
-            }
-            memcpy(to, look.symbol, 2);
-            to += look.n;
-            in.word <<= look.both;
-            in.have -= look.both;
-        }
-    }
-    for (;;) {
-        refill(&in);
-        if (in.have == 0)
-            return to - start;
-        uint64_t word = in.at == in.end ? in.word | UINT64_MAX >> in.have : in.word;
-        const struct huffman_look look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
-        if (look.n == 2 && look.both <= in.have && end - to >= 2) {
-            memcpy(to, look.symbol, 2);
-            to += 2;
-            in.word <<= look.both;
-            in.have -= look.both;
-            continue;
-        }
-        symbol = look.symbol[0];
-        bits = look.first;
-        if (look.n == 0)
-            symbol = long_code(word, &bits);
-        if (bits > in.have)
-            return padded(&in) ? to - start : MF_EHPACK_HUFFMAN;
-        if (symbol == HUFFMAN_EOS)
-            return MF_EHPACK_HUFFMAN;
-        if (to == end)
-            return MF_ELIMIT;
-        *to++ = (uint8_t)symbol;
-        in.word <<= bits;
-        in.have -= bits;
-    }
+    return decode(text, to, room, true);
 }
 
 int64_t mf_huffman_decoded_len(struct mf_slice text)
 {
-    struct bits in = {text.ptr, text.len ? text.ptr + text.len : text.ptr, 0, 0};
-    for (int64_t n = 0;; n++) {
-        refill(&in);
-        if (in.have == 0)
-            return n;
-        uint64_t word = in.at == in.end ? in.word | UINT64_MAX >> in.have : in.word;
-        const struct huffman_look look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
-        unsigned bits = look.first, symbol = look.symbol[0];
-        if (look.n == 0)
-            symbol = long_code(word, &bits);
-        if (bits > in.have)
-            return padded(&in) ? n : MF_EHPACK_HUFFMAN;
-        if (symbol == HUFFMAN_EOS)
-            return MF_EHPACK_HUFFMAN;
-        in.word <<= bits;
-        in.have -= bits;
-    }
+    return decode(text, NULL, SIZE_MAX, false);
 }
 
 size_t mf_huffman_len(struct mf_slice text)

@@ -83,10 +83,13 @@ def main() -> None:
     print("static const uint16_t huffman_long[] = {")
     print(rows([f"{s}," for s in long], 20))
     print("};\n")
-    print("/* By the next bits: two symbols, bits of both, bits of the first, how many they are (0: a longer code). */")
-    print("static const struct huffman_look { uint8_t symbol[2], both : 4, first : 4, n; } huffman_looks[] = {")
-    print(rows([f"{{{{{a}, {b}}}, {c}, {d}, {e}}}," for a, b, c, d, e in looks()], 6))
+    print("/* By the next bits: how many symbols they are (0: a longer code), bits of the first, the two, of both. */")
+    print("#define LOOK(n, first, two, one, both) \\")
+    print("    ((uint32_t)(n) << 28 | (first) << 24 | (two) << 16 | (one) << 8 | (both))")
+    print("static const uint32_t huffman_looks[] = {")
+    print(rows([f"LOOK({n}, {first}, {two}, {one}, {both})," for one, two, both, first, n in looks()], 4))
     print("};")
+    print("#undef LOOK")
 
 
 if __name__ == "__main__":

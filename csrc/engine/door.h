@@ -2,9 +2,8 @@
 /* door: a worker's end of a listener: takes connections in and finds out by their first bytes which protocol they are.
  * With protocols.h the only room that knows which there are. */
 #include "call/inlet.h"
+#include "engine/options.h"
 #include "engine/protocols.h"
-
-enum mf_listen_protocol { MF_LISTEN_AUTO, MF_LISTEN_DUBBO, MF_LISTEN_TCP };
 
 struct mf_door {
     struct mf_listener listener;

@@ -5,6 +5,7 @@
  * 6. mf_engine_free. One thread calls these: the one that also writes the table. The table and the trace memory are
  * the caller's and outlive the engine. */
 #include "engine/options.h"
+#include "protocol/dubbo_counts.h"
 
 struct mf_engine;
 

@@ -1,6 +1,10 @@
 #pragma once
 /* options: what an engine and its listeners are told, and what they tell. */
-#include "engine/door.h"
+#include "base/addr.h"
+#include "call/note.h"
+#include "table/label.h"
+
+enum mf_listen_protocol { MF_LISTEN_AUTO, MF_LISTEN_DUBBO, MF_LISTEN_TCP };
 
 enum { MF_WORKERS_MAX = 32, MF_LISTENERS_MAX = 32 };
 

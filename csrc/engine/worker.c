@@ -120,7 +120,7 @@ static void on_sweep(struct mf_timer *timer)
     struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, sweep);
     struct mf_local *local = &worker->local;
     mf_pools_sweep(&worker->pools);
-    MF_COUNT_N(local, limit_spare_blocks, mf_loop_trim(local->loop));
+    mf_budget_sweep(local);
     mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + 1000000000, on_sweep);
 }
 

@@ -13,7 +13,11 @@ enum {
     MF_REST_NS = 100 * 1000 * 1000, /* how long a listener rests when descriptors or memory ran out */
     MF_LINGER_NS = 1000 * 1000 * 1000,
     MF_STALLS = 10, /* how many of them a peer that was told of the end may take nothing of what is left */
+    MF_READS = 4,    /* of one socket before the others */
     MF_IOV_MAX = 64, /* runs of output in one send */
+    /* Once a turn has read so much, those that bring much at a time wait for the next one: whoever has a small request
+     * waits for several turns, and must not wait long. */
+    MF_TURN_BYTES = 512 * 1024,
 };
 
 /* mf_sock._state */
@@ -35,6 +39,12 @@ enum {
     MF_S_DRAIN = 1 << 14,    /* epoll: read until the end or EAGAIN, a short read proves nothing */
     MF_S_BROKEN = 1 << 15,   /* writing failed; what the peer had sent is still read */
     MF_S_SILENT = MF_S_FLUSHING | MF_S_CLOSING, /* no callback but on_close */
+};
+
+/* mf_sock._heavy */
+enum {
+    MF_H_PEEK = 1 << 0, /* its last frame was long: of what follows only the beginning is read at first */
+    MF_H_MORE = 1 << 1, /* its last go ended with more to read */
 };
 
 /* mf_sock._ops; the others are the backend's. */
@@ -80,6 +90,7 @@ struct mf_loop {
     struct mf_timers timers;
     struct mf_list socks, listeners, watches;
     struct mf_list again;          /* socks to look at without the kernel's asking */
+    struct mf_list later;          /* those of them that were to be read in this turn, and go first in the next */
     struct mf_list dirty;          /* socks with output */
     struct mf_list lingering;      /* closed socks that wait for their peer's end, oldest first */
     struct mf_timer linger_timer;
@@ -89,8 +100,9 @@ struct mf_loop {
     struct mf_sock_segment *spare; /* empty output runs of the common size */
     uint32_t spares;
     size_t out_memory; /* of the runs that are queued */
-    uint32_t peeks; /* socks whose last frame was long */
+    uint32_t heavies; /* socks that bring much at a time */
     uint32_t read_size;
+    uint64_t turn_from; /* counts.bytes_in when the turn began */
     bool in_turn;
     struct mf_watch wake; /* an eventfd */
     struct {              /* one writer, the turn's thread; read from anywhere */
@@ -103,6 +115,7 @@ void mf_sock_connected(struct mf_sock *sock, int rc);
 void mf_sock_fail(struct mf_sock *sock, int rc);       /* ends in on_close(rc) */
 void mf_sock_gone(struct mf_sock *sock); /* the kernel has let go; the descriptor is closed */
 void mf_sock_again(struct mf_sock *sock);
+void mf_sock_later(struct mf_sock *sock); /* the same, before those that had their go in this turn */
 void mf_sock_flushed(struct mf_sock *sock); /* FLUSHING, and the output is gone */
 
 /* sock_in.c: input */
@@ -112,9 +125,10 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at);
 /* How much to read elsewhere: where a long frame is likely, no more than shows its length. */
 size_t mf_sock_shared(const struct mf_sock *sock);
-/* How often one socket is read before the others: long frames more often, as each read may be a whole one; but where only
- * few sockets have such, what was read goes on the sooner. */
+/* How often a socket that brings much is read before the others: long frames more often, as each read may be a whole one;
+ * but where only few sockets have such, what was read goes on the sooner. 0: this turn has read enough. */
 int mf_sock_reads(const struct mf_sock *sock);
+void mf_sock_set_heavy(struct mf_sock *sock, uint8_t flag, bool on);
 void mf_sock_filled(struct mf_sock *sock, size_t len);
 void mf_sock_drop_input(struct mf_sock *sock);
 size_t mf_sock_missing(const struct mf_sock *sock); /* of a frame that was announced */
@@ -142,6 +156,11 @@ void mf_listener_sweep(struct mf_listener *listener);
 void mf_listener_gone(struct mf_listener *listener);
 
 /* inline */
+
+static inline bool mf_loop_sated(const struct mf_loop *loop)
+{
+    return mf_load_relaxed(&loop->counts.bytes_in) - loop->turn_from >= MF_TURN_BYTES;
+}
 
 static inline void mf_sock_dirty(struct mf_sock *sock)
 {

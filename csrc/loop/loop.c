@@ -48,7 +48,7 @@ static int try_new(const struct mf_loop_options *options, const struct mf_loop_o
     loop->blocks.max = SPARES;
     loop->now = mf_clock_ns();
     mf_timers_init(&loop->timers, loop->now);
-    struct mf_list *lists[] = {&loop->socks, &loop->listeners, &loop->watches, &loop->again,
+    struct mf_list *lists[] = {&loop->socks, &loop->listeners, &loop->watches, &loop->again, &loop->later,
                                &loop->dirty, &loop->lingering, &loop->dead,    &loop->dead_listeners,
                                &loop->guests};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
@@ -119,7 +119,7 @@ void mf_loop_free(struct mf_loop *loop)
 /* Whether a turn has something to do that the kernel knows nothing of. */
 static bool pending(const struct mf_loop *loop)
 {
-    return !mf_list_empty(&loop->again) || !mf_list_empty(&loop->dirty) || !mf_list_empty(&loop->dead) ||
+    return !mf_list_empty(&loop->again) || !mf_list_empty(&loop->later) || !mf_list_empty(&loop->dirty) || !mf_list_empty(&loop->dead) ||
            !mf_list_empty(&loop->dead_listeners);
 }
 
@@ -138,6 +138,7 @@ static int look_again(struct mf_loop *loop)
     struct mf_list now, *node; /* who comes back to the list waits for the next turn */
     int n = 0;
     mf_list_init(&now);
+    mf_list_splice(&now, &loop->later);
     mf_list_splice(&now, &loop->again);
     while ((node = mf_list_shift(&now))) {
         mf_sock_look(MF_CONTAINER(node, struct mf_sock, _dead));
@@ -193,8 +194,11 @@ int mf_loop_turn(struct mf_loop *loop, int64_t max_wait_ns)
     int64_t wait = how_long(loop, max_wait_ns);
     CALL_HOOKS(loop, before_wait);
     int rc = loop->ops->wait(loop, wait);
+    if (rc == -EINTR) /* stopped and continued, maybe: what came meanwhile is looked at before any timer */
+        rc = loop->ops->wait(loop, 0);
     CALL_HOOKS(loop, after_wait);
     loop->now = mf_clock_ns();
+    loop->turn_from = mf_load_relaxed(&loop->counts.bytes_in);
 
     /* Those that were paused, or broken off for the others' sake, go first: else whoever is never paused would fill
      * the output they wait for, turn after turn. */

@@ -130,7 +130,8 @@ static ssize_t read_once(struct mf_sock *sock, bool *full)
 static void sock_read(struct mf_sock *sock)
 {
     size_t got = 0;
-    for (int i = 0, most = mf_sock_reads(sock); i < most && got < READ_BYTES; i++) {
+    int most = sock->_heavy ? mf_sock_reads(sock) : MF_READS;
+    for (int i = 0; i < most && got < READ_BYTES; i++) {
         uint16_t state = sock->_state;
         if (!(state & MF_S_READABLE) || (state & (MF_S_CLOSING | MF_S_EOF | MF_S_CONNECTING)))
             return;
@@ -151,11 +152,20 @@ static void sock_read(struct mf_sock *sock)
             mf_sock_at_eof(sock);
         else if (n < 0)
             mf_sock_fail(sock, (int)n);
+        else if (full && mf_loop_sated(sock->loop))
+            break;
         else if (!full && !(sock->_state & MF_S_DRAIN))
             sock->_state &= (uint16_t)~MF_S_READABLE; /* the next bytes make a new edge */
     }
-    if ((sock->_state & (MF_S_READABLE | MF_S_CLOSING | MF_S_EOF)) == MF_S_READABLE)
+    bool more = (sock->_state & (MF_S_READABLE | MF_S_CLOSING | MF_S_EOF)) == MF_S_READABLE;
+    if (more || sock->_heavy)
+        mf_sock_set_heavy(sock, MF_H_MORE, more);
+    if (!more)
+        return;
+    if (most > 0)
         mf_sock_again(sock);
+    else
+        mf_sock_later(sock);
 }
 
 static void sock_flush(struct mf_sock *sock)

@@ -148,7 +148,8 @@ static void read_rest(struct mf_sock *sock)
 /* What has come of frames that are long, but not so long that a trip through the ring for each costs nothing. */
 static void read_long(struct mf_sock *sock)
 {
-    for (int i = 0, most = mf_sock_reads(sock); i < most && sock->_want < BY_HAND; i++) {
+    int most = sock->_heavy ? mf_sock_reads(sock) : MF_READS;
+    for (int i = 0; i < most && sock->_want < BY_HAND; i++) {
         if (sock->_state & (MF_S_CLOSING | MF_S_EOF | MF_S_BROKEN))
             return;
         uint8_t *at;
@@ -188,13 +189,19 @@ static void sock_read(struct mf_sock *sock)
         return;
     if ((sock->_state & MF_S_PAUSED) && !(sock->_state & MF_S_SILENT))
         return;
+    if (sock->_heavy && of(sock->loop)->asked >= MF_TURN_BYTES) {
+        mf_sock_later(sock);
+        return;
+    }
     uint8_t *at = NULL;
-    size_t space = sock->_peek || mf_sock_missing(sock) >= DIRECT_FROM ? mf_sock_space(sock, &at) : 0;
+    size_t space = (sock->_heavy & MF_H_PEEK) || mf_sock_missing(sock) >= DIRECT_FROM ? mf_sock_space(sock, &at) : 0;
     struct io_uring_sqe *sqe = ask(of(sock->loop), IORING_OP_RECV, sock->fd, sock, KIND_RECV);
     if (!sqe) {
         mf_sock_again(sock);
         return;
     }
+    if (sock->_heavy)
+        of(sock->loop)->asked += space ? space : mf_sock_shared(sock);
     if (space) {
         sqe->addr = (uint64_t)(uintptr_t)at;
         sqe->len = space > INT32_MAX ? INT32_MAX : (uint32_t)space;
@@ -203,8 +210,8 @@ static void sock_read(struct mf_sock *sock)
     }
     sqe->flags = IOSQE_BUFFER_SELECT;
     sock->_ops |= OP_RECV;
-    if (mf_sock_shared(sock) < sock->loop->read_size)
-        sqe->len = (uint32_t)mf_sock_shared(sock); /* once, and then the frame itself */
+    if (sock->_heavy)
+        sqe->len = (uint32_t)mf_sock_shared(sock); /* once: then the frame itself, or others */
     else
         sqe->ioprio = IORING_RECV_MULTISHOT;
 }
@@ -279,6 +286,7 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
     struct uring *uring = of(sock->loop);
     uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
     bool direct = sock->_ops & OP_DIRECT;
+    bool full = !direct && cqe->res >= (int32_t)sock->loop->read_size;
     sock->_ops &= (uint16_t)~OP_DIRECT;
     bool use = ended(sock, KIND_RECV, cqe);
     if (use && cqe->res > 0)
@@ -296,6 +304,8 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
         mf_sock_at_eof(sock);
         return;
     }
+    if (full ? mf_loop_sated(sock->loop) : sock->_heavy && cqe->res > 0)
+        mf_sock_set_heavy(sock, MF_H_MORE, full);
     if (cqe->res > 0 && !(sock->_ops & OP_RECV))
         read_long(sock);
     if (sock->_state & (MF_S_CLOSING | MF_S_EOF))
@@ -316,11 +326,11 @@ static void recv_done(struct mf_sock *sock, const struct io_uring_cqe *cqe)
         try_cancel(sock, KIND_RECV); /* not at the pause: most are over before bytes come */
     else if (direct && (sock->_state & MF_S_RETELL))
         mf_sock_again(sock);
-    else if (direct || (sock->_peek && !(sock->_ops & OP_RECV)))
+    else if (direct || (sock->_heavy && !(sock->_ops & OP_RECV)))
         sock_read(sock);
     else if (!(sock->_ops & OP_RECV))
         mf_sock_again(sock);
-    else if (sock->_peek || mf_sock_missing(sock) >= DIRECT_FROM)
+    else if (sock->_heavy || mf_sock_missing(sock) >= DIRECT_FROM)
         try_cancel(sock, KIND_RECV);
 }
 
@@ -449,6 +459,7 @@ static int wait(struct mf_loop *loop, int64_t ns)
         ns = 0;
     mf_count(&loop->counts.waits, 1);
     int rc = mf_uring_enter(&uring->ring, ns != 0, ns);
+    uring->asked = 0;
     return rc == -EINTR || rc == -EEXIST ? rc : 0; /* busy or out of memory: what is there is delivered first */
 }
 

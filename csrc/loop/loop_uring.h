@@ -14,6 +14,7 @@ struct uring {
     struct mf_uring_buffers buffers;
     bool enabled;
     pid_t owner;
+    size_t asked;                /* since the last wait, of sockets that bring much at a time: bytes */
     uint64_t under_way;          /* operations whose last completion has not come */
     struct mf_list polls, todo;  /* watch_uring.c's operations: all; those to be asked for or cancelled */
 };

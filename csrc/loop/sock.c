@@ -69,6 +69,12 @@ void mf_sock_again(struct mf_sock *sock)
         mf_list_push(&sock->loop->again, &sock->_dead);
 }
 
+void mf_sock_later(struct mf_sock *sock)
+{
+    if (mf_list_empty(&sock->_dead))
+        mf_list_push(&sock->loop->later, &sock->_dead);
+}
+
 void mf_sock_connected(struct mf_sock *sock, int rc)
 {
     if (rc == 0) {

@@ -43,7 +43,7 @@ struct mf_sock {
     int _error;
     uint16_t _state;           /* flags of sock.c and the backends */
     uint16_t _ops;             /* operations the kernel has under way */
-    bool _peek;                /* its last frame was long: of what follows only the beginning is read at first */
+    uint8_t _heavy;            /* flags of backend.h: it brings much at a time */
     struct mf_block *_in;      /* left-over input, data[_in_begin.._in_end) */
     size_t _in_begin, _in_end, _want;
     struct mf_sock_segment *_out_first, *_out_last;

@@ -10,9 +10,8 @@
  * no more than a PEEK is read of it before its length is known, and then it is read into a block from there on. */
 
 enum { AHEAD = 64 * 1024, DIRECT = 16 * 1024, LONG = 32 * 1024, PEEK = 64 };
-enum { READS = 4, LONG_READS = 16, FEW = 2 };
-/* Where so many have long frames, one turn takes no more than that of all of them, or the others wait. */
-enum { MANY = 16, TURN_BYTES = 8 * 1024 * 1024 };
+enum { LONG_READS = 16, FEW = 2 };
+enum { PIECE = 256 * 1024 }; /* the most that is read at once where more than a few have long frames */
 
 static size_t left(const struct mf_sock *sock)
 {
@@ -91,10 +90,11 @@ static int keep(struct mf_sock *sock, const uint8_t *data, size_t len)
     return 0;
 }
 
-static void set_peek(struct mf_sock *sock, bool peek)
+void mf_sock_set_heavy(struct mf_sock *sock, uint8_t flag, bool on)
 {
-    sock->loop->peeks += (uint32_t)peek - (uint32_t)sock->_peek;
-    sock->_peek = peek;
+    uint8_t heavy = (uint8_t)(on ? sock->_heavy | flag : sock->_heavy & ~flag);
+    sock->loop->heavies += (uint32_t)(heavy != 0) - (uint32_t)(sock->_heavy != 0);
+    sock->_heavy = heavy;
 }
 
 static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
@@ -103,7 +103,9 @@ static size_t show(struct mf_sock *sock, const uint8_t *ptr, size_t len)
     sock->_want = 0;
     size_t took = sock->events->on_read(sock, mf_slice_of(ptr, len));
     assert(took <= len);
-    set_peek(sock, was_long || sock->_want >= LONG || (sock->_peek && took == 0));
+    bool is_long = was_long || sock->_want >= LONG;
+    if (is_long || sock->_heavy)
+        mf_sock_set_heavy(sock, MF_H_PEEK, is_long || ((sock->_heavy & MF_H_PEEK) && took == 0));
     return took;
 }
 
@@ -189,27 +191,29 @@ size_t mf_sock_space(struct mf_sock *sock, uint8_t **at)
     size_t space = sock->_in->cap - sock->_in_end;
     if (space > missing + PEEK)
         space = missing + PEEK;
-    uint32_t many = sock->loop->peeks;
-    return many > MANY && space > AHEAD && space > TURN_BYTES / many
-               ? (AHEAD > TURN_BYTES / many ? AHEAD : TURN_BYTES / many)
-               : space;
+    uint32_t many = sock->loop->heavies;
+    if (many <= FEW || space <= AHEAD)
+        return space;
+    size_t piece = MF_TURN_BYTES / many;
+    piece = piece < AHEAD ? AHEAD : piece > PIECE ? PIECE : piece;
+    return space < piece ? space : piece;
 }
 
 size_t mf_sock_shared(const struct mf_sock *sock)
 {
-    return sock->_peek && left(sock) < PEEK ? PEEK : sock->loop->read_size;
+    return (sock->_heavy & MF_H_PEEK) && left(sock) < PEEK ? PEEK : sock->loop->read_size;
 }
 
 int mf_sock_reads(const struct mf_sock *sock)
 {
-    if (!sock->_peek || sock->loop->peeks <= FEW)
-        return READS;
-    return sock->loop->peeks > MANY ? 1 : LONG_READS;
+    if (mf_loop_sated(sock->loop))
+        return 0;
+    return (sock->_heavy & MF_H_PEEK) && sock->loop->heavies > FEW ? LONG_READS : MF_READS;
 }
 
 void mf_sock_drop_input(struct mf_sock *sock)
 {
-    set_peek(sock, false);
+    mf_sock_set_heavy(sock, MF_H_PEEK | MF_H_MORE, false);
     forget(sock);
 }
 

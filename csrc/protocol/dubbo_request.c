@@ -196,6 +196,7 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     base->query.name_lengths = said->key_lengths;
     base->query.fold_names = false; /* Java's map tells them apart */
     base->query.n_avoid = 0;
+    base->query.last_resort = false;
     base->query.now = mf_local_now(request->share->local);
     base->timeout_ms = said->timeout_ms;
     base->stampable = base->readable && said->complete;
@@ -218,6 +219,15 @@ static void refuse(struct request *request, struct mf_call *call, int rc, const 
     mf_dispatch_refuse(call, &request->base, &fault);
 }
 
+/* It has that key, or what it has is not all known. */
+static bool may_say_closing(const struct request *request)
+{
+    const struct mf_dubbo_request *said = request->said;
+    if (said->plain) /* all of it is known */
+        return said->says_closing;
+    return said->says_closing || said->text_lost || !request->base.readable || !said->complete;
+}
+
 void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, const struct mf_dubbo_head *head,
                          struct mf_slice body)
 {
@@ -238,7 +248,7 @@ void mf_dubbo_request_in(struct mf_dubbo_source *source, struct mf_call *call, c
         refuse(&request, call, rc, why);
         return;
     }
-    call->marked = request.said->says_closing;
+    call->marked = may_say_closing(&request);
     mf_dispatch(call, &request.base);
 }
 

@@ -3,13 +3,9 @@
  * and Dubbo2 as a pool's dialer. */
 #include "call/pool.h"
 #include "codec/dubbo_memo.h"
+#include "protocol/dubbo_counts.h"
 
-enum { MF_MEMOS = 256, MF_MEMO_VARIANTS = 4, MF_SERIALIZATIONS = 32 };
-
-/* What is known of every call from its head alone, by serialization id. Read by other threads. */
-struct mf_serialization_counters {
-    mf_atom64 calls, answers, bytes_up, bytes_down, ok, errors, latency_sum_ns;
-};
+enum { MF_MEMOS = 256, MF_MEMO_VARIANTS = 4 };
 
 struct mf_memos {
     struct mf_dubbo_memo *_memos[MF_MEMOS];

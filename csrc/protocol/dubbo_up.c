@@ -91,7 +91,7 @@ static bool nobody(struct up *up, struct mf_call *call, const struct mf_dubbo_he
 static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
 {
     struct up *up = up_of(conn);
-    if (up->link.pool->health.failures || up->link.unheard)
+    if (!up->link.spoke || up->link.pool->health.failures)
         mf_pool_alive(up->link.pool, &up->link);
     if (head->flags & MF_DUBBO_EVENT) {
         event_in(up, head, body);

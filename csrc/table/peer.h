@@ -13,7 +13,8 @@ struct mf_peer {
     mf_atom32 _refs;         /* clusters and pools that hold it */
     struct mf_peer *_next;   /* in the writer's hash of addresses */
     struct mf_table *_table;
-    _Alignas(MF_CACHE_LINE) mf_atom64 down_until; /* monotonic ns; 0: available. Written by workers */
+    /* Monotonic ns; 0: available; odd: it asks for no calls, but would take them. Written by workers. */
+    _Alignas(MF_CACHE_LINE) mf_atom64 down_until;
     mf_atom32 listed;        /* clusters that list it; 0: only pools still hold it */
     /* What its connections saw, of all workers, added up by them once a second and where one is made or fails. */
     mf_atom64 calls, calls_active, connections, failures;
@@ -34,16 +35,23 @@ static inline bool mf_peer_available(const struct mf_peer *peer, uint64_t now)
     return mf_load_relaxed(&peer->down_until) <= now;
 }
 
+/* Or it asks for none, and where there is no other they are better sent to it than to nobody. */
+static inline bool mf_peer_takes(const struct mf_peer *peer, uint64_t now)
+{
+    uint64_t until = mf_load_relaxed(&peer->down_until);
+    return until <= now || (until & 1);
+}
+
 /* False once no published policy sends calls to it. Any thread. */
 static inline bool mf_peer_listed(const struct mf_peer *peer)
 {
     return mf_load_relaxed(&peer->listed) > 0;
 }
 
-/* After a failed connect or a READONLY event: not picked before `until`. */
+/* After a failed connect: not picked before `until`. */
 static inline void mf_peer_set_down(struct mf_peer *peer, uint64_t until)
 {
-    mf_store_relaxed(&peer->down_until, until);
+    mf_store_relaxed(&peer->down_until, until & ~UINT64_C(1));
 }
 
 static inline void mf_peer_set_up(struct mf_peer *peer)

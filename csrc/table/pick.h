@@ -15,7 +15,9 @@ static __attribute__((noinline, unused)) bool avoided(const struct mf_query *que
 
 MF_ALWAYS_INLINE bool usable(const struct mf_peer *peer, const struct mf_query *query)
 {
-    return mf_peer_available(peer, query->now) && !(query->n_avoid && avoided(query, peer));
+    if (!mf_peer_available(peer, query->now) && !(query->last_resort && mf_peer_takes(peer, query->now)))
+        return false;
+    return !(query->n_avoid && avoided(query, peer));
 }
 
 /* Exact and fair among those available, however many are not: two walks. Out of line: rarely needed. */

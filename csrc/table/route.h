@@ -23,6 +23,7 @@ struct mf_query {
     uint64_t random;               /* any 64 bits: choose among weights and peers */
     const struct mf_peer *const *avoid; /* taken to be down, for this request alone */
     uint32_t n_avoid;
+    bool last_resort; /* peers that ask for no calls are as good as others */
 };
 
 struct mf_route {

@@ -106,7 +106,7 @@ cdef class H2Encoder:
         self._memory = mf_alloc(mf_hpack_encoder_room(self._most) + 1)
         if self._memory == NULL:
             check(-ENOMEM)
-        mf_hpack_encoder_init(&self._encoder, self._memory, self._most, self._size)
+        mf_hpack_encoder_init(&self._encoder, self._memory, self._most)
 
     def __dealloc__(self):
         mf_free(self._memory)

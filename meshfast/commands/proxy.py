@@ -36,9 +36,11 @@ QUIET = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 def command(config: tuple[str, ...], workers: int | None, backend: str | None, log_level: str) -> None:
     """Run the sidecar that CONFIG (files and directories of YAML) describes.
 
-    The files are watched: a good change is in force within a second, a bad one is refused and logged, and the last
-    good configuration stays; SIGHUP has them read at once. SIGTERM drains: callers are told READONLY, calls in flight
-    finish, the exit code is 0; a second one ends at once.
+    The files are watched: a good change is in force within a second (what a file that is written in place says no
+    longer, once it has rested for one), a bad one is refused and logged, and the last good configuration stays; SIGHUP
+    has them read at once.
+
+    SIGTERM drains: callers are told READONLY, calls in flight finish, the exit code is 0; a second one ends at once.
     """
     for number in QUIET:
         signal.signal(number, signal.SIG_IGN)  # until the sidecar takes them, and from its end on

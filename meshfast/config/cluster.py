@@ -269,12 +269,21 @@ def _named(port: Port, name: str) -> bool:
     return not port.name and name == "dubbo"
 
 
-def advise(found: Iterable[Resource], report: Report) -> None:
-    """Warns of applications that have no instance."""
+def advise(found: Iterable[Resource], listeners: Iterable[model.Listener], report: Report) -> None:
+    """Warns of applications that have no instance, and of instances that are ``listeners``, which route calls again."""
+    binds = [(listener.name, listener.bind) for listener in listeners]
     for resource in found:
-        if resource.kind == "ServiceEntry" and not resource.draft.cluster.endpoints:
+        if resource.kind != "ServiceEntry":
+            continue
+        endpoints = resource.draft.cluster.endpoints
+        if not endpoints:
             hint = "its calls are answered with status 80: add endpoints"
             report.warn(resource.at.at("endpoints"), f"{resource.name} has no instance", hint)
+        for i, endpoint in enumerate(endpoints if binds else ()):
+            name = next((name for name, bind in binds if value.reaches(endpoint.address, bind)), None)
+            if name is not None:
+                message = f"{endpoint.address} is this sidecar's own listener {name}: a call would be routed again"
+                report.warn(resource.at.at("endpoints", i), message, "name the application's own address")
 
 
 def build(found: Iterable[Resource], report: Report) -> Clusters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yaml.nodes import Node, ScalarNode
@@ -21,14 +22,20 @@ class Limit:
     default: int
     least: int
     doc: str
+    most: int = 0  # 0: that of its unit
 
+
+MAX_LENGTH = 0x7FFF_FFFF  # of a frame, as Dubbo2 writes it
 
 LIMITS: tuple[Limit, ...] = (
-    Limit("max_body", "maxBody", "bytes", 8388608, 16, "body of one frame"),
+    Limit("max_body", "maxBody", "bytes", 8388608, 16, "body of one frame", MAX_LENGTH),
     Limit("max_depth", "maxDepth", "count", 1024, 1, "nested Hessian2 values"),
     Limit("max_classes", "maxClasses", "count", 1024, 1, "Hessian2 class definitions in one body"),
     Limit("max_attachments", "maxAttachments", "count", 128, 1, "attachments of one request"),
-    Limit("max_text", "maxText", "bytes", 65536, 1024, "texts of one request that are not UTF-8 as they lie there"),
+    Limit(
+        "max_text", "maxText", "bytes", 65536, 1024, "texts of one request that are not UTF-8 as they lie there",
+        MAX_LENGTH,
+    ),  # fmt: skip
     Limit("max_connections", "maxConnections", "count", 20000, 1, "downstream connections of one worker"),
     Limit("max_calls", "maxCalls", "count", 65536, 1, "calls in flight of one worker"),
     Limit(
@@ -163,7 +170,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("drain_timeout", "drainTimeout", "ms", 30000, 0, "calls in flight when the sidecar stops"),
 )
 
-MOST = {"bytes": 0x7FFF_FFFF, "count": 0x7FFF_FFFF, "ms": value.MAX_MS}
+MOST = {"bytes": 0x7FFF_FFFF_FFFF_FFFF, "count": 0x7FFF_FFFF, "ms": value.MAX_MS}
 _WORDS = {
     "bytes": "a size (65536, 64KiB, 8MiB)",
     "count": "a whole number",
@@ -192,9 +199,58 @@ class LimitValue(Type):
             raise not_a(self.words, node)
         if number < self.limit.least:
             raise Refused(f"{self.limit.name} is at least {self.limit.least} {self.limit.unit}")
-        if number > MOST[self.limit.unit]:
-            raise Refused(f"{self.limit.name} is at most {MOST[self.limit.unit]} {self.limit.unit}")
+        most = self.limit.most or MOST[self.limit.unit]
+        if number > most:
+            raise Refused(f"{self.limit.name} is at most {most} {self.limit.unit}")
         return number
 
     def empty(self) -> int:
         return self.limit.default
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two limits that contradict each other where the first is above the second, or as great where ``below``."""
+
+    low: str
+    high: str
+    why: str
+    below: bool = False
+
+    def broken(self, limits: Mapping[str, int]) -> bool:
+        low, high = (limits.get(name, _DEFAULTS[name]) for name in (self.low, self.high))
+        return low > high or (self.below and low == high)
+
+
+_DEFAULTS = {limit.name: limit.default for limit in LIMITS}
+
+#: Refused, as one of the two could never do what it says.
+REFUSED = (
+    Pair("outputHigh", "outputMax", "a caller would be closed before it is paused"),
+    Pair("upstreamOutputHigh", "upstreamOutputMax", "callers would be refused before they are paused"),
+    Pair("heartbeat", "heartbeatTimeout", "no answer could come in time", below=True),
+    Pair("peerBackoff", "peerBackoffMax", "the first rest would be the longest"),
+    Pair("maxBody", "maxMemory", "the longest body could never be taken in"),
+)
+
+#: Warned of, as something sensible comes of it.
+WARNED = (
+    Pair("callTimeout", "maxCallTimeout", "who asks for no timeout waits longer than any may ask"),
+    Pair("maxBody", "outputMax", "one answer may pass it, and its caller is closed"),
+)
+
+
+def check_pairs(limits: Mapping[str, int], place: Place, report: Report) -> None:
+    """``place``: that of the mapping of limits."""
+    for pairs, tell in ((REFUSED, report.add), (WARNED, report.warn)):
+        for pair in pairs:
+            if not pair.broken(limits):
+                continue
+            low, high = (limits.get(name, _DEFAULTS[name]) for name in (pair.low, pair.high))
+            default = {name: "" if name in limits else ", by default" for name in (pair.low, pair.high)}
+            tell(
+                place.at(pair.low if pair.low in limits else pair.high),
+                f"{pair.low} ({low}{default[pair.low]}) is {'not below' if pair.below else 'above'} "
+                f"{pair.high} ({high}{default[pair.high]}): {pair.why}",
+                f"lower {pair.low} or raise {pair.high}",
+            )

@@ -21,7 +21,7 @@ def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
     labels.check_count(used, report)
     sidecar.check_services(specs[0] if specs else None, {s.name: s for s in services if s.name}, report)
     if report.warnings is not None and not report.problems:
-        cluster.advise(unique, report)
+        cluster.advise(unique, sidecar.routing(own), report)
         sidecar.advise(specs[0] if specs else None, report)
     return model.Mesh(
         clusters=clusters.sealed(),

@@ -27,7 +27,7 @@ from meshfast.config.field import (
     not_a,
     spec,
 )
-from meshfast.config.limit import LIMITS, LimitValue
+from meshfast.config.limit import LIMITS, LimitValue, check_pairs
 from meshfast.config.resource import HOST, LABELS, WAIT
 
 MAX_WORKERS = 32  # MF_WORKERS_MAX
@@ -195,9 +195,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         )
     if len(found.listeners) > MAX_LISTENERS:
         report.add(found.at.at("listeners"), f"{len(found.listeners)} listeners; the limit is {MAX_LISTENERS}")
-    high, most = (found.limits.get(name, Limits.fields[name].default) for name in ("outputHigh", "outputMax"))
-    if high > most:
-        report.add(found.at.at("limits"), f"outputHigh ({high}) is above outputMax ({most})")
+    check_pairs(found.limits, found.at.at("limits"), report)
     if memory is not None and not memory.at.bad and memory.ttl == 0:
         report.add(memory.at.at("ttl"), "a ttl of 0 remembers nothing")
     return model.Sidecar(
@@ -291,6 +289,17 @@ def advise(found: SidecarSpec | None, report: Report) -> None:
     """Warns of a sidecar that could not start."""
     if found is not None and not found.listeners:
         report.warn(found.at, "no listener: meshfast proxy needs one", "add listeners")
+
+
+def routing(own: model.Sidecar) -> list[model.Listener]:
+    """The listeners that send what comes in where policy says; of inbound ones, those that forward to such a one."""
+    out = [one for one in own.listeners if one.direction == "outbound" and one.protocol != "tcp"]
+    through = [
+        one
+        for one in own.listeners
+        if one.direction == "inbound" and one.forward and any(value.reaches(one.forward, o.bind) for o in out)
+    ]
+    return out + through
 
 
 def check_services(found: SidecarSpec | None, known: Mapping[str, Any], report: Report) -> None:

@@ -157,3 +157,19 @@ def collide(a: str, b: str) -> bool:
         return False
     every, same_family = {"0.0.0.0", "[::]"}, ("[" in host_a) == ("[" in host_b)
     return "[::]" in (host_a, host_b) or (same_family and bool(every & {host_a, host_b}))
+
+
+def reaches(address: str, bind: str) -> bool:
+    """Whether who dials ``address`` meets who listens at ``bind``, as far as these two say; a listener at every address
+    of its machine is met at a loopback one, whichever machine it is."""
+    if address.startswith("unix://") or bind.startswith("unix://"):
+        return collide(address, bind)
+    (host, _, port), (own, _, own_port) = address.rpartition(":"), bind.rpartition(":")
+    if port != own_port or port == "0":
+        return False
+    to, at = (ipaddress.ip_address(h.strip("[]")) for h in (host, own))
+    if to.is_unspecified:  # the kernel takes it for the loopback address
+        to = ipaddress.ip_address("127.0.0.1" if to.version == 4 else "::1")
+    if at.is_unspecified:
+        return to.is_loopback and (to.version == at.version or at.version == 6)
+    return to == at

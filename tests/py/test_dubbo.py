@@ -168,6 +168,7 @@ def test_events_and_names() -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     assert dubbo.traceid("traceparent", f"00-{trace}-00f067aa0ba902b7-01") == trace
     assert dubbo.traceid("x-request-id", "abc") == "abc"
+    assert [dubbo.traceid(key, "0-0-0") for key in ("x-request-id", "sw8", "b3")] == ["", "", ""]
 
 
 def test_a_request_keeps_its_buffer() -> None:

@@ -110,6 +110,13 @@ def test_a_list_over_its_limit() -> None:
     assert decoder.decode(encoder.encode([])) == []
 
 
+def test_a_field_larger_than_the_table_that_the_peer_has() -> None:
+    """Room for more is no larger table until the peer says so."""
+    theirs, ours = hpack.Encoder(), http2.HeaderDecoder(65536)
+    for pairs in ([(b"x-a", b"1")], [(b"x-b", b"v" * 5000)], [(b"x-c", b"2")], [(b"x-c", b"2"), (b"x-a", b"1")]):
+        assert ours.decode(theirs.encode(pairs)) == pairs
+
+
 def test_a_bomb_takes_no_memory() -> None:
     """4,000 references to 4,000 bytes."""
     decoder = http2.HeaderDecoder()

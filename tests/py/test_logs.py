@@ -6,11 +6,15 @@ import asyncio
 import json
 import logging
 import os
+import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 from peers import until, until_now
 
+from meshfast import hints
 from meshfast.accesslog import AccessWriter, json_line, text_line
 from meshfast.eventlog import EVERY, PEERS, EventLog
 from meshfast.model import AccessLog
@@ -250,3 +254,45 @@ def test_written_opened_anew_and_counted(tmp_path):
     writer.write([CALL] * 3)
     writer.close()
     assert state.access_dropped == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fifo", "nobody reads this FIFO: start its reader first"),
+        ("socket", "a UNIX socket cannot be opened as a file"),
+        ("folder", "it is a directory: name a file in it"),
+        ("none/calls.log", "make the directory first"),
+        ("round", "its links lead back to themselves"),
+    ],
+)
+def test_a_path_that_cannot_be_opened_says_what_to_do(tmp_path, name, said):
+    path = tmp_path / name
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "round").symlink_to("round")
+    good = tmp_path / "good"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        with pytest.raises(OSError) as caught:
+            AccessWriter(AccessLog(str(path)), Running())
+    assert hints.told(caught.value).startswith(f"accessLog.path {path}: ") and said in hints.told(caught.value)
+    if name == "fifo":
+        writer = AccessWriter(AccessLog(str(good)), Running())
+        good.unlink()
+        os.mkfifo(good)
+        with pytest.raises(OSError, match=f"accessLog.path {good}: "):
+            writer.reopen()
+        writer.close()
+
+
+def test_a_proxy_whose_access_log_nobody_reads_says_so(tmp_path):
+    os.mkfifo(tmp_path / "calls")
+    log = json.dumps({"path": str(tmp_path / "calls")})
+    listener = '{name: out, bind: "tcp://127.0.0.1:0"}'
+    spec = f"{{listeners: [{listener}], accessLog: {log}}}"
+    (tmp_path / "mesh.yaml").write_text(f"apiVersion: meshfast.io/v1\nkind: Sidecar\nspec: {spec}\n")
+    command = [sys.executable, "-m", "meshfast", "proxy", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"cannot start: accessLog.path {tmp_path}/calls: No such device or address; nobody reads" in done.stderr

@@ -130,9 +130,9 @@ def test_the_access_log_is_opened_anew(tmp_path, monkeypatch):
             path.unlink()
             path.mkdir()
             running.process.send_signal(signal.SIGUSR1)
-            await until(lambda: f"stays where it was: {path}: Is a directory" in running.log)
+            await until(lambda: f"stays where it was: accessLog.path {path}: Is a directory; it is" in running.log)
             assert (await running.get("/ready"))[0] == 200
-        with pytest.raises(AssertionError, match=f"ERROR cannot start: {path}: Is a directory"):
+        with pytest.raises(AssertionError, match=f"ERROR cannot start: accessLog.path {path}: Is a directory"):
             async with proxy(tmp_path, mesh((base, "")), "epoll"):
                 pass
 

@@ -85,13 +85,13 @@ def test_a_second_caller(labels):
 
     async def story() -> None:
         async with side("epoll", labels) as it:
-            assert (await it.comes_in(it.first, "t", "dev1")).attachments["env"] == "dev1"
-            assert await it.goes_out("t") == "dev1:x"
-            assert (await it.comes_in(it.second, "t", "dev2")).attachments["env"] == "dev2"
+            assert (await it.comes_in(it.first, "t1", "dev1")).attachments["env"] == "dev1"
+            assert await it.goes_out("t1") == "dev1:x"
+            assert (await it.comes_in(it.second, "t1", "dev2")).attachments["env"] == "dev2"
             assert it.inside.count("labels_conflict") == 1
-            assert await it.goes_out("t") == ("dev1:x" if labels == "keep-first" else "dev2:x")
-            await it.comes_in(it.second, "t", "dev1")
-            assert await it.goes_out("t") == "dev1:x"
+            assert await it.goes_out("t1") == ("dev1:x" if labels == "keep-first" else "dev2:x")
+            await it.comes_in(it.second, "t1", "dev1")
+            assert await it.goes_out("t1") == "dev1:x"
 
     play(story)
 
@@ -101,20 +101,20 @@ def test_callers_labels_end_where_they_are_stripped():
 
     async def story() -> None:
         async with side("epoll", "strip") as it:
-            seen = await it.comes_in(it.first, "t", "dev1")
+            seen = await it.comes_in(it.first, "t1", "dev1")
             assert seen.attachments["env"] == ""
-            assert seen.attachments["x-request-id"] == "t"
-            assert await it.goes_out("t") == "base:x"
+            assert seen.attachments["x-request-id"] == "t1"
+            assert await it.goes_out("t1") == "base:x"
             for none in (None, ""):
-                await it.comes_in(it.first, "t", none)
+                await it.comes_in(it.first, "t1", none)
                 caller_id = b"\x00" * 8
                 sent = dubbo.encode_request(
-                    0, "com.x.App", "hi", ("x",), {"x-request-id": "t"} | ({} if none is None else {"env": none})
+                    0, "com.x.App", "hi", ("x",), {"x-request-id": "t1"} | ({} if none is None else {"env": none})
                 )
                 raw = it.app.requests[-1].raw
                 assert raw[:4] + caller_id + raw[12:] == sent
             # What the application says itself is its own.
-            answer = await it.own.ask(CART, attachments={"x-request-id": "t", "env": "dev2"})
+            answer = await it.own.ask(CART, attachments={"x-request-id": "t1", "env": "dev2"})
             assert answer.value == "dev2:x"
 
     play(story)

@@ -24,10 +24,12 @@ ORDER = {
         "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
     ),
     "protocol": (
-        "tcp", "dubbo_code", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request", "dubbo_down", "dubbo_up",
+        "tcp",
+        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
+        "dubbo_down", "dubbo_up",
         "h2_state", "h2_share", "h2_conn.h", "h2_core", "h2_send", "h2_stream", "h2_block", "h2_read", "h2_conn",
     ),
-    "engine": ("protocols", "door", "options", "worker", "engine"),
+    "engine": ("options", "protocols", "door", "worker", "engine"),
 }  # fmt: skip
 
 #: The rooms of the package from the ground up. A room may import what stands on a lower line, and its own modules;
@@ -51,6 +53,17 @@ RANK = {room: rank for rank, rooms in enumerate(PYTHON) for room in rooms}
 #: What a source may not know besides: it yields meshes and never touches native tables.
 APART = {"source": {"_core"}}
 
+#: What an embedder gets by meshfast.h, and no more: nothing of connections, calls in flight, pools or protocols.
+PUBLIC = {
+    "base": {"addr", "atom", "block", "err", "list", "mem", "ring", "slice"},
+    "codec": {"dubbo", "h2_fields", "h2_frame", "h2_name", "h2_name_tbl", "hessian", "hpack", "sniff", "traceid"},
+    "table": {"dfa", "epoch", "label", "peer", "route", "stat", "table", "trace"},
+    "loop": {"loop", "sock", "timer"},
+    "call": {"counters", "limits", "local", "note", "outcome", "tally"},
+    "protocol": {"dubbo_counts"},
+    "engine": {"engine", "options"},
+}
+
 MODULES = files("meshfast/*.py", "meshfast/*/*.py", "meshfast/*/*/*.py")
 
 
@@ -63,6 +76,20 @@ def test_includes_point_down(path):
         assert FLOORS[floor] <= FLOORS[own], f"{path} includes {name}, which is above it"
         assert not (own == "loop" and floor == "table"), f"{path}: loop and table do not know each other"
         assert not (own == "loop" and floor == "codec"), f"{path}: the loop knows no protocol"
+
+
+def reached(name: str, seen: set[str]) -> set[str]:
+    """All of ours that a header includes, and what those include."""
+    for other in re.findall(r'^#include "([^"]+)"', text(Path("csrc", name)), re.M):
+        if other not in seen:
+            seen.add(other)
+            reached(other, seen)
+    return seen
+
+
+def test_the_public_header_shows_no_inner_rooms():
+    public = {f"{floor}/{name}.h" for floor, names in PUBLIC.items() for name in names}
+    assert reached("meshfast.h", set()) == public
 
 
 def module(path: Path) -> str:

@@ -3,6 +3,8 @@
 #include "engine/pair.h"
 #include "test.h"
 
+#include <malloc.h>
+
 enum { MIB = 1 << 20, MAX = 16 * MIB, SLACK = 10 * MIB, STRANGERS = 20, BODY = 2 * MIB, PIECE = 256 << 10 };
 enum { LOOK = 2000000, READERS_CALLS = 120, ANSWER = 200000 };
 
@@ -148,8 +150,52 @@ static void test_unread(void)
     pair_close();
 }
 
+static int trims;
+
+/* In place of the C library's. */
+int malloc_trim(size_t pad)
+{
+    (void)pad;
+    return ++trims;
+}
+
+/* However often it gets tight, the allocator's memory is gone through once a second. */
+static void test_trims(void)
+{
+    enum { TIMES = 5 };
+    open_pair();
+    uint64_t met = 0;
+    int strangers[STRANGERS];
+    for (int i = 0; i < STRANGERS; i++)
+        strangers[i] = caller();
+    trims = 0;
+    for (int k = 0; k < TIMES; k++) {
+        for (int i = 0; i < STRANGERS; i++) {
+            begin_frame(strangers[i]);
+            fake_send(&fake.conns[strangers[i]], body, BODY - 1);
+            turn();
+        }
+        CHECK(COUNTER(limit_max_memory) > met);
+        met = COUNTER(limit_max_memory);
+        for (int i = 0; i < STRANGERS; i++)
+            fake_send(&fake.conns[strangers[i]], body, 1);
+        turn();
+        turn();
+        CHECK(mf_loop_memory(fake.loop) < MIB);
+        pair_pass(LOOK);
+    }
+    CHECK_INT(trims, 1);
+    for (int k = 0; k < 3; k++) {
+        pair_pass(1100000000);
+        turn();
+        CHECK_INT(trims, 2);
+    }
+    pair_close();
+}
+
 int main(void)
 {
+    test_trims();
     test_strangers();
     test_unread();
     return test_end("budget");

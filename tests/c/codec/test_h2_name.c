@@ -1,5 +1,6 @@
 /* h2_name: every name of the list by its number, and every byte in names and values. */
 #include "codec/h2_name.h"
+#include "codec/huffman.h"
 #include "test.h"
 
 static void test_numbers(void)
@@ -9,6 +10,14 @@ static void test_numbers(void)
         struct mf_slice name = mf_h2_name_text((enum mf_h2_name)i);
         CHECK(name.len > 0 && mf_h2_name_good(name));
         CHECK_INT(mf_h2_name_of(guarded(name)), i);
+        struct mf_slice code = mf_slice_of(other, mf_huffman_put(other, name));
+        CHECK_INT(mf_h2_name_of_coded(guarded(code)), i);
+        for (size_t k = 0; k < code.len; k++) {
+            other[k] ^= 1;
+            CHECK_INT(mf_h2_name_of_coded(code), MF_H2_NAME_OTHER);
+            other[k] ^= 1;
+        }
+        CHECK_INT(mf_h2_name_of_coded(mf_slice_of(other, code.len - 1)), MF_H2_NAME_OTHER);
         for (size_t k = 0; k < name.len; k++) {
             memcpy(other, name.ptr, name.len);
             other[k] ^= 0x20;
@@ -20,6 +29,7 @@ static void test_numbers(void)
     }
     CHECK_INT(mf_h2_name_text(MF_H2_NAME_OTHER).len, 0);
     CHECK_INT(mf_h2_name_of(mf_slice_of(NULL, 0)), MF_H2_NAME_OTHER);
+    CHECK_INT(mf_h2_name_of_coded(mf_slice_of(NULL, 0)), MF_H2_NAME_OTHER);
     CHECK_INT(mf_h2_name_of(MF_SLICE("tri-service-version")), MF_H2_NAME_TRI_SERVICE_VERSION);
 }
 

@@ -161,6 +161,23 @@ static void test_too_large(void)
     }
 }
 
+/* With room for more the table is still what the peer takes it for: an entry over 4,096 empties it. */
+static void test_start(void)
+{
+    static uint8_t block[8192];
+    h2_begin(&it, 65536);
+    decodes("400161026262", "a: bb\n", 35);
+    memcpy(block, "\x40\1x\x7f\x81\x26", 6); /* 127 + 4865 */
+    memset(block + 6, 'v', 4992);
+    CHECK_INT(h2_decode(&it, mf_slice_of(block, 6 + 4992)), 0);
+    CHECK_INT(it.decoder.table.count, 0);
+    decodes("3fe1ff0382", ":method: GET\n", 0); /* raised to 65536 */
+    CHECK_INT(it.decoder.table.size, 65536);
+    CHECK_INT(h2_decode(&it, mf_slice_of(block, 6 + 4992)), 0);
+    CHECK_INT(it.decoder.table.count, 1);
+    h2_end(&it);
+}
+
 /* What an early field points at is evicted and overwritten by the same block, again and again. */
 static void test_evicted(void)
 {
@@ -364,6 +381,7 @@ int main(void)
     test_refused();
     test_limits();
     test_too_large();
+    test_start();
     test_evicted();
     test_caps();
     test_over();

@@ -192,6 +192,8 @@ static void test_cut_off(void)
     for (size_t cut = 1; cut < sizeof reply; cut++) {
         ask(caller, cut, "svc", NULL);
         int provider = take(rig.listeners[0]);
+        uint8_t event[MF_DUBBO_EVENT_ROOM]; /* it is a provider: one that never said so would be taken for none */
+        CHECK(put(provider, event, mf_dubbo_put_heartbeat(event, 1)));
         struct mf_dubbo_head head = {
             .id = asked(provider), .flags = 2, .status = 20, .serialization = 2, .body_len = 9};
         mf_dubbo_put_head(reply, &head);

@@ -72,6 +72,70 @@ static size_t put_frame(uint8_t *at, size_t len, uint32_t seed)
     return HEAD + len;
 }
 
+/* --- a frame that is shown before it is whole */
+
+static bool given_up;
+static size_t least_shown;
+
+/* Waits for a whole frame until it was given up, and takes what comes then. */
+static size_t shown_read(struct mf_sock *sock, struct mf_slice view)
+{
+    END(sock)->reads++;
+    if (!given_up) {
+        mf_sock_want(sock, BIG);
+        return 0;
+    }
+    least_shown = view.len < least_shown ? view.len : least_shown;
+    keep_bytes(END(sock), view);
+    return view.len;
+}
+
+static const struct mf_sock_events shown_events = {shown_read, end_eof, end_connect, end_drain, end_close};
+
+/* With io_uring a receive into the frame's own block is under way then, and must not write what is shown any more.
+ * `racing`: bytes come in the same turn. */
+static void show_early(size_t racing)
+{
+    enum { FIRST = 100000, REST = 300000 };
+    static uint8_t bytes[FIRST + REST];
+    int fds[2];
+    tcp_pair(fds);
+    struct end a;
+    fill(bytes, sizeof bytes, 5);
+    given_up = false;
+    least_shown = SIZE_MAX;
+    end_init(&a);
+    a.sock.events = &shown_events;
+    CHECK_INT(mf_sock_open(loop, &a.sock, fds[0]), 0);
+    CHECK_INT(write(fds[1], bytes, FIRST), FIRST);
+    UNTIL(a.sock.bytes_in == FIRST);
+    if (backend == MF_LOOP_URING)
+        UNTIL(a.sock._ops & MF_OP_DIRECT);
+    settle();
+    CHECK_INT(a.reads, 1);
+    given_up = true;
+    if (racing)
+        CHECK_INT(write(fds[1], bytes + FIRST, racing), racing);
+    mf_sock_show(&a.sock);
+    mf_sock_show(&a.sock); /* twice is as once */
+    UNTIL(a.got_len == FIRST + racing);
+    CHECK(racing || least_shown == FIRST);
+    CHECK(!(a.sock._ops & MF_OP_DIRECT));
+    CHECK_INT(write(fds[1], bytes + FIRST + racing, REST - racing), REST - racing);
+    UNTIL(a.got_len == sizeof bytes);
+    CHECK(memcmp(a.got, bytes, sizeof bytes) == 0);
+    CHECK(a.sock._in == NULL);
+    quit(&a);
+    close(fds[1]);
+}
+
+static void test_shown_early(void)
+{
+    show_early(0);
+    show_early(1);
+    show_early(70000);
+}
+
 /* The same frames, sent in pieces of every size. */
 static void test_cuts(void)
 {
@@ -431,6 +495,7 @@ int main(void)
     ON_EACH(test_pause);
     ON_EACH(test_pause_is_bounded);
     ON_EACH(test_pause_in_long);
+    ON_EACH(test_shown_early);
     ON_EACH(test_long_left_over);
     ON_EACH(test_urgent);
     ON_EACH(test_out_of_memory);

@@ -116,7 +116,7 @@ static void test_labels(void)
 
 static void down(int box, bool is)
 {
-    mf_peer_set_down(peers[box], is ? 101 : 0); /* asked at 100 */
+    mf_peer_set_down(peers[box], is ? 102 : 0); /* asked at 100 */
 }
 
 static void test_cases(void)

@@ -29,7 +29,7 @@ static void *look_up(void *arg)
             const struct mf_label *label = &plan->labels[0];
             memcpy(value, label->name.ptr, label->name.len);
             value[0] = 'v';
-            struct mf_pair headers[] = {{S("t"), mf_slice_of(id, (size_t)snprintf(id, sizeof id, "%u", (unsigned)(r % TRACES)))},
+            struct mf_pair headers[] = {{S("t"), mf_slice_of(id, (size_t)snprintf(id, sizeof id, "t%u", (unsigned)(r % TRACES)))},
                                         {label->name, S(value)}};
             struct mf_query query = {.service = S("s"), .headers = headers, .n_headers = r >> 32 & 1 ? 2 : 1, .now = 1,
                                      .labels = values.value};

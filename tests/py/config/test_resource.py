@@ -115,7 +115,8 @@ def test_sidecar() -> None:
                 {"name": "all", "bind": "tcp://127.0.0.1:15001", "transparent": True},
             ],
             admin="tcp://127.0.0.1:15000",
-            limits={"maxBody": "4MiB", "maxCalls": 10, "callTimeout": 250, "heartbeat": "2s", "drainTimeout": 0},
+            limits={"maxBody": "4MiB", "maxCalls": 10, "callTimeout": 250, "heartbeat": "2s", "drainTimeout": 0,
+                    "maxMemory": "64GiB"},
             traceMemory={"entries": 1024, "ttl": "90s"},
             accessLog={"path": "/var/log/calls", "format": "json", "fields": ["time", "status"], "sample": 0.25},
         ),
@@ -128,6 +129,7 @@ def test_sidecar() -> None:
     assert (own.trace_entries, own.trace_ttl_ms) == (1024, 90_000)
     assert own.limits == {
         "maxBody": 4 << 20, "maxCalls": 10, "callTimeout": 250, "heartbeat": 2000, "drainTimeout": 0,
+        "maxMemory": 64 << 30,
     }  # fmt: skip
     out, inward, through = own.listeners
     assert (out.name, out.bind, out.direction, out.service) == ("out", "0.0.0.0:20880", "outbound", "a.Cart")

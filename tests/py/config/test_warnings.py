@@ -64,6 +64,12 @@ def test_rules_without_one_for_every_call(tmp_path: Path) -> None:
     assert warned(tmp_path, SHOP, some) == [("spec.http", "no rule takes every call")]
 
 
+def test_a_default_above_what_may_be_asked(tmp_path: Path) -> None:
+    document = sidecar(listeners=[LISTENER], limits={"maxCallTimeout": "30s"})
+    [(path, message)] = warned(tmp_path, document)
+    assert path == "spec.limits.maxCallTimeout" and message.startswith("callTimeout (60000, by default) is above")
+
+
 @pytest.mark.parametrize(
     ("wanted", "hint"),
     [
@@ -94,6 +100,48 @@ def test_no_instance_and_no_listener(tmp_path: Path) -> None:
     assert warned(tmp_path, entry("empty", ("b.B",)), sidecar(workload={"app": "x"})) == [
         ("spec", "empty has no instance"), ("spec", "no listener: meshfast proxy needs one"),
     ]  # fmt: skip
+
+
+OUT, IN = {"name": "out", "bind": "tcp://127.0.0.1:7001"}, {"name": "in", "direction": "inbound"}
+ALL = {"name": "all", "bind": "tcp://0.0.0.0:7003"}
+BOTH = {"name": "both", "bind": "tcp://[::]:7004"}
+SIX = {"name": "six", "bind": "tcp://[fd00::7]:7005"}
+LOCAL = {"name": "local", "bind": "unix:///run/mesh/out.sock"}
+APP = IN | {"bind": "tcp://0.0.0.0:7006", "forward": "tcp://127.0.0.1:7007"}
+ROUND = IN | {"name": "round", "bind": "tcp://10.0.0.5:7008", "forward": "tcp://127.0.0.1:7001"}
+RELAY = {"name": "relay", "bind": "tcp://127.0.0.1:7009", "protocol": "tcp", "forward": "tcp://127.0.0.1:7010"}
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "listener"),
+    [
+        ("127.0.0.1", 7001, "out"), ("127.0.0.1", 7002, ""), ("127.0.0.2", 7001, ""), ("10.0.0.5", 7001, ""),
+        ("127.0.0.1", 7003, "all"), ("127.9.9.9", 7003, "all"), ("::1", 7003, ""), ("10.0.0.5", 7003, ""),
+        ("127.0.0.1", 7004, "both"), ("::1", 7004, "both"), ("fd00::7", 7004, ""),
+        ("fd00::7", 7005, "six"), ("fd00:0::0:7", 7005, "six"), ("fd00::8", 7005, ""),
+        ("unix:///run/mesh/out.sock", 0, "local"), ("unix:///run/mesh/./out.sock", 0, "local"),
+        ("unix:///run/a", 0, ""), ("127.0.0.1", 7006, ""), ("10.0.0.5", 7008, "round"), ("127.0.0.1", 7009, ""),
+    ],
+)  # fmt: skip
+def test_an_instance_that_is_a_listener_of_its_own(tmp_path: Path, address: str, port: int, listener: str) -> None:
+    """An inbound one ends at the application, and a mesh lists it for all."""
+    ports = {"ports": {"dubbo": port}} if port else {}
+    shop = entry("shop", ("a.Cart",), endpoints=[ENDPOINTS[0] | {"ports": {"dubbo": 1}}, {"address": address, **ports}])
+    said = warned(tmp_path, shop, sidecar(listeners=[OUT, ALL, BOTH, SIX, LOCAL, APP, ROUND, RELAY]))
+    assert [path for path, _ in said] == ["spec.endpoints[1]"] * bool(listener)
+    assert not listener or f"own listener {listener}:" in said[0][1]
+
+
+def test_an_answer_that_may_close_its_caller(tmp_path: Path) -> None:
+    def said(**limits: str) -> list[str]:
+        return [path for path, _ in warned(tmp_path, sidecar(listeners=[LISTENER], limits=limits))]
+
+    assert said(outputMax="4MiB", maxBody="4MiB") == said(maxBody="64MiB") == said(outputMax="8MiB") == []
+    assert said(outputMax="4MiB", outputHigh="64KiB") == ["spec.limits.outputMax"]
+    assert said(maxBody="65MiB") == ["spec.limits.maxBody"]
+    done = run("check", str(tmp_path))
+    assert done.returncode == 0 and "is above outputMax (67108864, by default): one answer" in done.stderr
+    assert run("check", str(tmp_path), "--strict").returncode == 1
 
 
 def test_exit_codes_and_forms(tmp_path: Path) -> None:

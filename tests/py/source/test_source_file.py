@@ -13,7 +13,7 @@ from meshfast import config
 from meshfast.errors import ConfigError
 from meshfast.model import Mesh
 from meshfast.source import Bad, Event, Good, Same
-from meshfast.source.file import POLL, SETTLE, FileSource
+from meshfast.source.file import POLL, SETTLE, FileSource, Loaded
 
 Next = Callable[[], Awaitable[Event]]
 
@@ -32,7 +32,7 @@ def watch(path: Path, body: Callable[[Next], Awaitable[None]]) -> None:
     """Runs ``body`` with a function that waits for the next event."""
 
     async def run() -> None:
-        source = FileSource([path], poll=0.01, settle=0.01)
+        source = FileSource([path], poll=0.01, settle=0.01, rest=0.01)
         events: AsyncIterator[Event] = aiter(source)
 
         async def following() -> Event:
@@ -205,8 +205,8 @@ def test_a_change_while_loading_is_not_lost(tmp_path: Path, monkeypatch: pytest.
     load = FileSource._load
     writes = iter(["a.B"])
 
-    def slow(self: FileSource) -> tuple[Event, bytes]:
-        found = load(self)
+    def slow(self: FileSource, asked: bool) -> Loaded:
+        found = load(self, asked)
         for service in writes:
             path.write_text(entry(service))
         return found
@@ -243,7 +243,7 @@ def test_watching_survives_a_mistake_of_ours(tmp_path: Path, monkeypatch: pytest
 
 
 def test_live_with_the_real_times(tmp_path: Path) -> None:
-    """A change of a file is an event, with waits between that are well under a second."""
+    """A change of a file is an event, with waits between that are well under a second where nothing is taken away."""
     assert POLL + 2 * SETTLE < 0.5
     path = tmp_path / "a.yaml"
     path.write_text(entry("a.A"))
@@ -251,8 +251,8 @@ def test_live_with_the_real_times(tmp_path: Path) -> None:
     async def run() -> None:
         events = aiter(FileSource([path]))
         assert services(await anext(events)) == ["a.A"]
-        path.write_text(entry("a.B"))
-        assert services(await asyncio.wait_for(anext(events), 10)) == ["a.B"]
+        path.write_text(entry("a.A") + "---\n" + entry("a.B", "more"))
+        assert services(await asyncio.wait_for(anext(events), 10)) == ["a.A", "a.B"]
         await events.aclose()  # type: ignore[attr-defined]
 
     asyncio.run(run())
