@@ -360,7 +360,7 @@ int mf_h2_core_tables(struct mf_h2_conn *h2)
         h2->_packed = false;
     } else {
         mf_hpack_decoder_init(&h2->_decoder, in, MF_HPACK_TABLE);
-        mf_hpack_encoder_init(&h2->_encoder, out, MF_HPACK_TABLE, MF_HPACK_TABLE);
+        mf_hpack_encoder_init(&h2->_encoder, out, MF_HPACK_TABLE);
     }
     h2->_decoder_memory = in;
     h2->_encoder_memory = out;
