@@ -60,8 +60,8 @@ static bool decode(struct mf_h2_conn *h2, struct mf_slice block, struct mf_hpack
         mf_h2_core_fail(h2, MF_H2_INTERNAL_ERROR, rc);
         return false;
     }
-    *generation = h2->_decoder.table.generation;
-    rc = mf_hpack_decode(&h2->_decoder, block, &h2->share->room, list);
+    *generation = h2->_tables->decoder.table.generation;
+    rc = mf_hpack_decode(&h2->_tables->decoder, block, &h2->share->room, list);
     if (rc < 0)
         mf_h2_core_fail(h2, mf_h2_frame_code(rc), rc);
     if (list->over & MF_HPACK_OVER_FIELDS)

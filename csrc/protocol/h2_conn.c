@@ -14,30 +14,6 @@ static struct mf_h2_conn *h2_of(struct mf_conn *conn)
     return (struct mf_h2_conn *)(void *)conn;
 }
 
-static void drop_tables(struct mf_h2_conn *h2)
-{
-    mf_free(h2->_decoder_memory);
-    mf_free(h2->_encoder_memory);
-    h2->_decoder_memory = h2->_encoder_memory = NULL;
-}
-
-static void pack(struct mf_h2_conn *h2)
-{
-    void *in = mf_alloc(mf_hpack_decoder_packed(&h2->_decoder) + 1);
-    void *out = mf_alloc(mf_hpack_encoder_packed(&h2->_encoder) + 1);
-    if (!in || !out) {
-        mf_free(in);
-        mf_free(out);
-        return;
-    }
-    mf_hpack_decoder_pack(&h2->_decoder, in);
-    mf_hpack_encoder_pack(&h2->_encoder, out);
-    drop_tables(h2);
-    h2->_decoder_memory = in;
-    h2->_encoder_memory = out;
-    h2->_packed = true;
-}
-
 static void await_settings(struct mf_h2_conn *h2)
 {
     const struct mf_local *local = h2->conn.local;
@@ -99,7 +75,7 @@ static void on_lost(struct mf_conn *conn, int rc)
         mf_free(h2->_slots);
     h2->_slots = h2->_few;
     h2->_mask = 0;
-    drop_tables(h2);
+    mf_h2_core_drop_tables(h2);
     if (h2->ops->on_lost)
         h2->ops->on_lost(h2, rc);
 }
@@ -116,9 +92,9 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
         sweep(h2);
     if (h2->_settings_by)
         mf_conn_wait(conn, h2->_settings_by);
-    if (h2->n_streams == 0 && h2->_encoder_memory && !h2->_packed) {
+    if (h2->n_streams == 0 && h2->_tables && !h2->_tables->packed) {
         if (now - h2->_quiet_since >= MF_H2_CORE_QUIET_NS)
-            pack(h2);
+            mf_h2_core_pack(h2);
         else
             mf_conn_wait(conn, h2->_quiet_since + MF_H2_CORE_QUIET_NS);
     }

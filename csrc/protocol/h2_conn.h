@@ -25,6 +25,7 @@ enum { MF_H2_PART_LEAST = 4096 };
 struct mf_h2_conn;
 struct mf_h2_chunk;
 struct mf_h2_late;
+struct mf_h2_tables;
 
 struct mf_h2_stream {
     struct mf_h2_conn *conn;
@@ -109,7 +110,7 @@ struct mf_h2_conn {
     uint32_t next_id;       /* client: of the next stream */
     uint32_t last_in;       /* server: the highest that was opened; client: that was promised */
 
-    bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _packed, _eof;
+    bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _eof;
     uint8_t _n_reset;
     int _rc;                /* why it failed */
     uint32_t _reset[16];    /* streams that we reset before their peer ended: the latest, ... */
@@ -132,9 +133,7 @@ struct mf_h2_conn {
     uint64_t _controls_mark; /* bytes sent by when all control frames of `_controls` have gone */
     uint64_t _tokens_at, _settings_by, _quiet_since;
     uint64_t _pings;        /* sent, the number of the last */
-    struct mf_hpack_decoder _decoder;
-    struct mf_hpack_encoder _encoder;
-    void *_decoder_memory, *_encoder_memory; /* NULL: not made yet */
+    struct mf_h2_tables *_tables; /* of fields; NULL: nothing was said yet */
 };
 
 /* Takes over an accepted connection, or one that is being made, whose struct is zeroed behind the mf_conn: preface and

@@ -76,7 +76,7 @@ static void rest(struct mf_h2_conn *h2)
         return;
     }
     h2->_quiet_since = mf_local_now(h2->conn.local);
-    if (!h2->_packed && mf_conn_open(&h2->conn))
+    if (h2->_tables && !h2->_tables->packed && mf_conn_open(&h2->conn))
         mf_conn_wait(&h2->conn, h2->_quiet_since + MF_H2_CORE_QUIET_NS);
 }
 
@@ -341,28 +341,64 @@ void mf_h2_core_acked(struct mf_h2_conn *h2)
 
 /* --- tables of fields */
 
-int mf_h2_core_tables(struct mf_h2_conn *h2)
+void mf_h2_core_drop_tables(struct mf_h2_conn *h2)
 {
-    if (h2->_encoder_memory && !h2->_packed)
-        return 0;
-    void *in = mf_alloc(mf_hpack_decoder_room(MF_HPACK_TABLE));
-    void *out = mf_alloc(mf_hpack_encoder_room(MF_HPACK_TABLE));
+    if (!h2->_tables)
+        return;
+    mf_free(h2->_tables->decoder_memory);
+    mf_free(h2->_tables->encoder_memory);
+    mf_free(h2->_tables);
+    h2->_tables = NULL;
+}
+
+/* Takes both over, or frees what there is. */
+static int move_tables(struct mf_h2_tables *tables, void *in, void *out, bool pack)
+{
     if (!in || !out) {
         mf_free(in);
         mf_free(out);
         return -ENOMEM;
     }
-    if (h2->_packed) {
-        mf_hpack_decoder_unpack(&h2->_decoder, in);
-        mf_hpack_encoder_unpack(&h2->_encoder, out);
-        mf_free(h2->_decoder_memory);
-        mf_free(h2->_encoder_memory);
-        h2->_packed = false;
+    if (pack) {
+        mf_hpack_decoder_pack(&tables->decoder, in);
+        mf_hpack_encoder_pack(&tables->encoder, out);
+    } else if (tables->packed) {
+        mf_hpack_decoder_unpack(&tables->decoder, in);
+        mf_hpack_encoder_unpack(&tables->encoder, out);
     } else {
-        mf_hpack_decoder_init(&h2->_decoder, in, MF_HPACK_TABLE);
-        mf_hpack_encoder_init(&h2->_encoder, out, MF_HPACK_TABLE);
+        mf_hpack_decoder_init(&tables->decoder, in, MF_HPACK_TABLE);
+        mf_hpack_encoder_init(&tables->encoder, out, MF_HPACK_TABLE);
     }
-    h2->_decoder_memory = in;
-    h2->_encoder_memory = out;
+    mf_free(tables->decoder_memory);
+    mf_free(tables->encoder_memory);
+    tables->decoder_memory = in;
+    tables->encoder_memory = out;
+    tables->packed = pack;
     return 0;
+}
+
+int mf_h2_core_tables(struct mf_h2_conn *h2)
+{
+    struct mf_h2_tables *tables = h2->_tables;
+    if (tables && !tables->packed)
+        return 0;
+    if (!tables)
+        tables = mf_zalloc(sizeof *tables);
+    if (!tables)
+        return -ENOMEM;
+    int rc = move_tables(tables, mf_alloc(mf_hpack_decoder_room(MF_HPACK_TABLE)),
+                         mf_alloc(mf_hpack_encoder_room(MF_HPACK_TABLE)), false);
+    if (rc < 0 && !h2->_tables)
+        mf_free(tables);
+    else
+        h2->_tables = tables;
+    return rc;
+}
+
+void mf_h2_core_pack(struct mf_h2_conn *h2)
+{
+    struct mf_h2_tables *tables = h2->_tables;
+    if (tables && !tables->packed)
+        (void)move_tables(tables, mf_alloc(mf_hpack_decoder_packed(&tables->decoder) + 1),
+                          mf_alloc(mf_hpack_encoder_packed(&tables->encoder) + 1), true);
 }

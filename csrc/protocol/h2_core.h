@@ -43,8 +43,18 @@ void mf_h2_core_credit(struct mf_h2_conn *h2);
 void mf_h2_core_refill(struct mf_h2_stream *stream, size_t room);
 /* The peer has acknowledged our settings. */
 void mf_h2_core_acked(struct mf_h2_conn *h2);
-/* The tables of fields are there and unpacked: 0 or -ENOMEM. */
+/* Both tables of fields. */
+struct mf_h2_tables {
+    struct mf_hpack_decoder decoder;
+    struct mf_hpack_encoder encoder;
+    void *decoder_memory, *encoder_memory;
+    bool packed;
+};
+/* They are there and unpacked: 0 or -ENOMEM. */
 int mf_h2_core_tables(struct mf_h2_conn *h2);
+/* Nothing happens: only what they hold is kept. Without memory they stay as they are. */
+void mf_h2_core_pack(struct mf_h2_conn *h2);
+void mf_h2_core_drop_tables(struct mf_h2_conn *h2);
 
 /* DATA that waits: a part of a block. */
 struct mf_h2_chunk {

@@ -184,11 +184,11 @@ static int set_window(struct mf_h2_conn *h2, uint32_t window)
 /* Below what we use the next block has to say so; above, nothing changes. */
 static int set_table(struct mf_h2_conn *h2, uint32_t size)
 {
-    if (size >= MF_HPACK_TABLE && !h2->_encoder_memory)
+    if (size >= MF_HPACK_TABLE && !h2->_tables)
         return 0;
     int rc = mf_h2_core_tables(h2);
     if (rc == 0)
-        mf_hpack_encoder_limit(&h2->_encoder, size);
+        mf_hpack_encoder_limit(&h2->_tables->encoder, size);
     return rc;
 }
 

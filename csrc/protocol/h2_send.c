@@ -33,9 +33,9 @@ static void check_output(struct mf_h2_conn *h2)
 static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct mf_pair *fields, const struct mf_h2_mark *marks,
                      uint32_t n)
 {
-    size_t len = mf_hpack_put_begin(&h2->_encoder, to);
+    size_t len = mf_hpack_put_begin(&h2->_tables->encoder, to);
     for (uint32_t i = 0; i < n; i++)
-        len += mf_hpack_put(&h2->_encoder, to + len, fields[i], marks ? marks[i] : mf_h2_mark_of(fields[i]));
+        len += mf_hpack_put(&h2->_tables->encoder, to + len, fields[i], marks ? marks[i] : mf_h2_mark_of(fields[i]));
     return len;
 }
 

@@ -1,6 +1,7 @@
 /* protocol/h2_conn, h2_send, h2_stream: both ends with each other, in any cut. */
 #include "protocol/h2_ask.h"
 #include "protocol/h2_echo.h"
+#include "protocol/h2_core.h"
 #include "protocol/h2_world.h"
 
 static struct wire up, down;
@@ -235,12 +236,13 @@ static void test_memory(void)
         ask(up.h2, "GET", "/", true);
         carry(1000000);
     }
-    CHECK(!up.h2->_packed);
+    CHECK(!up.h2->_tables->packed);
     pass(3000);
-    CHECK(up.h2->_packed && down.h2->_packed);
-    size_t packed = mf_hpack_decoder_packed(&up.h2->_decoder) + mf_hpack_encoder_packed(&up.h2->_encoder);
-    CHECK(sizeof(struct mf_h2_conn) + packed < 2048);
-    CHECK(sizeof(struct mf_h2_stream) <= 160);
+    CHECK(up.h2->_tables->packed && down.h2->_tables->packed);
+    const struct mf_h2_tables *tables = down.h2->_tables;
+    size_t packed = mf_hpack_decoder_packed(&tables->decoder) + mf_hpack_encoder_packed(&tables->encoder);
+    CHECK(sizeof(struct mf_h2_conn) + sizeof *tables + packed < 2048);
+    CHECK(sizeof(struct mf_h2_stream) <= 128);
     struct asked *asked = ask(up.h2, "GET", "/", true);
     carry(1000000);
     check_whole(asked, "rt", 6);
