@@ -53,36 +53,84 @@ static long join(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct mf
 
 /* --- what it says */
 
-static bool decode(struct mf_h2_conn *h2, struct mf_slice block, struct mf_hpack_list *list, uint64_t *generation)
+/* Decoded, or recalled where it is to be read as it was then. */
+static bool decode(struct mf_h2_conn *h2, struct mf_slice block, bool trailers, struct mf_h2_head_in *in)
 {
     int rc = mf_h2_core_tables(h2);
     if (rc < 0) {
         mf_h2_core_fail(h2, MF_H2_INTERNAL_ERROR, rc);
         return false;
     }
-    *generation = h2->_tables->decoder.table.generation;
-    rc = mf_hpack_decode(&h2->_tables->decoder, block, &h2->share->room, list);
-    if (rc < 0)
+    struct mf_h2_tables *tables = h2->_tables;
+    uint64_t generation = tables->decoder.table.generation;
+    struct mf_h2_memo *memo = mf_h2_memo_find(&tables->memos, block, generation, trailers);
+    if (memo) {
+        *in = memo->head;
+        in->note = &memo->note;
+        return true;
+    }
+    struct mf_hpack_list list = {0};
+    rc = mf_hpack_decode(&tables->decoder, block, &h2->share->room, &list);
+    if (rc < 0) {
         mf_h2_core_fail(h2, mf_h2_frame_code(rc), rc);
-    if (list->over & MF_HPACK_OVER_FIELDS)
+        return false;
+    }
+    if (list.over & MF_HPACK_OVER_FIELDS)
         MF_COUNT(h2->conn.local, limit_h2_fields);
-    else if (list->over)
+    else if (list.over)
         MF_COUNT(h2->conn.local, limit_h2_header_list);
-    return rc == 0;
+    h2->share->scratch_used = list.scratch_used;
+    *in = (struct mf_h2_head_in){
+        .over = list.over != 0,
+        .n = list.n,
+        .fields = h2->share->room.fields,
+        .marks = h2->share->room.marks,
+        .block = block,
+        .generation = generation,
+    };
+    return true;
 }
 
-static int read_request(struct mf_h2_head_in *in)
+/* It was well-formed, and may come again. */
+static void keep(struct mf_h2_conn *h2, struct mf_h2_head_in *in)
 {
-    in->kind = MF_H2_REQUEST;
-    return in->over ? 0 : mf_h2_fields_request(in->fields, in->marks, in->n, &in->request);
+    struct mf_h2_tables *tables = h2->_tables;
+    if (in->recalled || in->over || tables->decoder.table.generation != in->generation ||
+        !mf_h2_memo_worth(&tables->memos, in->block, in->generation))
+        return;
+    struct mf_slice scratch = mf_slice_of(h2->share->room.scratch, h2->share->scratch_used);
+    struct mf_h2_memo *memo = mf_h2_memo_keep(h2, &tables->memos, in, scratch);
+    if (memo)
+        in->note = &memo->note;
+}
+
+/* What the fields say; the same each time that they come. */
+static int parse(struct mf_h2_conn *h2, struct mf_h2_head_in *in, enum mf_h2_kind kind)
+{
+    if (in->recalled)
+        return 0;
+    uint32_t at;
+    int rc;
+    in->kind = (uint8_t)kind;
+    if (kind == MF_H2_REQUEST)
+        rc = mf_h2_fields_request(in->fields, in->marks, in->n, &in->request);
+    else if (kind == MF_H2_TRAILERS)
+        rc = mf_h2_fields_trailers(in->fields, in->marks, in->n, &at);
+    else
+        rc = mf_h2_fields_response(in->fields, in->marks, in->n, &in->response);
+    if (rc < 0)
+        return rc;
+    if (kind == MF_H2_RESPONSE && in->response.status < 200)
+        in->kind = MF_H2_INTERIM;
+    keep(h2, in);
+    return 0;
 }
 
 static int read_response(struct mf_h2_stream *stream, struct mf_h2_head_in *in)
 {
-    int rc = in->over ? MF_ELIMIT : mf_h2_fields_response(in->fields, in->marks, in->n, &in->response);
+    int rc = in->over ? MF_ELIMIT : parse(stream->conn, in, MF_H2_RESPONSE);
     if (rc < 0)
         return rc;
-    in->kind = in->response.status < 200 ? MF_H2_INTERIM : MF_H2_RESPONSE;
     if (in->kind == MF_H2_INTERIM)
         return in->ended ? MF_EH2_ORDER : 0;
     stream->head_in = true;
@@ -92,11 +140,9 @@ static int read_response(struct mf_h2_stream *stream, struct mf_h2_head_in *in)
 
 static int read_trailers(struct mf_h2_stream *stream, struct mf_h2_head_in *in)
 {
-    uint32_t at;
-    in->kind = MF_H2_TRAILERS;
     if (in->over)
         return MF_ELIMIT;
-    int rc = in->ended ? mf_h2_fields_trailers(in->fields, in->marks, in->n, &at) : MF_EH2_ORDER;
+    int rc = in->ended ? parse(stream->conn, in, MF_H2_TRAILERS) : MF_EH2_ORDER;
     return rc == 0 ? mf_h2_fields_content(stream->_length, stream->_got, true) : rc;
 }
 
@@ -150,7 +196,9 @@ static void begin(struct mf_h2_conn *h2, uint32_t id, struct mf_h2_head_in *in, 
         turn_away(h2, id, in, MF_H2_REFUSED_STREAM);
         return;
     }
-    rc = rc == 0 ? read_request(in) : rc;
+    in->kind = MF_H2_REQUEST;
+    if (rc == 0 && !in->over)
+        rc = parse(h2, in, MF_H2_REQUEST);
     if (rc == 0 && !in->over)
         rc = mf_h2_fields_content(in->request.content_length, 0, in->ended);
     if (rc < 0 || in->request.connect) { /* there is nothing here that a tunnel could be made of */
@@ -242,25 +290,17 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
         return 0;
     }
     struct mf_slice block;
-    struct mf_hpack_list list = {0};
-    uint64_t generation;
+    struct mf_h2_head_in in;
+    struct mf_h2_stream *stream = mf_h2_core_find(h2, head->stream);
     long took = join(h2, head, rest, fragment, &block);
-    if (took <= 0 || !decode(h2, block, &list, &generation))
+    if (took <= 0 || !decode(h2, block, stream && stream->head_in, &in))
         return took < 0 ? took : 0;
     if (head->type == MF_H2_PUSH_PROMISE) {
         h2->last_in = push.promised;
         mf_h2_core_rst(h2, push.promised, MF_H2_REFUSED_STREAM);
         return took;
     }
-    struct mf_h2_head_in in = {
-        .ended = head->flags & MF_H2_END_STREAM,
-        .over = list.over != 0,
-        .n = list.n,
-        .fields = h2->share->room.fields,
-        .marks = h2->share->room.marks,
-        .block = block,
-        .generation = generation,
-    };
+    in.ended = head->flags & MF_H2_END_STREAM;
     headers(h2, head->stream, &in, of_stream);
     return took;
 }

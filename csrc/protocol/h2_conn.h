@@ -59,6 +59,9 @@ struct mf_h2_head_in {
     struct mf_h2_response response; /* RESPONSE, INTERIM */
     struct mf_slice block;          /* as it came */
     uint64_t generation;            /* of the decoder's table before it */
+    bool recalled;                  /* the same bytes came before, and were not decoded again */
+    void **note;                    /* NULL, or a place where the role may keep what it makes of just these fields, as long
+                                       as they are recalled: until on_forget */
 };
 
 enum mf_h2_why {
@@ -89,6 +92,7 @@ struct mf_h2_ops {
                                                                                    had their on_end */
     void (*on_pong)(struct mf_h2_conn *h2);   /* the answer to mf_h2_conn_ping */
     void (*on_lost)(struct mf_h2_conn *h2, int rc); /* streams have had their on_end */
+    void (*on_forget)(struct mf_h2_conn *h2, void *note); /* what was kept at `note` of a head, and is not recalled any more */
     void (*on_timer)(struct mf_h2_conn *h2, uint64_t now);
     void (*on_readonly)(struct mf_h2_conn *h2, bool readonly); /* as mf_conn_ops */
 };

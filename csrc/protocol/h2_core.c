@@ -345,6 +345,7 @@ void mf_h2_core_drop_tables(struct mf_h2_conn *h2)
 {
     if (!h2->_tables)
         return;
+    mf_h2_memo_drop(h2, &h2->_tables->memos);
     mf_free(h2->_tables->decoder_memory);
     mf_free(h2->_tables->encoder_memory);
     mf_free(h2->_tables);
@@ -398,7 +399,9 @@ int mf_h2_core_tables(struct mf_h2_conn *h2)
 void mf_h2_core_pack(struct mf_h2_conn *h2)
 {
     struct mf_h2_tables *tables = h2->_tables;
-    if (tables && !tables->packed)
-        (void)move_tables(tables, mf_alloc(mf_hpack_decoder_packed(&tables->decoder) + 1),
-                          mf_alloc(mf_hpack_encoder_packed(&tables->encoder) + 1), true);
+    if (!tables || tables->packed)
+        return;
+    mf_h2_memo_drop(h2, &tables->memos); /* they point into the table */
+    (void)move_tables(tables, mf_alloc(mf_hpack_decoder_packed(&tables->decoder) + 1),
+                      mf_alloc(mf_hpack_encoder_packed(&tables->encoder) + 1), true);
 }

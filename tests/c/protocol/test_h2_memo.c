@@ -1,0 +1,192 @@
+/* protocol/h2_memo: what is recalled is what a fresh reading gives, whatever happens to the table between, and what a role
+ * keeps with it goes with it. */
+#include "protocol/h2_ask.h"
+#include "protocol/h2_core.h"
+#include "protocol/h2_say.h"
+
+enum { LISTS = 8, FIELDS = 12 };
+
+static struct mf_pair lists[LISTS][FIELDS];
+static uint32_t n_fields[LISTS];
+static struct mf_hpack_encoder encoder;
+static uint8_t memory[65536];
+static int expected;                       /* which list comes next */
+static uint64_t heads, recalled, noted, forgotten;
+static char fresh[FIELDS][16];             /* values that are never the same */
+
+static void add(int list, const char *name, const char *value)
+{
+    lists[list][n_fields[list]++] = (struct mf_pair){mf_slice_str(name), mf_slice_str(value)};
+}
+
+static void make_lists(void)
+{
+    static const char *const methods[] = {"POST", "GET"};
+    memset(n_fields, 0, sizeof n_fields);
+    for (int i = 0; i < LISTS; i++) {
+        add(i, ":method", methods[i & 1]);
+        add(i, ":scheme", "http");
+        add(i, ":path", i & 2 ? "/a.B/c" : "/some.other.Service/method");
+        add(i, ":authority", "host:80");
+        add(i, "te", "trailers");
+        add(i, "x-n", i & 4 ? "a value that Huffman code makes shorter" : "\x7e\x7e");
+        add(i, "tri-service-version", "1.0.0");
+    }
+}
+
+static void on_head(struct mf_h2_stream *stream, const struct mf_h2_head_in *head)
+{
+    heads++;
+    recalled += head->recalled;
+    CHECK_INT(head->kind, MF_H2_REQUEST);
+    CHECK_INT(head->n, n_fields[expected]);
+    for (uint32_t i = 0; i < head->n && i < n_fields[expected]; i++) {
+        CHECK(mf_slice_eq(head->fields[i].key, lists[expected][i].key));
+        CHECK(mf_slice_eq(head->fields[i].value, lists[expected][i].value));
+        struct mf_h2_mark mark = mf_h2_mark_judge(head->fields[i], (struct mf_h2_mark){head->marks[i].name, 0});
+        CHECK_INT(mark.name, mf_h2_name_of(head->fields[i].key));
+    }
+    CHECK(mf_slice_eq(head->request.path, lists[expected][2].value));
+    CHECK(mf_slice_eq(head->request.method, lists[expected][0].value));
+    CHECK(head->request.trailers && head->ended);
+    if (head->note) {
+        int *note = *head->note;
+        if (note)
+            CHECK_INT(*note, expected);
+        else
+            noted++;
+        if (!note) {
+            *head->note = note = malloc(sizeof *note);
+            *note = expected;
+        }
+    }
+    struct mf_pair status = {MF_SLICE(":status"), MF_SLICE("204")};
+    mf_h2_stream_head(stream, &status, NULL, 1, true);
+}
+
+static void on_data(struct mf_h2_stream *stream, struct mf_slice data, bool ended)
+{
+    (void)stream;
+    (void)data;
+    (void)ended;
+}
+
+static void on_sent(struct mf_h2_stream *stream, size_t len)
+{
+    (void)stream;
+    (void)len;
+}
+
+static void on_end(struct mf_h2_stream *stream, const struct mf_h2_end *end)
+{
+    (void)stream;
+    (void)end;
+}
+
+static void on_forget(struct mf_h2_conn *h2, void *note)
+{
+    (void)h2;
+    free(note);
+    forgotten++;
+}
+
+static const struct mf_h2_ops ops = {
+    .stream_size = sizeof(struct mf_h2_stream),
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_sent = on_sent,
+    .on_end = on_end,
+    .on_forget = on_forget,
+};
+
+static void begin(struct mf_conn *conn, struct mf_h2_share *of)
+{
+    mf_h2_conn_begin((struct mf_h2_conn *)(void *)conn, &ops, of, true);
+}
+
+static void say_list(struct wire *wire, uint32_t id, int list, uint8_t flags)
+{
+    static uint8_t block[8192];
+    struct mf_h2_mark mark = {.flags = flags};
+    size_t len = mf_hpack_put_begin(&encoder, block);
+    expected = list;
+    for (uint32_t i = 0; i < n_fields[list]; i++) {
+        mark.name = (uint8_t)mf_h2_name_of(lists[list][i].key);
+        len += mf_hpack_put(&encoder, block + len, lists[list][i], mark);
+    }
+    say_frame(wire, MF_H2_HEADERS, MF_H2_END_HEADERS | MF_H2_END_STREAM, id, block, len);
+    fake_turn(0);
+}
+
+static void test_requests(void)
+{
+    world_open();
+    struct wire wire = world_accept(sizeof(struct mf_h2_conn), begin);
+    say_hello(&wire, NULL, 0);
+    mf_hpack_encoder_init(&encoder, memory, 4096);
+    heads = recalled = noted = forgotten = 0;
+    uint32_t id = 1, seed = 7;
+    for (int i = 0; i < 4000; i++, id += 2) {
+        make_lists();
+        seed = seed * 1664525 + 1013904223;
+        int list = (int)(seed >> 29) & (i < 2000 ? 3 : 7);
+        if ((seed >> 20) % 97 == 0) { /* an entry that moves all others, or drives some out */
+            snprintf(fresh[0], sizeof fresh[0], "new-%d", i);
+            add(list, "x-new", fresh[0]);
+        }
+        if ((seed >> 12) % 211 == 0)
+            mf_hpack_encoder_limit(&encoder, (seed >> 10 & 3) * 1000);
+        if ((seed >> 14) % 501 == 0)
+            pass(1500); /* packed meanwhile */
+        say_list(&wire, id, list, (seed >> 8) % 50 == 0 ? MF_H2_MARK_PLAIN : 0);
+    }
+    CHECK_INT(heads, 4000);
+    CHECK(recalled > 500 && recalled < 3900);
+    CHECK(noted > 20);
+    CHECK_INT(hear(&wire).goaways, 0);
+    world_close();
+    CHECK_INT(forgotten, noted);
+}
+
+/* Interim answers, the answer and trailers, each time the same blocks; and for HEAD, whose answer only looks the same. */
+static void test_answers(void)
+{
+    memset(&asker, 0, sizeof asker);
+    world_open();
+    struct wire wire = world_dial(sizeof(struct asking), &ask_ops);
+    say_hello(&wire, NULL, 0);
+    for (uint32_t i = 0; i < 40; i++) {
+        uint32_t id = 2 * i + 1;
+        bool head = i % 4 == 3;
+        struct asked *asked = ask(wire.h2, head ? "HEAD" : "POST", "/", true);
+        say_head(&wire, id, 0, ":status: 103\nlink: a\n");
+        say_head(&wire, id, 0, ":status: 100\n");
+        say_head(&wire, id, head ? MF_H2_END_STREAM : 0, ":status: 200\ncontent-length: 5\n");
+        if (!head) {
+            say_data(&wire, id, 5, false);
+            say_head(&wire, id, MF_H2_END_STREAM, "grpc-status: 0\n");
+        }
+        CHECK_INT(hear(&wire).resets, 0);
+        CHECK_STR(mf_slice_str(asked->kinds), head ? "iir" : "iirt");
+        CHECK_INT(asked->end.why, MF_H2_WHOLE);
+    }
+    /* The same answer without its content is none, however often it came. */
+    struct asked *asked = ask(wire.h2, "POST", "/", true);
+    say_head(&wire, asked->stream->id, MF_H2_END_STREAM, ":status: 200\ncontent-length: 5\n");
+    CHECK_INT(hear(&wire).reset_code, MF_H2_PROTOCOL_ERROR);
+    CHECK(wire.h2->_tables->memos.of[0] && wire.h2->_tables->memos.of[3]);
+    /* Fields that were an answer are no trailers. */
+    asked = ask(wire.h2, "POST", "/", true);
+    uint32_t id = asked->stream->id;
+    say_head(&wire, id, 0, ":status: 200\ncontent-length: 5\n");
+    say_head(&wire, id, MF_H2_END_STREAM, ":status: 200\ncontent-length: 5\n");
+    CHECK_INT(hear(&wire).reset_code, MF_H2_PROTOCOL_ERROR);
+    world_close();
+}
+
+int main(void)
+{
+    test_requests();
+    test_answers();
+    return test_end("test_h2_memo");
+}
