@@ -168,14 +168,17 @@ static bool move(struct wire *from, struct wire *to, size_t most)
     return len > 0;
 }
 
-static void move_all(void)
+static bool move_all(void)
 {
+    bool any = false;
     for (int quiet = 0; quiet < 3;) {
         bool moved = move(&up, &down, SIZE_MAX);
         moved |= move(&down, &up, SIZE_MAX);
+        any |= moved;
         fake_turn(0);
         quiet = moved ? 0 : quiet + 1;
     }
+    return any;
 }
 
 static void raw(struct wire *to)
@@ -301,11 +304,13 @@ static void finish(void)
     for (int i = 0; i < KEPT; i++)
         if (open_ones[i])
             put(open_ones[i], 0, true);
-    for (int round = 0; round < 200; round++) {
-        move_all();
-        for (int i = 0; i < KEPT; i++)
+    for (bool more = true; more;) {
+        more = move_all();
+        for (int i = 0; i < KEPT; i++) {
+            more |= open_ones[i] && open_ones[i]->held && alive(&up);
             if (open_ones[i])
                 take(open_ones[i], 255);
+        }
     }
     check_windows(&up);
     check_windows(&down);
