@@ -85,6 +85,7 @@
     X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
     X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \
     X(limit_h2_settings, counter, "limit h2Settings: connections closed")                                              \
+    X(limit_stall_timeout, counter, "limit stallTimeout: streams reset")                                                \
     X(limit_settings_timeout, counter, "limit settingsTimeout: connections closed")                                    \
     X(limit_call_timeout, counter, "calls that timed out")                                                             \
     X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \

@@ -41,6 +41,7 @@
     X(h2_controls, h2Controls, count, 1000, 16, "HTTP/2 control frames that wait to be read by one peer")              \
     X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \
+    X(stall_timeout, stallTimeout, ms, 300000, 1, "HTTP/2 content that waits for its reader to take some of it")        \
     X(settings_timeout, settingsTimeout, ms, 10000, 1, "HTTP/2 settings of ours that are not acknowledged")            \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \

@@ -21,6 +21,34 @@ static void await_settings(struct mf_h2_conn *h2)
     mf_conn_wait(&h2->conn, h2->_settings_by);
 }
 
+/* Content that its reader takes nothing of for too long; `at`: when to look again. */
+static struct mf_h2_stream *stalled(const struct mf_h2_conn *h2, uint64_t now, uint64_t *at)
+{
+    uint64_t wait = h2->conn.local->limits->stall_timeout * 1000000;
+    *at = now + wait;
+    for (uint32_t i = 0; i <= h2->_mask; i++) {
+        for (struct mf_h2_stream *stream = h2->_slots[i]; stream; stream = stream->_next) {
+            if (!stream->queued)
+                continue;
+            if (now >= stream->_moved + wait)
+                return stream;
+            *at = *at < stream->_moved + wait ? *at : stream->_moved + wait;
+        }
+    }
+    return NULL;
+}
+
+static void end_stalled(struct mf_h2_conn *h2, uint64_t now)
+{
+    uint64_t at;
+    for (struct mf_h2_stream *stream; h2->_queued && !h2->_failed && (stream = stalled(h2, now, &at));) {
+        MF_COUNT(h2->conn.local, limit_stall_timeout);
+        mf_h2_core_refuse(stream, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT);
+    }
+    if (h2->_queued && !h2->_failed)
+        mf_conn_wait(&h2->conn, at);
+}
+
 /* --- as the connection knows it */
 
 /* Its caller has ended the connection's side, and cannot end its own any more, or open its window. */
@@ -90,6 +118,8 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
     }
     if (h2->_eof)
         sweep(h2);
+    if (h2->_queued)
+        end_stalled(h2, now);
     if (h2->_settings_by)
         mf_conn_wait(conn, h2->_settings_by);
     if (h2->n_streams == 0 && h2->_tables && !h2->_tables->packed) {

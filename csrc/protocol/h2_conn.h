@@ -35,6 +35,7 @@ struct mf_h2_stream {
     struct mf_h2_late *_late;         /* trailers that wait behind it */
     uint64_t _got;                    /* content so far */
     int64_t _length;                  /* what it is to be, or MF_H2_NO_LENGTH */
+    uint64_t _moved;                  /* when some of what waits went last, or began to wait */
     uint32_t id;
     uint32_t queued;                  /* bytes that wait for windows, or for the socket */
     uint32_t _held, _window;          /* given to the role and not credited; the window that was given last */

@@ -152,6 +152,11 @@ static int keep(struct mf_h2_stream *stream, struct mf_slice data, struct mf_blo
         rc = chunk ? 0 : -ENOMEM;
     }
     if (rc == 0) {
+        if (stream->queued == 0) {
+            struct mf_conn *conn = &stream->conn->conn;
+            stream->_moved = mf_local_now(conn->local);
+            mf_conn_wait(conn, stream->_moved + conn->local->limits->stall_timeout * 1000000);
+        }
         stream->queued += (uint32_t)data.len;
         stream->conn->_queued += (int64_t)data.len;
     }
@@ -230,6 +235,7 @@ static int put_queued(struct mf_h2_stream *stream, uint32_t len, uint8_t flags)
             drop_first(stream);
     }
     stream->queued -= len;
+    stream->_moved = mf_local_now(h2->conn.local);
     h2->_queued -= len;
     moved(stream, len);
     return rc;

@@ -325,6 +325,7 @@ static void limit(struct mf_limits *limits)
     limits->h2_stream_window = 32768;
     limits->h2_first_window = script < script_end && (script[0] & 1) ? 1024 : 20000;
     limits->h2_resets = 100;
+    limits->stall_timeout = 1000000000;
     limits->h2_header_list = 2048;
     limits->h2_fields = 20;
     limits->h2_block = 4096;

@@ -316,6 +316,36 @@ static void test_unread_answers(void)
     world_close();
 }
 
+/* Content that nobody takes ends its stream; a stream that has nothing to say does not end for that. */
+static void test_stalled(void)
+{
+    open_wire();
+    say_settings(&wire, &(struct mf_h2_pair){MF_H2_INITIAL_WINDOW_SIZE, 100}, 1);
+    say_head(&wire, 1, MF_H2_END_STREAM, BYTES(1000));
+    say_head(&wire, 3, MF_H2_END_STREAM, BYTES(1000));
+    say_head(&wire, 5, 0, POST);
+    CHECK_INT(hear(&wire).content, 200);
+    pass(200000);
+    say_window(&wire, 3, 1);
+    CHECK_INT(hear(&wire).content, 1);
+    pass(101000);
+    struct told told = hear(&wire);
+    CHECK_INT(told.resets, 1);
+    CHECK_INT(told.reset, 1);
+    CHECK_INT(told.reset_code, MF_H2_ENHANCE_YOUR_CALM);
+    CHECK_INT(COUNTED(limit_stall_timeout), 1);
+    pass(200000);
+    CHECK_INT(hear(&wire).reset, 3);
+    pass(7000000);
+    told = hear(&wire);
+    CHECK_INT(told.n, 0);
+    say_data(&wire, 5, 10, true);
+    told = hear(&wire);
+    CHECK_INT(told.content, 10);
+    CHECK_INT(wire.h2->n_streams, 0);
+    world_close();
+}
+
 /* A frame that has begun has its time. */
 static void test_half(void)
 {
@@ -343,6 +373,7 @@ int main(void)
     test_nudges();
     test_dribble();
     test_unread_answers();
+    test_stalled();
     test_half();
     return test_end("test_h2_floods");
 }
