@@ -125,7 +125,9 @@ LIMITS: tuple[Limit, ...] = (
     Limit("h2_controls", "h2Controls", "count", 1000, 16, "HTTP/2 control frames that wait to be read by one peer"),
     Limit("h2_empty_frames", "h2EmptyFrames", "count", 1, 1, "HTTP/2 DATA frames in a row without content or end"),
     Limit("h2_settings", "h2Settings", "count", 32, 6, "entries of one HTTP/2 SETTINGS frame"),
-    Limit("stall_timeout", "stallTimeout", "ms", 300000, 1, "HTTP/2 content that waits for its reader to take some of it"),
+    Limit(
+        "stall_timeout", "stallTimeout", "ms", 300000, 1, "HTTP/2 content that waits for its reader to take some of it"
+    ),
     Limit("settings_timeout", "settingsTimeout", "ms", 10000, 1, "HTTP/2 settings of ours that are not acknowledged"),
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit(
