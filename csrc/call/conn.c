@@ -323,9 +323,15 @@ static bool over_share(const struct mf_local *local, uint64_t memory)
            (memory > local->limits->upstream_output_high && memory > mf_local_left(local));
 }
 
+/* What who does not seem to hang may have in any case. */
+static size_t few(const struct mf_local *local)
+{
+    return (size_t)local->limits->max_memory / 128;
+}
+
 bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes)
 {
-    return bytes > local->limits->upstream_output_max || over_share(local, bytes);
+    return bytes > local->limits->upstream_output_max || (bytes > few(local) && over_share(local, bytes));
 }
 
 bool mf_conn_speaks(const struct mf_conn *up)
@@ -339,7 +345,8 @@ bool mf_conn_stuffed(const struct mf_conn *up)
     size_t memory = mf_sock_output(&up->sock);
     if (mf_sock_pending(&up->sock) > limits->upstream_output_max)
         return true;
-    return over_share(up->local, memory) && (memory > limits->max_memory / 128 || !mf_conn_speaks(up));
+    bool fresh = mf_local_now(up->local) - up->sock.last_read < SPEAKS_NS; /* it may not have had the time to speak */
+    return over_share(up->local, memory) && (mf_sock_pending(&up->sock) > few(up->local) || !fresh);
 }
 
 void mf_conn_set_alone(struct mf_conn *up)
