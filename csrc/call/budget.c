@@ -3,7 +3,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-enum { AT_ONCE = 32, LEAST = 16384 };
+#include <errno.h>
+
+enum { AT_ONCE = 32, LEAST = 16384, SLOW = 8 };
 #define TRIM_NS UINT64_C(1000000000)
 #define LOOK_NS UINT64_C(1000000) /* between two looks at all connections, and as much more for each */
 #define LOOK_EACH_NS 500
@@ -24,9 +26,32 @@ bool mf_budget_over(const struct mf_local *local)
     return mf_loop_memory(local->loop) > (local->budget.since ? relief(local) : high(local));
 }
 
+static uint64_t memory_timeout(const struct mf_local *local)
+{
+    return local->limits->memory_timeout * 1000000;
+}
+
+static bool is_late(const struct mf_local *local, uint64_t since)
+{
+    return since && mf_local_now(local) - since >= memory_timeout(local);
+}
+
 bool mf_budget_late(const struct mf_local *local)
 {
-    return local->budget.since && mf_local_now(local) - local->budget.since >= local->limits->memory_timeout * 1000000;
+    return is_late(local, local->budget.since);
+}
+
+/* What waits there waits for a peer that many share. */
+static bool for_peers(const struct mf_conn *conn)
+{
+    return conn->up && !conn->alone;
+}
+
+/* Peers that take nothing have nearly used up the share of all. And not any more once half of it is left. */
+static bool crowded(const struct mf_local *local)
+{
+    size_t share = local->limits->max_memory / 2;
+    return local->budget.for_peers > (local->budget.crowded ? share / 2 : share - share / 4);
 }
 
 /* --- frames under way */
@@ -66,37 +91,85 @@ static void refuse_longest(struct mf_local *local, size_t excess)
     }
 }
 
-/* --- callers */
+/* --- connections */
 
-/* It has not been read for so long, as it does not read or its only way out is full; or it is closed, and lingers. */
-static bool stuck(const struct mf_conn *conn, uint64_t since)
+/* Judged by what its peer took in the last memoryTimeout; at once where one that stood still moves. */
+static void judge(const struct mf_local *local, struct mf_conn *conn)
 {
-    return conn->closed || (conn->pauses && conn->paused_at <= since);
+    uint64_t now = mf_local_now(local), out = conn->sock.bytes_out;
+    size_t waits = mf_sock_pending(&conn->sock);
+    bool moved = conn->pace_out != out;
+    if (!waits || conn->pace_at < local->budget.looked || (moved && conn->pace == MF_PACE_STALLED))
+        conn->pace = MF_PACE_MOVES;
+    else if (now - conn->pace_at < memory_timeout(local))
+        return;
+    else
+        conn->pace = !moved ? MF_PACE_STALLED : out - conn->pace_out < waits / SLOW ? MF_PACE_SLOW : MF_PACE_MOVES;
+    conn->pace_at = now;
+    conn->pace_out = out;
 }
 
+/* Counted by bytes: rooms may be half empty. */
+static bool holds_much(const struct mf_conn *conn)
+{
+    return mf_sock_pending(&conn->sock) + mf_sock_input(&conn->sock) > LEAST;
+}
+
+/* It has not been read for so long, as its only way out is full. */
+static bool held_up(const struct mf_conn *conn)
+{
+    return (conn->pauses & MF_PAUSE_PEER) && conn->paused_at + memory_timeout(conn->local) <= mf_local_now(conn->local);
+}
+
+/* 0: it is not closed for memory. Who takes nothing goes before who takes little. */
+static int blame(const struct mf_conn *conn)
+{
+    if ((conn->doomed && !conn->closed) || !holds_much(conn))
+        return 0;
+    if (conn->pace == MF_PACE_STALLED || held_up(conn))
+        return 2;
+    return conn->pace == MF_PACE_SLOW && !for_peers(conn);
+}
+
+/* Of those to blame most, the one that holds most. */
+static void choose(struct mf_conn **chosen, int *most, struct mf_conn *conn)
+{
+    int blamed = blame(conn);
+    if (blamed > *most ||
+        (blamed && blamed == *most && mf_sock_memory(&conn->sock) > mf_sock_memory(&(*chosen)->sock))) {
+        *chosen = conn;
+        *most = blamed;
+    }
+}
+
+static void cut(struct mf_conn *conn, int rc)
+{
+    MF_COUNT(conn->local, limit_max_memory);
+    if (conn->closed)
+        mf_conn_wait(conn, 1);
+    else
+        mf_conn_doom(conn, rc);
+}
+
+/* A peer that takes nothing goes before any caller, and what waits for peers is not put down to callers. */
 static void close_greatest(struct mf_local *local)
 {
-    struct mf_conn *greatest = NULL;
-    bool is_stuck = false;
-    uint64_t since = mf_local_now(local) - local->limits->memory_timeout * 1000000;
+    struct mf_conn *peer = NULL, *caller = NULL;
+    int most_peer = 0, most_caller = 0;
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, all);
-        if ((conn->up && !conn->alone) || (conn->doomed && !conn->closed) || mf_sock_memory(&conn->sock) < LEAST)
-            continue;
-        bool so = stuck(conn, since);
-        if (!greatest || so > is_stuck ||
-            (so == is_stuck && mf_sock_memory(&conn->sock) > mf_sock_memory(&greatest->sock))) {
-            greatest = conn;
-            is_stuck = so;
-        }
+        judge(local, conn);
+        if (for_peers(conn))
+            choose(&peer, &most_peer, conn);
+        else
+            choose(&caller, &most_caller, conn);
     }
-    if (!greatest)
-        return;
-    MF_COUNT(local, limit_max_memory);
-    if (greatest->closed)
-        mf_conn_wait(greatest, 1);
-    else
-        mf_conn_doom(greatest, MF_ELIMIT);
+    bool late = mf_budget_late(local);
+    size_t used = mf_loop_memory(local->loop);
+    if (peer && (late || is_late(local, local->budget.crowded)))
+        cut(peer, -ETIMEDOUT);
+    else if (caller && late && used > local->budget.for_peers + local->limits->max_memory / 4)
+        cut(caller, MF_ELIMIT);
 }
 
 /* --- when */
@@ -104,7 +177,6 @@ static void close_greatest(struct mf_local *local)
 static void begin(struct mf_local *local)
 {
     local->budget.since = mf_local_now(local);
-    local->budget.mark = 0;
     /* Nothing is kept for frames to come; what was not needed is known the second time. */
     mf_loop_set_spares(local->loop, 0);
     for (int i = 0; i < 2; i++)
@@ -124,7 +196,6 @@ static void trim(struct mf_local *local)
 static void end(struct mf_local *local)
 {
     local->budget.since = 0;
-    local->budget.mark = local->limits->max_memory / 2;
     mf_loop_set_spares(local->loop, local->limits->spare_blocks);
     local->budget.trim = true;
     trim(local);
@@ -142,13 +213,22 @@ void mf_budget_mind(struct mf_local *local, size_t used, size_t last)
     size_t grown = used > last ? used - last : 0; /* the next turn may bring as much, before anything can be refused */
     if (!local->budget.since && (used > high(local) || used + grown > local->limits->max_memory))
         begin(local);
-    else if (!local->budget.mark && used <= relief(local))
+    else if (local->budget.since && used <= relief(local))
         end(local);
-    if (!local->budget.since || now < local->budget.next)
+    if (!crowded(local))
+        local->budget.crowded = 0;
+    else if (!local->budget.crowded)
+        local->budget.crowded = now;
+    bool looks = local->budget.since || local->budget.crowded;
+    local->budget.mark = looks ? 0 : local->limits->max_memory / 8 * 3;
+    if (!looks)
+        local->budget.looked = 0;
+    else if (!local->budget.looked)
+        local->budget.looked = now;
+    if (!looks || now < local->budget.next)
         return;
     local->budget.next = now + LOOK_NS + (uint64_t)LOOK_EACH_NS * (local->n_downs + local->n_ups);
-    if (used > relief(local))
+    if (local->budget.since && used > relief(local))
         refuse_longest(local, used - relief(local));
-    if (mf_budget_late(local))
-        close_greatest(local);
+    close_greatest(local);
 }

@@ -188,6 +188,7 @@ static void leave_queue(struct mf_call *call)
 {
     if (call->queue) {
         call->queue->bytes -= call->bytes_up;
+        call->calls->local->budget.for_peers -= call->bytes_up;
         call->queue->n_calls--;
     }
     call->queue = NULL;
@@ -378,6 +379,7 @@ static void join_queue(struct mf_call *call, const struct mf_call_input *input)
 {
     call->queue = input->queue;
     call->queue->bytes += call->bytes_up;
+    call->calls->local->budget.for_peers += call->bytes_up;
     call->queue->n_calls++;
     call->frame = input->frame;
     mf_list_push(&input->queue->calls, &call->place);

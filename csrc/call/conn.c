@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* Who said something in so long does not hang. */
+#define SPEAKS_NS UINT64_C(1000000000)
+
 static struct mf_conn *conn_of(struct mf_sock *sock)
 {
     return (struct mf_conn *)(void *)sock;
@@ -76,6 +79,7 @@ struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr,
         return NULL;
     }
     conn->up = true;
+    conn->sock.sum = &local->budget.for_peers;
     *rc = mf_sock_connect(local->loop, &conn->sock, addr);
     if (*rc < 0) {
         mf_free(conn);
@@ -306,20 +310,49 @@ void mf_conn_check_output(struct mf_conn *conn)
 {
     if (!mf_sock_full(&conn->sock) || conn->up)
         return;
-    if (mf_sock_pending(&conn->sock) > conn->local->limits->output_max) {
-        MF_COUNT(conn->local, limit_output_max);
-        mf_conn_doom(conn, MF_ELIMIT);
-        return;
-    }
     if (!(conn->pauses & MF_PAUSE_OUTPUT)) {
         MF_COUNT(conn->local, limit_output_high);
         mf_conn_pause(conn, MF_PAUSE_OUTPUT);
     }
 }
 
+/* They take that much memory. */
+static bool over_share(const struct mf_local *local, uint64_t memory)
+{
+    return (memory > MF_CONN_FEW && memory > mf_local_left_for_peers(local)) ||
+           (memory > local->limits->upstream_output_high && memory > mf_local_left(local));
+}
+
+/* What who does not seem to hang may have in any case. */
+static size_t few(const struct mf_local *local)
+{
+    return (size_t)local->limits->max_memory / 128;
+}
+
 bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes)
 {
-    return bytes > local->limits->upstream_output_max || bytes > mf_local_left(local);
+    return bytes > local->limits->upstream_output_max || (bytes > few(local) && over_share(local, bytes));
+}
+
+bool mf_conn_speaks(const struct mf_conn *up)
+{
+    return up->sock.bytes_in > 0 && mf_local_now(up->local) - up->sock.last_read < SPEAKS_NS;
+}
+
+bool mf_conn_stuffed(const struct mf_conn *up)
+{
+    const struct mf_limits *limits = up->local->limits;
+    size_t memory = mf_sock_output(&up->sock);
+    if (mf_sock_pending(&up->sock) > limits->upstream_output_max)
+        return true;
+    bool fresh = mf_local_now(up->local) - up->sock.last_read < SPEAKS_NS; /* it may not have had the time to speak */
+    return over_share(up->local, memory) && (mf_sock_pending(&up->sock) > few(up->local) || !fresh);
+}
+
+void mf_conn_set_alone(struct mf_conn *up)
+{
+    up->alone = true;
+    up->sock.sum = NULL;
 }
 
 static void on_sock_drain(struct mf_sock *sock)

@@ -29,6 +29,9 @@ enum mf_conn_pause {
     MF_PAUSE_PEER = 2,   /* the connection it writes to is full */
 };
 
+/* How its peer takes what waits for it. */
+enum mf_conn_pace { MF_PACE_MOVES, MF_PACE_SLOW, MF_PACE_STALLED };
+
 struct mf_conn {
     struct mf_sock sock; /* first: the loop's callbacks are given this */
     struct mf_local *local;
@@ -40,6 +43,9 @@ struct mf_conn {
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
     uint64_t paused_at;     /* since when it is not read */
     size_t left;            /* closed: what its peer had not taken when that was looked at last */
+    uint64_t pace_at;       /* budget.h's: since when it is looked at what its peer takes, and what it had taken by then */
+    uint64_t pace_out;
+    uint8_t pace;           /* enum mf_conn_pace */
     struct mf_list waiters; /* connections paused until this one drains */
     struct mf_list waiting; /* on another's waiters */
     uint8_t pauses;         /* enum mf_conn_pause bits */
@@ -81,12 +87,18 @@ void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why);
 void mf_conn_pause_for(struct mf_conn *conn, struct mf_conn *full);
 /* Lets those go on that were paused for `conn`. */
 void mf_conn_release(struct mf_conn *conn);
-/* After writing: a caller that reads slowly is not asked for more, one that is far behind is closed. What is shared by
- * many callers' calls has no such end: whoever writes to it looks first whether it is full. */
+/* After writing: a caller that reads slowly is not asked for more. How much may wait for it is for its answers to look at.
+ * What is shared by many callers' calls is not paused: whoever writes to it looks first whether it is full. */
 void mf_conn_check_output(struct mf_conn *conn);
 
-/* More than upstreamOutputMax may wait for one peer, or than is left for all others. */
+/* So much may wait for any peer, whatever waits for the others. */
+enum { MF_CONN_FEW = 32768 };
+/* More than upstreamOutputMax waits for one peer, or than is left for all others. */
 bool mf_conn_too_much(const struct mf_local *local, uint64_t bytes);
+bool mf_conn_stuffed(const struct mf_conn *up); /* the same of a connection; one whose peer speaks has a little room at all times */
+bool mf_conn_speaks(const struct mf_conn *up);
+/* It is for one caller: what waits there is the caller's. Before anything is written. */
+void mf_conn_set_alone(struct mf_conn *up);
 
 /* inline */
 
@@ -104,5 +116,5 @@ static inline bool mf_conn_open(const struct mf_conn *conn)
 /* As much waits for it as may: nothing that others could do without is written to it. */
 static inline bool mf_conn_full(const struct mf_conn *conn)
 {
-    return mf_sock_full(&conn->sock) && mf_conn_too_much(conn->local, mf_sock_pending(&conn->sock));
+    return mf_sock_pending(&conn->sock) > MF_CONN_FEW && mf_conn_stuffed(conn);
 }

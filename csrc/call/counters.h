@@ -66,9 +66,9 @@
     X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_upstream_output_max, counter, "limit upstreamOutputMax: calls refused or moved")                           \
-    X(limit_output_max, counter, "limit outputMax: slow readers closed")                                               \
+    X(limit_output_max, counter, "limit outputMax: answers replaced by status 100")                                    \
     X(limit_spare_blocks, counter, "limit spareBlocks: long blocks freed that might have been kept")                    \
-    X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, callers closed")            \
+    X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, connections closed")        \
     X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \

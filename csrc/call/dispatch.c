@@ -119,7 +119,7 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
     if (rc < 0)
         return rc;
     struct mf_lane *lane = mf_lane_of(pool, call, request->length);
-    struct mf_link *link = mf_lane_pick(lane, &rc);
+    struct mf_link *link = mf_lane_fits(lane, request->length, &rc) ? mf_lane_pick(lane, &rc) : NULL;
     if (!link) {
         if (rc == MF_EROUTE_FULL)
             MF_COUNT(call->calls->local, limit_upstream_output_max);

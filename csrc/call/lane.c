@@ -72,7 +72,7 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
     }
     if (!best && lane->n_connecting == 0)
         *rc = full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
-    else if (!best && lane->queue.bytes > local->limits->upstream_output_high && mf_conn_too_much(local, lane->queue.bytes))
+    else if (!best && mf_conn_too_much(local, lane->queue.bytes))
         *rc = MF_EROUTE_FULL;
     else if (pool->health.failures && pool->peer)
         mf_pool_rest_set(pool, best ? mf_health_tried(&pool->health, now, local->limits)
@@ -87,6 +87,24 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
 static bool others_take(const struct mf_pool *pool)
 {
     return pool->peer && !(pool->readonly && pool->readonly_until > pool->last_used);
+}
+
+bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc)
+{
+    const struct mf_pool *pool = lane->pool;
+    size_t left = mf_local_left_for_peers(pool->pools->local), waits = 0;
+    for (int i = 0; i < MF_LANES; i++)
+        waits += pool->lanes[i].queue.bytes;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (mf_conn_open(link->conn) && mf_conn_speaks(link->conn))
+            return true;
+        waits += mf_sock_output(&link->conn->sock);
+    }
+    if (waits == 0 || waits + len <= left)
+        return true;
+    *rc = MF_EROUTE_FULL;
+    return false;
 }
 
 struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)

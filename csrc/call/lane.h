@@ -10,6 +10,9 @@
 void mf_lane_trust(struct mf_pool *pool);
 /* The lane of a call that may have to go apart: see mf_lane_of. */
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len);
+/* Whether a long request may wait for this peer: it speaks or has none yet, or no more waits for it then than is left;
+ * else `*rc` is MF_EROUTE_FULL. */
+bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc);
 /* A link to send on now, or NULL: then one is being made (put the call on the lane's queue), or `*rc` says why not.
  * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
 struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc);
@@ -34,6 +37,11 @@ static inline struct mf_lane *mf_lane_of(struct mf_pool *pool, const struct mf_c
     if (mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->suspected_until))
         return mf_lane_shared(pool);
     return mf_lane_apart(pool, call, len);
+}
+
+static inline bool mf_lane_fits(const struct mf_lane *lane, uint32_t len, int *rc)
+{
+    return len <= MF_CONN_FEW || mf_lane_has_room(lane, len, rc);
 }
 
 /* No call waits for a connection. */

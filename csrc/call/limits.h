@@ -21,9 +21,9 @@
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
     X(upstream_output_high, upstreamOutputHigh, bytes, 2097152, 4096, "requests queued for the address that a listener forwards to above which its callers are not read") \
     X(upstream_output_max, upstreamOutputMax, bytes, 67108864, 65536, "requests queued for one connection to a peer above which it gets no more") \
-    X(output_max, outputMax, bytes, 67108864, 65536, "answers queued for one caller above which it is closed")         \
+    X(output_max, outputMax, bytes, 67108864, 65536, "answers queued for one caller above which a further one is replaced by status 100, unless it is the only one") \
     X(spare_blocks, spareBlocks, bytes, 33554432, 0, "memory of one worker kept for long frames to come, or lent to those whose length is announced") \
-    X(max_memory, maxMemory, bytes, 268435456, 16777216, "memory that input and output of one worker's connections take") \
+    X(max_memory, maxMemory, bytes, 268435456, 16777216, "memory that input and output of one worker's connections take; half of it is for what waits for peers") \
     X(max_inbound_services, maxInboundServices, count, 256, 0, "services whose inbound calls one worker counts apart, before the rest are `other`") \
     X(max_methods, maxMethods, count, 0, 0, "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted") \
     X(access_records, accessRecords, count, 8192, 1, "records of one worker that wait for the access log")                \
@@ -45,7 +45,7 @@
     X(settings_timeout, settingsTimeout, ms, 10000, 1, "HTTP/2 settings of ours that are not acknowledged")            \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \
-    X(memory_timeout, memoryTimeout, ms, 1000, 1, "a worker near maxMemory before callers are closed")               \
+    X(memory_timeout, memoryTimeout, ms, 1000, 1, "a worker near maxMemory before connections are closed whose peers take nothing, or little") \
     X(connect_timeout, connectTimeout, ms, 3000, 1, "a connection to a peer being made")                               \
     X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \
     X(idle_timeout, idleTimeout, ms, 300000, 1, "a downstream connection without a byte or a call")                    \

@@ -50,6 +50,9 @@ struct mf_local {
         uint64_t since, next; /* since when it is over (0: it is not); when connections are looked at again */
         bool trim;            /* it was over, and the allocator has kept what was freed */
         uint64_t next_trim;
+        uint64_t crowded;     /* since when peers' share is nearly used up; 0: it is not */
+        uint64_t looked;      /* since when connections are looked at; 0: they are not */
+        size_t for_peers;     /* what waits for peers that many share takes: their output, and calls without a connection */
     } budget;                 /* budget.h's */
     struct mf_label_values labels; /* of the request that is being routed */
     /* Tells the engine's thread; `addr` may be NULL. */
@@ -71,6 +74,14 @@ static inline size_t mf_local_left(const struct mf_local *local)
 {
     size_t used = mf_loop_memory(local->loop);
     return used < local->limits->max_memory ? (size_t)local->limits->max_memory - used : 0;
+}
+
+/* Half of it is for what waits for peers, so that those who take nothing leave to callers what is theirs. What is left: where
+ * each may have as much as that, n of them together have n parts of n + 1. */
+static inline size_t mf_local_left_for_peers(const struct mf_local *local)
+{
+    size_t share = (size_t)local->limits->max_memory / 2, used = local->budget.for_peers;
+    return used < share ? share - used : 0;
 }
 
 /* xorshift64*: choosing among equals needs spread, not secrecy. */

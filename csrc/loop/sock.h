@@ -49,6 +49,7 @@ struct mf_sock {
     struct mf_sock_segment *_out_first, *_out_last;
     size_t _out_len;           /* bytes queued */
     size_t _out_memory;        /* what its runs take */
+    size_t *sum;               /* what the runs of all sockets with this sum take together. May be NULL */
     size_t high, low;          /* watermarks of the output, bytes */
     void *_backend;            /* what a backend keeps per socket */
     uint64_t _linger;          /* until when it waits for the peer's end */
@@ -59,7 +60,7 @@ struct mf_sock {
     uint64_t last_read;        /* loop time of the last bytes */
 };
 
-/* Takes `fd` (connected, made non-blocking by this) over. `sock` is zeroed but for events, high and low. 0 or a
+/* Takes `fd` (connected, made non-blocking by this) over. `sock` is zeroed but for events, high, low and sum. 0 or a
  * negated errno; on error the descriptor is closed and no callback follows. */
 int mf_sock_open(struct mf_loop *loop, struct mf_sock *sock, int fd);
 /* Starts to connect; on_connect tells. 0 or a negated errno as above. Bytes may be written before on_connect. */
@@ -158,7 +159,13 @@ static inline size_t mf_sock_memory(const struct mf_sock *sock)
     return (sock->_in ? sock->_in->cap : 0) + sock->_out_memory;
 }
 
-/* Of it, the input's. */
+/* Of it, the output's. */
+static inline size_t mf_sock_output(const struct mf_sock *sock)
+{
+    return sock->_out_memory;
+}
+
+/* And the input's. */
 static inline size_t mf_sock_input(const struct mf_sock *sock)
 {
     return sock->_in ? sock->_in->cap : 0;

@@ -72,6 +72,8 @@ static void append(struct mf_sock *sock, struct mf_sock_segment *run)
 {
     run->weight = sizeof *run + (run->block ? run->len : run->cap); /* others may hold the rest of a block */
     sock->_out_memory += run->weight;
+    if (sock->sum)
+        *sock->sum += run->weight;
     if (sock->_out_last)
         sock->_out_last->next = run;
     else
@@ -208,6 +210,8 @@ static void shift(struct mf_sock *sock)
     if (!run->next)
         sock->_out_last = NULL;
     sock->_out_memory -= run->weight;
+    if (sock->sum)
+        *sock->sum -= run->weight;
     give_run(sock->loop, run);
 }
 

@@ -174,11 +174,32 @@ static void count_answer(struct mf_dubbo_down *down, const struct mf_call *call,
     mf_count(message->outcome == MF_OUTCOME_OK ? &by_id->ok : &by_id->errors, 1);
 }
 
-/* For what it asks, where memory is short. Short answers are not worth it before it has a great part of all. */
+/* For what it asks, where memory is short. Short answers are not worth it before it has a great part of all, or nothing else
+ * has helped. */
 static bool reads_too_slowly(const struct mf_conn *conn, size_t len)
 {
-    return (len >= MF_DUBBO_HOLD_FROM || mf_sock_pending(&conn->sock) > conn->local->limits->max_memory / 16) &&
-           mf_budget_over(conn->local);
+    return mf_budget_over(conn->local) &&
+           (len >= MF_DUBBO_HOLD_FROM || mf_sock_pending(&conn->sock) > conn->local->limits->max_memory / 16 ||
+            mf_budget_late(conn->local));
+}
+
+static const struct mf_fault too_far_behind = {
+    MF_OUTCOME_OVERLOAD, "meshfast: overload: too many answers wait for their caller; see limits.outputMax"};
+
+/* Why such an answer is not queued behind those that wait. One alone always is, and one that is no longer than what would
+ * be said instead. */
+static __attribute__((noinline)) const struct mf_fault *too_much(const struct mf_conn *conn, size_t len)
+{
+    struct mf_local *local = conn->local;
+    if (mf_sock_full(&conn->sock) && reads_too_slowly(conn, len)) {
+        MF_COUNT(local, limit_max_memory);
+        return &no_room;
+    }
+    size_t waits = mf_sock_pending(&conn->sock);
+    if (!waits || len <= MF_DUBBO_ERROR_ROOM || waits + len <= local->limits->output_max)
+        return NULL;
+    MF_COUNT(local, limit_output_max);
+    return &too_far_behind;
 }
 
 static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
@@ -189,9 +210,10 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
     count_answer(down, call, message);
     if (!mf_conn_open(conn))
         return NULL;
-    if (mf_sock_full(&conn->sock) && reads_too_slowly(conn, body.len)) {
-        MF_COUNT(conn->local, limit_max_memory);
-        return &no_room;
+    if (mf_sock_full(&conn->sock) || body.len >= MF_DUBBO_HOLD_FROM) {
+        const struct mf_fault *fault = too_much(conn, body.len);
+        if (fault)
+            return fault;
     }
     struct mf_dubbo_head head = *(const struct mf_dubbo_head *)message->head;
     head.id = call->caller_id;

@@ -127,7 +127,7 @@ int mf_tcp_start(struct mf_conn *conn, struct mf_inlet *inlet)
     struct mf_conn *up = mf_conn_dial(conn->local, &to, sizeof(struct mf_tcp), &mf_tcp_ops, &rc);
     if (!up)
         return rc;
-    up->alone = true;
+    mf_conn_set_alone(up);
     conn->ops = &mf_tcp_ops;
     conn->sock.cut_resets = up->sock.cut_resets = true;
     tcp_of(conn)->traffic = tcp_of(up)->traffic = &conn->local->traffic[inlet->options->direction];

@@ -71,15 +71,16 @@ LIMITS: tuple[Limit, ...] = (
         "requests queued for one connection to a peer above which it gets no more",
     ),  # fmt: skip
     Limit(
-        "output_max", "outputMax", "bytes", 67108864, 65536, "answers queued for one caller above which it is closed"
-    ),
+        "output_max", "outputMax", "bytes", 67108864, 65536,
+        "answers queued for one caller above which a further one is replaced by status 100, unless it is the only one",
+    ),  # fmt: skip
     Limit(
         "spare_blocks", "spareBlocks", "bytes", 33554432, 0,
         "memory of one worker kept for long frames to come, or lent to those whose length is announced",
     ),  # fmt: skip
     Limit(
         "max_memory", "maxMemory", "bytes", 268435456, 16777216,
-        "memory that input and output of one worker's connections take",
+        "memory that input and output of one worker's connections take; half of it is for what waits for peers",
     ),  # fmt: skip
     Limit(
         "max_inbound_services", "maxInboundServices", "count", 256, 0,
@@ -133,7 +134,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "max_call_timeout", "maxCallTimeout", "ms", 3600000, 1, "what a caller may ask for as its call's timeout"
     ),
-    Limit("memory_timeout", "memoryTimeout", "ms", 1000, 1, "a worker near maxMemory before callers are closed"),
+    Limit(
+        "memory_timeout", "memoryTimeout", "ms", 1000, 1,
+        "a worker near maxMemory before connections are closed whose peers take nothing, or little",
+    ),  # fmt: skip
     Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),
     Limit("idle_timeout", "idleTimeout", "ms", 300000, 1, "a downstream connection without a byte or a call"),
@@ -239,7 +243,7 @@ REFUSED = (
 #: Warned of, as something sensible comes of it.
 WARNED = (
     Pair("callTimeout", "maxCallTimeout", "who asks for no timeout waits longer than any may ask"),
-    Pair("maxBody", "outputMax", "one answer may pass it, and its caller is closed"),
+    Pair("maxBody", "outputMax", "one answer alone may pass it"),
 )
 
 

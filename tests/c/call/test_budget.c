@@ -1,5 +1,5 @@
-/* budget: maxMemory holds against strangers who never finish and callers who never read, and nobody else is harmed
- * (between fake peers, pair.h). */
+/* budget: maxMemory holds against strangers who never finish, callers who never read and providers that hang, and nobody
+ * else is harmed (between fake peers, pair.h). */
 #include "engine/pair.h"
 #include "test.h"
 
@@ -12,14 +12,14 @@ static uint8_t frame[PAIR_REQUEST], body[BODY];
 static uint64_t next_id;
 static size_t most;
 
-static void open_pair(void)
+static void open_pair(int n_peers)
 {
     struct mf_limits limits;
     struct mf_listen_options listen = {.direction = MF_OUTBOUND, .protocol = MF_LISTEN_DUBBO};
     mf_limits_default(&limits);
     limits.max_memory = MAX;
     mf_addr_parse(MF_SLICE("127.0.0.1:0"), &listen.bind);
-    pair_open(&limits, &listen, 2);
+    pair_open(&limits, &listen, n_peers);
     most = 0;
 }
 
@@ -74,7 +74,7 @@ static void begin_frame(int stranger)
 
 static void test_strangers(void)
 {
-    open_pair();
+    open_pair(2);
     int from = caller(), provider = dial(from), strangers[STRANGERS];
     answer_all(provider);
     for (int i = 0; i < STRANGERS; i++) {
@@ -121,7 +121,7 @@ static void send_long(int provider, const struct asked *asked)
 
 static void test_unread(void)
 {
-    open_pair();
+    open_pair(2);
     int from = caller(), provider = dial(from), reader = caller();
     answer_all(provider);
     fake_open_window(&fake.conns[reader], 0);
@@ -163,7 +163,7 @@ int malloc_trim(size_t pad)
 static void test_trims(void)
 {
     enum { TIMES = 5 };
-    open_pair();
+    open_pair(1);
     uint64_t met = 0;
     int strangers[STRANGERS];
     for (int i = 0; i < STRANGERS; i++)
@@ -193,10 +193,70 @@ static void test_trims(void)
     pair_close();
 }
 
+/* --- providers that hang */
+
+enum { HUNG = 8, SENDERS = 6, SENT = 110, LONG_CALL = 30000 };
+
+/* Whoever is dialled for it lets it in, and takes nothing. */
+static void ask_hung(int from)
+{
+    int before = fake.n;
+    pair_send(from, frame, pair_request(frame, from, ++next_id, 0xc0, "svc", LONG_CALL, "dev", "none"));
+    turn();
+    for (int i = before; i < fake.n; i++) {
+        fake_answer_connect(&fake.conns[i], 0);
+        fake_open_window(&fake.conns[i], 0);
+        turn();
+    }
+}
+
+/* Asked, answered and looked at while its answer is on its way: nothing else that waits may be put down to it. */
+static void live(int from, int provider, int times)
+{
+    for (int i = 0; i < times; i++) {
+        ask(from);
+        turn();
+        answer_all(provider);
+        CHECK(fake.conns[from].sock != NULL);
+        CHECK_INT(pair.sides[from].n_due, 0);
+        pair_pass(LOOK);
+    }
+}
+
+static void test_hung(void)
+{
+    open_pair(1 + HUNG);
+    int from = caller(), provider = dial(from), first = fake.n, senders[SENDERS];
+    answer_all(provider);
+    for (int i = 0; i < SENDERS; i++)
+        senders[i] = caller();
+    first += SENDERS;
+    for (int i = 0; i < SENDERS * SENT; i++)
+        ask_hung(senders[i % SENDERS]);
+    CHECK_INT(fake.n - first, HUNG);
+    CHECK(COUNTER(limit_upstream_output_max) > 0);
+    CHECK(most > MAX / 4);
+    CHECK(most < MAX / 2 + MIB);
+    uint64_t refused = COUNTER(answers_local);
+    CHECK(refused > 0);
+    live(from, provider, 4);
+    pair_pass(1100000000); /* memoryTimeout */
+    live(from, provider, 30);
+    CHECK(COUNTER(limit_max_memory) > 0); /* some of them were let go, and no more than it takes */
+    CHECK(COUNTER(upstream_active) < 1 + HUNG);
+    CHECK(COUNTER(upstream_active) > 2);
+    CHECK_INT(COUNTER(limit_max_memory), COUNTER(upstream_reset));
+    CHECK(COUNTER(memory_bytes) < MAX / 4 + MIB);
+    CHECK_INT(COUNTER(downstream_active), 1 + SENDERS);
+    CHECK(COUNTER(answers_local) > refused); /* their calls are told */
+    pair_close();
+}
+
 int main(void)
 {
     test_trims();
     test_strangers();
     test_unread();
+    test_hung();
     return test_end("budget");
 }

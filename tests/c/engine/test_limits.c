@@ -127,21 +127,46 @@ static void test_body_limits(void)
     close_rig(&rig);
 }
 
+/* Its answers are there, each once: as they are, or 100 in place of those that were too much. How many are. */
+static int read_behind(int fd, int n)
+{
+    uint64_t seen = 0;
+    int whole = 0;
+    for (int i = 0; i < n; i++) {
+        struct frame frame = get(fd);
+        CHECK(frame.len > 0);
+        CHECK(frame.head.status == 20 || frame.head.status == 100);
+        if (frame.len && frame.head.status == 100)
+            CHECK(memmem(frame.bytes, frame.len, "outputMax", 9) != NULL);
+        seen |= UINT64_C(1) << frame.head.id;
+        whole += frame.head.status == 20;
+        drop(&frame);
+    }
+    CHECK_INT(seen, (UINT64_C(2) << n) - 2);
+    return whole;
+}
+
+/* Too many answers for one caller cost those answers, not the connection; one alone is never too many. */
 static void test_output_max(void)
 {
+    enum { CALLS = 24, MOST = 4 << 20 };
     struct rig rig;
-    struct setting settings[] = {{"outputHigh", 65536}, {"outputMax", 4 << 20}, {0}};
+    struct setting settings[] = {{"outputHigh", 65536}, {"outputMax", MOST}, {0}};
     open_rig(&rig, 1, MF_OUTBOUND, settings);
     int slow = dial(&rig.proxy), quick = dial(&rig.proxy);
-    for (uint64_t id = 1; id <= 16; id++)
+    for (uint64_t id = 1; id <= CALLS; id++)
         ask(slow, id, "svc", NULL);
     int provider = take(rig.listeners[0]);
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < CALLS; i++)
         answer(provider, asked(provider), 20, 1 << 20);
     CHECK(REACHES(&rig, limit_output_max, 1));
     ask(quick, 1, "svc", NULL);
     answer(provider, asked(provider), 20, 1);
     expect(quick, 1, 20, NULL);
+    CHECK_INT(read_behind(slow, CALLS), CALLS - (int)COUNTER(&rig, limit_output_max));
+    ask(slow, 99, "svc", NULL);
+    answer(provider, asked(provider), 20, MOST + 65536);
+    expect(slow, 99, 20, NULL);
     close(slow);
     close(quick);
     close(provider);

@@ -59,6 +59,7 @@ static void echo_head(struct mf_h2_stream *stream, const struct mf_h2_head_in *h
         return;
     }
     if (head->over) {
+        mine->plain = true; /* what else comes of it is dropped */
         mf_h2_stream_head(stream, &big, NULL, 1, true);
         return;
     }

@@ -75,10 +75,8 @@ static void *look_up(void *arg)
                 continue;
             hits++;
             check_route(&routes[k], queries[k].service);
-            if (is_own(&routes[k], queries[k].service)) {
-                MUST(routes[k].timeout_ms >= newest[queries[k].now]); /* never back in time */
-                newest[queries[k].now] = routes[k].timeout_ms;
-            }
+            if (is_own(&routes[k], queries[k].service))
+                MUST(routes[k].timeout_ms >= newest[queries[k].now]); /* never back in time; within a batch there is none */
             if (!pooled && (r >> 8 & 31) == (uint64_t)k) {
                 pooled = routes[k].peer;
                 mf_peer_take(pooled);
@@ -87,6 +85,9 @@ static void *look_up(void *arg)
                 mf_count(&open->begun, 1);
             }
         }
+        for (int k = 0; k < BATCH; k++)
+            if (rcs[k] == 0 && is_own(&routes[k], queries[k].service) && routes[k].timeout_ms > newest[queries[k].now])
+                newest[queries[k].now] = routes[k].timeout_ms;
         const struct mf_labels *plan = mf_table_labels(table);
         MUST(plan->n_labels == 0 || plan->labels[0].name.len == plan->n_traces);
         if (r >> 16 & 1) {

@@ -5,22 +5,23 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from faults.process import Program, RowError, wait_for
 from faults.rows import fault
 from faults.sidecar import SLOW, entry
 from faults.stage import Stage, counts_of
-from faults.twin import CALM, STEADY, also, begin_limited, beside_twin, judge_also, over, strike
+from faults.twin import CALM, STEADY, Limits, also, begin_limited, beside_twin, judge_also, over, strike
 
 PATIENT_S = 5.0
 
 
 @contextmanager
-def deaf() -> Iterator[str]:
-    """An address that lets all in and reads nothing of what they send."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        yield "{}:{}".format(*server.getsockname())
+def deaf(n: int = 1) -> Iterator[list[str]]:
+    """Addresses that let all in and read nothing of what they send."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64)) for _ in range(n)]
+        yield ["{}:{}".format(*one.getsockname()) for one in servers]
 
 
 def swallowing(stage: Stage) -> str:
@@ -43,7 +44,7 @@ def full_peer(stage: Stage) -> None:
     with deaf() as silent:
 
         def begin(one: Stage) -> None:
-            one.begin([one.provider("a").address], documents=[entry(SLOW, [silent])], load=load, neighbour=CALM)
+            one.begin([one.provider("a").address], documents=[entry(SLOW, silent)], load=load, neighbour=CALM)
 
         with beside_twin(stage, begin) as twin:
             strike(stage, twin)
@@ -53,6 +54,8 @@ def full_peer(stage: Stage) -> None:
     judge_also(stage, stage.row.also, REFUSED)
 
 
+HUNG, HUNG_MAY = 8, 32 << 20
+LONG, LONG_CALLS, LONG_CALLERS, LONG_TIMEOUT = 200_000, 80, 4, "2000"
 MANY, HELD_MS, PRESS_S = 4096, 3000, 0.2
 
 
@@ -62,6 +65,34 @@ def _press(stage: Stage, caller: Program) -> None:
     while time.monotonic() < until:
         caller.ask("also")
         stage.last(PRESS_S)
+
+
+@fault(
+    "hung-peers",
+    f"{LONG_CALLERS} callers send calls of 200 KB to {HUNG} instances that read nothing, and a worker may take "
+    f"{HUNG_MAY >> 20} MiB; others go on, also after they have left",
+)
+def hung_peers(stage: Stage) -> None:
+    with deaf(HUNG) as silent:
+
+        def begin(one: Stage) -> None:
+            a = one.provider("a").address
+            limits: Limits = {"maxMemory": HUNG_MAY, "upstreamTrials": 0}
+            one.begin([a], documents=[entry(SLOW, silent)], load=STEADY, neighbour=CALM, limits=limits)
+
+        with beside_twin(stage, begin) as twin:
+            strike(stage, twin)
+            options = ("--connections", str(LONG_CALLERS), "--inflight", "1", "--rest", "10000000")
+            senders = stage.caller("senders", *options, *also(LONG_CALLS, payload=LONG, timeout=LONG_TIMEOUT))
+            senders.ask("resume")
+            _press(stage, senders)
+            senders.tell("quit")
+            counts = [phase for phase in counts_of(senders) if phase["phase"] == "also"]
+            full = stage.moved("limit_upstream_output_max_total")
+            stage.row.check("it took place: no more was taken for them", full > 0, full)
+            stage.last(max(stage.row.seconds, 3.0))
+            over(stage, twin)
+    judge_also(stage, counts, REFUSED)
 
 
 @fault("silent-peer", f"{MANY:,} calls without a timeout, none is answered by its provider; the caller's others go on")
