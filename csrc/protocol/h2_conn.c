@@ -200,6 +200,7 @@ void mf_h2_conn_begin(struct mf_h2_conn *h2, const struct mf_h2_ops *ops, struct
     h2->ops = ops;
     h2->share = share;
     h2->server = server;
+    h2->serial = ++share->n_conns;
     h2->peer = (struct mf_h2_peer){UINT32_MAX, MF_H2_WINDOW, MF_H2_FRAME_LEAST, UINT32_MAX};
     h2->next_id = 1;
     h2->_preface = !server;

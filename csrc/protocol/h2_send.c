@@ -11,6 +11,7 @@ enum { HOLD = 8192, LONG = 65536, SHARE = 16384 };
  * at once. */
 enum { QUOTA_LEAST = 16384, QUOTA_MOST = 262144, QUICK_TURNS = 2 };
 enum { OWN_FIRST = 512, OWN_MORE = 4096 };
+enum { AGAIN = 4096 }; /* no longer block is kept to be put again */
 
 struct mf_h2_late {
     uint32_t n;
@@ -59,30 +60,62 @@ static int put_split(struct mf_h2_conn *h2, struct mf_slice block, uint32_t id, 
     return 0;
 }
 
-int mf_h2_send_fields(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                      uint32_t n, bool end)
+static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const struct mf_h2_again *again)
 {
-    if (!mf_conn_open(&h2->conn))
-        return MF_ECLOSED;
+    uint8_t *to = mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + again->len);
+    if (!to)
+        return -ENOMEM;
+    mf_h2_put_head(to, &(struct mf_h2_head){again->len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
+    memcpy(to + MF_H2_HEAD_LEN, again->bytes, again->len);
+    mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + again->len);
+    return 0;
+}
+
+/* A block that changed nothing in the table means the same as long as nobody else does. Without memory it is forgotten. */
+static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, uint64_t before, struct mf_slice block)
+{
+    again->conn = 0;
+    if (h2->_tables->encoder.table.generation != before || block.len == 0 || block.len > AGAIN)
+        return;
+    uint8_t *bytes = mf_resize(again->bytes, block.len);
+    if (!bytes)
+        return;
+    memcpy(bytes, block.ptr, block.len);
+    *again = (struct mf_h2_again){h2->serial, before, (uint32_t)block.len, bytes};
+}
+
+static int put_new(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                   uint32_t n, uint8_t flags, struct mf_h2_again *again)
+{
     size_t room = MF_HPACK_BEGIN_ROOM;
     for (uint32_t i = 0; i < n; i++)
         room += MF_HPACK_PUT_ROOM(fields[i]);
-    uint8_t flags = end ? MF_H2_END_STREAM : 0, *to = NULL;
     bool one = room <= h2->peer.frame;
-    int rc = mf_h2_core_tables(h2);
-    if (rc == 0)
-        to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
-    if (!to) {
-        mf_conn_unwritten(&h2->conn);
+    uint64_t before = h2->_tables->encoder.table.generation;
+    uint8_t *to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
+    if (!to)
         return -ENOMEM;
-    }
-    if (one) {
-        uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, fields, marks, n);
-        mf_h2_put_head(to, &(struct mf_h2_head){len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
-        mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
-    } else {
-        rc = put_split(h2, mf_slice_of(to, encode(h2, to, fields, marks, n)), id, flags);
-    }
+    if (!one)
+        return put_split(h2, mf_slice_of(to, encode(h2, to, fields, marks, n)), id, flags);
+    uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, fields, marks, n);
+    mf_h2_put_head(to, &(struct mf_h2_head){len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
+    mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
+    if (again)
+        note_again(h2, again, before, mf_slice_of(to + MF_H2_HEAD_LEN, len));
+    return 0;
+}
+
+int mf_h2_send_fields(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+                      uint32_t n, bool end, struct mf_h2_again *again)
+{
+    if (!mf_conn_open(&h2->conn))
+        return MF_ECLOSED;
+    uint8_t flags = end ? MF_H2_END_STREAM : 0;
+    int rc = mf_h2_core_tables(h2);
+    bool same = rc == 0 && again && again->conn == h2->serial && again->len <= h2->peer.frame &&
+                again->generation == h2->_tables->encoder.table.generation;
+    if (rc == 0)
+        rc = same ? put_again(h2, id, flags, again) : put_new(h2, id, fields, marks, n, flags, again);
     if (rc < 0)
         mf_conn_unwritten(&h2->conn);
     else
@@ -252,7 +285,7 @@ static void end_out(struct mf_h2_stream *stream)
 static int put_late(struct mf_h2_stream *stream)
 {
     struct mf_h2_late *late = stream->_late;
-    return mf_h2_send_fields(stream->conn, stream->id, late->fields, late->marks, late->n, true);
+    return mf_h2_send_fields(stream->conn, stream->id, late->fields, late->marks, late->n, true, NULL);
 }
 
 static size_t may_send(const struct mf_h2_stream *stream)
@@ -396,13 +429,13 @@ static struct mf_h2_late *copy(const struct mf_pair *fields, const struct mf_h2_
 }
 
 int mf_h2_send_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                        uint32_t n)
+                        uint32_t n, struct mf_h2_again *again)
 {
     struct mf_h2_conn *h2 = stream->conn;
     assert(!stream->_end_queued);
     stream->_end_queued = true;
     if (stream->queued == 0) {
-        int rc = mf_h2_send_fields(h2, stream->id, fields, marks, n, true);
+        int rc = mf_h2_send_fields(h2, stream->id, fields, marks, n, true, again);
         if (rc == 0)
             end_out(stream);
         return rc;

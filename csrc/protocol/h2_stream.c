@@ -1,12 +1,20 @@
+#include "protocol/h2_stream.h"
+
+#include "base/mem.h"
 #include "protocol/h2_send.h"
 
 #include <assert.h>
 #include <errno.h>
 
-/* Nothing that a role does with a stream it has. */
+void mf_h2_stream_forget(struct mf_h2_again *again)
+{
+    mf_free(again->bytes);
+    *again = (struct mf_h2_again){0};
+}
 
 struct mf_h2_stream *mf_h2_stream_open(struct mf_h2_conn *h2, const struct mf_pair *fields,
-                                       const struct mf_h2_mark *marks, uint32_t n, bool end, int *rc)
+                                       const struct mf_h2_mark *marks, uint32_t n, bool end,
+                                       struct mf_h2_again *again, int *rc)
 {
     assert(!h2->server);
     if (mf_h2_conn_room(h2) == 0) {
@@ -29,18 +37,18 @@ struct mf_h2_stream *mf_h2_stream_open(struct mf_h2_conn *h2, const struct mf_pa
         stream->_end_queued = true;
         mf_h2_core_step(stream, MF_H2_OUT_END);
     }
-    (void)mf_h2_send_fields(h2, stream->id, fields, marks, n, end); /* or the connection's end is the stream's, too */
+    (void)mf_h2_send_fields(h2, stream->id, fields, marks, n, end, again); /* or the connection's end is the stream's, too */
     return stream;
 }
 
 int mf_h2_stream_head(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                      uint32_t n, bool end)
+                      uint32_t n, bool end, struct mf_h2_again *again)
 {
     assert(!stream->_end_queued && stream->conn->server);
     if (end)
-        return mf_h2_send_trailers(stream, fields, marks, n);
+        return mf_h2_send_trailers(stream, fields, marks, n, again);
     mf_h2_core_step(stream, MF_H2_OUT_HEADERS);
-    return mf_h2_send_fields(stream->conn, stream->id, fields, marks, n, false);
+    return mf_h2_send_fields(stream->conn, stream->id, fields, marks, n, false, again);
 }
 
 long mf_h2_stream_data(struct mf_h2_stream *stream, struct mf_slice data, struct mf_sock *source, bool end)
@@ -54,9 +62,9 @@ long mf_h2_stream_block(struct mf_h2_stream *stream, struct mf_block *block, str
 }
 
 int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                          uint32_t n)
+                          uint32_t n, struct mf_h2_again *again)
 {
-    return mf_h2_send_trailers(stream, fields, marks, n);
+    return mf_h2_send_trailers(stream, fields, marks, n, again);
 }
 
 void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code)

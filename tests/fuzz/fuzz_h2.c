@@ -126,7 +126,7 @@ static void open_one(uint8_t how)
         {MF_SLICE("te"), MF_SLICE("trailers")},
     };
     fields[4].value = mf_slice_of(&"abcdefgh"[how >> 4 & 7], 1);
-    struct mf_h2_stream *stream = mf_h2_stream_open(up.h2, fields, NULL, how & 8 ? 6 : 5, !echo, &rc);
+    struct mf_h2_stream *stream = mf_h2_stream_open(up.h2, fields, NULL, how & 8 ? 6 : 5, !echo, NULL, &rc);
     if (!stream)
         return;
     struct mine *mine = (struct mine *)(void *)stream;
@@ -225,7 +225,7 @@ static void step(uint8_t what, uint8_t arg)
     case TRAILERS:
         if (mine && !mine->ended && alive(&up)) {
             mine->ended = true;
-            mf_h2_stream_trailers(&mine->h2, &echo_trailer, NULL, 1);
+            mf_h2_stream_trailers(&mine->h2, &echo_trailer, NULL, 1, NULL);
         }
         return;
     case RESET_UP:

@@ -127,7 +127,7 @@ static struct asked *ask(struct mf_h2_conn *h2, const char *method, const char *
         {mf_slice_str("te"), mf_slice_str("trailers")},
     };
     int rc;
-    struct mf_h2_stream *stream = mf_h2_stream_open(h2, fields, NULL, 5, end, &rc);
+    struct mf_h2_stream *stream = mf_h2_stream_open(h2, fields, NULL, 5, end, NULL, &rc);
     if (!stream)
         return NULL;
     struct asked *asked = asked_of(stream);

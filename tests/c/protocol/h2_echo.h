@@ -29,7 +29,7 @@ static const struct mf_pair echo_trailer = {{(const uint8_t *)"grpc-status", 11}
 static void echo_end(struct mf_h2_stream *stream)
 {
     if (((struct echo_stream *)(void *)stream)->trailers)
-        mf_h2_stream_trailers(stream, &echo_trailer, NULL, 1);
+        mf_h2_stream_trailers(stream, &echo_trailer, NULL, 1, NULL);
     else
         mf_h2_stream_data(stream, mf_slice_of(NULL, 0), NULL, true);
 }
@@ -60,12 +60,12 @@ static void echo_head(struct mf_h2_stream *stream, const struct mf_h2_head_in *h
     }
     if (head->over) {
         mine->plain = true; /* what else comes of it is dropped */
-        mf_h2_stream_head(stream, &big, NULL, 1, true);
+        mf_h2_stream_head(stream, &big, NULL, 1, true, NULL);
         return;
     }
     mine->trailers = head->request.trailers;
     struct mf_slice path = head->request.path;
-    if (mf_h2_stream_head(stream, &status, NULL, 1, false) < 0)
+    if (mf_h2_stream_head(stream, &status, NULL, 1, false, NULL) < 0)
         return;
     if (path.len > 7 && memcmp(path.ptr, "/bytes/", 7) == 0) {
         char digits[16] = {0};

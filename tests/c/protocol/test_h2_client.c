@@ -381,7 +381,7 @@ static void test_numbers(void)
         all[i] = ask(wire.h2, "GET", "/", true);
     CHECK_INT(all[2]->stream->id, 2147483647);
     int rc = 0;
-    CHECK(mf_h2_stream_open(wire.h2, NULL, NULL, 0, true, &rc) == NULL);
+    CHECK(mf_h2_stream_open(wire.h2, NULL, NULL, 0, true, NULL, &rc) == NULL);
     CHECK_INT(rc, MF_ECLOSED);
     for (uint32_t i = 0; i < 3; i++)
         answer(2147483643 + 2 * i, true);

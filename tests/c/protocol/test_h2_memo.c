@@ -1,4 +1,4 @@
-/* protocol/h2_memo: what is recalled is what a fresh reading gives, whatever happens to the table between, and what a role
+/* protocol/h2_memo, h2_send: what is recalled is what a fresh reading gives, whatever happens to the table between, and what a role
  * keeps with it goes with it. */
 #include "protocol/h2_ask.h"
 #include "protocol/h2_core.h"
@@ -61,7 +61,7 @@ static void on_head(struct mf_h2_stream *stream, const struct mf_h2_head_in *hea
         }
     }
     struct mf_pair status = {MF_SLICE(":status"), MF_SLICE("204")};
-    mf_h2_stream_head(stream, &status, NULL, 1, true);
+    mf_h2_stream_head(stream, &status, NULL, 1, true, NULL);
 }
 
 static void on_data(struct mf_h2_stream *stream, struct mf_slice data, bool ended)
@@ -184,9 +184,64 @@ static void test_answers(void)
     world_close();
 }
 
+/* Blocks that are put again say what they said, whatever happens to the table between. */
+static void test_put_again(void)
+{
+    memset(&asker, 0, sizeof asker);
+    world_open();
+    struct wire wire = world_dial(sizeof(struct asking), &ask_ops);
+    say_hello(&wire, NULL, 0);
+    hear(&wire);
+    static struct mf_hpack_decoder decoder;
+    static struct mf_pair fields[64];
+    static struct mf_h2_mark marks[64];
+    static uint8_t scratch[8192];
+    struct mf_hpack_room room = {fields, marks, scratch, sizeof scratch, 64, sizeof scratch};
+    struct mf_h2_again again[4] = {0};
+    uint32_t seed = 3, same = 0;
+    mf_hpack_decoder_init(&decoder, memory, 4096);
+    for (int i = 0; i < 3000; i++) {
+        make_lists();
+        seed = seed * 1664525 + 1013904223;
+        int list = (int)(seed >> 30), rc;
+        bool new = (seed >> 20) % 97 == 0;
+        if (new) {
+            snprintf(fresh[0], sizeof fresh[0], "new-%d", i);
+            add(list, "x-new", fresh[0]);
+        }
+        if ((seed >> 12) % 211 == 0) {
+            uint32_t size = (seed >> 10 & 3) * 1365;
+            say_settings(&wire, &(struct mf_h2_pair){MF_H2_HEADER_TABLE_SIZE, size}, 1);
+            hear(&wire);
+            mf_hpack_decoder_limit(&decoder, size);
+        }
+        const struct mf_h2_tables *tables = wire.h2->_tables;
+        same += !new && tables && again[list].conn && again[list].generation == tables->encoder.table.generation;
+        struct mf_h2_stream *stream =
+            mf_h2_stream_open(wire.h2, lists[list], NULL, n_fields[list], true, new ? NULL : &again[list], &rc);
+        uint32_t id = stream->id;
+        struct mf_h2_head head;
+        struct mf_slice payload;
+        settle();
+        CHECK(next_frame(&wire, &head, &payload) && head.type == MF_H2_HEADERS && head.stream == id);
+        struct mf_hpack_list out;
+        CHECK_INT(mf_hpack_decode(&decoder, payload, &room, &out), 0);
+        CHECK_INT(out.n, n_fields[list]);
+        for (uint32_t k = 0; k < out.n && k < n_fields[list]; k++)
+            CHECK(mf_slice_eq(fields[k].key, lists[list][k].key) && mf_slice_eq(fields[k].value, lists[list][k].value));
+        say_head(&wire, id, MF_H2_END_STREAM, ":status: 200\n");
+        settle();
+    }
+    CHECK(same > 1000 && same < 2900);
+    for (int i = 0; i < 4; i++)
+        mf_h2_stream_forget(&again[i]);
+    world_close();
+}
+
 int main(void)
 {
     test_requests();
+    test_put_again();
     test_answers();
     return test_end("test_h2_memo");
 }

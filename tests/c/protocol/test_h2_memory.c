@@ -41,7 +41,7 @@ static uint32_t work(void)
         n++;
         if (mf_h2_stream_data(asked->stream, mf_slice_of(body, sizeof body), NULL, false) >= 0 &&
             mf_h2_stream_data(asked->stream, mf_slice_of(body, 10), NULL, false) >= 0)
-            mf_h2_stream_trailers(asked->stream, &echo_trailer, NULL, 1);
+            mf_h2_stream_trailers(asked->stream, &echo_trailer, NULL, 1, NULL);
     }
     carry();
     pass(2000);

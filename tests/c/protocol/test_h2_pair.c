@@ -87,7 +87,7 @@ static void test_both_ways(size_t cut)
         carry(cut);
         CHECK_INT(asked->got, total);
     }
-    CHECK_INT(mf_h2_stream_trailers(asked->stream, &echo_trailer, NULL, 1), 0);
+    CHECK_INT(mf_h2_stream_trailers(asked->stream, &echo_trailer, NULL, 1, NULL), 0);
     carry(cut);
     check_whole(asked, "rt", total);
     CHECK_INT(asked->sum, sum);
