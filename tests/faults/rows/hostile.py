@@ -21,7 +21,7 @@ PATIENT_S = 5.0
 # --- memory
 
 MIB = 1 << 20
-SLACK = 32 * MIB  # connections, what the allocator keeps, and what was on its way when the limit was met
+SLACK = 48 * MIB  # connections, what the allocator keeps, and what was on its way when the limit was met
 
 
 def _begin_bounded(stage: Stage, limit: int, slow: Document, load: tuple[str, ...]) -> None:
