@@ -148,7 +148,7 @@ def test_more_than_there_are_connections_for(tmp_path, backend):
 @pytest.mark.parametrize("ways", [outbound, inbound])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_provider_that_lets_one_connection_in(tmp_path, backend, ways, how):
-    """Nothing can go apart there, so it is shared: no call is lost or refused, and the instance is not held for gone."""
+    """Nothing can go apart there, so it is shared: no call is lost or refused, the instance does not rest."""
 
     async def story() -> None:
         provider = await Provider("a").start()
