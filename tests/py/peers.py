@@ -48,9 +48,9 @@ class Provider:
 
     name: str = "provider"
     handler: Handler | None = None
-    admit: Callable[[Provider, asyncio.StreamWriter], Awaitable[bool]] | None = None
     host: str = "127.0.0.1"
     address: str = ""
+    admit: Callable[[Provider, asyncio.StreamWriter], Awaitable[bool]] | None = None
     requests: list[Frame] = field(default_factory=list)
     events: list[Frame] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
