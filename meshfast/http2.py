@@ -12,6 +12,7 @@ errors. Bytes that are wrong raise ProtocolError: ``name`` says which rule, ``er
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -163,7 +164,7 @@ class Priority(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(ABC):
     """What all frames have. ``flags`` are those of the head but PADDED and PRIORITY, which follow from the fields."""
 
     stream: int = 0
@@ -176,8 +177,9 @@ class Frame:
         pad = self.pad if isinstance(self, Data | Headers | PushPromise) else None
         return _core.h2_put_frame(kind, self.flags | flags, self.stream, payload, pad)
 
+    @abstractmethod
     def _payload(self) -> tuple[int, bytes]:
-        raise NotImplementedError
+        """Its type, and what is behind its head."""
 
     @property
     def is_last(self) -> bool:

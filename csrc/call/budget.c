@@ -121,14 +121,17 @@ static bool held_up(const struct mf_conn *conn)
     return (conn->pauses & MF_PAUSE_PEER) && conn->paused_at + memory_timeout(conn->local) <= mf_local_now(conn->local);
 }
 
-/* 0: it is not closed for memory. Who takes nothing goes before who takes little. */
+/* 0: it is not closed for memory. Who takes nothing goes before who takes little, and both before those who take nothing of
+ * what is next to nothing: there may be ten thousand of them, each with a room that is nearly empty. */
 static int blame(const struct mf_conn *conn)
 {
-    if ((conn->doomed && !conn->closed) || !holds_much(conn))
+    if (conn->doomed && !conn->closed)
         return 0;
+    if (!holds_much(conn))
+        return conn->pace == MF_PACE_STALLED && !for_peers(conn);
     if (conn->pace == MF_PACE_STALLED || held_up(conn))
-        return 2;
-    return conn->pace == MF_PACE_SLOW && !for_peers(conn);
+        return 3;
+    return conn->pace == MF_PACE_SLOW && !for_peers(conn) ? 2 : 0;
 }
 
 /* Of those to blame most, the one that holds most. */

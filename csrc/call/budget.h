@@ -3,8 +3,8 @@
  *
  * Over it, a long frame that is not whole yet is refused instead of being read on: those that come, and of those under
  * way the longest. Where that has not helped for memoryTimeout, connections are closed: first those to peers that have
- * taken nothing for so long, then callers that take nothing or little of what waits for them, who hold most first. What
- * waits for peers has a share of its own, and one that hangs is let go where that share is nearly used up, too: its callers
+ * taken nothing for so long, then callers that take nothing or little of what waits for them, who hold most first, and at
+ * last those who take nothing of a few KiB. What waits for peers has a share of its own, and one that hangs is let go where that share is nearly used up, too: its callers
  * are told, and no caller gives for it. */
 #include "call/conn.h"
 

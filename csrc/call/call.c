@@ -102,6 +102,7 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
     mf_list_init(&caller->calls);
     caller->n_calls = 0;
     caller->ending = false;
+    caller->suspected_by = NULL;
     caller->suspected_until = 0;
 }
 

@@ -42,7 +42,9 @@ struct mf_caller {
     struct mf_list calls;
     uint32_t n_calls;
     bool ending; /* it asks no more: `idle` tells when its last call has ended */
-    uint64_t suspected_until; /* a callee was lost while it had a call there: what it asks may be what that died of */
+    /* A callee of whom was lost while it had a call there: what it asks may be what that died of. Only compared. */
+    const void *suspected_by;
+    uint64_t suspected_until;
 };
 
 struct mf_caller_ops {

@@ -120,6 +120,10 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         return rc;
     struct mf_lane *lane = mf_lane_of(pool, call, request->length);
     struct mf_link *link = mf_lane_fits(lane, request->length, &rc) ? mf_lane_pick(lane, &rc) : NULL;
+    if (!link && rc < 0 && rc != MF_EROUTE_FULL && lane->trials && mf_lane_shared(pool)->n_links > 0) {
+        lane = mf_lane_shared(pool); /* it cannot go apart: better with the others than not at all */
+        link = mf_lane_pick(lane, &rc);
+    }
     if (!link) {
         if (rc == MF_EROUTE_FULL)
             MF_COUNT(call->calls->local, limit_upstream_output_max);

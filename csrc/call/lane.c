@@ -4,12 +4,16 @@
 #include "call/pool_rest.h"
 
 #define HEDGE_EVERY_NS (10 * MF_POOL_MS_NS)
+#define BARREN_NS (10000 * MF_POOL_MS_NS)
 
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
     struct mf_local *local = pool->pools->local;
-    bool proved = mf_trial_proved(&pool->trial, call->kind, len);
-    if (local->limits->upstream_trials == 0 || (proved && call->caller->suspected_until < mf_local_now(local)))
+    uint64_t now = mf_local_now(local);
+    bool suspect = call->caller && call->caller->suspected_by == pool && call->caller->suspected_until > now;
+    if (local->limits->upstream_trials == 0 || (!suspect && mf_trial_proved(&pool->trial, call->kind, len)))
+        return mf_lane_shared(pool);
+    if (pool->lanes[MF_LANE_TRIAL].barren_until > now && mf_lane_shared(pool)->n_links > 0)
         return mf_lane_shared(pool);
     MF_COUNT(local, calls_trial);
     if (len > pool->trial.len)
@@ -23,6 +27,26 @@ void mf_lane_trust(struct mf_pool *pool)
     pool->trial = (struct mf_trial){pool->dialer->ops->kinds, len < UINT32_MAX ? (uint32_t)len : UINT32_MAX};
 }
 
+bool mf_lane_speaks(const struct mf_pool *pool)
+{
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (mf_lane_taking(link) && mf_conn_open(link->conn) && link->spoke)
+            return true;
+    }
+    return false;
+}
+
+void mf_lane_missed(struct mf_lane *lane, int rc)
+{
+    if (!mf_lane_speaks(lane->pool))
+        mf_pool_rest_unreached(lane->pool, rc);
+    else
+        MF_COUNT(lane->pool->pools->local, upstream_connect_failed);
+    if (lane->trials)
+        lane->barren_until = mf_local_now(lane->pool->pools->local) + BARREN_NS;
+}
+
 int mf_lane_dial(struct mf_lane *lane)
 {
     int rc = 0;
@@ -30,7 +54,7 @@ int mf_lane_dial(struct mf_lane *lane)
     struct mf_link *link = pool->dialer->ops->dial(pool->dialer, pool, &rc);
     if (!link) {
         if (!mf_sock_local_error(rc))
-            mf_pool_rest_unreached(pool, rc);
+            mf_lane_missed(lane, rc);
         return rc;
     }
     link->lane = lane;

@@ -18,6 +18,11 @@ bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc);
 struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc);
 /* Begins to make a connection. 0, or why not. */
 int mf_lane_dial(struct mf_lane *lane);
+/* A connection ended before it was given calls, or could not be made. That says something of the address where no other of
+ * its connections has spoken, and else only that it lets no more in: for a while nothing goes apart. */
+void mf_lane_missed(struct mf_lane *lane, int rc);
+/* One of its connections has said something. */
+bool mf_lane_speaks(const struct mf_pool *pool);
 /* `conn`, all of whose requests go there, brought one to the queue: above upstreamOutputHigh it pauses. */
 void mf_lane_check(const struct mf_lane *lane, struct mf_conn *conn);
 /* A call was put on a queue: it is moved to another peer when the connection takes a quarter of its time, or
@@ -34,7 +39,7 @@ static inline struct mf_lane *mf_lane_shared(struct mf_pool *pool)
 /* The lane for a request of that length. */
 static inline struct mf_lane *mf_lane_of(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
-    if (mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->suspected_until))
+    if (mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->suspected_by == pool))
         return mf_lane_shared(pool);
     return mf_lane_apart(pool, call, len);
 }

@@ -168,7 +168,8 @@ void mf_pool_alive(struct mf_pool *pool, struct mf_link *link)
 
 void mf_pool_silent(struct mf_pool *pool, struct mf_link *link)
 {
-    mf_pool_rest_failed(pool, -ETIMEDOUT);
+    if (!link->unheard || !mf_lane_speaks(pool))
+        mf_pool_rest_failed(pool, -ETIMEDOUT);
     if (link->unheard) /* not every provider answers heartbeats: calls may tell */
         be_heard(pool, link);
 }
@@ -180,7 +181,9 @@ bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
     if (pool->peer)
         atomic_fetch_add_explicit(&pool->peer->connections, 1, memory_order_relaxed);
     link->doubted_until = now + DOUBT_NS;
-    link->unheard = pool->health.failures || pool->suspected;
+    /* A provider that takes only so many connections lets one in and hangs up. */
+    bool extra = link->lane->trials && mf_lane_shared(pool)->n_links > 0;
+    link->unheard = pool->health.failures || pool->suspected || extra;
     if (pool->health.failures)
         mf_pool_rest_probe_at(pool, pool->rest_until = mf_health_tried(&pool->health, now, local->limits));
     else
@@ -213,23 +216,12 @@ static void empty_queue(struct mf_lane *lane, int rc)
     }
 }
 
-/* Another of its connections has said something. */
-static bool speaks(const struct mf_pool *pool)
-{
-    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
-        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (mf_lane_taking(link) && mf_conn_open(link->conn) && link->spoke)
-            return true;
-    }
-    return false;
-}
-
-static void learn(struct mf_pool *pool, const struct mf_link *link, int rc)
+static void learn(struct mf_pool *pool, struct mf_link *link, int rc)
 {
     struct mf_local *local = pool->pools->local;
     if (!mf_lane_taking(link)) {
         if (rc < 0 && !mf_sock_local_error(rc))
-            mf_pool_rest_unreached(pool, rc);
+            mf_lane_missed(link->lane, rc);
         else if (!pool->health.failures)
             pool->rest_until = 0;
     } else if (!link->spoke && !mf_sock_local_error(rc) &&
@@ -237,7 +229,7 @@ static void learn(struct mf_pool *pool, const struct mf_link *link, int rc)
         /* It was let in and hung up on, or what came makes no sense: a relay without a backend, another protocol, or a
          * call that the peer could not stand. */
         if (!pool->health.failures)
-            pool->suspected = !speaks(pool);
+            pool->suspected = !mf_lane_speaks(pool);
         else
             mf_pool_rest_unreached(pool, rc < 0 ? rc : -ECONNRESET);
     } else if (rc == -ETIMEDOUT) {
@@ -248,6 +240,16 @@ static void learn(struct mf_pool *pool, const struct mf_link *link, int rc)
     }
 }
 
+/* They cannot go apart: with the others, where there is a connection for those. */
+static void share_queue(struct mf_lane *lane)
+{
+    int rc;
+    struct mf_link *link;
+    while (!mf_list_empty(&lane->queue.calls) && mf_lane_shared(lane->pool)->n_links > 0 &&
+           (link = mf_lane_pick(mf_lane_shared(lane->pool), &rc)))
+        send_queued(link, MF_CONTAINER(mf_list_shift(&lane->queue.calls), struct mf_call, place));
+}
+
 /* One of those that had a call there may have asked what the peer could not stand. */
 static void suspect_callers(const struct mf_link *link, int rc)
 {
@@ -256,8 +258,10 @@ static void suspect_callers(const struct mf_link *link, int rc)
         return;
     for (struct mf_list *node = link->callee.calls.next; node != &link->callee.calls; node = node->next) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
-        if (call->caller)
-            call->caller->suspected_until = mf_local_now(local) + SUSPECT_NS;
+        if (!call->caller)
+            continue;
+        call->caller->suspected_by = link->pool;
+        call->caller->suspected_until = mf_local_now(local) + SUSPECT_NS;
     }
 }
 
@@ -283,6 +287,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     /* Whatever ended it, a silent peer too. */
     struct mf_fault fault = {MF_OUTCOME_LOST, "meshfast: the connection to the provider was lost before it answered"};
     mf_callee_gone(&link->callee, &fault);
+    if (!taken && lane->trials)
+        share_queue(lane);
     if (!taken)
         empty_queue(lane, rc);
     if (rc < 0 && !pool->stopped && !pool->health.failures && mf_list_empty(&pool->links) && !mf_list_empty(&pool->watchers))

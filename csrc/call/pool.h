@@ -45,6 +45,7 @@ struct mf_lane {
     struct mf_queue queue;
     struct mf_pool *pool;
     bool trials;                    /* see lane.h */
+    uint64_t barren_until;          /* of trials: the peer lets no more in than it has, so they share */
     uint32_t n_links, n_connecting; /* those that are not there yet, or unheard */
 };
 

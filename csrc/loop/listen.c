@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -59,6 +60,16 @@ static void lock_give(struct lock *lock)
 
 /* --- UNIX */
 
+/* Who listens there is gone, and what it had is still being taken down: with io_uring that goes on after its end. */
+static bool is_ending(int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.pid <= 0)
+        return false;
+    return kill(who.pid, 0) < 0 && errno == ESRCH;
+}
+
 /* A socket file that nobody listens on is left from a process that is gone. */
 static void remove_stale(const struct mf_addr *addr, const char *path)
 {
@@ -68,7 +79,7 @@ static void remove_stale(const struct mf_addr *addr, const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return;
-    if (connect(fd, &addr->sa, addr->len) < 0 && errno == ECONNREFUSED)
+    if (connect(fd, &addr->sa, addr->len) < 0 ? errno == ECONNREFUSED : is_ending(fd))
         unlink(path);
     close(fd);
 }

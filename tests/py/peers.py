@@ -50,6 +50,7 @@ class Provider:
     handler: Handler | None = None
     host: str = "127.0.0.1"
     address: str = ""
+    admit: Callable[[Provider, asyncio.StreamWriter], Awaitable[bool]] | None = None
     requests: list[Frame] = field(default_factory=list)
     events: list[Frame] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -72,6 +73,9 @@ class Provider:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        if self.admit and not await self.admit(self, writer):
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
@@ -97,9 +101,13 @@ class Provider:
     def answer(self, frame: Frame) -> bytes:
         return dubbo.encode_response(frame.id, f"{self.name}:{argument(frame)}")
 
-    async def stop(self) -> None:
+    def shut(self) -> None:
+        """Lets nobody else in; who is there stays."""
         if self._server:
             self._server.close()
+
+    async def stop(self) -> None:
+        self.shut()
         for writer in self.writers:
             writer.transport.abort()
         for task in list(self._tasks):

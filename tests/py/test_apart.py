@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 from peers import HEAD, Caller, Frame, Provider, closing, mesh, until
-from proxies import BACKENDS, outbound, proxy
+from proxies import BACKENDS, inbound, outbound, proxy
 
 from meshfast import dubbo
 
@@ -140,6 +140,60 @@ def test_more_than_there_are_connections_for(tmp_path, backend):
                 assert (await plain).status == 20
                 assert [(await one).status for one in asked] == [20] * 9
                 assert (await side.counters())["limit_upstream_trials"] == 7
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("how", ["hangs-up", "refuses"])
+@pytest.mark.parametrize("ways", [outbound, inbound])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_provider_that_lets_one_connection_in(tmp_path, backend, ways, how):
+    """Nothing can go apart there, so it is shared: no call is lost or refused, the instance does not rest."""
+
+    async def story() -> None:
+        provider = await Provider("a").start()
+
+        async def admit(self: Provider, writer: asyncio.StreamWriter) -> bool:
+            return how == "refuses" or len(self.writers) == 1
+
+        provider.admit = admit
+        listens = ways(provider.address) if ways is inbound else ways()
+        async with closing(provider), proxy(tmp_path, backend, [listens], mesh((provider, ""))) as side:
+            callers = [await Caller.connect(side.address(str(listens["name"]))) for _ in range(4)]
+            async with closing(*callers):
+                await callers[0].ask(CART)
+                if how == "refuses":
+                    provider.shut()
+                for i in range(10, 20):
+                    raws = [dubbo.encode_request(i, CART, "hi", ("y" * (100_000 + i * 100 + k),)) for k in range(3)]
+                    asked = [one.send(raw) for one, raw in zip(callers[1:], raws, strict=True)]
+                    plain = [callers[0].ask(CART, f"p-{i}-{k}") for k in range(5)]
+                    assert [(await one).status for one in asked] == [20] * 3
+                    assert [(await one).value for one in plain] == [f"a:p-{i}-{k}" for k in range(5)]
+                counters = await side.counters()
+                assert counters["upstream_reset"] == 0
+                assert counters["upstream_connect_failed"] >= 1
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_is_suspect_at_one_instance_is_not_at_another(tmp_path, backend):
+    async def story() -> None:
+        touchy, calm = Touchy(), await Provider("b").start()
+        touchy.go.set()
+        provider = await Provider("a", touchy).start()
+        policy = mesh((provider, "a"), (calm, ""))
+        async with closing(provider, calm), proxy(tmp_path, backend, [outbound()], policy) as side:
+            caller = await Caller.connect(side.address("out"))
+            async with closing(caller):
+                assert (await caller.ask(CART, attachments={"env": "a"})).value == "a:x"
+                assert (await caller.ask(CART, POISON, attachments={"env": "a"})).status != 20
+                assert (await caller.ask(CART, attachments={"env": "a"})).value == "a:x"
+                assert (await side.counters())["calls_trial"] == 1
+                assert [(await caller.ask(CART)).value for _ in range(20)] == ["b:x"] * 20
+                assert (await side.counters())["calls_trial"] == 1
+                assert len(calm.writers) == 1
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

@@ -6,12 +6,13 @@ import asyncio
 import resource
 import signal
 import socket
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from peers import Caller, Frame, Provider, closing, mesh, until
-from proxies import BACKENDS, inbound, outbound, proxy
+from proxies import BACKENDS, Proxy, inbound, outbound, proxy
 
 from meshfast import dubbo, hessian
 
@@ -43,6 +44,26 @@ STRANGERS = {
 }
 
 
+@asynccontextmanager
+async def two(folder: Path, backend: str) -> AsyncIterator[tuple[Provider, Provider, Proxy, Caller]]:
+    """Two instances that have been called, and are connected."""
+    a, b = await Provider("a").start(), await Provider("b").start()
+    async with closing(a, b), proxy(folder, backend, [outbound()], mesh((a, ""), (b, ""))) as side:
+        caller = await Caller.connect(side.address("out"))
+        async with closing(caller):
+            while not (a.requests and b.requests):
+                await caller.ask(CART)
+            yield a, b, side, caller
+
+
+async def says_readonly(one: Provider, side: Proxy) -> None:
+    """And has been heard."""
+    before = (await side.counters())["readonly_in"]
+    one.writers[0].write(dubbo.readonly())
+    while (await side.counters())["readonly_in"] == before:
+        await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("who", STRANGERS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_one_that_speaks_no_dubbo_rests(tmp_path, backend, who):
@@ -68,23 +89,14 @@ def test_the_last_one_has_the_calls_that_it_asks_not_to_get(tmp_path, backend):
     """READONLY is a wish: with another instance it is heeded, without one calls are better sent than refused."""
 
     async def story() -> None:
-        a, b = await Provider("a").start(), await Provider("b").start()
-        async with closing(a, b), proxy(tmp_path, backend, [outbound()], mesh((a, ""), (b, ""))) as side:
-            caller = await Caller.connect(side.address("out"))
-            async with closing(caller):
-                while not (a.requests and b.requests):
-                    await caller.ask(CART)
-                a.writers[0].write(dubbo.readonly())
-                while (await side.counters())["readonly_in"] < 1:
-                    pass
-                assert {str((await caller.ask(CART)).value) for _ in range(CALLS)} == {"b:x"}
-                assert (await side.counters())["calls_last_resort"] == 0
-                b.writers[0].write(dubbo.readonly())
-                while (await side.counters())["readonly_in"] < 2:
-                    pass
-                assert {str((await caller.ask(CART)).value) for _ in range(CALLS)} <= {"a:x", "b:x"}
-                assert (await side.counters())["calls_last_resort"] == CALLS
-                assert len(a.writers) == len(b.writers) == 1
+        async with two(tmp_path, backend) as (a, b, side, caller):
+            await says_readonly(a, side)
+            assert {str((await caller.ask(CART)).value) for _ in range(CALLS)} == {"b:x"}
+            assert (await side.counters())["calls_last_resort"] == 0
+            await says_readonly(b, side)
+            assert {str((await caller.ask(CART)).value) for _ in range(CALLS)} <= {"a:x", "b:x"}
+            assert (await side.counters())["calls_last_resort"] == CALLS
+            assert len(a.writers) == len(b.writers) == 1
 
     asyncio.run(asyncio.wait_for(story(), 60))
 
@@ -129,21 +141,16 @@ def test_what_we_lack_for_one_is_not_needed_for_another(tmp_path, backend):
     """No descriptor is left for a second instance: the one that is connected takes the calls."""
 
     async def story() -> None:
-        a, b = await Provider("a").start(), await Provider("b").start()
-        async with closing(a, b), proxy(tmp_path, backend, [outbound()], mesh((a, ""), (b, ""))) as side:
-            caller = await Caller.connect(side.address("out"))
-            async with closing(caller):
-                while not (a.requests and b.requests):
-                    await caller.ask(CART)
-                used = Path(f"/proc/{side.process.pid}/fd")
-                most = max(int(one.name) for one in used.iterdir()) + 1
-                resource.prlimit(side.process.pid, resource.RLIMIT_NOFILE, (most, most))
-                b.writers[0].transport.abort()
-                extra = [await Caller.connect(side.address("out")) for _ in range(most)]  # they take all that are free
-                async with closing(*extra):
-                    await until(lambda: len(list(used.iterdir())) >= most)
-                    answers = [await caller.ask(CART, str(i)) for i in range(CALLS)]
-                    assert {one.status for one in answers} == {20}
+        async with two(tmp_path, backend) as (_, b, side, caller):
+            used = Path(f"/proc/{side.process.pid}/fd")
+            most = max(int(one.name) for one in used.iterdir()) + 1
+            resource.prlimit(side.process.pid, resource.RLIMIT_NOFILE, (most, most))
+            b.writers[0].transport.abort()
+            extra = [await Caller.connect(side.address("out")) for _ in range(most)]  # they take all that are free
+            async with closing(*extra):
+                await until(lambda: len(list(used.iterdir())) >= most)
+                answers = [await caller.ask(CART, str(i)) for i in range(CALLS)]
+                assert {one.status for one in answers} == {20}
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

@@ -60,7 +60,7 @@ async def answer(provider: Provider, writer: asyncio.StreamWriter, frame: Frame)
 
 
 async def provider(name: str, host: str, port: int = 0) -> Provider:
-    return await Provider(name, answer, host).start(port)
+    return await Provider(name, answer, host=host).start(port)
 
 
 async def echo_server(name: str, host: str, port: int) -> asyncio.Server:

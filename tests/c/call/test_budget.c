@@ -1,5 +1,7 @@
 /* budget: maxMemory holds against strangers who never finish, callers who never read and providers that hang, and nobody
  * else is harmed (between fake peers, pair.h). */
+#define FAKE_CONNS 1100
+#define PAIR_ASKED 2200
 #include "engine/pair.h"
 #include "test.h"
 
@@ -252,11 +254,50 @@ static void test_hung(void)
     pair_close();
 }
 
+/* --- a crowd of whom each holds next to nothing */
+
+enum { CROWD = 1000, RELIEVED = MAX - MAX / 4 + (64 << 10) };
+
+/* Each has one short answer that it does not read, in a room of its own: together they are all the memory there is, and
+ * nobody could send anything long. */
+static void test_crowd(void)
+{
+    open_pair(2);
+    int from = caller(), provider = dial(from), first = fake.n;
+    answer_all(provider);
+    for (int i = 0; i < CROWD; i++)
+        fake_open_window(&fake.conns[caller()], 0);
+    for (int i = 0; i < CROWD; i++)
+        ask(first + i);
+    turn();
+    CHECK_INT(pair.n_asked, 1 + CROWD);
+    answer_all(provider);
+    CHECK(COUNTER(memory_bytes) > MAX - MAX / 8);
+    CHECK_INT(COUNTER(downstream_active), 1 + CROWD);
+    for (int i = 0; i < CROWD; i++) {
+        pair_pass(LOOK);
+        turn();
+        if (i == 1)
+            pair_pass(1100000000); /* memoryTimeout */
+        ask(from); /* who reads is not taken for one of them */
+        turn();
+        answer_all(provider);
+        CHECK(fake.conns[from].sock != NULL);
+        CHECK_INT(pair.sides[from].n_due, 0);
+        if (COUNTER(memory_bytes) <= RELIEVED)
+            break;
+    }
+    CHECK(COUNTER(memory_bytes) <= RELIEVED);
+    CHECK(COUNTER(downstream_active) > CROWD / 2); /* and no more of them were closed than it took */
+    pair_close();
+}
+
 int main(void)
 {
     test_trims();
     test_strangers();
     test_unread();
     test_hung();
+    test_crowd();
     return test_end("budget");
 }

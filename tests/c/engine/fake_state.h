@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FAKE_CONNS = 32, FAKE_ROOM = 1 << 20, FAKE_ANY = 1 << 30 };
+#ifndef FAKE_CONNS
+#define FAKE_CONNS 32 /* a test may want more */
+#endif
+enum { FAKE_ROOM = 1 << 20, FAKE_ANY = 1 << 30 };
 
 struct fake_bytes {
     uint8_t *ptr;

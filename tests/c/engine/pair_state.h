@@ -8,7 +8,10 @@
 #include "engine/engine.h"
 #include "protocol/tcp.h"
 
-enum { PAIR_DUE = 128, PAIR_ASKED = 256, PAIR_MARK = 8 };
+#ifndef PAIR_ASKED
+#define PAIR_ASKED 256
+#endif
+enum { PAIR_DUE = 128, PAIR_MARK = 8 };
 
 struct due {
     uint64_t id;

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static const struct mf_listen_how alone = {.backlog = 8};
 static const struct mf_listen_how first = {.backlog = 64, .share = MF_LISTEN_FIRST};
@@ -176,6 +177,27 @@ static void test_file(void)
     CHECK_INT(mf_listen_open(&nowhere, &alone, NULL), -ENOENT);
 }
 
+/* Its process is gone, and the kernel has not taken all down yet: here we hold the rest. */
+static void test_ending(void)
+{
+    begin();
+    int held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+    CHECK_INT(bind(held, &at_path.sa, at_path.len), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(listen(held, 8));
+    siginfo_t info;
+    CHECK_INT(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    refused(&at_path); /* it is still there, if only for its parent */
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    int fd = mf_listen_open(&at_path, &alone, NULL);
+    CHECK(fd >= 0);
+    close(fd);
+    close(held);
+    end();
+}
+
 enum { STARTERS = 8, ROUNDS = 50 };
 static pthread_barrier_t gate;
 
@@ -255,6 +277,7 @@ int main(void)
     test_groups();
     test_mode();
     test_file();
+    test_ending();
     test_starters();
     test_shut();
     return test_end("loop/listen");
