@@ -39,6 +39,8 @@
     X(MF_EH2_CREDIT_STREAM, -5210, protocol, "a window update of 0 for a stream")                                      \
     X(MF_EH2_PRIORITY_LENGTH, -5211, protocol, "a PRIORITY frame that is not 5 bytes long")                            \
     X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
+    X(MF_EH2_PATH_TRICK, -5213, protocol, "a :path that two readers may take for two different ones")                  \
+    X(MF_EH2_PATH_SERVICE, -5214, protocol, "a :path that names no service and method")                                \
     X(MF_EH2_NAME_EMPTY, -5220, protocol, "a field without a name")                                                    \
     X(MF_EH2_NAME_CASE, -5221, protocol, "a field name with an upper-case letter")                                     \
     X(MF_EH2_NAME, -5222, protocol, "a field name with a character that it cannot have")                               \
