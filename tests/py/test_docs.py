@@ -73,6 +73,20 @@ def test_limits_in_prose_are_the_cores() -> None:
     assert told == limits
 
 
+# --- statuses of HTTP/2
+
+
+def test_what_is_answered_by_http2_is_the_cores() -> None:
+    code = (ROOT / "csrc" / "protocol" / "h2_code.c").read_text()
+    numbers = dict(re.findall(r"\b([A-Z]+) = (\d+)", code))
+    rows = re.findall(r"^    X\((\w+), (\w+), (\d+), MF_H2_(\w+)\)", code, re.M)
+    core = {(name.lower(), numbers[grpc], http, reset) for name, grpc, http, reset in rows}
+    page = (ROOT / "docs" / "http2.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\w+) \|", page, re.M))
+    assert len(told) == len(core) - 2 and told < core
+    assert {name for name, *_ in core - told} == {"ok", "remote_error"}
+
+
 # --- metrics
 
 
