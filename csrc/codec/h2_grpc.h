@@ -8,6 +8,7 @@ enum {
     MF_H2_NO_TIMEOUT = -1,
     MF_H2_TIMEOUT_ROOM = 9,    /* grpc-timeout: 8 digits and a unit */
     MF_H2_MS_ROOM = 20,        /* tri-service-timeout: digits */
+    MF_H2_DEADLINE_ROOM = MF_H2_MS_ROOM, /* either */
     MF_H2_GRPC_MESSAGE = 1024, /* the longest grpc-message that we make */
 };
 

@@ -1,6 +1,5 @@
 #include "codec/h2_view.h"
 
-#include "codec/h2_grpc.h"
 #include "codec/percent.h"
 
 static const uint64_t ones = UINT64_MAX / 255;
@@ -190,6 +189,18 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
         out->service = without_port(out->authority);
         out->method = request->method;
     }
+}
+
+size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, uint64_t left, uint8_t *to)
+{
+    bool grpc = mark.name == MF_H2_NAME_GRPC_TIMEOUT;
+    if (!grpc && mark.name != MF_H2_NAME_TRI_SERVICE_TIMEOUT)
+        return 0;
+    int64_t ns = grpc ? mf_h2_grpc_timeout_read(field.value) : mf_h2_grpc_ms_read(field.value);
+    if (ns <= 0)
+        return 0;
+    left = left < (uint64_t)ns ? left : (uint64_t)ns;
+    return grpc ? mf_h2_grpc_timeout_put(to, left) : mf_h2_grpc_ms_put(to, left);
 }
 
 /* --- what a path may not have */
