@@ -57,7 +57,8 @@ APART = {"source": {"_core"}}
 #: What an embedder gets by meshfast.h, and no more: nothing of connections, calls in flight, pools or protocols.
 PUBLIC = {
     "base": {"addr", "atom", "block", "err", "list", "mem", "ring", "slice"},
-    "codec": {"dubbo", "h2_fields", "h2_frame", "h2_name", "h2_name_tbl", "hessian", "hpack", "sniff", "traceid"},
+    "codec": {"dubbo", "hessian", "hpack", "sniff", "traceid"}
+    | {"h2_fields", "h2_frame", "h2_grpc", "h2_name", "h2_name_tbl", "h2_shown", "h2_view"},
     "table": {"dfa", "epoch", "label", "peer", "route", "stat", "table", "trace"},
     "loop": {"loop", "sock", "timer"},
     "call": {"counters", "limits", "local", "note", "outcome", "tally"},
