@@ -201,6 +201,16 @@ static struct known *learn(const struct mf_h2_head_in *head)
     return *head->note = known;
 }
 
+enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head)
+{
+    struct mf_h2_view view = {0};
+    uint8_t room[MF_H2_SCRATCH];
+    struct mf_h2_scratch scratch = {room, sizeof room, 0};
+    if (!head->over)
+        mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
+    return view.grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
+}
+
 void mf_h2_request_forget(void *note)
 {
     struct known *known = note;
