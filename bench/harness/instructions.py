@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.harness.measure import Plan, Point, start_backend
 from bench.harness.process import BenchError, free_port, pinned
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 

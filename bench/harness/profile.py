@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.harness.measure import Plan, Point, start_backend
 from bench.harness.process import BenchError, Program, free_port, pinned
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 
 _ROW = re.compile(r"^\s*([\d.]+)%\s+\[(.)\]\s+(\S.*?)(?:\s+-\s+-)?\s*$", re.MULTILINE)
 COPYING = re.compile(r"mem(cpy|move|pcpy)")

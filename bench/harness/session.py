@@ -16,13 +16,16 @@ from bench.harness.idle import Measure, Memory, measure
 from bench.harness.instructions import count as count_instructions
 from bench.harness.measure import Plan, Point, Sample, start_backend, take_all
 from bench.harness.process import BenchError, free_port
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 from bench.harness.startup import Startup
 from bench.harness.suites import Suite
 
 FORMAT = 2  # 1: samples alone, without suite, measures, notes and failures
-CALLGRIND = ("meshfast-epoll", "engine-epoll", "engine-label", "relay", "nginx", "haproxy")  # valgrind runs these
-INSTRUCTION_POINTS = ("1x1", "64x16")
+CALLGRIND = (  # valgrind runs these
+    "meshfast-epoll", "engine-epoll", "engine-label", "relay", "nginx", "haproxy",
+    "meshfast-h2-epoll", "direct", "nghttpx", "haproxy-h2", "nginx-h2",
+)  # fmt: skip
+INSTRUCTION_POINTS = ("1x1", "64x16", "64x10")
 COPY_S = 1.0  # of a profile
 
 
