@@ -40,7 +40,7 @@ def _run(plan: Plan, rival: Rival, point: Point, calls: int, directory: Path) ->
     for old in place.glob("callgrind.*"):
         old.unlink()
     under = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={place}/callgrind.%p"]
-    with start_backend(plan, place) as backend:
+    with start_backend(plan, place, rival.backend) as backend:
         at = Place(free_port(), backend.address, place)
         with rival.start(at, plan.proxy_cpu, under) as proxy:
             _load(plan, point, calls, proxy.address)

@@ -172,13 +172,16 @@ def take_all(plan: Plan, directory: Path, on_sample: Callable[[Sample], None]) -
     for round_number in range(plan.rounds):
         before = len(samples)
         with ExitStack() as stack:
-            backend = stack.enter_context(start_backend(plan, directory))
-            proxies = {rival.name: _start(stack, rival, plan, backend, directory) for rival in plan.rivals}
+            flags = dict.fromkeys(rival.backend for rival in plan.rivals)
+            backends = {each: stack.enter_context(start_backend(plan, directory, each)) for each in flags}
+            proxies = {
+                rival.name: _start(stack, rival, plan, backends[rival.backend], directory) for rival in plan.rivals
+            }
             for point in plan.points:
                 for rival in _turned(plan.rivals, round_number):
                     proxy = proxies[rival.name]
                     if isinstance(proxy, Program):
-                        sample = _take(plan, point, proxy, backend)
+                        sample = _take(plan, point, proxy, backends[rival.backend])
                     else:
                         sample = {"error": proxy}
                     sample = {"rival": rival.name, "point": str(point), "round": round_number, **sample}
@@ -202,9 +205,9 @@ def _take(plan: Plan, point: Point, proxy: Program, backend: Program) -> Sample:
     return sample
 
 
-def start_backend(plan: Plan, directory: Path) -> Program:
+def start_backend(plan: Plan, directory: Path, flags: Sequence[str] = ()) -> Program:
     """The provider behind the proxies, not yet entered."""
-    argv = [str(BUILD / ("h2_backend" if plan.protocol == "grpc" else "dubbo_backend"))]
+    argv = [str(BUILD / ("h2_backend" if plan.protocol == "grpc" else "dubbo_backend")), *flags]
     return Program("backend", argv, cpu=plan.load_cpu, log=directory / "backend.log", announces=True)
 
 

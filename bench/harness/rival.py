@@ -41,6 +41,7 @@ class Rival:
     version: Callable[[], str]
     by_default: bool = True  # else only when asked for by name
     protocol: str = "dubbo"  # or "grpc"; "": any, as the bytes are not read
+    backend: tuple[str, ...] = ()  # flags of the backend behind it: what it must have done to a request
 
     def start(self, place: Place, cpu: int, under: Sequence[str] = ()) -> Program:
         """The program, not yet entered; it serves on 127.0.0.1:``place.port``. ``under``: an emulator and its flags."""

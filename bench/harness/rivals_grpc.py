@@ -19,8 +19,9 @@ def _rival(
     find: Callable[[], Path | None],
     command: Callable[[Place], list[str]],
     version: Callable[[], str],
+    backend: tuple[str, ...] = (),
 ) -> Rival:
-    return Rival(name, what, missing, find, command, version, by_default=False, protocol="grpc")
+    return Rival(name, what, missing, find, command, version, False, "grpc", backend)
 
 
 def _direct() -> Rival:
@@ -90,7 +91,9 @@ def _serves_http2() -> bool:
     return subprocess.run(argv, capture_output=True, timeout=60, cwd=ROOT).returncode == 0
 
 
-def _meshfast(name: str, what: str, loop: str, template: str = "meshfast-h2.yaml") -> Rival:
+def _meshfast(
+    name: str, what: str, loop: str, template: str = "meshfast-h2.yaml", backend: tuple[str, ...] = ()
+) -> Rival:
     def find() -> Path | None:
         extension = next(iter(ROOT.glob("meshfast/_core*.so")), None)
         return extension if extension and BUILD.is_dir() and _serves_http2() else None
@@ -102,14 +105,14 @@ def _meshfast(name: str, what: str, loop: str, template: str = "meshfast-h2.yaml
         return first_line([sys.executable, "-m", "meshfast", "version"])
 
     missing = "the extension built in this tree: make; and listeners of protocol http2"
-    return _rival(name, what, missing, find, command, version)
+    return _rival(name, what, missing, find, command, version, backend)
 
 
 GRPC = (
     _meshfast("meshfast-h2-epoll", "meshfast, epoll", "epoll"),
     _meshfast("meshfast-h2-uring", "meshfast, io_uring", "io_uring"),
     _meshfast("meshfast-h2-label", "meshfast, epoll, matches a header, routes by label and stamps it", "epoll",
-              "meshfast-h2-label.yaml"),
+              "meshfast-h2-label.yaml", ("--want", "env=dev1")),
     _direct(),
     _nghttpx(),
     _haproxy(),

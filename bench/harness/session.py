@@ -84,17 +84,17 @@ class Session:
             self.notes.append("System calls were not counted: neither perf nor strace is there and allowed.")
             return
         self.notes.append(f"System calls were counted by {syscalls.method()}, apart from the windows.")
-        with start_backend(self.plan, directory) as backend:
-            for rival in self.plan.rivals:
-                with ExitStack() as stack:
-                    try:
-                        place = Place(free_port(), backend.address, directory / rival.name)
-                        proxy = stack.enter_context(rival.start(place, self.plan.proxy_cpu))
-                        for point in self.plan.points:
-                            value = syscalls.count(self.plan, point, proxy, directory)
-                            self.measures.append(measure(rival.name, "system calls a call", "", [value], str(point)))
-                    except (BenchError, OSError) as error:
-                        self._count_failed(f"{rival.name}, system calls: {error}")
+        for rival in self.plan.rivals:
+            with ExitStack() as stack:
+                try:
+                    backend = stack.enter_context(start_backend(self.plan, directory, rival.backend))
+                    place = Place(free_port(), backend.address, directory / rival.name)
+                    proxy = stack.enter_context(rival.start(place, self.plan.proxy_cpu))
+                    for point in self.plan.points:
+                        value = syscalls.count(self.plan, point, proxy, directory)
+                        self.measures.append(measure(rival.name, "system calls a call", "", [value], str(point)))
+                except (BenchError, OSError) as error:
+                    self._count_failed(f"{rival.name}, system calls: {error}")
 
     def _instructions(self, directory: Path) -> None:
         points = [point for point in self.plan.points if str(point) in INSTRUCTION_POINTS]

@@ -4,7 +4,7 @@
  * and a wrong one gets grpc-status 3. A method Stream_COUNT_SIZE is answered by so many messages of so many bytes. It can
  * be told to answer wrongly (--fault), so that whoever checks answers can be checked. */
 #include "h2_body.h"
-#include "h2_conn.h"
+#include "h2_frames.h"
 
 #include <getopt.h>
 

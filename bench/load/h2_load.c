@@ -8,6 +8,7 @@
  * Prints one JSON object. Exit code 1 when any answer was wrong, missing or late beyond --stall. */
 #include "h2_body.h"
 #include "h2_call.h"
+#include "h2_frames.h"
 #include "window.h"
 
 #include <getopt.h>
