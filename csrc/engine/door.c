@@ -19,7 +19,7 @@ struct stranger {
 union accepted {
     struct stranger stranger;
     struct mf_dubbo_down dubbo;
-    struct mf_tcp tcp;
+    struct mf_relay relay;
 };
 
 static struct mf_door *door_of(struct mf_conn *conn)

@@ -21,7 +21,7 @@ ORDER = {
     ),
     "call": (
         "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels",
-        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
+        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
     ),
     "protocol": (
         "tcp",
