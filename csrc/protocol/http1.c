@@ -148,6 +148,23 @@ static int choose(struct mf_conn *conn, const struct mf_http1_head *head, struct
 
 /* --- its other half */
 
+static struct mf_traffic *traffic_of(const struct mf_http1 *http1)
+{
+    return &http1->relay.conn.local->traffic[http1->inlet->options->direction];
+}
+
+/* A request that waits for its peer is as good as a call in flight: no drain ends over it. */
+static void set_waiting(struct mf_http1 *http1, bool waiting)
+{
+    struct mf_traffic *traffic = traffic_of(http1);
+    if (http1->waiting == waiting)
+        return;
+    http1->waiting = waiting;
+    mf_store_relaxed(&traffic->last, mf_local_now(http1->relay.conn.local));
+    /* Release: what a drain reads once it is down is of after it. */
+    mf_store_release(&traffic->active, mf_load_relaxed(&traffic->active) + (waiting ? 1 : UINT64_MAX));
+}
+
 static void let_go(struct mf_http1 *http1)
 {
     if (http1->peer)
@@ -169,6 +186,7 @@ static void on_dialled(struct mf_conn *conn, int rc)
 {
     struct mf_http1 *http1 = http1_of(conn);
     if (rc == 0) {
+        set_waiting(http1, false);
         mf_relay_join(conn);
         MF_COUNT(conn->local, http1_connections);
     } else {
@@ -193,6 +211,7 @@ static int dial(struct mf_http1 *http1, const struct aim *aim)
     }
     if (http1->peer)
         mf_peer_take(http1->peer);
+    set_waiting(http1, true);
     mf_conn_pause(conn, MF_PAUSE_PEER);
     return 0;
 }
@@ -266,6 +285,7 @@ static void on_eof(struct mf_conn *conn)
 
 static void on_lost(struct mf_conn *conn, int rc)
 {
+    set_waiting(http1_of(conn), false);
     let_go(http1_of(conn));
     mf_relay_part(conn, rc);
 }
@@ -294,5 +314,5 @@ void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet)
     http1->seen = 0;
     http1->tries = 0;
     http1->failed = 0;
-    http1->whole = http1->bare = false;
+    http1->whole = http1->bare = http1->waiting = false;
 }

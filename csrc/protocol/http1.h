@@ -12,6 +12,7 @@ struct mf_http1 {
     uint32_t tries;        /* peers dialled so far */
     int failed;            /* why the last one could not be */
     bool whole;            /* `seen` is the head's length */
+    bool waiting;          /* for a peer: counted as a call in flight */
     bool bare;             /* answers to it have no content: HEAD */
 };
 

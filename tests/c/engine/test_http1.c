@@ -45,6 +45,7 @@ static void check_served(int caller, int up)
     send_text(up, answer, sizeof answer - 1);
     pair_turn(0);
     CHECK_STR(mf_slice_of(fake.conns[caller].out.ptr, fake.conns[caller].out.len), answer);
+    CHECK_INT(COUNTER(calls_active), 0);
 }
 
 static bool was_told(int caller, const char *status)
@@ -164,6 +165,7 @@ static void test_gone(void)
     send_text(CALLER, request, request_len);
     pair_turn(0);
     CHECK_INT(fake.n, 2);
+    CHECK_INT(COUNTER(calls_active), 1); /* a drain waits for it */
     pair_close(); /* in the midst of it */
 }
 
