@@ -97,6 +97,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "access_records", "accessRecords", "count", 8192, 1, "records of one worker that wait for the access log"
     ),
+    Limit("http_head", "httpHead", "bytes", 16384, 256, "line and fields of the first request of an HTTP/1 connection"),
     Limit("h2_streams", "h2Streams", "count", 100, 1, "HTTP/2 streams that one caller may have open at once"),
     Limit(
         "h2_first_window", "h2FirstWindow", "bytes", 8192, 1024,

@@ -24,7 +24,7 @@ ORDER = {
         "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
     ),
     "protocol": (
-        "tcp",
+        "tcp", "http1",
         "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
         "dubbo_down", "dubbo_up",
         "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_conn.h", "h2_memo", "h2_core", "h2_send", "h2_stream",
