@@ -278,6 +278,7 @@ static int on_event(struct client *client, uint32_t events)
 {
     struct h2_conn *conn = &client->conn;
     ssize_t rc = 0;
+    h2_borrow(&conn->out);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         rc = h2_conn_receive(conn);
         if (rc > 0 && (rc = h2_conn_frames(conn, &end)) == -EPROTO)
@@ -288,6 +289,8 @@ static int on_event(struct client *client, uint32_t events)
     int sent = bytes_send(&conn->out, conn->fd);
     if (rc < 0 || sent)
         return rc < 0 ? (int)rc : sent;
+    h2_return(&conn->in);
+    h2_return(&conn->out);
     uint32_t wanted = (full || bytes_held(&conn->out) ? EPOLLOUT : 0u) | (bytes_held(&conn->out) < 4 * OUT_HIGH ? EPOLLIN : 0u);
     if (wanted != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = wanted, client);
