@@ -350,7 +350,7 @@ int main(int argc, char **argv)
             die(EXIT_USAGE, "usage: h2_backend [--listen HOST:PORT] [--want NAME=VALUE] [--fault KIND[:EVERY]]");
         }
     }
-    body_init_letters();
+    body_init();
     self.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self.epoll < 0)
         die(EXIT_FAILED, "epoll_create1: %s", strerror(errno));

@@ -499,7 +499,7 @@ int main(int argc, char **argv)
     char stream[64];
     parse_options(argc, argv);
     prctl(PR_SET_TIMERSLACK, 1ul); /* calls of the open loop leave when they are due, not up to 50 us later */
-    body_init_letters();
+    body_init();
     snprintf(stream, sizeof stream, "/org.meshfast.bench.Echo/Stream_%u_%u", options.messages, options.payload);
     const char *path = options.path ? options.path : options.messages ? stream : "/org.meshfast.bench.Echo/Echo";
     call_init(&self.call, path, "org.meshfast.bench.Echo", options.extra, options.n_extra);
