@@ -154,7 +154,7 @@ static void put_trailers(struct client *client, struct stream *s)
     conn->out.end += (size_t)(at - to);
 }
 
-/* Writes what may be written of an answer; true once that is all of it. */
+/* Writes what may be written of an answer, no two messages in one frame; true once that is all of it. */
 static bool put_answer(struct client *client, struct stream *s)
 {
     struct h2_conn *conn = &client->conn;
@@ -163,7 +163,7 @@ static bool put_answer(struct client *client, struct stream *s)
         s->headed = true;
     }
     for (uint64_t left; !s->wrong && (left = body_left(&s->answer));) {
-        size_t n = bytes_held(&conn->out) < OUT_HIGH ? h2_conn_may_send(conn, s->credit, left) : 0;
+        size_t n = bytes_held(&conn->out) < OUT_HIGH ? h2_conn_may_send(conn, s->credit, body_rest(&s->answer)) : 0;
         if (!n)
             return false;
         uint8_t *to = bytes_reserve(&conn->out, H2_HEAD + n);

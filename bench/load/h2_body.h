@@ -60,6 +60,12 @@ static inline uint64_t body_left(const struct body *b)
     return (uint64_t)(b->count - b->done) * b->size - b->at;
 }
 
+/* Of the message that is at hand. */
+static inline uint32_t body_rest(const struct body *b)
+{
+    return b->size - b->at;
+}
+
 static inline bool body_whole(const struct body *b)
 {
     return b->known && b->done == b->count;
