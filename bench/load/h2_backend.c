@@ -16,7 +16,7 @@ static const char *const fault_names[] = {"none", "http", "status", "body", "cal
 /* A call, from its request's fields to its answer's end. */
 struct stream {
     uint32_t id;
-    bool wrong, headed; /* the request is no good; the answer's fields are out */
+    bool whole, wrong, headed; /* the request is; it is no good; the answer's fields are out */
     enum fault fault;
     uint32_t received;  /* since this stream was given credit */
     int64_t credit;     /* to send, beside the first window */
@@ -184,6 +184,7 @@ static bool put_answer(struct client *client, struct stream *s)
 static int answer(struct client *client, struct stream **at)
 {
     struct stream *s = *at;
+    s->whole = true;
     s->wrong = !s->asked.good || !body_whole(&s->request);
     if (self.fault != FAULT_NONE && ++self.seen % self.every == 0)
         s->fault = self.fault;
@@ -217,6 +218,8 @@ static int on_headers(struct h2_conn *conn, uint32_t id, const struct h2_seen *s
         client->last = id;
         *at = s;
     }
+    if ((*at)->whole)
+        return -EPROTO;
     return end ? answer(client, at) : 0;
 }
 
@@ -226,6 +229,8 @@ static int on_data(struct h2_conn *conn, uint32_t id, const uint8_t *p, size_t l
     struct stream **at = find(client, id), *s = *at;
     if (!s)
         return id > client->last || id % 2 == 0 ? -EPROTO : 0;
+    if (s->whole)
+        return -EPROTO;
     if (!body_check(&s->request, p, len))
         s->asked.good = false;
     s->received += (uint32_t)counted;

@@ -201,6 +201,12 @@ def test_backend_says_what_is_no_http2(client: Peer, sent: bytes) -> None:
     assert last.code == http2.ErrorCode.PROTOCOL_ERROR
 
 
+def test_backend_says_that_a_request_is_over(client: Peer) -> None:
+    end = http2.Data(1, http2.Flag.END_STREAM, message(100))
+    client.send(http2.Headers(1, http2.Flag.END_HEADERS, client.encoder.encode(FIELDS)), end, end)
+    assert body_of(client.until(lambda frame: isinstance(frame, http2.GoAway))) == message(100)[:50]
+
+
 @pytest.mark.parametrize(
     ("fields", "body"),
     [
