@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from bench.harness.rival import BUILD, ROOT, Place, Rival, built, envoy, fill, first_line, must, which
+from bench.harness.rival import BUILD, ROOT, TEMPLATES, Place, Rival, built, envoy, fill, first_line, must, which
 
 
 def _rival(
@@ -83,6 +83,20 @@ def _envoy() -> Rival:
     return _rival("envoy-h2", "Envoy, HTTP connection manager", missing, envoy, command, version)
 
 
+def _pingora() -> Rival:
+    find = built("pingora")
+
+    def command(place: Place) -> list[str]:
+        return [str(must(find())), f"127.0.0.1:{place.port}", place.backend]
+
+    def version() -> str:
+        lock = (TEMPLATES / "pingora/Cargo.lock").read_text().split("\n\n")
+        found = next((part for part in lock if 'name = "pingora-proxy"' in part), "")
+        return found.partition('version = "')[2].partition('"')[0] or "unknown"
+
+    return _rival("pingora", "pingora", "Rust, and make bench-rivals", find, command, version)
+
+
 @cache
 def _serves_http2() -> bool:
     """Whether this tree takes the configuration that the others are like."""
@@ -118,7 +132,8 @@ GRPC = (
     _haproxy(),
     _nginx(),
     _envoy(),
+    _pingora(),
 )  # fmt: skip
 
 #: Those that read every call, of which the best at a point is what meshfast is held against.
-LAYER7 = ("nghttpx", "haproxy-h2", "nginx-h2", "envoy-h2")
+LAYER7 = ("nghttpx", "haproxy-h2", "nginx-h2", "envoy-h2", "pingora")

@@ -153,6 +153,13 @@ def _memory(result: Result) -> Iterator[Verdict]:
             yield _bound(one, 3.0, f"resident, of each of {one['point']} idle connections")
 
 
+def _grpc_memory(result: Result) -> Iterator[Verdict]:
+    yield from _memory(result)
+    for one in _measures(result, "a quiet stream"):
+        if one["rival"].startswith("meshfast"):
+            yield _bound(one, 1.0, f"resident, of each quiet stream beside {one['point']} idle connections")
+
+
 def _startup(result: Result) -> Iterator[Verdict]:
     limits = {"exec to ready": 300.0, "check, large": 2000.0, "exec to ready, large": 2000.0}
     for what, limit in limits.items():
@@ -286,6 +293,10 @@ SUITES: dict[str, Suite] = {
         Suite(
             "grpc-stream", "gRPC: answers of 1,000 messages of 1 KiB; figures are for a message", _grpc_bytes,
             "1x1/1k,1x10/1k,16x4/1k", "2x2/1k", _GRPC_ALL, {"protocol": "grpc", "messages": 1000},
+        ),
+        Suite(
+            "grpc-memory", "resident memory, idle, of an idle HTTP/2 connection and of an open quiet stream",
+            _grpc_memory, "", "", _GRPC_ALL, {"protocol": "grpc", "payload": 100}, kind="memory",
         ),
         Suite(
             "grpc-large", "gRPC: bodies of 1 MiB both ways", _grpc_bytes, "1x2/1m,4x4/1m", "1x2/1m",

@@ -16,7 +16,7 @@ static const char *const fault_names[] = {"none", "http", "status", "body", "cal
 /* A call, from its request's fields to its answer's end. */
 struct stream {
     uint32_t id;
-    bool wrong, headed; /* the request is no good; the answer's fields are out */
+    bool whole, wrong, headed; /* the request is; it is no good; the answer's fields are out */
     enum fault fault;
     uint32_t received;  /* since this stream was given credit */
     int64_t credit;     /* to send, beside the first window */
@@ -154,7 +154,7 @@ static void put_trailers(struct client *client, struct stream *s)
     conn->out.end += (size_t)(at - to);
 }
 
-/* Writes what may be written of an answer; true once that is all of it. */
+/* Writes what may be written of an answer, no two messages in one frame; true once that is all of it. */
 static bool put_answer(struct client *client, struct stream *s)
 {
     struct h2_conn *conn = &client->conn;
@@ -163,7 +163,7 @@ static bool put_answer(struct client *client, struct stream *s)
         s->headed = true;
     }
     for (uint64_t left; !s->wrong && (left = body_left(&s->answer));) {
-        size_t n = bytes_held(&conn->out) < OUT_HIGH ? h2_conn_may_send(conn, s->credit, left) : 0;
+        size_t n = bytes_held(&conn->out) < OUT_HIGH ? h2_conn_may_send(conn, s->credit, body_rest(&s->answer)) : 0;
         if (!n)
             return false;
         uint8_t *to = bytes_reserve(&conn->out, H2_HEAD + n);
@@ -184,6 +184,7 @@ static bool put_answer(struct client *client, struct stream *s)
 static int answer(struct client *client, struct stream **at)
 {
     struct stream *s = *at;
+    s->whole = true;
     s->wrong = !s->asked.good || !body_whole(&s->request);
     if (self.fault != FAULT_NONE && ++self.seen % self.every == 0)
         s->fault = self.fault;
@@ -217,6 +218,8 @@ static int on_headers(struct h2_conn *conn, uint32_t id, const struct h2_seen *s
         client->last = id;
         *at = s;
     }
+    if ((*at)->whole)
+        return -EPROTO;
     return end ? answer(client, at) : 0;
 }
 
@@ -226,6 +229,8 @@ static int on_data(struct h2_conn *conn, uint32_t id, const uint8_t *p, size_t l
     struct stream **at = find(client, id), *s = *at;
     if (!s)
         return id > client->last || id % 2 == 0 ? -EPROTO : 0;
+    if (s->whole)
+        return -EPROTO;
     if (!body_check(&s->request, p, len))
         s->asked.good = false;
     s->received += (uint32_t)counted;
@@ -278,6 +283,7 @@ static int on_event(struct client *client, uint32_t events)
 {
     struct h2_conn *conn = &client->conn;
     ssize_t rc = 0;
+    h2_borrow(&conn->out);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         rc = h2_conn_receive(conn);
         if (rc > 0 && (rc = h2_conn_frames(conn, &end)) == -EPROTO)
@@ -288,6 +294,8 @@ static int on_event(struct client *client, uint32_t events)
     int sent = bytes_send(&conn->out, conn->fd);
     if (rc < 0 || sent)
         return rc < 0 ? (int)rc : sent;
+    h2_return(&conn->in);
+    h2_return(&conn->out);
     uint32_t wanted = (full || bytes_held(&conn->out) ? EPOLLOUT : 0u) | (bytes_held(&conn->out) < 4 * OUT_HIGH ? EPOLLIN : 0u);
     if (wanted != conn->events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = wanted, client);
@@ -347,7 +355,7 @@ int main(int argc, char **argv)
             die(EXIT_USAGE, "usage: h2_backend [--listen HOST:PORT] [--want NAME=VALUE] [--fault KIND[:EVERY]]");
         }
     }
-    body_init_letters();
+    body_init();
     self.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self.epoll < 0)
         die(EXIT_FAILED, "epoll_create1: %s", strerror(errno));

@@ -18,9 +18,19 @@ struct body {
 };
 
 static uint8_t body_letters[BODY_RUN + 26];
+static uint8_t body_hex[256][2];  /* of each byte */
+static uint8_t body_value[256];   /* of a hex digit; 16 for what is none */
 
-static inline void body_init_letters(void)
+static inline void body_init(void)
 {
+    const char *digits = "0123456789abcdef";
+    for (int i = 0; i < 256; i++) {
+        body_hex[i][0] = (uint8_t)digits[i >> 4];
+        body_hex[i][1] = (uint8_t)digits[i & 15];
+        body_value[i] = 16;
+    }
+    for (uint8_t i = 0; i < 16; i++)
+        body_value[(uint8_t)digits[i]] = i;
     for (size_t i = 0; i < sizeof body_letters; i++)
         body_letters[i] = (uint8_t)('a' + i % 26);
 }
@@ -32,8 +42,8 @@ static inline void body_put_head(struct body *b)
     b->head[0] = 0;
     for (int i = 0; i < 4; i++)
         b->head[1 + i] = (uint8_t)(len >> (24 - 8 * i));
-    for (int i = 0; i < 16; i++)
-        b->head[BODY_PREFIX + i] = (uint8_t)"0123456789abcdef"[nonce >> (60 - 4 * i) & 15];
+    for (int i = 0; i < 8; i++)
+        memcpy(b->head + BODY_PREFIX + 2 * i, body_hex[nonce >> (56 - 8 * i) & 255], 2);
 }
 
 /* `size` 0: to be learned. */
@@ -50,6 +60,12 @@ static inline uint64_t body_left(const struct body *b)
     return (uint64_t)(b->count - b->done) * b->size - b->at;
 }
 
+/* Of the message that is at hand. */
+static inline uint32_t body_rest(const struct body *b)
+{
+    return b->size - b->at;
+}
+
 static inline bool body_whole(const struct body *b)
 {
     return b->known && b->done == b->count;
@@ -61,10 +77,9 @@ static inline bool body_learn(struct body *b)
     for (int i = 1; i < BODY_PREFIX; i++)
         len = len << 8 | b->head[i];
     for (int i = BODY_PREFIX; i < BODY_HEAD; i++) {
-        const char *digits = "0123456789abcdef", *found = b->head[i] ? strchr(digits, b->head[i]) : NULL;
-        if (!found)
+        if (body_value[b->head[i]] > 15)
             return false;
-        nonce = nonce << 4 | (uint64_t)(found - digits);
+        nonce = nonce << 4 | body_value[b->head[i]];
     }
     b->nonce = nonce;
     b->size = (uint32_t)len + BODY_PREFIX;

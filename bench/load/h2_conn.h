@@ -47,6 +47,29 @@ struct h2_end {
     void (*see)(const struct mf_pair *fields, uint32_t n, struct h2_seen *seen);
 };
 
+/* Buffers that no connection has anything in: few of them serve a thousand connections, and stay in cache. */
+static struct {
+    struct bytes held[64];
+    uint32_t n;
+} h2_spare;
+
+static inline void h2_borrow(struct bytes *b)
+{
+    if (!b->cap && h2_spare.n)
+        *b = h2_spare.held[--h2_spare.n];
+}
+
+static inline void h2_return(struct bytes *b)
+{
+    if (!b->cap || bytes_held(b))
+        return;
+    if (h2_spare.n < sizeof h2_spare.held / sizeof *h2_spare.held)
+        h2_spare.held[h2_spare.n++] = *b;
+    else
+        free(b->base);
+    *b = (struct bytes){0};
+}
+
 static inline void h2_conn_init(struct h2_conn *conn, int fd, bool server)
 {
     *conn = (struct h2_conn){.fd = fd, .server = server, .window = H2_WINDOW, .stream_window = H2_WINDOW,
@@ -102,6 +125,7 @@ static inline void h2_conn_received(struct h2_conn *conn, size_t len)
 /* Receives once: bytes, 0 when there are none now, or an error. */
 static inline ssize_t h2_conn_receive(struct h2_conn *conn)
 {
+    h2_borrow(&conn->in);
     ssize_t n = recv(conn->fd, bytes_reserve(&conn->in, H2_READ_ROOM), H2_READ_ROOM, 0);
     if (n < 0)
         return errno == EAGAIN ? 0 : -errno;

@@ -45,7 +45,7 @@ static struct {
     struct watch watch;
     char *extra[CALL_EXTRA_MOST];
     uint32_t n_extra;
-} options = {.connections = 1, .inflight = 1, .warmup = 0.5, .seconds = 2, .stall = 3000 * MS, .payload = 100};
+} options = {.connections = 1, .inflight = 1, .warmup = 0.5, .seconds = 2, .stall = 10000 * MS, .payload = 100};
 
 static struct {
     int epoll;
@@ -166,6 +166,8 @@ static void flush(struct conn *conn)
     uint32_t events = EPOLLIN | (bytes_held(&conn->h2.out) ? EPOLLOUT : 0u);
     if (events != conn->h2.events)
         net_watch(self.epoll, EPOLL_CTL_MOD, conn->h2.fd, conn->h2.events = events, conn);
+    h2_return(&conn->h2.in);
+    h2_return(&conn->h2.out);
 }
 
 static bool in_window(const struct slot *slot)
@@ -376,6 +378,7 @@ static void turn(uint64_t wait)
     int n = epoll_pwait2(self.epoll, events, 256, &timeout, NULL);
     for (int i = 0; i < n && !self.failed; i++) {
         struct conn *conn = events[i].data.ptr;
+        h2_borrow(&conn->h2.out);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
             on_readable(conn);
         if (self.failed)
@@ -496,7 +499,7 @@ int main(int argc, char **argv)
     char stream[64];
     parse_options(argc, argv);
     prctl(PR_SET_TIMERSLACK, 1ul); /* calls of the open loop leave when they are due, not up to 50 us later */
-    body_init_letters();
+    body_init();
     snprintf(stream, sizeof stream, "/org.meshfast.bench.Echo/Stream_%u_%u", options.messages, options.payload);
     const char *path = options.path ? options.path : options.messages ? stream : "/org.meshfast.bench.Echo/Echo";
     call_init(&self.call, path, "org.meshfast.bench.Echo", options.extra, options.n_extra);

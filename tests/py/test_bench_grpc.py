@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.harness import idle, idle_h2
 from bench.harness.measure import Plan, Point, default_cpus, take_all
 from bench.harness.process import BenchError, Program
 from bench.harness.rival import BUILD, ROOT
@@ -200,6 +201,12 @@ def test_backend_says_what_is_no_http2(client: Peer, sent: bytes) -> None:
     assert last.code == http2.ErrorCode.PROTOCOL_ERROR
 
 
+def test_backend_says_that_a_request_is_over(client: Peer) -> None:
+    end = http2.Data(1, http2.Flag.END_STREAM, message(100))
+    client.send(http2.Headers(1, http2.Flag.END_HEADERS, client.encoder.encode(FIELDS)), end, end)
+    assert body_of(client.until(lambda frame: isinstance(frame, http2.GoAway))) == message(100)[:50]
+
+
 @pytest.mark.parametrize(
     ("fields", "body"),
     [
@@ -264,6 +271,26 @@ def test_samples_are_taken(plan: Plan, tmp_path: Path) -> None:
     samples = take_all(plan, tmp_path, lambda sample: None)
     assert [sample.get("error") for sample in samples] == [None] * 4
     assert all(sample["raw"]["header_bytes"] < 20 for sample in samples)
+
+
+def test_memory_of_a_stream_is_seen(plan: Plan, tmp_path: Path) -> None:
+    memory = idle.Memory(plan, tmp_path, counts=(20,))
+    memory.run()
+    assert memory.failures == []
+    found = {one["what"]: one["values"] for one in memory.measures if one["rival"] == "direct"}
+    assert found["a connection"][0] > 0
+    assert 0 < found["a quiet stream"][0] < 20
+
+
+def test_connection_that_answers_wrongly_is_not_idle(tmp_path: Path) -> None:
+    with backend(tmp_path, "--fault", "call") as program:
+        with pytest.raises(BenchError, match="not served"), idle.connections(program.address, 1, idle_h2.answered):
+            pass
+        host, _, port = program.address.rpartition(":")
+        with socket.create_connection((host, int(port)), 30) as connection:
+            connection.sendall(http2.PREFACE + http2.Settings().encode() + http2.Headers(0, 4, b"").encode())
+            with pytest.raises(BenchError, match="left open|ended"):
+                idle_h2.open_streams(connection, 2)
 
 
 def test_proxies_of_another_protocol_are_refused(plan: Plan) -> None:
