@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshfast.model import Cluster, Endpoint, FallbackCase, Label, Mesh, Origin, Rule, Service, TargetKind
+from meshfast.model import Cluster, Endpoint, FallbackCase, Family, Label, Mesh, Origin, Rule, Service, TargetKind
 
 __all__ = ["lost"]
 
@@ -57,8 +57,9 @@ def _of_cluster(old: Cluster, new: Cluster) -> Iterator[Origin | None]:
 
 
 def _covers(new: Endpoint, old: Endpoint) -> bool:
-    """An instance that lost a label, or its weight, is chosen for what it was not."""
-    return old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
+    """An instance that lost a label, a port or its weight, is chosen for what it was not, or not for what it was."""
+    spoken = all(new.at(family) for family in Family if old.at(family))
+    return spoken and old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
 
 
 def _documents(mesh: Mesh) -> set[str]:
