@@ -58,8 +58,9 @@ def _of_cluster(old: Cluster, new: Cluster) -> Iterator[Origin | None]:
 
 def _covers(new: Endpoint, old: Endpoint) -> bool:
     """An instance that lost a label, a port or its weight, is chosen for what it was not, or not for what it was."""
-    spoken = all(new.at(family) for family in Family if old.at(family))
-    return spoken and old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
+    there = all(new.at(family) == old.at(family) for family in Family if old.at(family))
+    told = old.speaks is None or new.speaks is not None  # else a port does not say yet what is spoken there
+    return there and told and old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
 
 
 def _documents(mesh: Mesh) -> set[str]:
