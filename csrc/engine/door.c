@@ -55,7 +55,7 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
             conn->ops->on_readonly(conn, true);
         return conn->ops->on_read(conn, view);
     }
-    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol != MF_LISTEN_DUBBO) {
+    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol == MF_LISTEN_AUTO) {
         mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return conn->ops->on_read(conn, view);
     }
@@ -122,6 +122,10 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
         int rc = mf_tcp_start(conn, &door->inlet);
         if (rc < 0)
             mf_conn_doom(conn, rc);
+        return;
+    }
+    if (door->protocol == MF_LISTEN_HTTP2) {
+        mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return;
     }
     /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */

@@ -31,6 +31,7 @@ struct request {
     struct known *known;       /* or NULL */
     const struct mf_h2_view *view;
     struct mf_query said;
+    struct mf_http_view http;
 };
 
 static struct request *request_of(struct mf_request *base)
@@ -240,7 +241,9 @@ static void show(struct request *request, struct mf_h2_source *source, const str
         .name_lengths = shown->name_lengths,
         .fold_names = true,
         .now = mf_local_now(local),
+        .http = &request->http,
     };
+    request->http = (struct mf_http_view){view->http_method, view->scheme, view->authority, view->path, view->query};
     request->said = base->query;
     request->said.headers = shown->labels;
     request->said.n_headers = shown->n_labels;
