@@ -18,7 +18,7 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_GO)
 	-$(MAKE) $(E2E_ENVOY)
 
-$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
+$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/*/java/meshfast/peer/*.java)
 	mvn -q -B -f tests/e2e/java/pom.xml compile
 	@touch $@
 
