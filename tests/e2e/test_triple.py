@@ -1,7 +1,16 @@
 """Apache Dubbo for Java 3.3 by Triple at both ends: what an application does with it, one scenario at a time.
 
 A Java interface's call is one message in a wrapper of Dubbo's own, Hessian2 unless told otherwise; a protobuf method's
-is the message itself, as gRPC's. Either has the content type application/grpc+proto.
+is the message itself, as gRPC's. Both have the content type application/grpc+proto. As it goes over the wire:
+
+- Streams 3, 5, 7...; SETTINGS of both ends allow 2^31-1 streams, frames and windows of 8 MiB, 32,768 bytes of headers.
+- A unary request: HEADERS, then DATA that ends the stream; of protobuf, an empty DATA ends it. Beside what gRPC sends
+  stand tri-consumer-appname, and the deadline twice: grpc-timeout "10000000u" and timeout "10000". Streams have neither.
+- An answer's headers have te: trailers. Attachments come back in the trailers.
+- Attachments are headers in lower case, in ISO-8859-1: "\u00e9" is the one byte e9.
+- A wrapped exception: tri-exception-code "3" in the headers, the exception as message, grpc-status 0. One of a protobuf
+  method: only trailers, with :status 500 and grpc-status 2. A service that is not there: :status 404, grpc-status 12.
+- A stream that fails at the provider is reset by its consumer too, with CANCEL; a call whose time is over is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Triple beside Java alone: dubbo-go at either end, and gRPC's own client before a provider of Triple."""
+"""Triple beside Java alone: dubbo-go and apache-dubbo at either end, and gRPC's own client before a Java provider.
+
+dubbo-go asks each provider for its health by /grpc.health.v1.Health/Watch, over a connection for each service, and does
+without where none answers it. It sends a message's five bytes and the rest as DATA of their own and ends the stream by an
+empty one; its answers are in gzip where that is accepted, and have the request's headers as trailers.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from harness import triple as tri
 from harness.driver import Driver, PeerError
 from harness.go import Go
 from harness.process import HOST, need
+from harness.pydubbo import PyDubbo
 from harness.triple import LABEL, TEXTS, TripleWay
 
 Refer = Callable[..., str]
@@ -134,3 +140,38 @@ def test_grpcio(channel: Any) -> None:
     with pytest.raises(grpc.RpcError) as unknown:
         call("unary_unary", "ask", "meshfast.peer.Nobody")(told("q"), timeout=20)
     assert unknown.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.fixture(scope="module")
+def snake(triple: Triple) -> Iterator[tuple[PyDubbo, int]]:
+    """apache-dubbo: a process that asks, and the port of instance A, which another offers."""
+    asking = obtain(lambda: PyDubbo("consumer"))
+    offering = obtain(lambda: PyDubbo("provider"))
+    yield asking, offering.export("A")
+    asking.close()
+    offering.close()
+
+
+def test_pydubbo(way: TripleWay, snake: tuple[PyDubbo, int], triple: Triple) -> None:
+    consumer, port = snake
+    (address,) = way.to(port)
+    near, far = (f"{way.path} {way.is_two} {end}" for end in ("Python", "Java"))
+    consumer.refer(near, address)
+    assert consumer.talk(near, "ask", 0, 100_000) == ["A|" + "x" * 100_000]
+    assert consumer.talk(near, "gather", 100, 1000) == ["A|100|100000"]
+    assert consumer.talk(near, "chat", 50, 100) == [f"A|{i}-{'x' * 100}" for i in range(50)]
+    (address,) = way.to(triple.port())
+    consumer.refer(far, address)
+    # It ends every stream of requests with an empty message more, which Java answers too, and takes for a unary call's.
+    assert consumer.talk(far, "chat", 5, 3) == [*(f"A|{i}-xxx" for i in range(5)), "A|"]
+
+
+def test_pydubbo_provider(way: TripleWay, snake: tuple[PyDubbo, int], triple: Triple, refer: Refer) -> None:
+    consumer, ref = triple.consumer, refer(triple.consumer, *way.to(snake[1]))
+    asked = [consumer.start("texts", ref=ref, items=20) for _ in range(20)]
+    for call in asked:
+        assert call.result(60) == [
+            "A|q", [f"A|{i}" for i in range(20)], ["A|20|50"], [f"A|t{i}" for i in range(20)]
+        ]  # fmt: skip
+    with pytest.raises(PeerError, match="INTERNAL : Invoke method failed: boo"):
+        consumer.do("texts-fail", ref=ref)
