@@ -5,7 +5,7 @@ is the message itself, as gRPC's. Both have the content type application/grpc+pr
 
 - Streams 3, 5, 7...; SETTINGS of both ends allow 2^31-1 streams, frames and windows of 8 MiB, 32,768 bytes of headers.
 - A unary request: HEADERS, then DATA that ends the stream; of protobuf, an empty DATA ends it. Beside what gRPC sends
-  stand tri-consumer-appname, and the deadline twice: grpc-timeout "10000000u" and timeout "10000". Streams have neither.
+  stand tri-consumer-appname, and the deadline twice: grpc-timeout "10000000u" and timeout "10000"; streams have none.
 - An answer's headers have te: trailers. Attachments come back in the trailers.
 - Attachments are headers in lower case, in ISO-8859-1: "\u00e9" is the one byte e9.
 - A wrapped exception: tri-exception-code "3" in the headers, the exception as message, grpc-status 0. One of a protobuf

@@ -1,7 +1,7 @@
 """Triple beside Java alone: dubbo-go and apache-dubbo at either end, and gRPC's own client before a Java provider.
 
-dubbo-go asks each provider for its health by /grpc.health.v1.Health/Watch, over a connection for each service, and does
-without where none answers it. It sends a message's five bytes and the rest as DATA of their own and ends the stream by an
+dubbo-go asks for a provider's health by /grpc.health.v1.Health/Watch, over a connection for each service, and does
+without where none answers. It sends a message's five bytes and the rest as DATA of their own and ends the stream by an
 empty one; its answers are in gzip where that is accepted, and have the request's headers as trailers.
 """
 
