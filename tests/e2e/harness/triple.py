@@ -57,9 +57,7 @@ class TripleWay(Way):
     def to(self, *ports: int, **limits: Any) -> tuple[int, ...]:
         return ports if self.is_direct else (self.by([endpoint(port) for port in ports], **limits),)
 
-    def by(
-        self, endpoints: Iterable[mesh.Document], policy: Iterable[mesh.Document] = (), **fields: Any
-    ) -> int:
+    def by(self, endpoints: Iterable[mesh.Document], policy: Iterable[mesh.Document] = (), **fields: Any) -> int:
         """Where a consumer finds the instances by rules."""
         ends = [self.before(end) if self.is_two else end for end in endpoints]
         labels = fields.pop("labels", None)
