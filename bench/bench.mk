@@ -1,8 +1,11 @@
 # benchmark: the load generators and rivals in C, then the comparison (bench/README.md)
-BENCH_TOOLS := $(addprefix $(BUILD)/bench/,dubbo_load dubbo_backend relay relay_uring engine)
+BENCH_TOOLS := $(addprefix $(BUILD)/bench/,dubbo_load dubbo_backend h2_load h2_backend relay relay_uring engine)
 $(BUILD)/bench/engine: bench/rivals/engine.c $(BUILD)/opt/libmeshfast.a
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $^ -lpthread -o $@
+$(BUILD)/bench/h2_%: bench/load/h2_%.c $(wildcard bench/load/*.h) $(BUILD)/opt/libmeshfast.a
+	@mkdir -p $(@D)
+	$(CC) $(OPT) $< $(BUILD)/opt/libmeshfast.a -o $@
 $(BUILD)/bench/%: bench/load/%.c $(wildcard bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(OPT) $< -o $@

@@ -18,7 +18,8 @@ from typing import Any
 
 from bench.harness.measure import Plan, start_backend
 from bench.harness.process import BenchError, Program, free_port
-from bench.harness.rivals import LAYER4, Place, Rival
+from bench.harness.rival import Place, Rival
+from bench.harness.rivals import LAYER4
 
 HEARTBEAT = struct.pack(">HBBqi", 0xDABB, 0x80 | 0x40 | 0x20 | 2, 0, 1, 1) + b"N"
 HEAD = 16

@@ -39,6 +39,8 @@
     X(MF_EH2_CREDIT_STREAM, -5210, protocol, "a window update of 0 for a stream")                                      \
     X(MF_EH2_PRIORITY_LENGTH, -5211, protocol, "a PRIORITY frame that is not 5 bytes long")                            \
     X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
+    X(MF_EH2_PATH_TRICK, -5213, protocol, "a :path that two readers may take for two different ones")                  \
+    X(MF_EH2_PATH_SERVICE, -5214, protocol, "a :path that names no service and method")                                \
     X(MF_EH2_NAME_EMPTY, -5220, protocol, "a field without a name")                                                    \
     X(MF_EH2_NAME_CASE, -5221, protocol, "a field name with an upper-case letter")                                     \
     X(MF_EH2_NAME, -5222, protocol, "a field name with a character that it cannot have")                               \
@@ -61,6 +63,7 @@
     X(MF_EH2_WINDOW, -5240, protocol, "more HTTP/2 content than its window allows, or a window above 2^31-1")          \
     X(MF_EH2_CLOSED, -5241, protocol, "an HTTP/2 frame on a stream that has ended")                                    \
     X(MF_EH2_SILENT, -5242, protocol, "HTTP/2 settings that were not acknowledged in time")                            \
+    X(MF_EH2_LIST, -5243, limit, "more header fields than the provider has said that it takes")                        \
     X(MF_EHPACK_SHORT, -5250, protocol, "a header block that ends within a field")                                     \
     X(MF_EHPACK_INTEGER, -5251, protocol, "a number in a header block that is too large")                              \
     X(MF_EHPACK_INDEX, -5252, protocol, "a header block with an index that means nothing")                             \
@@ -68,6 +71,12 @@
     X(MF_EHPACK_UPDATE, -5254, protocol, "a header table resized above its limit or behind a field")                   \
     X(MF_EHPACK_NO_UPDATE, -5255, protocol, "a header table not resized although its limit was lowered")               \
     X(MF_EHPACK_WORK, -5256, limit, "a header block that copies more names than is reasonable")                        \
+    X(MF_EHTTP1_END, -5270, protocol, "a line of an HTTP/1 head that does not end in CR LF")                           \
+    X(MF_EHTTP1_LINE, -5271, protocol, "not an HTTP/1 request line")                                                   \
+    X(MF_EHTTP1_TARGET, -5272, protocol, "an HTTP/1 target that is no path, no URL and no host")                       \
+    X(MF_EHTTP1_FIELD, -5273, protocol, "an HTTP/1 field without a name and a colon, or a folded one")                 \
+    X(MF_EHTTP1_VALUE, -5274, protocol, "an HTTP/1 field with a control character")                                    \
+    X(MF_EHTTP1_HOST, -5275, protocol, "no host field, more than one, or no host and port in it")                      \
     X(MF_EROUTE_SERVICE, -5300, state, "no such service")                                                              \
     X(MF_EROUTE_RULE, -5301, state, "no rule of the service matches the request")                                      \
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \

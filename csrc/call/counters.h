@@ -45,6 +45,9 @@
     X(labels_conflict, counter, "labels that differ from the one remembered for their trace id, and are not taken unless labels are trusted") \
     X(labels_evicted, counter, "remembered labels that had to make room")                                              \
     X(labels_refused, counter, "labels or trace ids too long to remember, or contended")                               \
+    X(http1_connections, counter, "HTTP/1 connections relayed")                                                        \
+    X(http1_bytes, counter, "bytes of HTTP/1 connections relayed")                                                     \
+    X(http1_answers, counter, "HTTP/1 connections answered here: 400, 404, 431 or 503")                                \
     X(h2_streams_in, counter, "HTTP/2 streams opened by callers")                                                      \
     X(h2_streams_out, counter, "HTTP/2 streams opened to providers")                                                   \
     X(h2_resets_in, counter, "HTTP/2 streams reset by peers")                                                          \
@@ -59,6 +62,10 @@
     X(limit_max_connections, counter, "limit maxConnections")                                                          \
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
+    X(limit_h2_kept, counter, "limit h2Kept: HTTP/2 requests that could not have been sent elsewhere, as they are too long to be kept") \
+    X(limit_ping_timeout, counter, "limit pingTimeout: connections to peers that answered no HTTP/2 PING")          \
+    X(limit_peer_header_list, counter, "calls and answers with more header fields than their receiver has said that it takes")  \
+    X(limit_max_pending, counter, "limit maxPending: calls refused or moved, as too many waited until their peer takes more at once") \
     X(limit_call_share, counter, "limit callShare: calls refused or moved, as their caller or peer had its share of what was left") \
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
     X(limit_upstream_trials, counter, "limit upstreamTrials: such calls that were not alone on a connection")              \
@@ -72,6 +79,7 @@
     X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
+    X(limit_http_head, counter, "limit httpHead: connections answered with 431")                                       \
     X(limit_h2_streams, counter, "limit h2Streams: streams refused")                                                   \
     X(limit_h2_first_window, counter, "limit h2FirstWindow: streams reset as they sent more before anything was passed on") \
     X(limit_h2_stream_window, counter, "limit h2StreamWindow: streams reset as they sent more")                        \

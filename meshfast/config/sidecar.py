@@ -121,7 +121,7 @@ class ListenerSpec(Record):
     forward: str = spec(DIAL, "inbound: the application. outbound: where what is not routed goes.", "", shown="none")
     protocol: str = spec(
         Choice("auto", "dubbo", "tcp"),
-        "auto: Dubbo by its first bytes, else TCP. dubbo: nothing else comes in.",
+        "auto: by its first bytes Dubbo or HTTP/1, else TCP. dubbo: nothing else comes in.",
         "auto",
     )
     labels: str | None = spec(

@@ -59,7 +59,7 @@ def seeds(target: str) -> list[bytes]:
         answers = "03 40 14 00 00  03 41 14 00 00  03 00 14 00 00  03 00 14 00 00"
         both.append(bytes.fromhex(asks + answers))
         return [bytes([config, 0]) + one for config in (0, 2, 3) for one in both]
-    if target in ("h2_frame", "hpack"):  # not Dubbo's
+    if target in ("h2_frame", "h2_view", "hpack", "http1"):  # not Dubbo's
         return []
     bodies = {"hessian", "jsonb", "javaser"}
     return [frame[16:] if target in bodies else frame for frame in frames]
