@@ -27,7 +27,9 @@ from harness.triple import TripleJava, TripleWay
 
 Refer = Callable[..., str]
 Link = tuple[TripleJava, str]
-# Above what a stream may have in flight at first, 65,535 bytes, Java's own client breaks its stream of requests.
+# A stream of requests is lost on Java's provider (3.3.5 and 3.3.6, "reserved bits not zero") when the DATA that ends its
+# first message also begins, and does not end, another. Its own client sends such DATA beyond a window of 65,535 bytes;
+# who passes streams on must not.
 WINDOW = 60_000
 
 
