@@ -27,7 +27,7 @@ from harness.triple import TripleJava, TripleWay
 
 Refer = Callable[..., str]
 Link = tuple[TripleJava, str]
-# A stream of requests is lost on Java's provider (3.3.5 and 3.3.6, "reserved bits not zero") when the DATA that ends its
+# A stream of requests is lost on a Java provider (3.3.5, 3.3.6: "reserved bits not zero") when the DATA that ends its
 # first message also begins, and does not end, another. Its own client sends such DATA beyond a window of 65,535 bytes;
 # who passes streams on must not.
 WINDOW = 60_000
