@@ -12,6 +12,7 @@ from harness import table
 from harness.go import Go
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
+from harness.triple import TripleJava
 from harness.way import DIRECT, LOOPS, Way
 
 T = TypeVar("T")
@@ -150,6 +151,34 @@ def refer(peers: Peers) -> Iterator[Callable[..., str]]:
     for consumer, ref in made:
         if consumer.child.poll() is None:
             consumer.do("release", ref=ref)
+
+
+class Triple:
+    """The JVMs that speak Triple: a consumer, and a provider whose instances each have a port."""
+
+    def __init__(self) -> None:
+        self.consumer = obtain(lambda: TripleJava("consumer"))
+        self.provider = obtain(lambda: TripleJava("provider"))
+        self._ports: dict[str, int] = {}
+
+    def port(self, name: str = "A") -> int:
+        """The port of a lasting instance; exported when first asked for."""
+        if name not in self._ports:
+            self._ports[name] = self.provider.export(name)
+        return self._ports[name]
+
+    def end(self) -> None:
+        """End both."""
+        self.consumer.close()
+        self.provider.close()
+
+
+@pytest.fixture(scope="session")
+def triple(_peers: Peers) -> Iterator[Triple]:
+    """One consumer and one provider for all tests; made after the logs of the last run have gone."""
+    peers = Triple()
+    yield peers
+    peers.end()
 
 
 @pytest.fixture(scope="session")

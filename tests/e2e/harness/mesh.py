@@ -35,7 +35,9 @@ def entry(endpoints: Iterable[Document], app: str = APP, hosts: Iterable[str] = 
     }
 
 
-def label_policy(label: str = LABEL, trace: str = "x-request-id") -> list[Document]:
+def label_policy(
+    label: str = LABEL, trace: str = "x-request-id", hosts: Iterable[str] = (SERVICE,)
+) -> list[Document]:
     """Route by ``label``: found in the request or by its trace id; without instances, the baseline."""
     return [
         {
@@ -49,7 +51,7 @@ def label_policy(label: str = LABEL, trace: str = "x-request-id") -> list[Docume
             "kind": "VirtualService",
             "metadata": {"name": "by-label"},
             "spec": {
-                "hosts": [SERVICE],
+                "hosts": list(hosts),
                 "http": [{"name": "by-label", "route": [{"destination": {"subset": f"${label}"}}]}],
             },
         },
