@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from .way import DIRECT, LOOPS
+from .through import SIDECARS
+from .way import DIRECT
 
-COLUMNS = (DIRECT, *LOOPS)
+COLUMNS = (DIRECT, *SIDECARS)
+WAYS = ("way", "proxied", "through", "behind")
 _cells: dict[tuple[str, str], dict[str, str]] = {}
 MARKS = {"passed": "ok", "skipped": "skip", "failed": "FAIL"}
 
@@ -22,7 +24,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "teardown" and report.passed or report.when == "setup" and report.passed:
         return
     params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-    path = params.pop("way", None) or params.pop("proxied", None) or "-"
+    found = [params.pop(name) for name in WAYS if name in params]
+    path = found[0] if found else "-"
     peers = " ".join(">".join(p) if isinstance(p, tuple) else str(p) for p in params.values())
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
     row = _cells.setdefault((scenario, peers), {})
@@ -39,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     first = max(len(scenario) for scenario, _ in _cells) + 2
     second = max(len(peers) for _, peers in _cells) + 2
     terminalreporter.section("real peers")
-    terminalreporter.write_line(f"{'scenario':{first}}{'peers':{second}}" + "".join(f"{c:>12}" for c in columns))
+    terminalreporter.write_line(f"{'scenario':{first}}{'peers':{second}}" + "".join(f"{c:>13}" for c in columns))
     for (scenario, peers), row in _cells.items():
-        cells = "".join(f"{row.get(c, ''):>12}" for c in columns)
+        cells = "".join(f"{row.get(c, ''):>13}" for c in columns)
         terminalreporter.write_line(f"{scenario:{first}}{peers:{second}}{cells}")

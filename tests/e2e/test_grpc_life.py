@@ -1,0 +1,193 @@
+"""gRPC connections and instances that age, stop, die and are silent while calls go on."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from conftest import GrpcPeers
+from harness import mesh
+from harness.grpc import DEADLINE, INTERNAL, OK, SERVICE, UNAVAILABLE, UNKNOWN, Grpc
+from harness.h2tap import Tap
+from harness.load import loaded
+from harness.process import free_port, until
+from harness.through import Through
+
+PING, GOAWAY = 6, 7
+AGE = 500  # ms: how long a connection may live
+_names = itertools.count(1)
+
+
+def total(report: dict[str, Any]) -> int:
+    """How many calls have ended."""
+    return int(report["good"] + report["wrong"] + report["failed"])
+
+
+def test_max_age(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """An instance that says GOAWAY to each connection twice a second, under load: no call is lost, nor is a stream."""
+    _, port = grpc_peers.fresh(offering, "A", age=AGE)
+    with Tap(port) as tap:
+        ref = asking.refer(*through.to(tap.port))
+        streaming = asking.start("stream", ref=ref, method="produce", count=100, size=1000, pause=20)
+        with loaded(asking, ref, threads=16, pause=1) as report:
+            until("some have aged", lambda: tap.count(GOAWAY, up=False) >= 6 and tap.connections >= 3)
+            told = report(end=True)
+        assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
+        streamed = streaming.result(60)
+        assert (streamed["code"], streamed["got"], streamed["wrong"]) == (OK, 100, 0), streamed
+
+
+def test_keepalive(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """PINGs of both ends are answered, whether there are calls or not, and keep what they ask after."""
+    _, port = grpc_peers.fresh(offering, "A", keepalive=1000)
+    with Tap(port) as before_provider:
+        (address,) = through.to(before_provider.port)
+        with Tap(address) as after_caller:
+            # grpc-go asks no more often than each 10 s.
+            ref = asking.refer(after_caller.port, keepalive=500 if asking.kind == "grpcio" else 10_000)
+            name = f"quiet-{next(_names)}"
+            asking.do("start", ref=ref, name=name, method="hang")
+            until("the provider's PINGs", lambda: before_provider.count(PING, up=True, flags=1) >= 3)
+            if asking.kind == "grpcio":
+                until("the caller's PINGs", lambda: after_caller.count(PING, up=False, flags=1) >= 3)
+            assert asking.ask(ref, "ask", b"x")["body"] == b"A|x"
+            assert after_caller.count(GOAWAY) == before_provider.count(GOAWAY) == 0
+            assert asking.do("finish", name=name, cancel=True)["code"] == 1
+            assert after_caller.connections == 1
+            asking.do("release", ref=ref)
+
+
+def test_graceful_stop(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """An instance that stops beside another loses no call, neither the short ones nor the slow one that it has."""
+    leaving, first = grpc_peers.fresh(offering, "leaving")
+    _, second = grpc_peers.fresh(offering, "staying")
+    ref = asking.refer(*through.to(first, second))
+    slow = [asking.start("call", ref=ref, method="slow", body="MTUwMA==", metadata=[], timeout=30_000) for _ in "12345678"]
+    with loaded(asking, ref, threads=16, pause=1) as report:
+        until("both answer", lambda: report()["answered_by"].keys() == {"leaving", "staying"})
+        leaving.do("leave", seconds=20)
+        after = total(report())
+        until("calls afterwards", lambda: total(report()) > after + 400)
+        told = report(end=True)
+    assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
+    assert {future.result(30)["code"] for future in slow} == {OK}
+
+
+def test_kill(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """An instance that dies: who waits hears at once, and who comes later is served by the other."""
+    dying, first = grpc_peers.fresh(offering, "dying")
+    staying, second = grpc_peers.fresh(offering, "staying")
+    ref = asking.refer(*through.to(first, second))
+    names = {method: [f"{method}-{next(_names)}" for _ in range(20)] for method in ("wait", "hang")}
+    for method, listed in names.items():
+        for name in listed:
+            asking.do("start", ref=ref, name=name, method=method)
+    until("all begun", lambda: dying.do("seen")["begun"] + staying.do("seen")["begun"] == 40)
+    doomed = dying.do("seen")["begun"]
+    assert 0 < doomed < 40
+    ends = {name: asking.start("finish", name=name) for listed in names.values() for name in listed}
+    dying.kill()
+    until("they hear", lambda: sum(end.done() for end in ends.values()) >= doomed, 10)
+    codes = {method: {ends[n].result()["code"] for n in listed if ends[n].done()} for method, listed in names.items()}
+    assert codes["wait"] <= {UNAVAILABLE}
+    # Their answers had begun, so that only a reset can end them; which code that becomes is the caller's affair.
+    assert codes["hang"] <= {UNAVAILABLE, INTERNAL, UNKNOWN}
+    report = asking.do("flood", ref=ref, threads=10, calls=50)
+    assert (report["wrong"], report["answered_by"].keys()) == (0, {"staying"})
+    if not through.is_direct:  # a sidecar of the provider's own answers for it until it is left alone
+        assert report["failed"] <= (20 if through.is_two else 0), report["errors"]
+    assert sum(end.done() for end in ends.values()) == doomed
+    staying.kill()
+    until("the rest hear", lambda: all(end.done() for end in ends.values()), 10)
+
+
+def test_gone_and_back(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """With nobody there a call is told so at once; with somebody there again it is served."""
+    port = free_port()
+    first, _ = grpc_peers.fresh(offering, "A", port=port)
+    ref = asking.refer(*through.to(port))
+    assert asking.ask(ref, "ask", b"x")["body"] == b"A|x"
+    first.kill()
+    reply = asking.ask(ref, "ask", b"x", timeout=10_000)
+    assert reply["code"] == UNAVAILABLE, reply
+    assert reply["message"].isascii()
+    grpc_peers.fresh(offering, "A", port=port)
+    until("it is back", lambda: asking.ask(ref, "ask", b"x")["code"] == OK)
+    report = asking.do("flood", ref=ref, threads=10, calls=50)
+    assert (report["good"], report["failed"]) == (500, 0), report["errors"]
+
+
+def test_few_streams(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """An instance that takes five streams on a connection: 40 calls at once wait their turn."""
+    provider, port = grpc_peers.fresh(offering, "A", streams=5)
+    ref = asking.refer(*through.to(port))
+    report = asking.do("flood", ref=ref, threads=40, calls=50)
+    assert (report["good"], report["wrong"], report["failed"]) == (2000, 0, 0), report["errors"]
+    names = [f"held-{next(_names)}" for _ in range(3)]
+    for name in names:
+        asking.do("start", ref=ref, name=name, method="hang")
+    report = asking.do("flood", ref=ref, threads=40, calls=50)
+    assert (report["good"], report["failed"]) == (2000, 0), report["errors"]
+    for name in names:
+        asking.do("finish", name=name, cancel=True)
+    until("their ends are heard of", lambda: provider.do("seen")["cancelled"] == 3)
+
+
+def test_label(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """The header ``traffic`` chooses between instances, also behind a binary one and for streams."""
+    listed = [(grpc_peers.fresh(offering, env)[1], {"env": env}) for env in ("base", "dev")]
+    if through.is_direct:
+        for port, labels in listed:
+            assert asking.ask(asking.refer(port), "ask")["body"] == f"{labels['env']}|".encode()
+        return
+    ref = asking.refer(*through.by(by_header(), *listed))
+    for _ in range(10):
+        for metadata, wanted in (
+            ([("traffic", "dev")], b"dev|x"),
+            ([("x-first-bin", b"\x00\xff"), ("traffic", "dev"), ("x-last", "a, b")], b"dev|x"),
+            ([("traffic", "other")], b"base|x"),
+            ([], b"base|x"),
+        ):
+            assert asking.ask(ref, "ask", b"x", metadata=metadata)["body"] == wanted
+
+
+def by_header() -> list[mesh.Document]:
+    """Calls with ``traffic: dev`` go to dev, all others to base."""
+    subsets = [{"name": env, "labels": {"env": env}} for env in ("base", "dev")]
+    dev = {"name": "dev", "match": [{"headers": {"traffic": {"exact": "dev"}}}]}
+    return [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": "environments"},
+            "spec": {"host": SERVICE, "subsets": subsets},
+        },
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "by-header"},
+            "spec": {
+                "hosts": [SERVICE],
+                "http": [
+                    {**dev, "route": [{"destination": {"host": SERVICE, "subset": "dev"}}]},
+                    {"name": "base", "route": [{"destination": {"host": SERVICE, "subset": "base"}}]},
+                ],
+            },
+        },
+    ]
+
+
+@pytest.mark.parametrize("millis", [100, 400])
+def test_nobody_answers(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers, millis: int) -> None:
+    """Many deadlines at once: each ends by its own, none by an answer or a cancel, and the provider hears of all."""
+    provider, port = grpc_peers.fresh(offering, "A")
+    ref = asking.refer(*through.to(port))
+    assert asking.ask(ref, "ask")["code"] == OK
+    calls = [
+        asking.start("call", ref=ref, method="wait", body="", metadata=[], timeout=millis + number % 50)
+        for number in range(200)
+    ]
+    assert {call.result(30)["code"] for call in calls} == {DEADLINE}
+    until("all are heard of", lambda: (seen := provider.do("seen"))["cancelled"] == seen["begun"])
+    assert asking.ask(ref, "ask", b"x")["body"] == b"A|x"
