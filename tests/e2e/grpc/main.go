@@ -32,7 +32,7 @@ type command struct {
 	Count    int               `json:"count"`
 	Size     int               `json:"size"`
 	Pause    int               `json:"pause"`
-	Seconds  float64           `json:"seconds"`
+	Grace    int               `json:"grace"`
 }
 
 type reply struct {
@@ -81,7 +81,7 @@ func execute(told command) (any, error) {
 	case "seen":
 		return map[string]int64{"begun": begun.Load(), "cancelled": cancelled.Load()}, nil
 	case "leave":
-		leave(time.Duration(told.Seconds * float64(time.Second)))
+		leave(time.Duration(told.Grace) * time.Millisecond)
 		return nil, nil
 	case "refer":
 		return nil, refer(told.Ref, told.URL, told.Params)

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// What happened to the calls that wait for ever.
+// What happened to the calls that wait.
 var begun, cancelled atomic.Int64
 
 var server *grpc.Server
@@ -63,6 +63,7 @@ func (p peer) slow(stream grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
+	begun.Add(1)
 	time.Sleep(time.Duration(millis) * time.Millisecond)
 	return give(stream, append([]byte(p.name+"|"), body...))
 }

@@ -131,7 +131,7 @@ async def finish(told: dict[str, Any]) -> dict[str, Any]:
 
 
 class Load:
-    """Calls by ``threads`` callers, ``calls`` each or until stopped, spread over the channels; each answer is checked."""
+    """Calls by ``threads`` callers, ``calls`` each or until stopped, spread over the channels; answers are checked."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.told, self.stopped = told, False
@@ -177,7 +177,7 @@ async def execute(told: dict[str, Any]) -> Any:
         case "seen":
             return provider.seen()
         case "leave":
-            return await provider.leave(told["seconds"])
+            return await provider.leave(told["grace"] / 1000)
         case "refer":
             return refer(told)
         case "release":

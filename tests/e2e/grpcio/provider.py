@@ -18,7 +18,7 @@ UNIMPORTANT = ("user-agent",)
 
 
 def seen() -> dict[str, int]:
-    """What happened to the calls that wait for ever."""
+    """What happened to the calls that wait."""
     return dict(_counts)
 
 
@@ -43,6 +43,7 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self.name + b"|" + body
 
     async def slow(self, body: bytes, context: Any) -> bytes:
+        _counts["begun"] += 1
         await asyncio.sleep(int(body) / 1000)
         return await self.ask(body, context)
 
@@ -102,11 +103,15 @@ async def export(name: str, port: int, params: dict[str, str]) -> int:
     """Offer the service as instance ``name``; the port."""
     options: list[tuple[str, int]] = [
         ("grpc.max_receive_message_length", 64 << 20),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 50),
+        ("grpc.http2.max_ping_strikes", 0),
         ("grpc.so_reuseport", 0),
     ]
     if "keepalive" in params:
-        options += [("grpc.keepalive_time_ms", int(params["keepalive"])), ("grpc.keepalive_timeout_ms", 10_000)]
+        options += [
+            ("grpc.keepalive_time_ms", int(params["keepalive"])),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
     if "age" in params:
         options += [("grpc.max_connection_age_ms", int(params["age"])), ("grpc.max_connection_age_grace_ms", 30_000)]
     if "streams" in params:

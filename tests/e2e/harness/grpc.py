@@ -65,7 +65,9 @@ class Grpc(Driver):
         reply["details"] = base64.b64decode(reply["details"])
         return reply
 
-    def stream(self, ref: str, method: str, count: int, size: int, seconds: float = 120, **fields: Any) -> dict[str, Any]:
+    def stream(
+        self, ref: str, method: str, count: int, size: int, seconds: float = 120, **fields: Any
+    ) -> dict[str, Any]:
         """``collect``, ``produce`` or ``chat`` of ``count`` messages of ``size`` bytes."""
         reply: dict[str, Any] = self.do("stream", seconds, ref=ref, method=method, count=count, size=size, **fields)
         return reply

@@ -34,13 +34,18 @@ class Tap:
         self.connections = 0
         self._server = socket.create_server((HOST, 0), backlog=128)
         self.port = int(self._server.getsockname()[1])
-        threading.Thread(target=self._accept, name="tap", daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, name="tap", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Tap:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # First, or a thread that waits in it takes one more.
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._thread.join(10)
         with self._lock:
             sockets = list(self._sockets)
         for one in sockets:
