@@ -55,6 +55,14 @@ class Through(Way):
         self.sidecars.append(self.sidecar(documents, [door], limits=limits))
         return (front,)
 
+    def onward(self, port: int) -> int:
+        """Where a caller of no listed service finds the server at ``port``: what sidecars have no rule for goes on."""
+        for _ in range(0 if self.is_direct else 2 if self.is_two else 1):
+            front = free_port()
+            self.sidecars.append(self.sidecar([], [mesh.inbound(f"tcp://{ANY}:{front}", port)]))
+            port = front
+        return port
+
 
 def entry(instances: Iterable[tuple[int, dict[str, str]]]) -> mesh.Document:
     """The application that offers the service."""
