@@ -11,6 +11,7 @@ import pytest
 from harness import table
 from harness.go import Go
 from harness.grpc import KINDS, Grpc
+from harness.h2world import World
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
 from harness.through import SIDECARS, WAYS, Through
@@ -255,3 +256,11 @@ def offering(request: pytest.FixtureRequest) -> str:
     """Each kind of instance."""
     kind: str = request.param
     return kind
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """HTTP/2 ends that the test plays itself."""
+    world = World()
+    yield world
+    world.close()
