@@ -107,7 +107,7 @@ def test_status(ends: Ends) -> None:
         text = TEXTS[code % len(TEXTS)]
         reply = caller.ask(ref, "fail", {"code": code, "message": text})
         assert (reply["code"], reply["message"], reply["details"]) == (code, text, b"")
-    assert caller.ask(ref, "no such method")["code"] == UNIMPLEMENTED
+    assert caller.ask(ref, "missing")["code"] == UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("size", [1, 40_000])

@@ -68,6 +68,7 @@ class Peer:
         self._room: dict[int, int] = {0: WINDOW}
         self._initial = WINDOW
         self.next = 1
+        self.greeted = False
         if greet:
             self.greet(settings)
         self._thread = threading.Thread(target=self._read, name="h2peer", daemon=True)
@@ -77,6 +78,7 @@ class Peer:
 
     def greet(self, settings: dict[int, int] | None = None, more: bytes = b"") -> None:
         """The first bytes of either end, in one write with others."""
+        self.greeted = True
         first = frames.SettingsFrame(0, settings=settings or {}).serialize()
         self.raw((PREFACE if self.client else b"") + first + more)
 

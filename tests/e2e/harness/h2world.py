@@ -66,6 +66,15 @@ class Stream:
     def is_over(self) -> bool:
         return self._last() is not None
 
+    def gone(self, seconds: float = SECONDS) -> Event:
+        """How the other end gave the call up: RST_STREAM, or the end of the connection."""
+        found: Event = self.peer.until(
+            f"{self.number} given up",
+            lambda: next(iter(self.of("RSTSTREAM") or (self.peer.events[-1:] if self.peer.ended else ())), None),
+            seconds,
+        )
+        return found
+
     def body(self) -> bytes:
         """The content so far."""
         return b"".join(one.data for one in self.of("DATA"))
