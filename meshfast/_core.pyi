@@ -246,7 +246,8 @@ class Table:
         where anybody ever did.
 
         ``direction``, ``service``, ``host``, ``subset``; ``begun``, ``done``, ``fallbacks``, ``one_way`` in calls;
-        ``bytes_up``, ``bytes_down``; ``status``: name -> calls; ``latency``: (upper bound in seconds or None, calls)
+        ``bytes_up``, ``bytes_down``; ``status``: Dubbo's, name -> calls; ``grpc``, ``http``: the same of
+        gRPC's and of classes of HTTP's, where there were any; ``latency``: (upper bound in seconds or None, calls)
         each, not summed up; ``latency_sum_ns``; ``outcomes``: how calls ended, name -> calls.
         """
 

@@ -228,7 +228,7 @@ cdef extern from "meshfast.h" nogil:
         mf_atom64 bytes_down
         mf_atom64 fallbacks
         mf_atom64 one_way
-        mf_atom64 status[14]
+        mf_atom64 status[37]
         mf_atom64 latency[20]
         mf_atom64 latency_sum_ns
         mf_atom64 outcome[16]
@@ -324,7 +324,13 @@ cdef extern from "meshfast.h" nogil:
     mf_bool mf_peer_listed(const mf_peer *peer)
     void mf_stat_add(const mf_stat_shard *shard, mf_stat_shard *out)
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
+    enum:
+        MF_STAT_STATUS
+        MF_STAT_GRPC
+        MF_STAT_GRPC_OTHER
+        MF_STAT_HTTP
     const char *mf_stat_status_name(int index)
+    const char *mf_stat_protocol_name(int index)
     uint64_t mf_stat_bucket_bound(int bucket)
     bint mf_peer_available(const mf_peer *peer, uint64_t now)
     int mf_trace_new(size_t entries, uint64_t ttl_ns, mf_trace **out)
@@ -472,6 +478,7 @@ cdef extern from "meshfast.h" nogil:
         uint8_t method_len
         uint8_t subset_len
         uint16_t labels_len
+        uint32_t code
         const char *service
         const char *method
         const char *subset

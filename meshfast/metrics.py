@@ -26,10 +26,12 @@ __all__ = ["GROUPS", "prometheus"]
 Row = Mapping[str, Any]
 #: Rows in pages. A page may be empty.
 Pages = Iterable[Sequence[Row]]
-#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, statuses and reasons.
-Kept = tuple[str, tuple[int, ...], "Some", "Some"]
+#: What is kept of a row until its family's turn: its labels, the values of _SERVICES, statuses and reasons; its labels
+#: with a protocol, and that one's statuses.
+Kept = tuple[str, tuple[int, ...], "Some", "Some", "Told"]
 #: What was counted by a name, where anything was.
 Some = tuple[tuple[str, int], ...]
+Told = tuple[tuple[str, Some], ...]
 
 #: Outcomes that a provider's answer had.
 _TOLD = ("ok", "remote_error")
@@ -89,8 +91,13 @@ _SERVICES = {
 }
 _ZEROS = (0,) * len(_SERVICES)
 _ANSWERS = Metric(
-    "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer", (*_WHERE, "status")
-)
+    "meshfast_service_answers_total", "counter", "ends of calls by Dubbo status; `lost`: no answer, of any protocol",
+    (*_WHERE, "status"),
+)  # fmt: skip
+_ANSWERS_H2 = Metric(
+    "meshfast_service_http2_answers_total", "counter", "answers by grpc-status, or by class of HTTP status",
+    (*_WHERE, "protocol", "status"),
+)  # fmt: skip
 _LOCAL = Metric(
     "meshfast_service_local_answers_total", "counter", "calls that no provider answered, by reason", (*_WHERE, "reason")
 )
@@ -112,6 +119,10 @@ _METHODS = {
     )
 }
 _METHOD_ENDS = Metric("meshfast_method_ends_total", "counter", "how a method's calls ended", (*_METHOD, "outcome"))
+_METHOD_H2 = Metric(
+    "meshfast_method_http2_answers_total", "counter", "as those of services, by method",
+    (*_METHOD, "protocol", "status"),
+)  # fmt: skip
 _METHOD_LATENCY = Metric("meshfast_method_latency_seconds", "histogram", "as that of services, by method", _METHOD)
 
 _PEERS = {
@@ -165,8 +176,8 @@ _PROCESS = {
 #: Every metric there is, by what it is about; the names of the groups are those of the tables in docs/metrics.md.
 GROUPS: dict[str, tuple[Metric, ...]] = {
     "workers": (*_workers().values(), _ENDED_HERE),
-    "services": (*_SERVICES.values(), _ANSWERS, _LOCAL, _LATENCY),
-    "methods": (*_METHODS.values(), _METHOD_ENDS, _METHOD_LATENCY),
+    "services": (*_SERVICES.values(), _ANSWERS, _ANSWERS_H2, _LOCAL, _LATENCY),
+    "methods": (*_METHODS.values(), _METHOD_ENDS, _METHOD_H2, _METHOD_LATENCY),
     "peers": tuple(_PEERS.values()),
     "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
     "loops": tuple(_LOOP.values()),
@@ -225,9 +236,10 @@ def services(pages: Pages) -> Iterator[Family]:
 
     yield _LATENCY, latency()
     for at, metric in enumerate(_SERVICES.values()):
-        yield metric, ([sample(metric.name, where, values[at]) for where, values, _, _ in page] for page in kept)
-    yield _ANSWERS, ([line for where, _, found, _ in page for line in _each(_ANSWERS, where, found)] for page in kept)
-    yield _LOCAL, ([line for where, _, _, found in page for line in _each(_LOCAL, where, found)] for page in kept)
+        yield metric, ([sample(metric.name, where, values[at]) for where, values, *_ in page] for page in kept)
+    yield _ANSWERS, ([line for where, _, found, *_ in page for line in _each(_ANSWERS, where, found)] for page in kept)
+    yield _ANSWERS_H2, ([line for *_, told in page for line in _each_h2(_ANSWERS_H2, told)] for page in kept)
+    yield _LOCAL, ([line for where, _, _, found, _ in page for line in _each(_LOCAL, where, found)] for page in kept)
 
 
 def methods(pages: list[Sequence[Row]]) -> Iterator[Family]:
@@ -235,6 +247,9 @@ def methods(pages: list[Sequence[Row]]) -> Iterator[Family]:
     for key, metric in _METHODS.items():
         yield metric, ([sample(metric.name, _method(row), row[key]) for row in page] for page in pages)
     yield _METHOD_ENDS, ([line for row in page for line in _ends(row)] for page in pages)
+    yield _METHOD_H2, (
+        [line for row in page for line in _each_h2(_METHOD_H2, _told(row, _method(row)))] for page in pages
+    )  # fmt: skip
     yield _METHOD_LATENCY, (
         [line for row in page for line in _latency(_METHOD_LATENCY, row, _method(row))] for page in pages
     )  # fmt: skip
@@ -251,14 +266,22 @@ def _method(row: Row) -> str:
 def _kept(row: Row) -> Kept:
     where = labelled(_WHERE, tuple([row[name] for name in _WHERE]))
     if not row["begun"]:
-        return where, _ZEROS, (), ()
+        return where, _ZEROS, (), (), ()
     values = tuple([row[key] for key in _SERVICES])
     reasons = tuple([one for one in _some(row["outcomes"]) if one[0] not in _TOLD])
-    return where, values, _some(row["status"]), reasons
+    return where, values, _some(row["status"]), reasons, _told(row, where)
 
 
 def _some(counts: Mapping[str, int]) -> Some:
     return tuple([(name, count) for name, count in counts.items() if count])
+
+
+def _told(row: Row, where: str) -> Told:
+    return tuple([(f'{where},protocol="{name}"', _some(row[name])) for name in ("grpc", "http") if row[name]])
+
+
+def _each_h2(metric: Metric, told: Told) -> list[str]:
+    return [line for where, found in told for line in _each(metric, where, found)]
 
 
 def _each(metric: Metric, where: str, found: Iterable[tuple[str, int]]) -> list[str]:

@@ -20,12 +20,13 @@ class Record(NamedTuple):
     peer: str  # "" when it reached none
     subset: str
     labels: Mapping[str, str]
-    status: int  # Dubbo's; 0 for none
+    protocol: str  # dubbo, grpc, http: whose status it is; "" for none
+    status: int  # Dubbo's, gRPC's, HTTP's; 0 for none, which of gRPC alone is one
     outcome: str
     bytes_up: int
     bytes_down: int
     duration: float  # seconds
-    request_id: int  # signed, as Java prints it
+    request_id: int  # signed, as Java prints it; of HTTP/2 the stream's
 
 
 FIELDS = Record._fields

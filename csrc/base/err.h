@@ -39,6 +39,8 @@
     X(MF_EH2_CREDIT_STREAM, -5210, protocol, "a window update of 0 for a stream")                                      \
     X(MF_EH2_PRIORITY_LENGTH, -5211, protocol, "a PRIORITY frame that is not 5 bytes long")                            \
     X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
+    X(MF_EH2_PATH_TRICK, -5213, protocol, "a :path that two readers may take for two different ones")                  \
+    X(MF_EH2_PATH_SERVICE, -5214, protocol, "a :path that names no service and method")                                \
     X(MF_EH2_NAME_EMPTY, -5220, protocol, "a field without a name")                                                    \
     X(MF_EH2_NAME_CASE, -5221, protocol, "a field name with an upper-case letter")                                     \
     X(MF_EH2_NAME, -5222, protocol, "a field name with a character that it cannot have")                               \
@@ -61,6 +63,7 @@
     X(MF_EH2_WINDOW, -5240, protocol, "more HTTP/2 content than its window allows, or a window above 2^31-1")          \
     X(MF_EH2_CLOSED, -5241, protocol, "an HTTP/2 frame on a stream that has ended")                                    \
     X(MF_EH2_SILENT, -5242, protocol, "HTTP/2 settings that were not acknowledged in time")                            \
+    X(MF_EH2_LIST, -5243, limit, "more header fields than the provider has said that it takes")                        \
     X(MF_EHPACK_SHORT, -5250, protocol, "a header block that ends within a field")                                     \
     X(MF_EHPACK_INTEGER, -5251, protocol, "a number in a header block that is too large")                              \
     X(MF_EHPACK_INDEX, -5252, protocol, "a header block with an index that means nothing")                             \

@@ -156,6 +156,7 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     call->noted = false;
     call->answering = false;
     call->marked = false;
+    call->timeless = false;
     mf_list_init(&call->place);
     mf_list_push(&caller->calls, &call->asked);
     caller->n_calls++;
@@ -199,6 +200,8 @@ static inline __attribute__((always_inline)) void leave_list(struct mf_call *cal
 {
     mf_list_remove(&call->place);
     if (call->callee) {
+        if (call->callee->ops->left)
+            call->callee->ops->left(call->callee, call);
         call->callee->n_calls--;
         call->callee = NULL;
         if (call->frame)
@@ -343,12 +346,21 @@ static void forget_one_way(struct mf_call *call, const struct mf_call_input *inp
 bool mf_call_may_keep(const struct mf_call *call, uint32_t bytes)
 {
     struct mf_local *local = call->calls->local;
-    if (!call->by_table || !call->two_way)
+    if ((!call->by_table && !call->ops->asked) || !call->two_way)
         return false;
     if (call->calls->kept + bytes <= local->limits->max_kept)
         return true;
     MF_COUNT(local, limit_max_kept);
     return false;
+}
+
+void mf_call_unkeep(struct mf_call *call)
+{
+    if (!call->frame || !call->callee)
+        return;
+    call->calls->kept -= call->bytes_up;
+    mf_block_give(call->frame);
+    call->frame = NULL;
 }
 
 /* The first calls on a connection keep their frames. */
@@ -359,6 +371,15 @@ static void leave_queued(struct mf_call *call)
         return;
     mf_block_give(call->frame);
     call->frame = NULL;
+}
+
+static void follow(struct mf_call *call)
+{
+    if (call->timeless && call->deadline) {
+        mf_timer_cancel(mf_loop_timers(call->calls->local->loop), &call->timer);
+        call->deadline = 0;
+    }
+    call->ops->asked(call->caller, call);
 }
 
 static void await_answer(struct mf_call *call, const struct mf_call_input *input)
@@ -374,6 +395,8 @@ static void await_answer(struct mf_call *call, const struct mf_call_input *input
     call->callee->n_calls++;
     call->callee->n_asked++;
     mf_list_push(&call->callee->calls, &call->place);
+    if (call->ops->asked)
+        follow(call);
 }
 
 static void join_queue(struct mf_call *call, const struct mf_call_input *input)

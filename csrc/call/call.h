@@ -11,69 +11,12 @@
 #include "base/block.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "call/ends.h"
 #include "call/local.h"
 #include "call/note.h"
 #include "call/outcome.h"
 #include "loop/timer.h"
 #include "table/stat.h"
-
-struct mf_call;
-struct mf_queue;
-struct mf_sock;
-
-enum mf_part { MF_PART_HEAD = 1, MF_PART_DATA = 2, MF_PART_TRAILERS = 4, MF_PART_END = 8 };
-enum { MF_PART_WHOLE = MF_PART_HEAD | MF_PART_DATA | MF_PART_END };
-
-/* Some parts of a request or an answer, borrowed from whoever has just read them. */
-struct mf_message {
-    uint8_t parts;        /* enum mf_part bits */
-    uint8_t outcome;      /* of an answer, with its END: OK or REMOTE_ERROR */
-    uint8_t stat;         /* of an answer, with its END: what it is counted as (mf_stat_status_index) */
-    const void *head;     /* HEAD, TRAILERS: as the protocol parsed them */
-    struct mf_slice data;
-    struct mf_sock *source; /* in whose input the data lies */
-};
-
-/* The end that asks. */
-struct mf_caller {
-    const struct mf_caller_ops *ops;
-    void *inlet; /* where its calls come in: its own to know what that is */
-    struct mf_traffic *traffic; /* where they are counted */
-    struct mf_list calls;
-    uint32_t n_calls;
-    bool ending; /* it asks no more: `idle` tells when its last call has ended */
-    /* A callee of whom was lost while it had a call there: what it asks may be what that died of. Only compared. */
-    const void *suspected_by;
-    uint64_t suspected_until;
-};
-
-struct mf_caller_ops {
-    /* Parts of the answer; after END the call is over. NULL; or they were not taken, and what its caller is to be told. */
-    const struct mf_fault *(*deliver)(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message);
-    /* A local answer, in place of the peer's; where parts of that were delivered (call->answering) it is cut off. */
-    void (*answer)(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault);
-    /* Choose a peer again, in place of the one it waited for; ends in a step of the call. `back`: where there is no other,
-     * it waits on. */
-    void (*route_again)(struct mf_call *call, struct mf_queue *waited, bool back);
-    void (*idle)(struct mf_caller *caller);    /* it is ending, and its last call has ended */
-    const uint8_t *stats;                      /* by outcome: the mf_stat_status_index of what the caller is told */
-};
-
-/* The end that is asked. */
-struct mf_callee {
-    const struct mf_callee_ops *ops;
-    const struct mf_addr *addr; /* where it is; may be NULL */
-    struct mf_list calls; /* that await its answer */
-    uint32_t n_calls;
-    uint64_t n_asked;     /* ever */
-};
-
-struct mf_callee_ops {
-    /* More parts of a request whose end has not been sent. NULL where requests are always whole. */
-    void (*more)(struct mf_callee *callee, struct mf_call *call, const struct mf_message *message);
-    /* A call that began at `since` got no answer in time: find out whether the peer is still there. */
-    void (*doubt)(struct mf_callee *callee, uint64_t since);
-};
 
 /* Calls that wait for a callee, each with its frame. */
 struct mf_queue {
@@ -120,6 +63,7 @@ struct mf_call {
     uint64_t took;            /* until the end of its answer, ns: set before that is delivered */
     uint64_t deadline;
     uint64_t move_at;         /* QUEUED, and chosen by the table: when another peer is tried; 0: it stays */
+    void *at_caller, *at_callee; /* theirs, where they keep something of each call */
     struct mf_timer timer;
     struct mf_stat_shard *stat; /* NULL until routed */
     const struct mf_caller_ops *ops;
@@ -134,6 +78,7 @@ struct mf_call {
     bool noted;               /* something is kept of it beside this (note.h) */
     bool answering;           /* parts of the answer were delivered, its end is still to come */
     bool marked;              /* the caller's protocol's own: of its request */
+    bool timeless;            /* it may take as long as it likes, but not wait for a peer for ever */
 };
 
 /* A worker's calls, found by id without hashing. Slots are never freed while the worker lives. */
@@ -183,6 +128,8 @@ void mf_call_step(struct mf_call *call, enum mf_call_event event, const struct m
 
 /* Whether its request of so many bytes may be kept once it is sent, to be sent elsewhere should nobody be there. */
 bool mf_call_may_keep(const struct mf_call *call, uint32_t bytes);
+/* It is not kept any longer. */
+void mf_call_unkeep(struct mf_call *call);
 /* The rule that routed it counts it from here on; an earlier one is done with it. */
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
 /* The same where no rule counts it: what is counted in outlives the call. NULL: nothing. */

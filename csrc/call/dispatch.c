@@ -50,6 +50,10 @@ static void set_timeout(struct mf_call *call, const struct mf_request *request, 
     const struct mf_limits *limits = call->calls->local->limits;
     if (request->timeout_ms > 0 && (uint64_t)request->timeout_ms > limits->max_call_timeout)
         MF_COUNT(call->calls->local, limit_max_call_timeout);
+    if (request->flows && request->timeout_ms <= 0 && rule_ms == 0) { /* set where it has to wait */
+        call->timeless = true;
+        return;
+    }
     mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, rule_ms, limits));
 }
 
@@ -92,7 +96,7 @@ static int share(struct mf_call *call, const struct mf_pool *pool)
 /* All that this caller ever sends goes to one place: it may be held up for that. Any other may not. */
 static bool one_way_out(const struct mf_request *request)
 {
-    return request->inlet->options->direction == MF_INBOUND;
+    return request->inlet->options->direction == MF_INBOUND && !request->flows;
 }
 
 /* Sends a copy that is kept until somebody has answered. */
@@ -110,6 +114,14 @@ static int send_kept(struct mf_call *call, struct mf_link *link, struct mf_reque
     else
         *kept = frame;
     return rc;
+}
+
+static void wait_at(struct mf_call *call, struct mf_queue *queue, struct mf_block *frame)
+{
+    struct mf_local *local = call->calls->local;
+    if (call->timeless) /* of now */
+        mf_call_set_timeout(call, (mf_local_now(local) - call->begun) / 1000000 + local->limits->call_timeout);
+    mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = queue, .frame = frame});
 }
 
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
@@ -132,14 +144,15 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
-        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = &lane->queue, .frame = frame});
-        mf_lane_hedge(pool, call);
+        wait_at(call, &lane->queue, frame);
+        if (lane->n_connecting)
+            mf_lane_hedge(pool, call);
         if (request->from && one_way_out(request))
             mf_lane_check(lane, request->from);
         return 0;
     }
     struct mf_block *kept = NULL;
-    if (link->doubted_until > request->query.now && mf_call_may_keep(call, request->length))
+    if ((link->doubted_until > request->query.now || request->flows) && mf_call_may_keep(call, request->length))
         rc = send_kept(call, link, request, &kept);
     else
         rc = request->ops->send(request, call, link);
@@ -181,7 +194,7 @@ static void wait_on(struct mf_call *call, struct mf_request *request, struct mf_
     int rc;
     struct mf_block *frame = request->ops->freeze(request, call, &rc);
     if (frame)
-        mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = back, .frame = frame});
+        wait_at(call, back, frame);
     else
         fail_ours(call, rc);
 }
@@ -292,7 +305,7 @@ static void forward(struct mf_call *call, struct mf_pool *pool, struct mf_reques
         return;
     if (rc == MF_EROUTE_FULL)
         fail_full(call);
-    else if (rc == MF_ECLOSED || rc == MF_ELIMIT || mf_sock_local_error(rc))
+    else if (rc == MF_ECLOSED || rc == MF_ELIMIT || rc == MF_EH2_LIST || mf_sock_local_error(rc))
         fail_ours(call, rc);
     else
         end_with(call, MF_OUTCOME_NONE_UP,
@@ -338,7 +351,7 @@ static void outbound(struct mf_call *call, struct mf_request *request)
     }
     /* This workload's own labels hold for what cannot be read, too. */
     request->n_stamps =
-        mf_labels_find(local, query, request->stampable ? request->stamps : NULL);
+        mf_labels_find(local, request->said, request->stampable ? request->stamps : NULL);
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;
@@ -367,9 +380,9 @@ static void inbound(struct mf_call *call, struct mf_request *request)
     if (!request->readable)
         MF_COUNT(local, calls_opaque);
     else if (trust != MF_LABELS_STRIP)
-        mf_labels_remember(local, &request->query, trust, mf_inlet_caller(request->own, request->from));
+        mf_labels_remember(local, request->said, trust, mf_inlet_caller(request->own, request->from));
     else if (request->stampable)
-        request->n_stamps = mf_labels_strip(local, &request->query, request->stamps);
+        request->n_stamps = mf_labels_strip(local, request->said, request->stamps);
     if (!onward(call, request))
         end_with(call, MF_OUTCOME_NO_PEER, "meshfast: this listener has no forward address");
 }
@@ -418,12 +431,27 @@ void mf_dispatch(struct mf_call *call, struct mf_request *request)
         outbound(call, request);
 }
 
+/* Where it goes there is nobody else. */
+static void forward_again(struct mf_call *call, struct mf_request *request)
+{
+    if (call->tries++ >= call->calls->local->limits->max_tries) {
+        MF_COUNT(call->calls->local, limit_max_tries);
+        mf_dispatch_fail(call, MF_EROUTE_DOWN, MF_OUTCOME_NOBODY "maxTries connections did not take it");
+    } else if (!onward(call, request)) {
+        end_with(call, MF_OUTCOME_NO_PEER, "meshfast: this listener has no forward address");
+    }
+}
+
 void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
     request->n_stamps = 0;
-    mf_labels_find_again(local, query);
+    if (!call->by_table) {
+        forward_again(call, request);
+        return;
+    }
+    mf_labels_find_again(local, request->said);
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;

@@ -25,8 +25,11 @@ struct mf_request {
     struct mf_conn *from;   /* the caller's connection; NULL when it is tried again */
     struct mf_inlet_own *own; /* and what that keeps */
     struct mf_query query;  /* service, method and headers, as far as they could be read */
+    const struct mf_query *said; /* where its labels are looked for, as far as headers go: `query`, or beside it */
     int64_t timeout_ms;     /* the caller's; -1: none */
     uint32_t length;        /* as it came, bytes */
+    bool flows;             /* it comes part by part: its content waits where there is room, so that nobody is paused for it,
+                               it is kept until it is answered, and it may take as long as its caller likes */
     bool readable;          /* the headers are all there */
     bool stampable;         /* labels can be added to it */
     uint32_t n_stamps;

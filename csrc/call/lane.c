@@ -76,13 +76,32 @@ static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, b
     return lane->n_connecting == 0 && (!best || lane->pool->dialer->ops->room(best) == 0);
 }
 
+/* Why a call cannot go on any connection that there is. */
+struct why {
+    bool full; /* as much waits for one as may */
+    bool busy; /* one takes no more calls for the moment */
+};
+
+/* Nothing is being made that it could wait for: it waits for one that takes calls again, if there is one, and not too many
+ * wait already. */
+static int no_other(const struct mf_lane *lane, struct why why)
+{
+    struct mf_local *local = lane->pool->pools->local;
+    if (!why.busy)
+        return why.full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    if (lane->queue.n_calls < local->limits->max_pending)
+        return 0;
+    MF_COUNT(local, limit_max_pending);
+    return MF_EROUTE_FULL;
+}
+
 /* The best there is, or one that is to be made. */
-static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane, struct mf_link *best, bool full, int *rc)
+static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane, struct mf_link *best, struct why why, int *rc)
 {
     struct mf_pool *pool = lane->pool;
     struct mf_local *local = pool->pools->local;
     uint64_t now = pool->last_used;
-    if (wants_more(lane, best, full)) {
+    if (wants_more(lane, best, why.full)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else
@@ -95,7 +114,7 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
         MF_COUNT(local, limit_upstream_trials);
     }
     if (!best && lane->n_connecting == 0)
-        *rc = full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+        *rc = no_other(lane, why);
     else if (!best && mf_conn_too_much(local, lane->queue.bytes))
         *rc = MF_EROUTE_FULL;
     else if (pool->health.failures && pool->peer)
@@ -136,16 +155,21 @@ struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
     struct mf_pool *pool = lane->pool;
     const struct mf_local *local = pool->pools->local;
     struct mf_link *best = NULL;
-    bool full = false;
+    struct why why = {0};
     pool->last_used = mf_local_now(local);
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || (link->readonly && others_take(pool)))
+        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || link->retired ||
+            (link->readonly && others_take(pool)))
             continue;
         if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;
         if (mf_conn_full(link->conn)) {
-            full = true;
+            why.full = true;
+            continue;
+        }
+        if (pool->dialer->ops->takes && !pool->dialer->ops->takes(link)) {
+            why.busy = true;
             continue;
         }
         if (!best || link->callee.n_calls < best->callee.n_calls)
@@ -154,7 +178,7 @@ struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
     *rc = 0;
     if (best && !lane->trials && lane->n_links >= local->limits->upstream_connections && !pool->health.failures)
         return best; /* nearly always */
-    return make_more(lane, best, full, rc);
+    return make_more(lane, best, why, rc);
 }
 
 void mf_lane_check(const struct mf_lane *lane, struct mf_conn *conn)

@@ -13,7 +13,8 @@ struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, 
 /* Whether a long request may wait for this peer: it speaks or has none yet, or no more waits for it then than is left;
  * else `*rc` is MF_EROUTE_FULL. */
 bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc);
-/* A link to send on now, or NULL: then one is being made (put the call on the lane's queue), or `*rc` says why not.
+/* A link to send on now, or NULL: then one is being made, or all take no more for the moment (put the call on the lane's
+ * queue), or `*rc` says why not.
  * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
 struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc);
 /* Begins to make a connection. 0, or why not. */
@@ -58,5 +59,5 @@ static inline bool mf_lane_quiet(const struct mf_pool *pool)
 /* It may be given calls. */
 static inline bool mf_lane_taking(const struct mf_link *link)
 {
-    return link->conn->ready && !link->unheard;
+    return link->there && !link->unheard;
 }

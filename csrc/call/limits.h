@@ -13,6 +13,7 @@
     X(max_connections, maxConnections, count, 20000, 1, "downstream connections of one worker")                        \
     X(max_calls, maxCalls, count, 65536, 1, "calls in flight of one worker")                                           \
     X(max_calls_per_connection, maxCallsPerConnection, count, 4096, 1, "calls in flight of one downstream connection") \
+    X(max_pending, maxPending, count, 1024, 1, "calls of one worker that wait until a peer takes more calls at once")  \
     X(call_share, callShare, count, 4, 1, "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those on") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
@@ -35,6 +36,7 @@
     X(h2_header_list, h2HeaderList, bytes, 65536, 256, "fields of one HTTP/2 message, decoded, and 32 for each")       \
     X(h2_fields, h2Fields, count, 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each")              \
     X(h2_block, h2Block, bytes, 65536, 1024, "fields of one HTTP/2 message as they are sent")                          \
+    X(h2_kept, h2Kept, bytes, 65536, 0, "content of one HTTP/2 request kept to be sent elsewhere, should its peer not have looked at it") \
     X(h2_continuations, h2Continuations, count, 8, 0, "CONTINUATION frames of one HTTP/2 message")                     \
     X(h2_resets, h2Resets, count, 1000, 1, "HTTP/2 streams that one connection may have reset, by its caller or for its errors, and not have made up for")\
     X(h2_reset_rate, h2ResetRate, count, 33, 1, "resets a second that are made up for; a call that ends well makes up for one, too")\
@@ -42,6 +44,7 @@
     X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \
     X(stall_timeout, stallTimeout, ms, 300000, 1, "HTTP/2 content that waits for its reader to take some of it")        \
+    X(ping_timeout, pingTimeout, ms, 20000, 1, "an HTTP/2 PING of ours that is not answered, before its connection is given up") \
     X(settings_timeout, settingsTimeout, ms, 10000, 1, "HTTP/2 settings of ours that are not acknowledged")            \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \

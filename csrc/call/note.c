@@ -81,6 +81,7 @@ static void begin_record(struct mf_notes *notes, struct mf_record *record, uint8
 {
     record->direction = direction;
     record->request_id = request_id;
+    record->code = 0;
     if (caller_fd < 0 || mf_sock_peer(caller_fd, &record->caller) < 0)
         record->caller.len = 0;
     record->service_len = cut(record->service, sizeof record->service, query->service);
@@ -109,6 +110,11 @@ struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const s
     if (logged)
         begin_record(notes, &note->record, direction, query, request_id, caller_fd);
     return note;
+}
+
+void mf_note_code(struct mf_notes *notes, uint32_t slot, uint32_t code)
+{
+    notes->of_slots[slot]->record.code = code;
 }
 
 static void count(struct mf_stat_shard *counts, const struct mf_note_end *end)

@@ -18,9 +18,10 @@ struct mf_record {
     uint64_t request_id;     /* the caller's */
     struct mf_addr caller, peer; /* of length 0: not known; it reached none */
     uint8_t direction, outcome;
-    uint8_t status;          /* what the caller was told (mf_stat_status_index); MF_STAT_LOST: nothing */
+    uint8_t status;          /* what the caller was told, its place in statistics; MF_STAT_LOST: nothing */
     uint8_t service_len, method_len, subset_len;
     uint16_t labels_len;
+    uint32_t code;           /* the status itself, where `status` stands for several; 0: not known */
     char service[MF_RECORD_SERVICE], method[MF_RECORD_METHOD], subset[MF_RECORD_SUBSET];
     uint8_t labels[MF_RECORD_LABELS]; /* name and value in turn, each behind a byte that says its length */
 };
@@ -49,6 +50,10 @@ void mf_notes_dispose(struct mf_notes *notes);
 /* For a request that is to be dispatched; NULL: nobody asks for this one. `caller_fd`: -1 where there is none. */
 struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const struct mf_query *query,
                               uint64_t request_id, int caller_fd);
+
+/* The answer to the call in that slot, of which a note is kept, has this status: HTTP's, of which statistics know the class
+ * alone, or another than those they know. */
+void mf_note_code(struct mf_notes *notes, uint32_t slot, uint32_t code);
 
 /* How a call ended. */
 struct mf_note_end {

@@ -18,6 +18,7 @@ static enum mf_outcome outcome_of(int rc)
     case -ETIMEDOUT:
         return MF_OUTCOME_TIMEOUT;
     case MF_EDUBBO_SIZE:
+    case MF_EH2_LIST:
         return MF_OUTCOME_TOO_LONG;
     case -ECONNRESET:
     case -EPIPE:

@@ -100,7 +100,7 @@ static void settle(struct mf_pool *pool)
     bool any = false, all = true;
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (!link->conn->ready || !mf_conn_open(link->conn))
+        if (!link->there || link->retired || !mf_conn_open(link->conn))
             continue;
         any = true;
         all = all && link->readonly;
@@ -118,7 +118,7 @@ static void send_queued(struct mf_link *link, struct mf_call *call)
     bool two_way = call->two_way;
     int rc = link->pool->dialer->ops->send(link, call);
     if (rc < 0) {
-        struct mf_fault fault = {MF_OUTCOME_OVERLOAD, mf_err_text(rc)};
+        struct mf_fault fault = mf_outcome_of(rc);
         if (rc == -ENOMEM)
             MF_COUNT(link->pool->pools->local, out_of_memory);
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
@@ -128,6 +128,22 @@ static void send_queued(struct mf_link *link, struct mf_call *call)
     }
 }
 
+static bool takes(struct mf_link *link)
+{
+    const struct mf_dialer_ops *ops = link->pool->dialer->ops;
+    return !ops->takes || (!link->retired && ops->takes(link));
+}
+
+void mf_pool_room(struct mf_pool *pool, struct mf_link *link)
+{
+    (void)pool;
+    struct mf_list *node;
+    if (!mf_lane_taking(link))
+        return;
+    while (takes(link) && (node = mf_list_shift(&link->lane->queue.calls)))
+        send_queued(link, MF_CONTAINER(node, struct mf_call, place));
+}
+
 /* It takes calls from here on: those that waited; of trials one, where others are on their way to take the next. */
 static void take_queue(struct mf_link *link)
 {
@@ -135,7 +151,7 @@ static void take_queue(struct mf_link *link)
     struct mf_list *node;
     lane->n_connecting--;
     link->used_at = mf_local_now(lane->pool->pools->local);
-    while ((node = mf_list_shift(&lane->queue.calls))) {
+    while (takes(link) && (node = mf_list_shift(&lane->queue.calls))) {
         send_queued(link, MF_CONTAINER(node, struct mf_call, place));
         if (lane->trials && lane->n_connecting > 0)
             break;
@@ -180,6 +196,7 @@ bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
     uint64_t now = mf_local_now(local);
     if (pool->peer)
         atomic_fetch_add_explicit(&pool->peer->connections, 1, memory_order_relaxed);
+    link->there = true;
     link->doubted_until = now + DOUBT_NS;
     /* A provider that takes only so many connections lets one in and hangs up. */
     bool extra = link->lane->trials && mf_lane_shared(pool)->n_links > 0;
@@ -240,6 +257,27 @@ static void learn(struct mf_pool *pool, struct mf_link *link, int rc)
     }
 }
 
+/* Calls that waited until one of its connections takes more, and the last is gone: for another. */
+static void replace(struct mf_lane *lane)
+{
+    if (mf_list_empty(&lane->queue.calls) || lane->n_links > 0)
+        return;
+    int rc = lane->pool->stopped ? MF_ECLOSED : mf_lane_dial(lane);
+    if (rc < 0)
+        empty_queue(lane, rc);
+}
+
+void mf_pool_retire(struct mf_pool *pool, struct mf_link *link)
+{
+    if (link->retired)
+        return;
+    link->retired = true;
+    link->lane->n_links--;
+    settle(pool);
+    if (mf_lane_taking(link))
+        replace(link->lane);
+}
+
 /* They cannot go apart: with the others, where there is a connection for those. */
 static void share_queue(struct mf_lane *lane)
 {
@@ -271,7 +309,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     struct mf_lane *lane = link->lane;
     bool taken = mf_lane_taking(link);
     mf_list_remove(&link->node);
-    lane->n_links--;
+    if (!link->retired)
+        lane->n_links--;
     if (!taken)
         lane->n_connecting--;
     pool->n_asked += link->callee.n_asked;
@@ -291,6 +330,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
         share_queue(lane);
     if (!taken)
         empty_queue(lane, rc);
+    else
+        replace(lane);
     if (rc < 0 && !pool->stopped && !pool->health.failures && mf_list_empty(&pool->links) && !mf_list_empty(&pool->watchers))
         mf_lane_dial(mf_lane_shared(pool)); /* who watches it hears of it when it is refused */
 }

@@ -17,6 +17,8 @@ struct mf_link {
     struct mf_pool *pool;
     struct mf_lane *lane;
     struct mf_callee callee;
+    bool there;          /* it can be given calls: connected, and as far as its protocol wants it */
+    bool retired;        /* it takes no new calls, and another is made in its place */
     bool readonly;       /* the peer asked for no new calls */
     bool spoke;          /* it has said something that makes sense in its protocol */
     bool unheard;        /* it is there, but has to say something before it is given calls */
@@ -35,8 +37,10 @@ struct mf_dialer_ops {
     struct mf_link *(*dial)(struct mf_dialer *dialer, struct mf_pool *pool, int *rc);
     /* Sends a queued call's frame: 0, or an error (nothing was sent). */
     int (*send)(struct mf_link *link, struct mf_call *call);
-    /* How many more calls it takes. */
+    /* How many more calls it takes before another connection beside it is worth its while. */
     uint32_t (*room)(const struct mf_link *link);
+    /* Whether it takes one now; where not, mf_pool_room tells. NULL: it always does. */
+    bool (*takes)(struct mf_link *link);
     uint32_t kinds; /* of requests, that every peer takes (trial.h) */
 };
 
@@ -108,6 +112,10 @@ uint32_t mf_pool_calls(const struct mf_pool *pool);
 /* What became of a link that was being made, or was there. `rc` 0: we closed it. True: it must be asked for a word. */
 bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
 void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
+/* One that took no more calls takes some again. */
+void mf_pool_room(struct mf_pool *pool, struct mf_link *link);
+/* It takes no new calls any more, and still answers those that it has: its end tells nothing of the address. */
+void mf_pool_retire(struct mf_pool *pool, struct mf_link *link);
 /* It is there and says nothing: the peer rests, and after that single calls try it until it speaks. */
 void mf_pool_silent(struct mf_pool *pool, struct mf_link *link);
 /* The peer has sent something: a connection that was accepted proves little, it may be a relay's. */

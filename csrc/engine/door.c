@@ -4,6 +4,7 @@
 #include "codec/sniff.h"
 #include "protocol/dubbo_down.h"
 #include "protocol/dubbo_frame.h"
+#include "protocol/h2_down.h"
 #include "protocol/tcp.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@ struct stranger {
 union accepted {
     struct stranger stranger;
     struct mf_dubbo_down dubbo;
-    struct mf_tcp tcp;
+    struct mf_h2_down h2;
+    struct mf_relay relay;
 };
 
 static struct mf_door *door_of(struct mf_conn *conn)
@@ -49,6 +51,10 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
         mf_dubbo_down_start(conn, &door->protocols->dubbo, &door->inlet);
         if (door->inlet.readonly && door->protocol != MF_LISTEN_DUBBO) /* else it was told when it came */
             conn->ops->on_readonly(conn, true);
+        return conn->ops->on_read(conn, view);
+    }
+    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol != MF_LISTEN_DUBBO) {
+        mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return conn->ops->on_read(conn, view);
     }
     int rc = door->protocol == MF_LISTEN_DUBBO ? MF_EDUBBO_MAGIC : mf_tcp_start(conn, &door->inlet);

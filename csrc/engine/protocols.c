@@ -1,15 +1,18 @@
 #include "engine/protocols.h"
 
 #include "protocol/dubbo_up.h"
+#include "protocol/h2_up.h"
 
-enum { DUBBO }; /* their dialers' numbers, up to MF_DIALERS */
+enum { DUBBO, H2 }; /* their dialers' numbers, up to MF_DIALERS */
 
 int mf_protocols_init(struct mf_protocols *protocols, struct mf_local *local, struct mf_calls *calls)
 {
-    return mf_dubbo_share_init(&protocols->dubbo, &mf_dubbo_up_dialer, DUBBO, local, calls);
+    int rc = mf_dubbo_share_init(&protocols->dubbo, &mf_dubbo_up_dialer, DUBBO, local, calls);
+    return rc < 0 ? rc : mf_h2_share_init(&protocols->h2, &mf_h2_up_dialer, H2, local, calls);
 }
 
 void mf_protocols_dispose(struct mf_protocols *protocols)
 {
+    mf_h2_share_dispose(&protocols->h2);
     mf_dubbo_share_dispose(&protocols->dubbo);
 }

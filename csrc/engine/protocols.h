@@ -1,9 +1,11 @@
 #pragma once
 /* protocols: the protocols that a worker speaks to providers, and what each of them shares. */
 #include "protocol/dubbo_share.h"
+#include "protocol/h2_share.h"
 
 struct mf_protocols {
     struct mf_dubbo_share dubbo;
+    struct mf_h2_share h2;
 };
 
 /* 0 or -ENOMEM. */

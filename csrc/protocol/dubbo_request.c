@@ -186,6 +186,8 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     int rc = mf_dubbo_read(request->share, recent, request->head->serialization, request->body, &request->own,
                            &request->said, why);
     base->readable = rc == 0;
+    base->said = &base->query;
+    base->flows = false;
     if (rc == MF_EDUBBO_OPAQUE)
         rc = 0;
     const struct mf_dubbo_request *said = request->said;

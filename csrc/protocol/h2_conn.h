@@ -94,6 +94,8 @@ void mf_h2_conn_begin(struct mf_h2_conn *h2, const struct mf_h2_ops *ops, struct
 static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2);
 /* How many more streams may be opened now. */
 static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
+/* Whether one may be. Where not, on_room tells when it may. */
+static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
 /* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
  * id; then the connection ends with its last stream. A client says 0 at once. */
 void mf_h2_conn_goaway(struct mf_h2_conn *h2, bool final);
@@ -109,6 +111,12 @@ static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2)
         return 0;
     uint32_t left = h2->peer.max_streams - h2->n_streams, ids = (UINT32_C(0x80000001) - h2->next_id) / 2;
     return left < ids ? left : ids;
+}
+
+static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2)
+{
+    h2->_full = mf_h2_conn_room(h2) == 0;
+    return !h2->_full;
 }
 
 /* An eighth of what is left of `most`. */

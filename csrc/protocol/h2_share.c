@@ -1,15 +1,17 @@
 #include "protocol/h2_share.h"
 
 #include "base/mem.h"
+#include "codec/h2_shown.h"
 
 #include <errno.h>
 
 enum { SPARES = 256, ENCODED_KEPT = 65536 };
 
-int mf_h2_share_init(struct mf_h2_share *share, struct mf_local *local)
+int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops, uint32_t index, struct mf_local *local,
+                     struct mf_calls *calls)
 {
     const struct mf_limits *limits = local->limits;
-    *share = (struct mf_h2_share){.local = local};
+    *share = (struct mf_h2_share){.dialer = {ops, index}, .local = local, .calls = calls};
     struct mf_hpack_room *room = &share->room;
     room->max_fields = (uint32_t)limits->h2_fields;
     room->max_size = (uint32_t)limits->h2_header_list;
@@ -18,7 +20,11 @@ int mf_h2_share_init(struct mf_h2_share *share, struct mf_local *local)
     room->marks = mf_alloc(room->max_fields * sizeof *room->marks);
     room->scratch = mf_alloc(room->scratch_len);
     share->joined = mf_alloc((size_t)limits->h2_block);
-    return room->fields && room->marks && room->scratch && share->joined ? 0 : -ENOMEM;
+    share->shown = mf_alloc(MF_H2_SHOWN_ROOM(room->max_fields) * sizeof *share->shown);
+    share->fields = mf_alloc((room->max_fields + MF_H2_ADDED) * sizeof *share->fields);
+    share->marks = mf_alloc((room->max_fields + MF_H2_ADDED) * sizeof *share->marks);
+    bool reads = room->fields && room->marks && room->scratch && share->joined;
+    return reads && share->shown && share->fields && share->marks ? 0 : -ENOMEM;
 }
 
 void mf_h2_share_dispose(struct mf_h2_share *share)
@@ -29,6 +35,9 @@ void mf_h2_share_dispose(struct mf_h2_share *share)
             mf_free(at);
         }
     }
+    mf_free(share->shown);
+    mf_free(share->fields);
+    mf_free(share->marks);
     mf_free(share->room.fields);
     mf_free(share->room.marks);
     mf_free(share->room.scratch);

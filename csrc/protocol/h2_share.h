@@ -1,11 +1,18 @@
 #pragma once
-/* h2_share: what a worker's HTTP/2 connections share: room to decode one block of fields and to encode one, and memory
- * of streams that have ended. */
-#include "call/local.h"
+/* h2_share: what a worker's HTTP/2 connections share: room to decode one block of fields, to change and to encode one, and
+ * memory of streams that have ended; and HTTP/2 as a pool's dialer. */
+#include "call/pool.h"
 #include "codec/hpack.h"
 
+enum { MF_H2_ADDED = 32 }; /* fields that are added to a message at most */
+
 struct mf_h2_share {
+    struct mf_dialer dialer; /* first */
     struct mf_local *local;
+    struct mf_calls *calls;
+    struct mf_pair *shown;     /* fields of one request as policy looks them up */
+    struct mf_pair *fields;    /* of one message as it goes on: room for those that may come, and MF_H2_ADDED */
+    struct mf_h2_mark *marks;
     struct mf_hpack_room room; /* one block is read at a time */
     size_t scratch_used;       /* of the last one */
     uint64_t n_conns;          /* ever */
@@ -18,8 +25,9 @@ struct mf_h2_share {
     } spare[2];                /* of streams, by size: that of the ends that ask, and of those that are asked */
 };
 
-/* 0 or -ENOMEM; disposed of in either case. */
-int mf_h2_share_init(struct mf_h2_share *share, struct mf_local *local);
+/* `ops`: h2_up's, or NULL where nothing is dialled. 0 or -ENOMEM; disposed of in either case. */
+int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops, uint32_t index, struct mf_local *local,
+                     struct mf_calls *calls);
 void mf_h2_share_dispose(struct mf_h2_share *share);
 /* Room for a block of `len` bytes, until the next call; NULL: no memory. */
 uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len);

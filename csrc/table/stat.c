@@ -75,11 +75,32 @@ int mf_stat_status_index(int dubbo_status)
     return MF_STAT_OTHER;
 }
 
+int mf_stat_grpc_index(int grpc_status)
+{
+    return grpc_status >= 0 && grpc_status < MF_STAT_GRPC_OTHER - MF_STAT_GRPC ? MF_STAT_GRPC + grpc_status
+                                                                               : MF_STAT_GRPC_OTHER;
+}
+
+int mf_stat_http_index(int http_status)
+{
+    return MF_STAT_HTTP + (http_status >= 100 && http_status < 600 ? http_status / 100 : 5) - 1;
+}
+
 const char *mf_stat_status_name(int index)
 {
-    static const char *const names[MF_STAT_STATUS] = {"20", "25", "30", "31", "35",  "40",   "50",
-                                                      "60", "70", "80", "90", "100", "lost", "other"};
+    static const char *const names[MF_STAT_STATUS] = {
+        "20", "25", "30", "31", "35", "40", "50", "60", "70", "80", "90", "100", "lost", "other",
+        "0",  "1",  "2",  "3",  "4",  "5",  "6",  "7",  "8",  "9",  "10", "11", "12", "13", "14", "15", "16", "other",
+        "1xx", "2xx", "3xx", "4xx", "5xx",
+    };
     return index >= 0 && index < MF_STAT_STATUS ? names[index] : "";
+}
+
+const char *mf_stat_protocol_name(int index)
+{
+    if (index < 0 || index >= MF_STAT_STATUS || index == MF_STAT_LOST)
+        return "";
+    return index < MF_STAT_GRPC ? "dubbo" : index < MF_STAT_HTTP ? "grpc" : "http";
 }
 
 static const uint64_t bounds[MF_STAT_BUCKETS] = {

@@ -239,12 +239,16 @@ cdef class Table:
 
 
 cdef dict _counts(mf_stat_shard *found):
-    status, outcome = {}, {"ok": 0}
-    for i in range(14):
+    status, grpc, http, outcome = {}, {}, {}, {"ok": 0}
+    for i in range(MF_STAT_GRPC):
         status[mf_stat_status_name(i).decode()] = mf_read64(&found.status[i])
+    for i in range(MF_STAT_GRPC, MF_STAT_STATUS):
+        if mf_read64(&found.status[i]):
+            (grpc if i < MF_STAT_HTTP else http)[mf_stat_status_name(i).decode()] = mf_read64(&found.status[i])
     for i in range(1, MF_OUTCOMES):
         outcome[mf_outcome_name(<mf_outcome>i).decode()] = mf_read64(&found.outcome[i])
-    outcome["ok"] = max(0, sum(status.values()) - sum(outcome.values()))
+    ends = sum(status.values()) + sum(grpc.values()) + sum(http.values())
+    outcome["ok"] = max(0, ends - sum(outcome.values()))
     latency = []
     for i in range(20):
         bound = mf_stat_bucket_bound(i)
@@ -253,7 +257,7 @@ cdef dict _counts(mf_stat_shard *found):
         "begun": mf_read64(&found.begun), "done": mf_read64(&found.done),
         "bytes_up": mf_read64(&found.bytes_up), "bytes_down": mf_read64(&found.bytes_down),
         "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
-        "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
+        "grpc": grpc, "http": http, "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
     }
 
 

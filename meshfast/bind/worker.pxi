@@ -90,15 +90,25 @@ cdef dict _labels(const mf_record *record):
     return out
 
 
+cdef int64_t _status(const mf_record *record):
+    cdef bytes name = mf_stat_status_name(record.status)
+    if name.isdigit():
+        return int(name)
+    if record.code:
+        return record.code
+    if record.status >= MF_STAT_HTTP:
+        return 100 * (record.status - MF_STAT_HTTP + 1)
+    return -1 if record.status == MF_STAT_GRPC_OTHER else 0  # 0 is one of gRPC's
+
+
 cdef tuple _record(const mf_record *record, double base):
-    cdef bytes status = mf_stat_status_name(record.status)
     return (
         base + record.ended / 1e9, _DIRECTIONS[record.direction],
         record.service[:record.service_len].decode("utf-8", "replace"),
         record.method[:record.method_len].decode("utf-8", "replace"),
         addr_text(&record.caller) if record.caller.len else "", addr_text(&record.peer) if record.peer.len else "",
         record.subset[:record.subset_len].decode("utf-8", "replace"), _labels(record),
-        int(status) if status.isdigit() else 0, mf_outcome_name(<mf_outcome>record.outcome).decode(),
+        mf_stat_protocol_name(record.status).decode(), _status(record), mf_outcome_name(<mf_outcome>record.outcome).decode(),
         record.bytes_up, record.bytes_down, record.took / 1e9, <int64_t>record.request_id,
     )
 

@@ -43,6 +43,10 @@ LIMITS: tuple[Limit, ...] = (
         "calls in flight of one downstream connection",
     ),
     Limit(
+        "max_pending", "maxPending", "count", 1024, 1,
+        "calls of one worker that wait until a peer takes more calls at once",
+    ),  # fmt: skip
+    Limit(
         "call_share", "callShare", "count", 4, 1,
         "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those "
         "on",
@@ -114,6 +118,10 @@ LIMITS: tuple[Limit, ...] = (
     ),  # fmt: skip
     Limit("h2_fields", "h2Fields", "count", 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each"),
     Limit("h2_block", "h2Block", "bytes", 65536, 1024, "fields of one HTTP/2 message as they are sent"),
+    Limit(
+        "h2_kept", "h2Kept", "bytes", 65536, 0,
+        "content of one HTTP/2 request kept to be sent elsewhere, should its peer not have looked at it",
+    ),  # fmt: skip
     Limit("h2_continuations", "h2Continuations", "count", 8, 0, "CONTINUATION frames of one HTTP/2 message"),
     Limit(
         "h2_resets", "h2Resets", "count", 1000, 1,
@@ -129,6 +137,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "stall_timeout", "stallTimeout", "ms", 300000, 1, "HTTP/2 content that waits for its reader to take some of it"
     ),
+    Limit(
+        "ping_timeout", "pingTimeout", "ms", 20000, 1,
+        "an HTTP/2 PING of ours that is not answered, before its connection is given up",
+    ),  # fmt: skip
     Limit("settings_timeout", "settingsTimeout", "ms", 10000, 1, "HTTP/2 settings of ours that are not acknowledged"),
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit(

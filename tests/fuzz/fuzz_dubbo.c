@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct mf_dubbo_head head;
     struct mf_pair add = {MF_SLICE("x-label"), MF_SLICE("dev1")};
     int rc = mf_dubbo_parse_head(in, 1 << 20, &head);
-    if ((rc == MF_EDUBBO_MAGIC) != (mf_sniff(in) == MF_PROTOCOL_OPAQUE))
+    if ((rc == MF_EDUBBO_MAGIC) != (len > 0 && mf_sniff(in) != MF_PROTOCOL_DUBBO && !(len == 1 && data[0] == 0xda)))
         abort();
     if (rc != MF_DUBBO_HEAD_LEN || len < MF_DUBBO_HEAD_LEN)
         return 0;

@@ -187,7 +187,7 @@ def test_a_fifo_without_a_reader_is_an_error(tmp_path):
 
 CALL = Record(
     1764188694.25, "outbound", "com.x.Cart", "add", "10.0.0.1:999", "10.0.0.7:20880", "dev1", {"env": "dev1", "z": "a"},
-    20, "ok", 120, 60, 0.0015, -7,
+    "dubbo", 20, "ok", 120, 60, 0.0015, -7,
 )  # fmt: skip
 
 

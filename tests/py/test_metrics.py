@@ -13,7 +13,7 @@ from test_admin import unchunked
 
 from meshfast import _core, config
 from meshfast.exposition import Metric, labelled, pieces, sample
-from meshfast.metrics import GROUPS, PAGE, peers, prometheus, services
+from meshfast.metrics import GROUPS, PAGE, methods, peers, prometheus, services
 from meshfast.serve import gzipped
 
 BOUNDS = (*(0.001 * 2**i for i in range(19)), None)
@@ -23,6 +23,7 @@ def row(number: int) -> dict[str, object]:
     return {
         "direction": "outbound", "service": f"com.x.S{number}", "host": f"app{number % 50}", "subset": f"dev{number}",
         "begun": 5, "bytes_up": 1, "bytes_down": 2, "fallbacks": 0, "one_way": 0, "status": {"20": 4, "31": 1, "35": 0},
+        "grpc": {"0": 2, "14": 1, "other": 1}, "http": {"4xx": 3},
         "outcomes": {"ok": 4, "timeout": 1, "lost": 0}, "latency_sum_ns": 12_345_678,
         "latency": [(bound, 1) for bound in BOUNDS],
     }  # fmt: skip
@@ -59,10 +60,34 @@ def test_samples_of_a_family_stand_together_below_its_head():
         series = [line for line in block.splitlines()[2:]]
         assert series and all(line.startswith(name) for line in series)
     assert 'answers_total{direction="outbound",service="com.x.S7",host="app7",subset="dev7",reason="timeout"} 1' in text
+    where = 'answers_total{direction="outbound",service="com.x.S7",host="app7",subset="dev7"'
+    assert f'meshfast_service_{where},status="20"}} 4\n' in text
+    for protocol, told, count in (("grpc", "0", 2), ("grpc", "14", 1), ("grpc", "other", 1), ("http", "4xx", 3)):
+        assert f'meshfast_service_http2_{where},protocol="{protocol}",status="{told}"}} {count}\n' in text
+    assert len(re.findall(r'_http2_answers_total\{.*service="com.x.S7"', text)) == 4
     assert 'reason="ok"' not in text and 'reason="lost"' not in text
     buckets = re.findall(r'_bucket\{direction="outbound",service="com.x.S7",.*le="(.+)"\} (\d+)', text)
     assert len(buckets) == 20 and buckets[-1] == ("+Inf", "20")
     assert [int(count) for _, count in buckets] == sorted(int(count) for _, count in buckets)
+
+
+def test_methods_by_status_of_http2():
+    mine, others = {"method": "m"} | row(7), {"method": "n", **row(7), "grpc": {}, "http": {}}
+    text = "".join(pieces(methods([[mine], [others]])))
+    where = 'meshfast_method_http2_answers_total{direction="outbound",service="com.x.S7",method="m"'
+    assert f'{where},protocol="grpc",status="14"}} 1\n{where},protocol="grpc",status="other"}} 1\n' in text
+    assert f'{where},protocol="http",status="4xx"}} 3\n' in text and text.count("\nmeshfast_method_http2_") == 4
+    assert len(re.findall(r"^# TYPE ", text, re.M)) == len(GROUPS["methods"])
+
+
+def test_what_dubbo_alone_shows_is_as_it_was():
+    """Names and labels of series that others have on their pages."""
+    dubbo = row(7) | {"grpc": {}, "http": {}}
+    assert "http2" not in "".join(pieces(services([[dubbo]])))
+    series = {metric.name: metric.labels for metric in GROUPS["services"]}
+    where = ("direction", "service", "host", "subset")
+    assert series["meshfast_service_answers_total"] == (*where, "status")
+    assert series["meshfast_service_local_answers_total"] == (*where, "reason")
 
 
 def test_a_family_without_samples_is_left_out():

@@ -252,6 +252,7 @@ def test_stats_and_peers():
     one = it.stats(used=False)[0]
     assert set(one["outcomes"].values()) == {0} and "no_route" in one["outcomes"]
     assert one["begun"] == 0 and list(one["status"])[-2:] == ["lost", "other"] and len(one["latency"]) == 20
+    assert len(one["status"]) == 14 and one["grpc"] == one["http"] == {}
     assert one["latency"][0] == (0.00005, 0) and one["latency"][-1] == (None, 0)
 
 

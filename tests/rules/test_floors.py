@@ -20,15 +20,15 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "call", "labels",
-        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "dispatch",
+        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "ends", "call", "labels",
+        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
     ),
     "protocol": (
         "tcp",
         "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
         "dubbo_down", "dubbo_up",
-        "h2_state", "h2_share", "h2_stream.h", "h2_conn.h", "h2_memo", "h2_core", "h2_send", "h2_stream", "h2_block",
-        "h2_read", "h2_conn",
+        "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_conn.h", "h2_memo", "h2_core", "h2_send", "h2_stream",
+        "h2_block", "h2_read", "h2_conn", "h2_frozen", "h2_held", "h2_ask", "h2_request", "h2_up", "h2_down",
     ),
     "engine": ("options", "protocols", "door", "worker", "engine"),
 }  # fmt: skip

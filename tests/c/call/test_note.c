@@ -61,6 +61,17 @@ static void test_records(void)
     CHECK(record.service_len == MF_RECORD_SERVICE && record.method_len == MF_RECORD_METHOD);
     CHECK(record.subset_len == MF_RECORD_SUBSET && record.peer.len == 0 && record.status == MF_STAT_LOST);
 
+    end.two_way = true;
+    end.status = MF_STAT_HTTP + 3;
+    for (int i = 0; i < 2; i++) { /* with its status told, and used again without */
+        w.notes.of_slots[5] = mf_note_begin(&w.notes, 0, &query, 7, -1);
+        if (i == 0)
+            mf_note_code(&w.notes, 5, 429);
+        mf_note_end(&w.notes, w.notes.of_slots[5], &end);
+        CHECK_INT(mf_ring_pop(&w.notes.ring, &record), 1);
+        CHECK(record.status == MF_STAT_HTTP + 3 && record.code == (i == 0 ? 429 : 0) && record.request_id == 7);
+    }
+
     for (int i = 0; i < 10; i++)
         mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &query, 0, -1), &end);
     CHECK_INT(mf_load_relaxed(&w.bare.local.counters.limit_access_records), 6);
@@ -91,12 +102,15 @@ static void test_methods(void)
     struct mf_note_end late = {.outcome = MF_OUTCOME_TIMEOUT, .status = 3, .two_way = true, .took = 1};
     mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &ok);
     mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &late);
+    struct mf_note_end asked = {.status = MF_STAT_GRPC + 14, .outcome = MF_OUTCOME_NO_PEER, .two_way = true, .took = 1};
+    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &asked);
     mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &other, 0, -1), &ok);
     CHECK_INT(mf_load_relaxed(&w.bare.local.counters.limit_max_methods), 1);
     uint32_t at = 0;
     const struct mf_tallied *one = mf_tally_next(&w.notes.methods, &at);
     CHECK_STR(mf_tallied_second(one), "add");
-    CHECK(one->counts.begun == 2 && one->counts.status[0] == 1 && one->counts.status[3] == 1);
+    CHECK(one->counts.begun == 3 && one->counts.status[MF_STAT_GRPC + 14] == 1 &&
+          one->counts.status[0] == 1 && one->counts.status[3] == 1);
     CHECK(one->counts.outcome[MF_OUTCOME_TIMEOUT] == 1 && one->counts.latency[1] == 1 && one->counts.bytes_up == 3);
     one = mf_tally_next(&w.notes.methods, &at);
     CHECK(one->other && one->counts.begun == 1);

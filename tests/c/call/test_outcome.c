@@ -28,6 +28,8 @@ static void test_outcomes(void)
             CHECK_INT(mf_dubbo_code_stats[outcome], mf_stat_status_index(mf_dubbo_code((enum mf_outcome)outcome)));
     }
     CHECK(strcmp(mf_outcome_name(MF_OUTCOMES), "other") == 0);
+    /* Two shards side by side: what is written of one is on no line of the other's. */
+    CHECK(sizeof(struct mf_stat_shard) - offsetof(struct mf_stat_shard, outcome[MF_OUTCOMES - 1]) >= MF_CACHE_LINE);
     CHECK_INT(mf_dubbo_code_outcome(20), MF_OUTCOME_OK);
     CHECK_INT(mf_dubbo_code_outcome(70), MF_OUTCOME_REMOTE_ERROR);
 }

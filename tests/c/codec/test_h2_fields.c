@@ -1,27 +1,11 @@
 /* h2_fields: each rule of RFC 9113 8.2 and 8.3, by lists written as text, one field a line. */
-#include "codec/h2_fields.h"
-#include "test.h"
+#include "codec/h2_list.h"
 
-static struct mf_pair fields[32];
-static struct mf_h2_mark marks[32];
-static uint32_t n;
 static struct mf_h2_request asked;
 static struct mf_h2_response answered;
 
 #define GET ":method=GET\n:scheme=http\n:path=/\n"
 #define FULL GET ":authority=a.b:80\n"
-
-static void list(struct mf_slice text)
-{
-    for (n = 0; text.len; n++) {
-        const uint8_t *end = memchr(text.ptr, '\n', text.len), *is = memchr(text.ptr + 1, '=', text.len - 1);
-        if (text.ptr[0] == '=')
-            is = text.ptr;
-        fields[n] = (struct mf_pair){mf_slice_of(text.ptr, (size_t)(is - text.ptr)), mf_slice_of(is + 1, (size_t)(end - is - 1))};
-        marks[n] = mf_h2_mark_judge(fields[n], (struct mf_h2_mark){0, 0});
-        text = mf_slice_of(end + 1, text.len - (size_t)(end + 1 - text.ptr));
-    }
-}
 
 static int request(struct mf_slice text)
 {

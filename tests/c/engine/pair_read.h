@@ -115,11 +115,11 @@ static void pair_asked(int i, const uint8_t *frame, size_t len, bool whole)
 /* The number of the connection that a plain TCP one is joined to, or -1. */
 static int pair_other(int i)
 {
-    const struct mf_tcp *tcp = (const void *)fake.conns[i].sock;
-    if (!tcp || tcp->conn.ops != &mf_tcp_ops || !tcp->other)
+    const struct mf_relay *relay = (const void *)fake.conns[i].sock;
+    if (!relay || relay->conn.ops != &mf_relay_ops || !relay->other)
         return -1;
     for (int k = 0; k < fake.n; k++)
-        if (fake.conns[k].sock == &tcp->other->sock)
+        if (fake.conns[k].sock == &relay->other->sock)
             return k;
     return -1;
 }
@@ -127,7 +127,7 @@ static int pair_other(int i)
 static bool pair_is_tcp(int i)
 {
     const struct mf_conn *conn = (const void *)fake.conns[i].sock;
-    return conn && conn->ops == &mf_tcp_ops;
+    return conn && conn->ops == &mf_relay_ops;
 }
 
 /* Looks at what the engine has written since the last time. */

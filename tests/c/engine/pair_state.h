@@ -6,7 +6,7 @@
 #include "fake.h"
 #include "call/conn.h"
 #include "engine/engine.h"
-#include "protocol/tcp.h"
+#include "call/relay.h"
 
 #ifndef PAIR_ASKED
 #define PAIR_ASKED 256

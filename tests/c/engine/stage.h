@@ -49,6 +49,8 @@ struct stage {
     uint32_t n_asks;
     bool strict;           /* every call must get what it wants: nothing fails any more */
     bool stopping;         /* connections end, and who still waits is told so */
+    uint64_t turned;       /* when it turned last */
+    bool slow;             /* a turn took so long that a connection being made may have counted as failed */
     long turns_left;       /* a lasting failure heals after so many turns that saw it; -1: never by itself */
     uint32_t shed;         /* calls and connections that got less than they wanted */
     struct mf_timer tick;  /* moves the peers while the engine turns the loop by itself */

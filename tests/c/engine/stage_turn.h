@@ -88,8 +88,18 @@ static void heal(struct stage *stage)
     stage->turns_left = -1;
 }
 
+/* The machine may stop us for longer than connectTimeout. */
+static void look_at_clock(struct stage *stage)
+{
+    enum { SLOW_NS = 4000000 };
+    uint64_t now = mf_clock_ns();
+    stage->slow = stage->slow || (stage->turned && now - stage->turned > SLOW_NS);
+    stage->turned = now;
+}
+
 static void turn(struct stage *stage)
 {
+    look_at_clock(stage);
     mf_loop_turn(stage->loop, 1000000);
     move_peers(stage);
     if (fail_on && stage->turns_left >= 0 && stage->turns_left-- == 0)
@@ -99,6 +109,7 @@ static void turn(struct stage *stage)
 static void on_tick(struct mf_timer *timer)
 {
     struct stage *stage = MF_CONTAINER(timer, struct stage, tick);
+    look_at_clock(stage);
     move_peers(stage);
     if (fail_on && stage->turns_left >= 0 && stage->turns_left-- == 0)
         heal(stage);

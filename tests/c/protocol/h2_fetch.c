@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     size_t body = strtoul(argv[3], NULL, 10), got = 0, whole = 0, done = 0, asked_for = 0;
     CHECK_INT(mf_loop_new(&(struct mf_loop_options){.backend = MF_LOOP_AUTO}, &loop, NULL), 0);
     open_bare(&bare, loop, 0);
-    CHECK_INT(mf_h2_share_init(&share, &bare.local), 0);
+    CHECK_INT(mf_h2_share_init(&share, NULL, 0, &bare.local, NULL), 0);
     snprintf(to, sizeof to, "tcp://127.0.0.1:%s", argv[1]);
     CHECK_INT(mf_addr_parse(mf_slice_str(to), &at), 0);
     struct mf_conn *conn = mf_conn_dial(&bare.local, &at, sizeof(struct asking), NULL, &rc);

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     struct mf_watch watch = {.fd = 0, .events = MF_WATCH_READ, .on_ready = on_input};
     CHECK_INT(mf_loop_new(&options, &loop, NULL), 0);
     open_bare(&bare, loop, 0);
-    CHECK_INT(mf_h2_share_init(&share, &bare.local), 0);
+    CHECK_INT(mf_h2_share_init(&share, NULL, 0, &bare.local, NULL), 0);
     CHECK_INT(mf_addr_parse(mf_slice_str("tcp://127.0.0.1:0"), &at), 0);
     int fd = mf_sock_listen(&at, 128, false);
     CHECK_INT(mf_sock_local(fd, &at), 0);

@@ -13,7 +13,7 @@ __attribute__((unused)) static void world_open(void)
     (void)fake_open_window;
     fake_open();
     open_bare(&bare, fake.loop, 0);
-    CHECK_INT(mf_h2_share_init(&share, &bare.local), 0);
+    CHECK_INT(mf_h2_share_init(&share, NULL, 0, &bare.local, NULL), 0);
 }
 
 /* With limits of the test's: `change` sets them. */
@@ -22,7 +22,7 @@ __attribute__((unused)) static void world_open_with(void (*change)(struct mf_lim
     fake_open();
     open_bare(&bare, fake.loop, 0);
     change(&bare.limits);
-    CHECK_INT(mf_h2_share_init(&share, &bare.local), 0);
+    CHECK_INT(mf_h2_share_init(&share, NULL, 0, &bare.local, NULL), 0);
 }
 
 #define COUNTED(name) mf_load_relaxed(&bare.local.counters.name)

@@ -82,7 +82,7 @@ int main(void)
     world_open();
     for (long n = 1; n < 5; n++) {
         fail_at(n);
-        CHECK_INT(mf_h2_share_init(&bad, &bare.local), -ENOMEM);
+        CHECK_INT(mf_h2_share_init(&bad, NULL, 0, &bare.local, NULL), -ENOMEM);
         mf_h2_share_dispose(&bad);
     }
     fail_at(0);

@@ -1,6 +1,8 @@
 /* stat: shards, sums, statuses, buckets; without memory counts are lost, calls are not. */
 #include "table/mesh.h"
 
+#include <limits.h>
+
 static struct mf_stat *new_stat(struct mf_table *table)
 {
     struct mf_cluster *cluster;
@@ -238,6 +240,7 @@ static void test_numbers(void)
     CHECK_TEXT(mf_stat_status_name(MF_STAT_LOST), "lost");
     CHECK_TEXT(mf_stat_status_name(MF_STAT_OTHER), "other");
     CHECK_TEXT(mf_stat_status_name(MF_STAT_STATUS), "");
+    CHECK_TEXT(mf_stat_status_name(-1), "");
     CHECK_INT(mf_stat_bucket(0), 0);
     for (int i = 0; i < MF_STAT_BUCKETS - 1; i++) {
         CHECK_INT(mf_stat_bucket(mf_stat_bucket_bound(i)), i);
@@ -247,6 +250,38 @@ static void test_numbers(void)
     CHECK(mf_stat_bucket_bound(0) == 50000 && mf_stat_bucket_bound(MF_STAT_BUCKETS - 2) == 60000000000);
     CHECK(mf_stat_bucket(UINT64_MAX) == MF_STAT_BUCKETS - 1);
     CHECK(mf_stat_bucket_bound(MF_STAT_BUCKETS - 1) == UINT64_MAX);
+}
+
+static void test_other_protocols(void)
+{
+    for (int i = 0; i <= 16; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        CHECK_INT(mf_stat_grpc_index(i), MF_STAT_GRPC + i);
+        CHECK_TEXT(mf_stat_status_name(MF_STAT_GRPC + i), text);
+    }
+    CHECK_INT(mf_stat_grpc_index(17), MF_STAT_GRPC_OTHER);
+    CHECK_INT(mf_stat_grpc_index(-1), MF_STAT_GRPC_OTHER);
+    CHECK_INT(mf_stat_grpc_index(INT_MAX), MF_STAT_GRPC_OTHER);
+    CHECK_TEXT(mf_stat_status_name(MF_STAT_GRPC_OTHER), "other");
+    CHECK_TEXT(mf_stat_status_name(mf_stat_http_index(103)), "1xx");
+    CHECK_TEXT(mf_stat_status_name(mf_stat_http_index(200)), "2xx");
+    CHECK_TEXT(mf_stat_status_name(mf_stat_http_index(404)), "4xx");
+    CHECK_TEXT(mf_stat_status_name(mf_stat_http_index(599)), "5xx");
+    const int none[] = {0, 99, 600, 999, -200, INT_MAX};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        CHECK_TEXT(mf_stat_status_name(mf_stat_http_index(none[i])), "5xx");
+    CHECK_INT(mf_stat_http_index(599), MF_STAT_STATUS - 1);
+    int n = 0;
+    for (int i = 0; i < MF_STAT_STATUS; i++) {
+        const char *name = mf_stat_protocol_name(i), *want = i < MF_STAT_GRPC ? "dubbo" : i < MF_STAT_HTTP ? "grpc" : "http";
+        CHECK_TEXT(name, i == MF_STAT_LOST ? "" : want);
+        for (int j = 0; j < i; j++) /* a pair of names is of one index */
+            n += strcmp(name, mf_stat_protocol_name(j)) == 0 && strcmp(mf_stat_status_name(i), mf_stat_status_name(j)) == 0;
+    }
+    CHECK_INT(n, 0);
+    CHECK_TEXT(mf_stat_protocol_name(-1), "");
+    CHECK_TEXT(mf_stat_protocol_name(MF_STAT_STATUS), "");
 }
 
 int main(void)
@@ -259,5 +294,6 @@ int main(void)
     test_held();
     test_pieces();
     test_numbers();
+    test_other_protocols();
     return test_end("table/stat");
 }

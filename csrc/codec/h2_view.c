@@ -1,0 +1,305 @@
+#include "codec/h2_view.h"
+
+#include "codec/h2_grpc.h"
+
+static const uint64_t ones = UINT64_MAX / 255;
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
+/* --- the authority */
+
+/* Not 0 where a byte of `word` is 'A' to 'Z', or above 0x7f, perhaps. */
+static uint64_t maybe_upper(uint64_t word)
+{
+    uint64_t low = word & ~(ones * 0x80);
+    return ((low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ones * 0x80) | (word & ones * 0x80);
+}
+
+static bool has_upper(struct mf_slice text)
+{
+    uint64_t word, found = 0;
+    size_t i = 0;
+    for (; i + 8 <= text.len; i += 8) {
+        memcpy(&word, text.ptr + i, 8);
+        found |= maybe_upper(word);
+    }
+    for (; i < text.len; i++)
+        found |= lower(text.ptr[i]) ^ text.ptr[i];
+    return found != 0;
+}
+
+static void set_authority(struct mf_slice text, struct mf_h2_scratch *scratch, struct mf_h2_view *out)
+{
+    out->authority = text;
+    if (!has_upper(text))
+        return;
+    out->lost = scratch->room - scratch->used < text.len;
+    if (out->lost)
+        return;
+    uint8_t *to = scratch->to + scratch->used;
+    for (size_t i = 0; i < text.len; i++)
+        to[i] = lower(text.ptr[i]);
+    scratch->used += text.len;
+    out->authority.ptr = to;
+}
+
+static struct mf_slice without_port(struct mf_slice authority)
+{
+    size_t i = authority.len;
+    while (i > 0 && authority.ptr[i - 1] >= '0' && authority.ptr[i - 1] <= '9')
+        i--;
+    return i > 0 && authority.ptr[i - 1] == ':' ? mf_slice_of(authority.ptr, i - 1) : authority;
+}
+
+/* --- the path */
+
+static void cut_query(struct mf_slice whole, struct mf_h2_view *out)
+{
+    const uint8_t *mark = whole.len ? memchr(whole.ptr, '?', whole.len) : NULL;
+    out->path = whole;
+    out->query = mf_slice_of(NULL, 0);
+    if (!mark)
+        return;
+    out->path.len = (size_t)(mark - whole.ptr);
+    out->query = mf_slice_of(mark + 1, whole.len - out->path.len - 1);
+}
+
+/* The last two segments, empty where there are none; true where more is before them. */
+static bool split(struct mf_slice path, struct mf_slice *service, struct mf_slice *method)
+{
+    const uint8_t *end = path.ptr + path.len, *last = path.len ? memrchr(path.ptr, '/', path.len) : NULL;
+    *service = *method = MF_SLICE("");
+    if (!last)
+        return false;
+    *method = mf_slice_of(last + 1, (size_t)(end - last - 1));
+    const uint8_t *before = last > path.ptr ? memrchr(path.ptr, '/', (size_t)(last - path.ptr)) : NULL;
+    if (!before)
+        return false;
+    *service = mf_slice_of(before + 1, (size_t)(last - before - 1));
+    return before > path.ptr;
+}
+
+/* --- the fields */
+
+/* `text` begins with `type`, in any case, and there it ends, or a format or parameters follow. */
+static bool is_type(struct mf_slice text, struct mf_slice type)
+{
+    if (text.len < type.len)
+        return false;
+    if (memcmp(text.ptr, type.ptr, type.len) != 0) /* mostly it is as it should be written */
+        for (size_t i = 0; i < type.len; i++)
+            if (lower(text.ptr[i]) != type.ptr[i])
+                return false;
+    uint8_t next = text.len > type.len ? text.ptr[type.len] : ';';
+    return next == '+' || next == ';' || next == ' ' || next == '\t';
+}
+
+static void deadline(int64_t ns, int64_t *least, int32_t *at, uint32_t i, struct mf_h2_view *out)
+{
+    if (ns < 0) {
+        out->bad_timeout = true;
+        return;
+    }
+    out->n_timeouts += out->n_timeouts < UINT8_MAX;
+    if (*at < 0 || ns < *least) {
+        *least = ns;
+        *at = (int32_t)i;
+    }
+}
+
+static bool dubbo_speaks(struct mf_slice name, bool *tri)
+{
+    if (name.len > 4 && memcmp(name.ptr, "tri-", 4) == 0)
+        *tri = true;
+    return *tri || (name.len == 9 && memcmp(name.ptr, "interface", 9) == 0);
+}
+
+void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n,
+                   const struct mf_h2_request *request, struct mf_h2_scratch *scratch, struct mf_h2_view *out)
+{
+    bool tri = false, dubbo = false;
+    int64_t grpc_ns = INT64_MAX, tri_ns = INT64_MAX, ns;
+    *out = (struct mf_h2_view){
+        .timeout_ms = -1,
+        .timeout_at = -1,
+        .tri_timeout_at = -1,
+        .baggage_at = -1,
+        .http_method = request->method,
+        .scheme = request->scheme,
+    };
+    for (uint32_t i = request->regular; i < n; i++) {
+        struct mf_slice value = fields[i].value;
+        switch (marks[i].name) {
+        case MF_H2_NAME_OTHER:
+            dubbo |= dubbo_speaks(fields[i].key, &tri);
+            break;
+        case MF_H2_NAME_CONTENT_TYPE:
+            out->content_type = value.ptr ? value : MF_SLICE("");
+            break;
+        case MF_H2_NAME_GRPC_TIMEOUT:
+            deadline(mf_h2_grpc_timeout_read(value), &grpc_ns, &out->timeout_at, i, out);
+            break;
+        case MF_H2_NAME_TRI_SERVICE_TIMEOUT:
+            ns = mf_h2_grpc_ms_read(value);
+            if (ns != 0)
+                deadline(ns, &tri_ns, &out->tri_timeout_at, i, out);
+            tri = true;
+            break;
+        case MF_H2_NAME_TRI_SERVICE_VERSION:
+            out->version = value;
+            tri = true;
+            break;
+        case MF_H2_NAME_TRI_SERVICE_GROUP:
+            out->group = value;
+            tri = true;
+            break;
+        case MF_H2_NAME_TRI_CONSUMER_APPNAME:
+        case MF_H2_NAME_TRI_HEADER_CONVERT:
+        case MF_H2_NAME_TRI_EXCEPTION_CODE:
+            tri = true;
+            break;
+        case MF_H2_NAME_BAGGAGE:
+            if (out->baggage_at < 0)
+                out->baggage_at = (int32_t)i;
+            break;
+        default:
+            break;
+        }
+    }
+    ns = grpc_ns < tri_ns ? grpc_ns : tri_ns;
+    if (out->timeout_at >= 0 || out->tri_timeout_at >= 0)
+        out->timeout_ms = ns / 1000000 + (ns % 1000000 > 0);
+    set_authority(request->authority.ptr ? request->authority : request->host, scratch, out);
+    cut_query(request->path, out);
+    bool context = split(out->path, &out->service, &out->method);
+    bool triple = is_type(out->content_type, MF_SLICE("application/triple"));
+    out->grpc = triple || is_type(out->content_type, MF_SLICE("application/grpc"));
+    if (out->grpc || (tri && out->service.len && out->method.len)) {
+        bool is_triple = triple || tri || dubbo || context;
+        out->flavour = is_triple ? MF_H2_TRIPLE : MF_H2_GRPC;
+        out->alias = without_port(out->authority);
+    } else {
+        out->service = without_port(out->authority);
+        out->method = request->method;
+    }
+}
+
+/* --- what a path may not have */
+
+/* Not 0 where a byte of `word` is `c`. */
+static uint64_t has(uint64_t word, uint8_t c)
+{
+    word ^= ones * c;
+    return (word - ones) & ~word & ones * 0x80;
+}
+
+/* True unless it certainly has none of '%', '\\', "//" and "/.": as nearly all paths. */
+static bool maybe_odd(struct mf_slice path)
+{
+    const uint8_t *p = path.ptr;
+    uint64_t word, next, found = 0;
+    size_t i = 0;
+    for (; i + 9 <= path.len; i += 8) {
+        memcpy(&word, p + i, 8);
+        memcpy(&next, p + i + 1, 8);
+        found |= has(word, '%') | has(word, '\\') | (has(word, '/') & (has(next, '/') | has(next, '.')));
+    }
+    for (; i < path.len; i++) {
+        uint8_t after = i + 1 < path.len ? p[i + 1] : 0;
+        found |= p[i] == '%' || p[i] == '\\' || (p[i] == '/' && (after == '/' || after == '.'));
+    }
+    return found != 0;
+}
+
+static int digit(uint8_t c)
+{
+    c = lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The byte that begins at `i`, where it is an escape, too; `*len` long. */
+static uint8_t byte_at(struct mf_slice text, size_t i, size_t *len)
+{
+    *len = 1;
+    if (text.ptr[i] != '%' || text.len - i < 3 || digit(text.ptr[i + 1]) < 0 || digit(text.ptr[i + 2]) < 0)
+        return text.ptr[i];
+    *len = 3;
+    return (uint8_t)(digit(text.ptr[i + 1]) << 4 | digit(text.ptr[i + 2]));
+}
+
+/* Of one segment: 0 or MF_EH2_PATH_TRICK. */
+static int check_segment(struct mf_slice segment)
+{
+    size_t dots = 0, len;
+    bool name = false, parameters = false;
+    for (size_t i = 0; i < segment.len; i += len) {
+        uint8_t c = byte_at(segment, i, &len);
+        if (c == '/' || c == '\\' || c == 0)
+            return MF_EH2_PATH_TRICK;
+        parameters |= c == ';';
+        if (!parameters) {
+            dots += c == '.';
+            name |= c != '.';
+        }
+    }
+    return !name && (dots == 1 || dots == 2) ? MF_EH2_PATH_TRICK : 0;
+}
+
+static int check_path(const struct mf_h2_view *view)
+{
+    struct mf_slice rest = mf_slice_of(view->path.ptr + 1, view->path.len - 1);
+    uint32_t segments = 0, empty = 0; /* the last one left out */
+    for (;;) {
+        const uint8_t *end = rest.len ? memchr(rest.ptr, '/', rest.len) : NULL;
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        int rc = check_segment(mf_slice_of(rest.ptr, len));
+        if (rc < 0)
+            return rc;
+        if (!end)
+            break;
+        segments++;
+        empty += len == 0;
+        rest = mf_slice_of(end + 1, rest.len - len - 1);
+    }
+    if (view->flavour == MF_H2_PLAIN)
+        return 0;
+    if (view->method.len == 0 || (view->service.len == 0 && segments < 2))
+        return MF_EH2_PATH_SERVICE;
+    return empty ? MF_EH2_PATH_TRICK : 0;
+}
+
+int mf_h2_view_path_check(const struct mf_h2_view *view)
+{
+    struct mf_slice path = view->path;
+    bool plain = view->flavour == MF_H2_PLAIN;
+    if (path.len == 0)
+        return mf_slice_eq(view->http_method, MF_SLICE("CONNECT")) ? 0 : MF_EH2_PATH;
+    if (path.ptr[0] != '/') {
+        bool all = path.len == 1 && path.ptr[0] == '*' && mf_slice_eq(view->http_method, MF_SLICE("OPTIONS"));
+        return !all ? MF_EH2_PATH : plain ? 0 : MF_EH2_PATH_SERVICE;
+    }
+    if ((plain || (view->service.len && view->method.len)) && !maybe_odd(path))
+        return 0;
+    return check_path(view);
+}
+
+bool mf_h2_view_param(struct mf_slice query, struct mf_slice name, struct mf_slice *value)
+{
+    while (query.len) {
+        const uint8_t *end = memchr(query.ptr, '&', query.len);
+        size_t len = end ? (size_t)(end - query.ptr) : query.len;
+        const uint8_t *is = memchr(query.ptr, '=', len);
+        size_t key = is ? (size_t)(is - query.ptr) : len;
+        if (len && mf_slice_eq(mf_slice_of(query.ptr, key), name)) {
+            *value = is ? mf_slice_of(is + 1, len - key - 1) : MF_SLICE("");
+            return true;
+        }
+        query = mf_slice_of(query.ptr + len, query.len - len);
+        if (end)
+            query = mf_slice_of(end + 1, query.len - 1);
+    }
+    return false;
+}

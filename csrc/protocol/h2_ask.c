@@ -1,0 +1,29 @@
+#include "protocol/h2_ask.h"
+
+#include "base/err.h"
+
+/* Fields as their receiver counts them (RFC 9113 6.5.2). */
+static bool fits(const struct mf_h2_conn *h2, const struct mf_pair *fields, uint32_t n)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < n; i++)
+        size += fields[i].key.len + fields[i].value.len + MF_HPACK_OVERHEAD;
+    return size <= h2->peer.header_list;
+}
+
+int mf_h2_ask(struct mf_link *link, struct mf_call *call, const struct mf_pair *fields, const struct mf_h2_mark *marks,
+              uint32_t n, struct mf_h2_again *again)
+{
+    struct mf_h2_up *up = (struct mf_h2_up *)(void *)link->conn;
+    int rc = 0;
+    if (up->h2.peer.header_list != UINT32_MAX && !fits(&up->h2, fields, n)) {
+        MF_COUNT(up->h2.share->local, limit_peer_header_list);
+        return MF_EH2_LIST;
+    }
+    struct mf_h2_stream *h2 = mf_h2_stream_open(&up->h2, fields, marks, n, !call->asking, again, &rc);
+    if (!h2)
+        return rc;
+    ((struct mf_h2_asked *)(void *)h2)->call = call;
+    call->at_callee = h2;
+    return 0;
+}

@@ -1,0 +1,401 @@
+#include "protocol/h2_down.h"
+
+#include "base/err.h"
+#include "codec/h2_grpc.h"
+#include "protocol/h2_code.h"
+#include "protocol/h2_frozen.h"
+#include "protocol/h2_held.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct stream {
+    struct mf_h2_stream h2; /* first */
+    struct mf_call *call;   /* NULL: it has been answered, up to what still waits to be read */
+    struct mf_h2_held held; /* content of the request that has to be sent yet, or again */
+    uint32_t owed;          /* bytes that are not credited */
+    bool whole;             /* the request ended with its head */
+    bool no_content;        /* it is HEAD */
+    bool ended;             /* all of the request has come */
+    bool answering;         /* the head of the answer has been put */
+    bool draining;          /* answered, and its reader has yet to take that: counts as under way */
+};
+
+static struct mf_h2_down *down_of(struct mf_h2_conn *h2)
+{
+    return (struct mf_h2_down *)(void *)h2;
+}
+
+static struct mf_h2_down *caller_down(struct mf_caller *caller)
+{
+    return MF_CONTAINER(caller, struct mf_h2_down, caller);
+}
+
+static struct stream *stream_of(struct mf_h2_stream *h2)
+{
+    return (struct stream *)(void *)h2;
+}
+
+/* --- requests */
+
+static void more(struct mf_call *call, uint8_t parts, struct mf_slice data, struct mf_sock *source, const void *head)
+{
+    struct mf_message message = {.parts = parts, .data = data, .source = source, .head = head};
+    mf_call_step(call, MF_CALL_ON_MORE, &(struct mf_call_input){.message = &message});
+}
+
+static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
+{
+    struct stream *stream = stream_of(h2);
+    struct mf_h2_down *down = down_of(h2->conn);
+    struct mf_h2_share *share = down->source.share;
+    stream->ended = head->ended;
+    if (head->kind == MF_H2_TRAILERS) {
+        if (!stream->call)
+            return;
+        if (stream->call->state == MF_CALL_SENT) {
+            mf_h2_held_let_go(&stream->held, stream->call);
+            more(stream->call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, head);
+        } else if (mf_h2_held_trailers(&stream->held, share->local->loop, head) < 0) {
+            mf_conn_unwritten(&h2->conn->conn);
+        }
+        return;
+    }
+    int rc = MF_ELIMIT;
+    struct mf_call *call = mf_call_begin(share->calls, &down->caller, h2->id, MF_H2_READS_HTTP, true, &rc);
+    if (!call) {
+        mf_count(rc == MF_ELIMIT ? &share->local->counters.limit_max_calls : &share->local->counters.out_of_memory, 1);
+        struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
+        mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault,
+                              mf_h2_code_http_stats[MF_OUTCOME_OVERLOAD]);
+        mf_h2_stream_reset(h2, MF_H2_REFUSED_STREAM);
+        return;
+    }
+    stream->call = call;
+    stream->whole = head->ended;
+    stream->no_content = mf_slice_eq(head->request.method, MF_SLICE("HEAD"));
+    call->at_caller = stream;
+    call->at_callee = NULL;
+    call->asking = !head->ended;
+    mf_h2_request_in(&down->source, call, head);
+}
+
+static void on_data(struct mf_h2_stream *h2, struct mf_slice data, bool ended)
+{
+    struct stream *stream = stream_of(h2);
+    struct mf_call *call = stream->call;
+    stream->ended = ended;
+    if (!call) {
+        mf_h2_stream_credit(h2, data.len, MF_H2_PART_LEAST);
+        return;
+    }
+    stream->owed += (uint32_t)data.len;
+    bool sent = call->state == MF_CALL_SENT;
+    if (mf_h2_held_add(&stream->held, call, data, !sent) < 0) {
+        mf_conn_unwritten(&h2->conn->conn);
+        return;
+    }
+    if (sent && (data.len || ended))
+        more(call, MF_PART_DATA | (ended ? MF_PART_END : 0), data, &h2->conn->conn.sock, NULL);
+}
+
+/* What came before there was a callee, or is sent again. */
+static void asked(struct mf_caller *caller, struct mf_call *call)
+{
+    (void)caller;
+    struct stream *stream = call->at_caller;
+    if (stream->whole)
+        return;
+    struct mf_h2_held *held = &stream->held;
+    bool end = stream->ended && !held->trailers;
+    if (held->len || end)
+        more(call, MF_PART_DATA | (end ? MF_PART_END : 0), mf_h2_held_data(held), NULL, NULL);
+    if (stream->ended && held->trailers) {
+        const struct mf_h2_frozen *frozen = mf_h2_frozen_of(held->trailers);
+        struct mf_h2_head_in head = {.fields = frozen->fields, .marks = frozen->marks, .n = frozen->n};
+        more(call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, &head);
+    }
+}
+
+static void took(struct mf_caller *caller, struct mf_call *call, size_t len, size_t room)
+{
+    (void)caller;
+    struct stream *stream = call->at_caller;
+    len = len < stream->owed ? len : stream->owed; /* what is sent again was credited before */
+    stream->owed -= (uint32_t)len;
+    mf_h2_stream_credit(&stream->h2, len, room);
+}
+
+/* --- answers */
+
+/* The call needs no more of the stream; what is put still goes. */
+static void part(struct stream *stream)
+{
+    mf_h2_held_let_go(&stream->held, stream->call);
+    stream->call->at_caller = NULL;
+    stream->call = NULL;
+}
+
+/* The end of the answer has been put. A caller that is still asking is told that nobody listens, once it has all. Not where
+ * the stream may be gone. */
+static void settle(struct stream *stream)
+{
+    struct mf_h2_down *down = down_of(stream->h2.conn);
+    if (stream->h2.queued) {
+        stream->draining = true;
+        mf_count(&down->caller.traffic->active, 1);
+    } else if (!stream->ended) {
+        mf_h2_stream_reset(&stream->h2, MF_H2_NO_ERROR);
+    }
+}
+
+static void on_sent(struct mf_h2_stream *h2, size_t len)
+{
+    struct stream *stream = stream_of(h2);
+    struct mf_call *call = stream->call;
+    if (call && call->callee)
+        call->callee->ops->took(call->callee, call, len, mf_h2_conn_share(h2->conn));
+    else if (!call && !stream->ended && h2->queued == 0)
+        mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
+}
+
+/* Of an answer that is not to be had, as far as its caller has none of it yet. */
+static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
+{
+    char status[4], length[12];
+    uint8_t message[MF_H2_GRPC_MESSAGE];
+    struct mf_pair fields[5];
+    uint32_t n = 0;
+    bool nobody = strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
+    struct mf_slice text = mf_slice_str(fault->text);
+    if (reads == MF_H2_READS_GRPC) {
+        snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
+        fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("application/grpc")};
+        fields[n++] = (struct mf_pair){MF_SLICE("grpc-status"), mf_slice_str(status)};
+        fields[n++] = (struct mf_pair){MF_SLICE("grpc-message"),
+                                       mf_slice_of(message, mf_h2_grpc_message_put(message, sizeof message, text))};
+    } else {
+        snprintf(status, sizeof status, "%d", mf_h2_code_http(fault->outcome));
+        snprintf(length, sizeof length, "%zu", text.len + 1);
+        fields[n++] = (struct mf_pair){MF_SLICE(":status"), mf_slice_str(status)};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
+    }
+    if (nobody)
+        fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
+    struct mf_h2_stream *h2 = &stream->h2;
+    bool ended = stream->ended, whole = reads == MF_H2_READS_GRPC || stream->no_content;
+    long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
+    if (put == 0 && !whole) {
+        put = mf_h2_stream_data(h2, text, NULL, false);
+        long end = put < 0 ? put : mf_h2_stream_data(h2, MF_SLICE("\n"), NULL, true);
+        ended = ended && put + end > (long)text.len;
+        put = end;
+    }
+    if (put >= 0 && !ended)
+        settle(stream);
+}
+
+static const struct mf_fault too_long = {
+    MF_OUTCOME_TOO_LONG, "meshfast: the answer has more header fields than the caller has said that it takes"};
+
+/* Fields as their receiver counts them (RFC 9113 6.5.2). */
+static bool fits(const struct mf_h2_conn *h2, const struct mf_h2_head_in *head)
+{
+    if (h2->peer.header_list == UINT32_MAX)
+        return true;
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < head->n; i++)
+        size += head->fields[i].key.len + head->fields[i].value.len + MF_HPACK_OVERHEAD;
+    return size <= h2->peer.header_list;
+}
+
+static void put_fields(struct stream *stream, const struct mf_message *message)
+{
+    struct mf_h2_stream *h2 = &stream->h2;
+    const struct mf_h2_head_in *head = message->head;
+    bool end = message->parts & MF_PART_END, gone = stream->ended && h2->queued == 0;
+    struct mf_h2_again *again = head->recalled && head->note ? *head->note : NULL;
+    if (head->kind == MF_H2_RESPONSE) {
+        stream->answering = true;
+        mf_h2_held_let_go(&stream->held, stream->call);
+    }
+    if (end)
+        part(stream);
+    int rc = message->parts & MF_PART_TRAILERS
+                 ? mf_h2_stream_trailers(h2, head->fields, head->marks, head->n, again)
+                 : mf_h2_stream_head(h2, head->fields, head->marks, head->n, end, again);
+    if (rc == 0 && end && !gone)
+        settle(stream);
+}
+
+static void put_data(struct stream *stream, struct mf_call *call, const struct mf_message *message)
+{
+    struct mf_h2_conn *conn = stream->h2.conn;
+    bool end = message->parts & MF_PART_END, ended = stream->ended;
+    if (end)
+        part(stream);
+    long put = mf_h2_stream_data(&stream->h2, message->data, message->source, end);
+    if (put < 0)
+        return;
+    if (!end)
+        call->callee->ops->took(call->callee, call, (size_t)put, mf_h2_conn_share(conn));
+    else if (!ended || (size_t)put < message->data.len)
+        settle(stream);
+}
+
+static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+{
+    struct mf_h2_conn *h2 = &caller_down(caller)->h2;
+    struct stream *stream = call->at_caller;
+    if (!mf_conn_open(&h2->conn))
+        return NULL;
+    if (message->parts & MF_PART_CUT) {
+        /* Who was refused may ask again: never where that is not known. */
+        uint32_t code = message->code == MF_H2_REFUSED_STREAM ? MF_H2_INTERNAL_ERROR : message->code;
+        part(stream);
+        mf_h2_stream_reset(&stream->h2, code);
+    } else if (message->parts & MF_PART_DATA) {
+        put_data(stream, call, message);
+    } else if (fits(h2, message->head)) {
+        put_fields(stream, message);
+    } else {
+        MF_COUNT(h2->conn.local, limit_peer_header_list);
+        return &too_long;
+    }
+    return NULL;
+}
+
+static void answer(struct mf_caller *caller, struct mf_call *call, const struct mf_fault *fault)
+{
+    struct stream *stream = call->at_caller;
+    (void)caller;
+    if (!stream) /* what it was told is told */
+        return;
+    part(stream);
+    if (!mf_conn_open(&stream->h2.conn->conn))
+        return;
+    if (stream->answering)
+        mf_h2_stream_reset(&stream->h2, mf_h2_code_reset(fault->outcome));
+    else
+        put_local(stream, call->kind, fault);
+}
+
+static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)
+{
+    struct stream *stream = call->at_caller;
+    call->asking = !stream->whole;
+    mf_h2_request_again(&caller_down(call->caller)->source, call, back ? waited : NULL);
+}
+
+static void idle(struct mf_caller *caller)
+{
+    (void)caller;
+}
+
+static const struct mf_caller_ops http_ops = {
+    .deliver = deliver,
+    .answer = answer,
+    .route_again = route_again,
+    .idle = idle,
+    .asked = asked,
+    .took = took,
+    .stats = mf_h2_code_http_stats,
+};
+
+static const struct mf_caller_ops grpc_ops = {
+    .deliver = deliver,
+    .answer = answer,
+    .route_again = route_again,
+    .idle = idle,
+    .asked = asked,
+    .took = took,
+    .stats = mf_h2_code_grpc_stats,
+};
+
+/* --- the connection */
+
+static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
+{
+    (void)end;
+    struct stream *stream = stream_of(h2);
+    struct mf_call *call = stream->call;
+    struct mf_traffic *traffic = down_of(h2->conn)->caller.traffic;
+    if (call) {
+        part(stream);
+        mf_call_step(call, MF_CALL_ON_DOWN_LOST, &(struct mf_call_input){0});
+    }
+    if (stream->draining) { /* as call.c does it */
+        mf_store_relaxed(&traffic->last, mf_local_now(h2->conn->conn.local));
+        mf_store_release(&traffic->active, mf_load_relaxed(&traffic->active) - 1);
+    }
+}
+
+static void on_lost(struct mf_h2_conn *h2, int rc)
+{
+    (void)rc;
+    mf_caller_gone(&down_of(h2)->caller);
+    mf_inlet_let_go(&down_of(h2)->source.own);
+}
+
+static void on_forget(struct mf_h2_conn *h2, void *note)
+{
+    (void)h2;
+    mf_h2_request_forget(note);
+}
+
+static void on_timer(struct mf_h2_conn *h2, uint64_t now)
+{
+    uint64_t idle = h2->conn.local->limits->idle_timeout * 1000000, due = h2->conn.sock.last_read + idle;
+    if (h2->n_streams > 0 || now < due || h2->leaving) {
+        mf_conn_wait(&h2->conn, now < due ? due : now + idle);
+        return;
+    }
+    MF_COUNT(h2->conn.local, limit_idle_timeout);
+    mf_h2_conn_goaway(h2, false);
+    mf_conn_wait(&h2->conn, now + idle);
+}
+
+/* What an application beside us says of Dubbo2 says nothing of this; a sidecar that stops does. */
+static void on_readonly(struct mf_h2_conn *h2, bool readonly)
+{
+    if (readonly && down_of(h2)->source.inlet->draining)
+        mf_h2_conn_goaway(h2, false);
+}
+
+static const struct mf_h2_ops h2_ops = {
+    .stream_size = sizeof(struct stream),
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_sent = on_sent,
+    .on_end = on_end,
+    .on_lost = on_lost,
+    .on_forget = on_forget,
+    .on_timer = on_timer,
+    .on_readonly = on_readonly,
+};
+
+static void own_readonly(struct mf_watcher *watcher, bool readonly)
+{
+    (void)watcher;
+    (void)readonly;
+}
+
+void mf_h2_down_start(struct mf_conn *conn, struct mf_h2_share *share, struct mf_inlet *inlet)
+{
+    struct mf_h2_down *down = (struct mf_h2_down *)(void *)conn;
+    memset((char *)down + sizeof down->h2.conn, 0, sizeof *down - sizeof down->h2.conn);
+    mf_caller_init(&down->caller, &http_ops, inlet, &inlet->local->traffic[inlet->options->direction]);
+    down->source = (struct mf_h2_source){
+        .share = share,
+        .inlet = inlet,
+        .conn = conn,
+        .ops = {[MF_H2_READS_HTTP] = &http_ops, [MF_H2_READS_GRPC] = &grpc_ops},
+    };
+    mf_inlet_own_init(&down->source.own, own_readonly, conn);
+    mf_h2_conn_begin(&down->h2, &h2_ops, share, true);
+    mf_conn_wait(conn, mf_local_now(conn->local) + conn->local->limits->idle_timeout * 1000000);
+    if (inlet->draining)
+        mf_h2_conn_goaway(&down->h2, false);
+}

@@ -1,0 +1,354 @@
+#include "protocol/h2_up.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "protocol/h2_ask.h"
+#include "protocol/h2_code.h"
+#include "protocol/h2_request.h"
+
+#include <errno.h>
+
+/* How long a live peer may take to answer a PING that is sent because it is in doubt, and then before it counts as gone. */
+#define PROBE_NS UINT64_C(1000000000)
+/* Servers that follow gRPC's defaults end connections of those who ask oftener in silence. */
+#define PING_EVERY_NS UINT64_C(300000000000)
+#define MS_NS UINT64_C(1000000)
+
+static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
+{
+    return (struct mf_h2_up *)(void *)h2;
+}
+
+static struct mf_h2_asked *stream_of(struct mf_h2_stream *h2)
+{
+    return (struct mf_h2_asked *)(void *)h2;
+}
+
+/* --- what comes from it */
+
+static struct mf_slice field(const struct mf_h2_head_in *head, enum mf_h2_name name)
+{
+    for (uint32_t i = 0; i < head->n; i++)
+        if (head->marks[i].name == name)
+            return head->fields[i].value;
+    return mf_slice_of(NULL, 0);
+}
+
+/* What the whole answer is counted as; `last`: its last fields, or NULL. */
+static void judge(const struct mf_h2_asked *stream, const struct mf_call *call, const struct mf_h2_head_in *last,
+                  struct mf_message *message)
+{
+    if (call->kind == MF_H2_READS_HTTP) {
+        message->outcome = (uint8_t)mf_h2_code_outcome_http(stream->status);
+        message->stat = (uint8_t)mf_stat_http_index(stream->status);
+        return;
+    }
+    struct mf_slice text = last ? field(last, MF_H2_NAME_GRPC_STATUS) : mf_slice_of(NULL, 0);
+    int status = mf_h2_code_grpc_of_answer(text, stream->status);
+    message->outcome = (uint8_t)mf_h2_code_outcome_grpc(status);
+    message->stat = (uint8_t)mf_stat_grpc_index(status);
+}
+
+static void pass(struct mf_h2_asked *stream, struct mf_message *message, bool ended, const struct mf_h2_head_in *last)
+{
+    struct mf_call *call = stream->call;
+    message->source = &stream->h2.conn->conn.sock;
+    if (!ended) {
+        mf_call_step(call, MF_CALL_ON_PART, &(struct mf_call_input){.message = message});
+        return;
+    }
+    message->parts |= MF_PART_END;
+    judge(stream, call, last, message);
+    stream->answered = true;
+    struct mf_h2_up *up = up_of(stream->h2.conn);
+    if (up->link.lane->trials && !up->link.retired)
+        mf_pool_proved(&up->link, call);
+    mf_call_step(call, MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = message});
+}
+
+/* Neither knows the other any more. */
+static struct mf_call *part(struct mf_h2_asked *stream)
+{
+    struct mf_call *call = stream->call;
+    stream->call = NULL;
+    call->at_callee = NULL;
+    return call;
+}
+
+static void retry(struct mf_h2_asked *stream)
+{
+    struct mf_queue *queue = &up_of(stream->h2.conn)->link.lane->queue;
+    struct mf_call *call = part(stream);
+    mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = queue});
+}
+
+/* A sidecar there says that nobody could execute it: so it goes to another peer. */
+static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
+{
+    if (!head->ended || stream->call->answering)
+        return false;
+    bool said = false;
+    for (uint32_t i = 0; i < head->n && !said; i++)
+        said = mf_slice_eq(head->fields[i].key, MF_SLICE(MF_H2_NOBODY));
+    if (!said)
+        return false;
+    struct mf_h2_up *up = up_of(stream->h2.conn);
+    mf_pool_nobody(up->link.pool, &up->link);
+    if (!stream->call->frame)
+        return false;
+    struct mf_h2_stream *h2 = &stream->h2;
+    retry(stream);
+    if (h2->state != MF_H2_ENDED)
+        mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
+    return true;
+}
+
+static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
+{
+    struct mf_h2_asked *stream = stream_of(h2);
+    struct mf_h2_up *up = up_of(h2->conn);
+    if (up->link.pool->health.failures)
+        mf_pool_alive(up->link.pool, &up->link);
+    if (!stream->call)
+        return;
+    if (head->recalled && head->note && !*head->note) /* for whoever gets it; without memory it is made anew each time */
+        *head->note = mf_zalloc(sizeof(struct mf_h2_again));
+    struct mf_message message = {.parts = head->kind == MF_H2_TRAILERS ? MF_PART_TRAILERS : MF_PART_HEAD, .head = head};
+    if (head->kind == MF_H2_RESPONSE) {
+        stream->status = head->response.status;
+        if (nobody(stream, head))
+            return;
+    }
+    pass(stream, &message, head->ended, head);
+}
+
+static void on_data(struct mf_h2_stream *h2, struct mf_slice data, bool ended)
+{
+    struct mf_h2_asked *stream = stream_of(h2);
+    if (!stream->call) {
+        mf_h2_stream_credit(h2, data.len, MF_H2_PART_LEAST);
+        return;
+    }
+    struct mf_message message = {.parts = MF_PART_DATA, .data = data};
+    pass(stream, &message, ended, NULL);
+}
+
+static void on_sent(struct mf_h2_stream *h2, size_t len)
+{
+    struct mf_call *call = stream_of(h2)->call;
+    if (call && call->caller)
+        call->ops->took(call->caller, call, len, mf_h2_conn_share(h2->conn));
+}
+
+static void cut(struct mf_call *call, const struct mf_h2_end *end)
+{
+    struct mf_message message = {
+        .parts = MF_PART_END | MF_PART_CUT,
+        .outcome = MF_OUTCOME_REMOTE_ERROR,
+        .code = end->code,
+    };
+    message.stat = (uint8_t)(call->kind == MF_H2_READS_GRPC ? mf_stat_grpc_index(mf_h2_code_grpc_of_reset(end->code))
+                                                            : mf_stat_http_index(500));
+    mf_call_step(call, MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = &message});
+}
+
+static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
+{
+    struct mf_h2_asked *stream = stream_of(h2);
+    if (!stream->call)
+        return;
+    bool untouched = end->untouched && !stream->call->answering;
+    if (untouched && stream->call->frame) {
+        retry(stream);
+        return;
+    }
+    struct mf_call *call = part(stream);
+    struct mf_fault fault = {MF_OUTCOME_BAD_ANSWER, "meshfast: the provider's answer broke the rules of HTTP/2"};
+    if (untouched)
+        fault = (struct mf_fault){MF_OUTCOME_NONE_UP, "meshfast: the provider did not take the call"};
+    if (end->why == MF_H2_BY_PEER && !untouched)
+        cut(call, end);
+    else if (end->why == MF_H2_BY_PEER || end->why == MF_H2_BY_RULE)
+        mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+    /* else its connection's end is the call's, with all others of it */
+}
+
+/* --- whether it is there */
+
+static void ask(struct mf_h2_up *up)
+{
+    up->ping_at = up->probe_at = mf_local_now(up->h2.share->local);
+    up->ping_in = up->h2.conn.sock.bytes_in;
+    mf_h2_conn_ping(&up->h2);
+    mf_conn_wait(&up->h2.conn, up->ping_at + PROBE_NS);
+}
+
+/* Where nothing at all was said since then, the peer is asked for a word. */
+static void doubt(struct mf_callee *callee, uint64_t since)
+{
+    struct mf_h2_up *up = MF_CONTAINER(callee, struct mf_h2_up, link.callee);
+    if (up->h2.ready && !up->probe_at && up->h2.conn.sock.last_read < since && mf_conn_open(&up->h2.conn))
+        ask(up);
+}
+
+static void on_forget(struct mf_h2_conn *h2, void *note)
+{
+    (void)h2;
+    mf_h2_stream_forget(note);
+    mf_free(note);
+}
+
+static void on_pong(struct mf_h2_conn *h2)
+{
+    struct mf_h2_up *up = up_of(h2);
+    up->probe_at = 0;
+    mf_pool_alive(up->link.pool, &up->link);
+}
+
+static void on_ready(struct mf_h2_conn *h2)
+{
+    struct mf_h2_up *up = up_of(h2);
+    mf_conn_wait(&h2->conn, mf_local_now(h2->share->local) + h2->share->local->limits->heartbeat * MS_NS);
+    (void)mf_pool_connected(up->link.pool, &up->link);
+    mf_pool_alive(up->link.pool, &up->link); /* its settings are a word */
+}
+
+static void on_room(struct mf_h2_conn *h2)
+{
+    struct mf_h2_up *up = up_of(h2);
+    mf_pool_room(up->link.pool, &up->link);
+}
+
+static void on_goaway(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway)
+{
+    (void)goaway;
+    struct mf_h2_up *up = up_of(h2);
+    mf_pool_retire(up->link.pool, &up->link);
+}
+
+static void on_lost(struct mf_h2_conn *h2, int rc)
+{
+    mf_pool_lost(up_of(h2)->link.pool, &up_of(h2)->link, rc);
+}
+
+/* A word that was asked for and did not come. */
+static bool silent(struct mf_h2_up *up, uint64_t now)
+{
+    struct mf_conn *conn = &up->h2.conn;
+    if (!up->probe_at)
+        return false;
+    if (conn->sock.last_read >= up->probe_at && conn->sock.bytes_in > up->ping_in) { /* it says something, if not that */
+        up->probe_at = 0;
+        return false;
+    }
+    const struct mf_limits *limits = conn->local->limits;
+    if (now - up->probe_at >= limits->ping_timeout * MS_NS) {
+        MF_COUNT(conn->local, limit_ping_timeout);
+        mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
+        return true;
+    }
+    if (now - up->probe_at >= PROBE_NS)
+        mf_pool_silent(up->link.pool, &up->link);
+    mf_conn_wait(conn, now - up->probe_at >= PROBE_NS ? up->probe_at + limits->ping_timeout * MS_NS : up->probe_at + PROBE_NS);
+    return false;
+}
+
+static void on_timer(struct mf_h2_conn *h2, uint64_t now)
+{
+    struct mf_h2_up *up = up_of(h2);
+    uint64_t every = h2->conn.local->limits->heartbeat * MS_NS, last = h2->conn.sock.last_read;
+    if (!h2->ready || silent(up, now))
+        return;
+    bool due = now - last >= every && h2->n_streams > 0 && !up->probe_at;
+    /* What it has sent since the last one makes up for that. */
+    if (due && (!up->ping_at || last > up->ping_at + PROBE_NS || now - up->ping_at >= PING_EVERY_NS))
+        ask(up);
+    mf_conn_wait(&h2->conn, now - last < every ? last + every : now + every);
+}
+
+static const struct mf_h2_ops h2_ops = {
+    .stream_size = sizeof(struct mf_h2_asked),
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_sent = on_sent,
+    .on_end = on_end,
+    .on_ready = on_ready,
+    .on_room = on_room,
+    .on_goaway = on_goaway,
+    .on_pong = on_pong,
+    .on_lost = on_lost,
+    .on_forget = on_forget,
+    .on_timer = on_timer,
+};
+
+/* --- what goes to it */
+
+static void more(struct mf_callee *callee, struct mf_call *call, const struct mf_message *message)
+{
+    (void)callee;
+    struct mf_h2_stream *h2 = call->at_callee;
+    if (!h2) /* its connection is about to be lost */
+        return;
+    bool end = message->parts & MF_PART_END;
+    if (message->parts & MF_PART_TRAILERS) {
+        const struct mf_h2_head_in *head = message->head;
+        (void)mf_h2_stream_trailers(h2, head->fields, head->marks, head->n, NULL);
+        return;
+    }
+    struct mf_h2_conn *conn = h2->conn;
+    long sent = mf_h2_stream_data(h2, message->data, message->source, end);
+    if (sent > 0)
+        call->ops->took(call->caller, call, (size_t)sent, mf_h2_conn_share(conn));
+}
+
+/* Of the answer. */
+static void took(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room)
+{
+    (void)callee;
+    if (call->at_callee)
+        mf_h2_stream_credit(call->at_callee, len, room);
+}
+
+static void left(struct mf_callee *callee, struct mf_call *call)
+{
+    (void)callee;
+    struct mf_h2_stream *h2 = call->at_callee;
+    if (!h2)
+        return;
+    part(stream_of(h2));
+    if (h2->state != MF_H2_ENDED)
+        mf_h2_stream_reset(h2, stream_of(h2)->answered ? MF_H2_NO_ERROR : MF_H2_CANCEL);
+}
+
+static const struct mf_callee_ops callee_ops = {.more = more, .doubt = doubt, .took = took, .left = left};
+
+/* --- as the pool knows it */
+
+static struct mf_link *dial(struct mf_dialer *dialer, struct mf_pool *pool, int *rc)
+{
+    struct mf_h2_share *share = (struct mf_h2_share *)(void *)dialer;
+    static const struct mf_conn_ops none;
+    struct mf_conn *conn = mf_conn_dial(share->local, &pool->addr, sizeof(struct mf_h2_up), &none, rc);
+    if (!conn)
+        return NULL;
+    struct mf_h2_up *up = (struct mf_h2_up *)(void *)conn;
+    up->link = (struct mf_link){.conn = conn, .pool = pool};
+    mf_list_init(&up->link.node);
+    mf_callee_init(&up->link.callee, &callee_ops);
+    up->link.callee.addr = &pool->addr;
+    mf_h2_conn_begin(&up->h2, &h2_ops, share, false);
+    return &up->link;
+}
+
+static uint32_t room(const struct mf_link *link)
+{
+    return mf_h2_conn_room(&((struct mf_h2_up *)(void *)link->conn)->h2);
+}
+
+static bool takes(struct mf_link *link)
+{
+    return mf_h2_conn_takes(&((struct mf_h2_up *)(void *)link->conn)->h2);
+}
+
+const struct mf_dialer_ops mf_h2_up_dialer = {.dial = dial, .send = mf_h2_request_queued, .room = room, .takes = takes,
+                                              .kinds = UINT32_MAX};
