@@ -192,6 +192,10 @@ class Peer:
         with self._changed:
             return min(self._room[0], self._room.get(stream, self._initial))
 
+    def shut(self) -> None:
+        """Say no more, as the last of what was said."""
+        self.sock.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
