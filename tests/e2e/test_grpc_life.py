@@ -158,7 +158,7 @@ def test_label(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPe
         for port, labels in listed:
             assert asking.ask(asking.refer(port), "ask")["body"] == f"{labels['env']}|".encode()
         return
-    ref = asking.refer(*through.by(by_header(), *listed))
+    ref = asking.refer(*through.by(mesh.header_policy(SERVICE, "traffic"), *listed))
     for _ in range(10):
         for metadata, wanted in (
             ([("traffic", "dev")], b"dev|x"),
@@ -167,32 +167,6 @@ def test_label(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPe
             ([], b"base|x"),
         ):
             assert asking.ask(ref, "ask", b"x", metadata=metadata)["body"] == wanted
-
-
-def by_header() -> list[mesh.Document]:
-    """Calls with ``traffic: dev`` go to dev, all others to base."""
-    subsets = [{"name": env, "labels": {"env": env}} for env in ("base", "dev")]
-    dev = {"name": "dev", "match": [{"headers": {"traffic": {"exact": "dev"}}}]}
-    return [
-        {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "DestinationRule",
-            "metadata": {"name": "environments"},
-            "spec": {"host": SERVICE, "subsets": subsets},
-        },
-        {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "VirtualService",
-            "metadata": {"name": "by-header"},
-            "spec": {
-                "hosts": [SERVICE],
-                "http": [
-                    {**dev, "route": [{"destination": {"host": SERVICE, "subset": "dev"}}]},
-                    {"name": "base", "route": [{"destination": {"host": SERVICE, "subset": "base"}}]},
-                ],
-            },
-        },
-    ]
 
 
 @pytest.mark.parametrize("millis", [100, 400])

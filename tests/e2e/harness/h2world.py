@@ -98,10 +98,14 @@ class Caller:
         self.peer = connect(port, **options)
 
     def call(self, mark: str, end: bool = True, more: Fields | None = None, **extra: Any) -> Stream:
-        """Open a stream."""
+        """Open a stream with a call of gRPC's form."""
+        return self.raw(request(mark, more=more), end, **extra)
+
+    def raw(self, fields: Fields, end: bool = True, **extra: Any) -> Stream:
+        """Open a stream with any fields."""
         number = self.peer.next
         self.peer.next += 2
-        self.peer.headers(number, request(mark, more=more), end, **extra)
+        self.peer.headers(number, fields, end, **extra)
         return Stream(self.peer, number)
 
 
