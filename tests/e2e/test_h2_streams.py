@@ -184,8 +184,9 @@ def test_reset_is_not_refused(through: Through, world: World, code: int) -> None
     assert len(provider.find("reset")) == 1
 
 
-def test_caller_resets(through: Through, world: World) -> None:
-    """Half closed, and with its whole connection gone: the provider hears of each."""
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_caller_resets(through: Through, world: World, how: str) -> None:
+    """Half closed, and with its whole connection gone, by FIN or RST: the provider hears of each."""
     provider = world.provider()
     (port,) = through.to(provider.port)
     caller = world.caller(port)
@@ -197,7 +198,7 @@ def test_caller_resets(through: Through, world: World) -> None:
     for i in range(50):
         other.call(f"lost-{i}")
     taken = [provider.take(f"lost-{i}") for i in range(50)]
-    other.peer.close()
+    getattr(other.peer, how)()
     for one in taken:
         one.gone()
     last = caller.call("last")

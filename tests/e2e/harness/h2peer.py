@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -69,6 +70,7 @@ class Peer:
         self._initial = WINDOW
         self.next = 1
         self.greeted = False
+        self._held: list[frames.Frame] = []  # answers to what came before the greeting
         if greet:
             self.greet(settings)
         self._thread = threading.Thread(target=self._read, name="h2peer", daemon=True)
@@ -79,6 +81,7 @@ class Peer:
     def greet(self, settings: dict[int, int] | None = None, more: bytes = b"") -> None:
         """The first bytes of either end, in one write with others."""
         self.greeted = True
+        more += b"".join(one.serialize() for one in self._held)
         first = frames.SettingsFrame(0, settings=settings or {}).serialize()
         self.raw((PREFACE if self.client else b"") + first + more)
 
@@ -196,6 +199,13 @@ class Peer:
         """Say no more, as the last of what was said."""
         self.sock.shutdown(socket.SHUT_WR)
 
+    def abort(self) -> None:
+        """End the connection by a reset of TCP."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.shutdown(socket.SHUT_RD)  # wakes the reader and tells the other end nothing
+        self._thread.join(10)
+        self.sock.close()
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -292,6 +302,9 @@ class Peer:
             self.encoder.header_table_size = min(settings[HEADER_TABLE_SIZE], 4096)
 
     def _answer(self, one: frames.Frame) -> None:
+        if not self.greeted:
+            self._held.append(one)
+            return
         with contextlib.suppress(OSError):
             self.send(one)
 
