@@ -1,9 +1,11 @@
 # real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
-# and apache-dubbo from PyPI
+# and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's programs and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
 E2E_GO        := $(E2E)/go/peer
+E2E_GRPC      := $(E2E)/grpc/peer
+E2E_H2SPEC    := $(E2E)/h2spec/h2spec
 E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
 E2E_PYDUBBO   := $(E2E)/pydubbo/.built
@@ -18,6 +20,8 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_JAVA)
 	-$(MAKE) $(E2E_NODE)
 	-$(MAKE) $(E2E_GO)
+	-$(MAKE) $(E2E_GRPC)
+	-$(MAKE) $(E2E_H2SPEC)
 	-$(MAKE) $(E2E_ENVOY)
 	-$(MAKE) $(E2E_PYDUBBO)
 
@@ -33,6 +37,14 @@ $(E2E_NODE): tests/e2e/node/package.json
 $(E2E_GO): $(wildcard tests/e2e/go/go.* tests/e2e/go/*.go)
 	@mkdir -p $(@D)
 	cd tests/e2e/go && go build -mod=readonly -o $(abspath $@) .
+
+$(E2E_GRPC): $(wildcard tests/e2e/grpc/go.* tests/e2e/grpc/*.go)
+	@mkdir -p $(@D)
+	cd tests/e2e/grpc && go build -mod=readonly -o $(abspath $@) .
+
+$(E2E_H2SPEC): $(wildcard tests/e2e/h2spec/go.*)
+	@mkdir -p $(@D)
+	cd tests/e2e/h2spec && go build -mod=readonly -o $(abspath $@) github.com/summerwind/h2spec/cmd/h2spec
 
 $(E2E_ENVOY): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)

@@ -58,6 +58,27 @@ def label_policy(
     ]
 
 
+def header_policy(service: str, name: str) -> list[Document]:
+    """Calls with the header ``dev`` go to dev, all others to base."""
+    subsets = [{"name": env, "labels": {"env": env}} for env in ("base", "dev")]
+    routes = [{"name": env, "route": [{"destination": {"host": APP, "subset": env}}]} for env in ("dev", "base")]
+    routes[0]["match"] = [{"headers": {name: {"exact": "dev"}}}]
+    return [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": "environments"},
+            "spec": {"host": APP, "subsets": subsets},
+        },
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "by-header"},
+            "spec": {"hosts": [service], "http": routes},
+        },
+    ]
+
+
 def outbound(bind: str) -> Document:
     """Where an application calls through its sidecar. Calls that cannot be read go to the service too."""
     return {"name": "out", "bind": bind, "direction": "outbound", "service": SERVICE}

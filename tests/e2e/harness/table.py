@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from .triple import SIDECARS
+from .through import SIDECARS
 from .way import DIRECT
 
 COLUMNS = (DIRECT, *SIDECARS)
-WAYS = ("way", "proxied", "laid")
+WAYS = ("way", "proxied", "laid", "through", "behind")
 _cells: dict[tuple[str, str], dict[str, str]] = {}
 MARKS = {"passed": "ok", "skipped": "skip", "failed": "FAIL"}
 
@@ -26,7 +26,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     found = [params.pop(name) for name in WAYS if name in params]
     path = found[0] if found else "-"
-    peers = " ".join(">".join(p) if isinstance(p, tuple) else str(p) for p in params.values())
+    peers = " ".join(">".join(map(str, p)) if isinstance(p, tuple) else str(p) for p in params.values())
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
     row = _cells.setdefault((scenario, peers), {})
     if row.get(path) != "FAIL":
