@@ -14,9 +14,9 @@ from harness.grpc import KINDS, Grpc
 from harness.h2world import World
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
-from harness.through import SIDECARS, WAYS, Through
+from harness.through import Through
 from harness.triple import TripleJava
-from harness.way import DIRECT, LOOPS, Way
+from harness.way import DIRECT, LOOPS, PROXIED, WAYS, Way
 
 T = TypeVar("T")
 #: Starts an instance by name; gives it and its port.
@@ -214,7 +214,7 @@ def through(request: pytest.FixtureRequest) -> Iterator[Through]:
     through.close()
 
 
-@pytest.fixture(params=[way for way in WAYS if way in SIDECARS])
+@pytest.fixture(params=PROXIED)
 def behind(request: pytest.FixtureRequest) -> Iterator[Through]:
     """The same for what needs a sidecar."""
     behind = Through(request.param)

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from conftest import Triple
-from harness import triple as tri
 from harness.driver import PeerError
 from harness.process import until
 from harness.triple import TripleJava, TripleWay
+from harness.way import WAYS
 
 Refer = Callable[..., str]
 Link = tuple[TripleJava, str]
@@ -33,7 +33,7 @@ Link = tuple[TripleJava, str]
 WINDOW = 60_000
 
 
-@pytest.fixture(params=tri.WAYS)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """Straight, and through one and two sidecars on each loop."""
     way = TripleWay(request.param)

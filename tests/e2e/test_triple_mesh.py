@@ -11,12 +11,12 @@ from harness import triple as tri
 from harness.driver import PeerError
 from harness.process import ANY, free_port, until
 from harness.triple import LABEL, TripleJava, TripleWay
-from harness.way import LOOPS
+from harness.way import LOOPS, PROXIED, WAYS
 
 Refer = Callable[..., str]
 
 
-@pytest.fixture(params=tri.WAYS)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """Straight, and through one and two sidecars on each loop."""
     way = TripleWay(request.param)
@@ -24,7 +24,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     way.close()
 
 
-@pytest.fixture(params=tri.PROXIED)
+@pytest.fixture(params=PROXIED)
 def proxied(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """The same for what needs a sidecar."""
     way = TripleWay(request.param)
@@ -32,7 +32,7 @@ def proxied(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     way.close()
 
 
-@pytest.fixture(params=[loop for loop in tri.PROXIED if loop in LOOPS])
+@pytest.fixture(params=LOOPS)
 def laid(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """A loop for what lays its sidecars itself."""
     way = TripleWay(request.param)

@@ -21,6 +21,7 @@ from harness.go import Go
 from harness.process import HOST, need
 from harness.pydubbo import PyDubbo
 from harness.triple import LABEL, TEXTS, TripleWay
+from harness.way import PROXIED, WAYS
 
 Refer = Callable[..., str]
 #: Consumer and provider.
@@ -28,7 +29,7 @@ ENDS = (("go", "go"), ("go", "java"), ("java", "go"))
 MIB = 1 << 20
 
 
-@pytest.fixture(params=tri.WAYS)
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """Straight, and through one and two sidecars on each loop."""
     way = TripleWay(request.param)
@@ -36,7 +37,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     way.close()
 
 
-@pytest.fixture(params=tri.PROXIED)
+@pytest.fixture(params=PROXIED)
 def proxied(request: pytest.FixtureRequest) -> Iterator[TripleWay]:
     """The same for what needs a sidecar."""
     way = TripleWay(request.param)

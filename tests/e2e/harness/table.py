@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from .through import SIDECARS
-from .way import DIRECT
+from .way import DIRECT, SIDECARS
 
 COLUMNS = (DIRECT, *SIDECARS)
 WAYS = ("way", "proxied", "laid", "through", "behind")

@@ -13,12 +13,8 @@ from . import mesh
 from .grpc import SERVICE
 from .process import ANY, HOST, free_port
 from .sidecar import Sidecar
-from .way import DIRECT, LOOPS, Way
+from .way import TWO, Way
 
-TWO = "-two"
-SIDECARS = (*LOOPS, *(loop + TWO for loop in LOOPS))
-#: The one switch: what the tests with HTTP/2 peers go through. ``(DIRECT, *SIDECARS)`` is all there is.
-WAYS: tuple[str, ...] = (DIRECT,)
 #: What the instances are said to speak.
 PROTOCOL = "GRPC"
 Instance = int | tuple[int, dict[str, str]]

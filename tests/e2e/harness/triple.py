@@ -8,19 +8,12 @@ from typing import Any
 from . import mesh
 from .java import SERVICE, Java
 from .process import ANY, HOST, free_port
-from .way import DIRECT, LOOPS, Way
+from .way import TWO, Way
 
 STREAMS = "meshfast.peer.Streams"
 TEXTS = "meshfast.peer.Texts"
 HOSTS = (SERVICE, STREAMS, TEXTS)
 LABEL = "traffic"
-
-TWO = "-two"
-SIDECARS = (*LOOPS, *(loop + TWO for loop in LOOPS))
-#: The one switch: what Triple's tests go through beside the straight way; ``SIDECARS`` is all there is.
-PROXIED: tuple[str, ...] = ()
-WAYS = (DIRECT, *PROXIED)
-
 
 class TripleJava(Java):
     """One JVM of 3.3; each of its instances also offers ``STREAMS`` and ``TEXTS``."""
