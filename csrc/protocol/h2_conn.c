@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#define GONE_NS UINT64_C(100000000)
 enum { PAIRS = 5, QUOTA_FIRST = 16384 };
 
 static struct mf_h2_conn *h2_of(struct mf_conn *conn)
@@ -84,8 +85,10 @@ static void on_eof(struct mf_conn *conn)
     h2->_eof = true;
     sweep(h2);
     mf_h2_core_leave(h2);
-    if (mf_conn_open(conn)) /* one that is gone as a whole answers with a reset */
-        mf_h2_conn_ping(h2);
+    if (!mf_conn_open(conn))
+        return;
+    mf_h2_conn_ping(h2); /* one that is gone as a whole answers with a reset, which the next write finds */
+    mf_conn_wait(conn, mf_local_now(conn->local) + GONE_NS);
 }
 
 static void on_ready(struct mf_conn *conn)
@@ -120,8 +123,11 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
         mf_h2_core_fail(h2, MF_H2_SETTINGS_TIMEOUT, MF_EH2_SILENT);
         return;
     }
-    if (h2->_eof)
+    if (h2->_eof) {
         sweep(h2);
+        if (mf_conn_open(conn))
+            mf_h2_conn_ping(h2);
+    }
     if (h2->_queued)
         end_stalled(h2, now);
     if (h2->_settings_by)

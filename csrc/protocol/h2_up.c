@@ -159,7 +159,8 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
     if (!stream->call)
         return;
     bool untouched = end->untouched && !stream->call->answering;
-    if (untouched && stream->call->frame) {
+    bool whole = !stream->call->asking || !stream->fed; /* never again with a part of its content */
+    if (untouched && whole && stream->call->frame) {
         retry(stream);
         return;
     }
@@ -303,6 +304,7 @@ static size_t of_first(struct mf_h2_asked *stream, struct mf_slice data)
 static long put_content(struct mf_h2_asked *stream, const struct mf_call *call, const struct mf_message *message, bool end)
 {
     struct mf_slice data = message->data;
+    stream->fed = stream->fed || data.len;
     bool over = call->kind != MF_H2_READS_GRPC || (stream->prefixed == PREFIX && stream->first == 0);
     size_t first = over ? 0 : of_first(stream, data);
     if (first == 0 || first == data.len) {
