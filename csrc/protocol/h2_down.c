@@ -162,7 +162,7 @@ static void on_sent(struct mf_h2_stream *h2, size_t len)
 /* Of an answer that is not to be had, as far as its caller has none of it yet. */
 static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
 {
-    char status[4], length[12];
+    char status[4], length[24];
     uint8_t message[MF_H2_GRPC_MESSAGE];
     struct mf_pair fields[5];
     uint32_t n = 0;
