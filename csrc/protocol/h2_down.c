@@ -53,12 +53,11 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
     if (head->kind == MF_H2_TRAILERS) {
         if (!stream->call)
             return;
-        if (stream->call->state == MF_CALL_SENT) {
-            mf_h2_held_let_go(&stream->held, stream->call);
-            more(stream->call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, head);
-        } else if (mf_h2_held_trailers(&stream->held, share->local->loop, head) < 0) {
+        bool sent = stream->call->state == MF_CALL_SENT;
+        if (mf_h2_held_trailers(&stream->held, stream->call, head, !sent) < 0)
             mf_conn_unwritten(&h2->conn->conn);
-        }
+        else if (sent)
+            more(stream->call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, head);
         return;
     }
     int rc = MF_ELIMIT;
