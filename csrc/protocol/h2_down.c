@@ -248,8 +248,11 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
 {
     struct mf_h2_conn *h2 = &caller_down(caller)->h2;
     struct stream *stream = call->at_caller;
-    if (!mf_conn_open(&h2->conn))
+    if (!mf_conn_open(&h2->conn)) { /* about to be lost; but the call is over now */
+        if (message->parts & MF_PART_END)
+            part(stream);
         return NULL;
+    }
     if (message->parts & MF_PART_CUT) {
         /* Who was refused may ask again: never where that is not known. */
         uint32_t code = message->code == MF_H2_REFUSED_STREAM ? MF_H2_INTERNAL_ERROR : message->code;
