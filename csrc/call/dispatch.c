@@ -137,8 +137,6 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         link = mf_lane_pick(lane, &rc);
     }
     if (!link) {
-        if (rc == MF_EROUTE_FULL)
-            MF_COUNT(call->calls->local, limit_upstream_output_max);
         if (rc < 0)
             return rc;
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
