@@ -143,6 +143,7 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         if (!frame)
             return rc;
         wait_at(call, &lane->queue, frame);
+        call->move_at = 0;
         if (lane->n_connecting)
             mf_lane_hedge(pool, call);
         if (request->from && one_way_out(request))

@@ -194,6 +194,31 @@ static void test_no_second(enum mf_direction direction)
     mesh_close();
 }
 
+/* Who waits for a stream, not for a connection, is not moved when a connection would have taken long. */
+static void test_no_hedge(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    for (uint32_t id = 1; id < 7; id += 2)
+        say_head(a, id, CALL, true);
+    struct peer *b = provider_with(one_stream);
+    for (uint32_t id = 1; id < 7; id += 2) {
+        say_done(b, id);
+        settle();
+    }
+    say_head(a, 7, CALL, true);
+    say_head(a, 9, CALL, true);
+    struct peer *c = provider_with(one_stream);
+    say_head(a, 11, CALL, true); /* both are busy */
+    pass(400);
+    CHECK_INT(COUNTED(calls_retried), 0);
+    say_done(c, 1);
+    CHECK_TOLD(a, 9, T_OK T_DONE);
+    CHECK_TOLD(c, 3, T_CALL "|");
+    CHECK_TOLD(b, 7, T_CALL "|");
+    mesh_close();
+}
+
 static void few_wait(struct mf_limits *limits)
 {
     limits->max_pending = 3;
@@ -337,6 +362,7 @@ int main(void)
     wait_in_turn(MF_INBOUND, true);
     test_no_second(MF_OUTBOUND);
     test_no_second(MF_INBOUND);
+    test_no_hedge();
     test_too_many_wait();
     test_late_settings();
     test_not_http2();
