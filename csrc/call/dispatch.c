@@ -27,7 +27,7 @@ static void fail_ours(struct mf_call *call, int rc)
 {
     if (rc == -ENOMEM)
         MF_COUNT(call->calls->local, out_of_memory);
-    end_with(call, MF_OUTCOME_OVERLOAD, mf_err_text(rc));
+    end_with(call, rc == MF_EH2_LIST ? MF_OUTCOME_TOO_LONG : MF_OUTCOME_OVERLOAD, mf_err_text(rc));
 }
 
 static void fail_full(struct mf_call *call)
@@ -282,6 +282,9 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             full[query->n_avoid++] = route.peer;
             query->avoid = full;
             passed = route.fallbacks;
+        } else if (rc == MF_EH2_LIST) {
+            fail_ours(call, rc);
+            return;
         } else {
             if (mf_peer_available(route.peer, query->now)) {
                 if (rc != MF_EROUTE_DOWN) {
