@@ -233,6 +233,7 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
 {
     struct mf_h2_conn *conn = stream->h2.conn;
     bool end = message->parts & MF_PART_END, ended = stream->ended;
+    size_t waits = stream->h2.queued + message->data.len;
     if (end)
         part(stream);
     long put = mf_h2_stream_data(&stream->h2, message->data, message->source, end);
@@ -240,7 +241,7 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
         return;
     if (!end)
         call->callee->ops->took(call->callee, call, (size_t)put, mf_h2_conn_share(conn));
-    else if (!ended || (size_t)put < message->data.len)
+    else if (!ended || (size_t)put < waits)
         settle(stream);
 }
 
@@ -262,7 +263,7 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
         put_data(stream, call, message);
     } else if (fits(h2, message->head)) {
         put_fields(stream, message);
-    } else {
+    } else if (((const struct mf_h2_head_in *)message->head)->kind != MF_H2_INTERIM) { /* that can be done without */
         MF_COUNT(h2->conn.local, limit_peer_header_list);
         return &too_long;
     }
@@ -354,9 +355,12 @@ static void on_timer(struct mf_h2_conn *h2, uint64_t now)
         mf_conn_wait(&h2->conn, now < due ? due : now + idle);
         return;
     }
-    MF_COUNT(h2->conn.local, limit_idle_timeout);
-    mf_h2_conn_goaway(h2, false);
-    mf_conn_wait(&h2->conn, now + idle);
+    if (!down_of(h2)->parting)
+        MF_COUNT(h2->conn.local, limit_idle_timeout);
+    mf_h2_conn_goaway(h2, down_of(h2)->parting); /* who does not answer the first step is not waited for twice */
+    down_of(h2)->parting = true;
+    if (mf_conn_open(&h2->conn))
+        mf_conn_wait(&h2->conn, now + idle);
 }
 
 /* What an application beside us says of Dubbo2 says nothing of this; a sidecar that stops does. */
