@@ -140,7 +140,7 @@ __attribute__((unused)) static struct peer *caller_with(const uint32_t *settings
     return peer;
 }
 
-static struct peer *caller(void)
+__attribute__((unused)) static struct peer *caller(void)
 {
     return caller_with(NULL);
 }
@@ -171,7 +171,7 @@ static struct peer *provider_with(const uint32_t *settings)
     return peer;
 }
 
-static struct peer *provider(void)
+__attribute__((unused)) static struct peer *provider(void)
 {
     return provider_with(NULL);
 }

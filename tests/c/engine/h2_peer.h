@@ -18,6 +18,10 @@ struct told {
     bool headed;
     uint64_t credit;  /* that it was given for this stream */
     bool ended, reset;
+    /* for h2_serve.h */
+    char path[32];
+    size_t due, sent, taken;
+    bool answered, finished, dropped;
 };
 
 struct peer {
@@ -31,6 +35,7 @@ struct peer {
     uint64_t credit;  /* of the connection */
     uint32_t goaways, goaway_last, goaway_code, pings, acks;
     uint64_t ping;    /* the last one that is no answer */
+    uint32_t highest, left_out; /* for h2_serve.h: the last that was answered; from where on none is */
 };
 
 static struct peer peers[FAKE_CONNS];
