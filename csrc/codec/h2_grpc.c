@@ -13,17 +13,17 @@ static const struct unit {
     {'M', UINT64_C(60000000000)},
     {'H', UINT64_C(3600000000000)},
 };
-enum { UNITS = sizeof units / sizeof *units };
+enum { UNITS = sizeof units / sizeof *units, NONE = -1 };
 
 /* -1: not 1 to `most` digits, of which 18 always fit. */
 static int64_t number(const uint8_t *p, size_t n, size_t most)
 {
     int64_t sum = 0;
     if (n == 0 || n > most)
-        return -1;
+        return NONE;
     for (size_t i = 0; i < n; i++) {
         if (p[i] < '0' || p[i] > '9')
-            return -1;
+            return NONE;
         sum = sum * 10 + (p[i] - '0');
     }
     return sum;
@@ -49,12 +49,12 @@ static size_t put_number(uint8_t *to, uint64_t n)
 int64_t mf_h2_grpc_timeout_read(struct mf_slice text)
 {
     if (text.len < 2)
-        return -1;
+        return NONE;
     int64_t n = number(text.ptr, text.len - 1, DIGITS_MOST);
     for (int i = 0; n >= 0 && i < UNITS; i++)
         if (units[i].name == text.ptr[text.len - 1])
             return times(n, units[i].ns);
-    return -1;
+    return NONE;
 }
 
 size_t mf_h2_grpc_timeout_put(uint8_t *to, uint64_t ns)

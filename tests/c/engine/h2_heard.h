@@ -42,17 +42,20 @@ static void hear_of_stream(struct peer *peer, const struct mf_h2_head *head, str
 {
     struct told *told = told_of(peer, head->stream);
     char code[16];
+    if (told->reset && peer->foreign && head->type == MF_H2_RST_STREAM)
+        return;
     if (told->reset || (told->ended && head->type != MF_H2_RST_STREAM && head->type != MF_H2_WINDOW_UPDATE))
         BROKEN("stream %u goes on after its end: type %u", head->stream, head->type);
     if (head->type == MF_H2_HEADERS) {
-        if (!(head->flags & MF_H2_END_HEADERS))
-            BROKEN("this test reads no CONTINUATION");
         hear_block(peer, told, payload);
         told->headed = true;
     } else if (head->type == MF_H2_DATA) {
         if (!told->headed)
             BROKEN("content before fields");
-        told->content += payload.len;
+        for (size_t i = 0; i < payload.len; i++, told->content++) {
+            told->byte = told->content ? told->byte : payload.ptr[i];
+            told->mixed = told->mixed || payload.ptr[i] != told->byte;
+        }
         if (payload.len <= LONG_DATA)
             fake_add(&told->text, payload.ptr, payload.len);
     } else if (head->type == MF_H2_RST_STREAM) {
@@ -70,9 +73,36 @@ static void hear_of_stream(struct peer *peer, const struct mf_h2_head *head, str
     }
 }
 
-static void hear_frame(struct peer *peer, const struct mf_h2_head *head, struct mf_slice payload)
+/* A piece of a block of fields; true: that was all of it. */
+static bool joined(struct peer *peer, struct mf_h2_head *head, struct mf_slice *payload)
+{
+    bool first = head->type == MF_H2_HEADERS;
+    if (first == (peer->block_flags != 0))
+        BROKEN("pieces of a block in disorder");
+    if (first) {
+        peer->block.len = 0;
+        peer->block_flags = head->flags | 0x80;
+    }
+    fake_add(&peer->block, payload->ptr, payload->len);
+    if (!(head->flags & MF_H2_END_HEADERS))
+        return false;
+    *payload = mf_slice_of(peer->block.ptr, peer->block.len);
+    head->type = MF_H2_HEADERS;
+    head->flags = peer->block_flags;
+    peer->block_flags = 0;
+    return true;
+}
+
+static void hear_frame(struct peer *peer, struct mf_h2_head *head, struct mf_slice payload)
 {
     struct mf_h2_goaway goaway;
+    if (head->type == MF_H2_HEADERS || head->type == MF_H2_CONTINUATION) {
+        if (joined(peer, head, &payload))
+            hear_of_stream(peer, head, payload);
+        return;
+    }
+    if (peer->block_flags)
+        BROKEN("a frame within a block of fields: type %u", head->type);
     if (head->stream) {
         hear_of_stream(peer, head, payload);
         return;
@@ -104,7 +134,7 @@ static void hear_frame(struct peer *peer, const struct mf_h2_head *head, struct 
 static bool hear(struct peer *peer)
 {
     struct mf_h2_head head;
-    for (;;) {
+    while (peer->conn->out.ptr) {
         struct mf_slice rest = mf_slice_of(peer->conn->out.ptr + peer->at, peer->conn->out.len - peer->at);
         if (peer->conn->up && !peer->greeted) {
             if (rest.len < MF_H2_PREFACE_LEN)
@@ -123,6 +153,7 @@ static bool hear(struct peer *peer)
         peer->at += MF_H2_HEAD_LEN + head.len;
         hear_frame(peer, &head, mf_slice_of(rest.ptr + MF_H2_HEAD_LEN, head.len));
     }
+    return true;
 }
 
 /* What it was told on that stream until now, and forgets it. */

@@ -9,12 +9,14 @@
 #ifndef TOLD
 #define TOLD 64
 #endif
-enum { PEER_FIELDS = 128, PEER_SCRATCH = 65536, LONG_DATA = 100 };
+enum { PEER_FIELDS = 128, PEER_SCRATCH = 70000, LONG_DATA = 100 };
 
 struct told {
     uint32_t id;
     struct fake_bytes text;
     size_t content;   /* bytes of DATA; long pieces are not in the text */
+    uint8_t byte;     /* the first of them */
+    bool mixed;       /* not all of them are like it */
     bool headed;
     uint64_t credit;  /* that it was given for this stream */
     bool ended, reset;
@@ -28,8 +30,11 @@ struct peer {
     struct fake_conn *conn;
     size_t at;        /* of conn->out, what was looked at */
     bool greeted;
+    bool foreign;     /* it has said what nobody should: it may be told more than once that a stream is closed */
     struct mf_hpack_decoder decoder;
     void *memory;
+    struct fake_bytes block; /* of fields, whose CONTINUATION is to come */
+    uint8_t block_flags;
     struct told told[TOLD];
     int n_told;
     uint64_t credit;  /* of the connection */
@@ -39,6 +44,7 @@ struct peer {
 };
 
 static struct peer peers[FAKE_CONNS];
+static uint8_t say_byte = 'x'; /* what content is made of */
 
 static struct peer *peer_of(struct fake_conn *conn)
 {
@@ -48,11 +54,14 @@ static struct peer *peer_of(struct fake_conn *conn)
 static void peers_forget(void)
 {
     for (int i = 0; i < FAKE_CONNS; i++) {
+        if (!peers[i].conn)
+            continue;
         for (int k = 0; k < peers[i].n_told; k++)
             free(peers[i].told[k].text.ptr);
         free(peers[i].memory);
+        free(peers[i].block.ptr);
+        memset(&peers[i], 0, sizeof peers[i]);
     }
-    memset(peers, 0, sizeof peers);
 }
 
 /* --- what it says */
@@ -90,11 +99,11 @@ __attribute__((unused)) static void say_data(struct peer *peer, uint32_t stream,
     say_frame(peer, MF_H2_DATA, end ? MF_H2_END_STREAM : 0, stream, text, strlen(text));
 }
 
-/* `len` bytes 'x'. */
+/* `len` bytes. */
 __attribute__((unused)) static void say_much(struct peer *peer, uint32_t stream, size_t len, bool end)
 {
     static uint8_t bytes[16384];
-    memset(bytes, 'x', sizeof bytes);
+    memset(bytes, say_byte, sizeof bytes);
     for (size_t n; len; len -= n) {
         n = len < sizeof bytes ? len : sizeof bytes;
         say_frame(peer, MF_H2_DATA, end && n == len ? MF_H2_END_STREAM : 0, stream, bytes, n);

@@ -9,8 +9,23 @@ static struct {
     int n_calls;
     bool refused[256]; /* by a call's number: once */
     int asked[256];    /* how often its whole request came to a provider that did not send it away */
-    int failing;       /* when memory lacks anything may end */
+    bool failing;      /* anything may end */
+    bool wild;         /* others may say anything, too, ... */
+    bool lied;         /* ... and a provider has */
+    bool tainted[256]; /* by a call's number: ... of that call */
 } serve;
+
+static int number_of(const char *path)
+{
+    const char *dash = strchr(path, '-');
+    return dash ? atoi(dash + 1) & 255 : 0;
+}
+
+/* What a call's content is made of. */
+static uint8_t serve_byte(int number)
+{
+    return (uint8_t)(0x80 | number * 37);
+}
 
 /* Content that is due on a stream, as far as its window goes; then the end. */
 static void serve_pump(struct peer *peer, struct told *told)
@@ -20,6 +35,7 @@ static void serve_pump(struct peer *peer, struct told *told)
     if (told->finished)
         return;
     if (n) {
+        say_byte = serve_byte(number_of(told->path));
         say_much(peer, told->id, n, told->due == n && !peer->conn->up);
         told->due -= n;
         told->sent += n;
@@ -43,21 +59,22 @@ static void serve_take(struct peer *peer, struct told *told)
         say_window(peer, told->id, (uint32_t)n);
 }
 
-static int number_of(const char *path)
-{
-    const char *dash = strchr(path, '-');
-    return dash ? atoi(dash + 1) & 255 : 0;
-}
-
 static void serve_answer(struct peer *peer, struct told *told)
 {
-    char path[32] = "", lines[200];
+    char *path = told->path, lines[200];
     told->answered = true;
     fake_add(&told->text, "", 1);
     const char *at = strstr((const char *)told->text.ptr, ":path=/svc/");
-    if (!at || sscanf(at + 6, "%31[^ ]", path) != 1)
-        BROKEN("a call of nobody: %s", (const char *)told->text.ptr);
+    if (!at || sscanf(at + 6, "%31[^ >]", path) != 1 || strlen(path) < 8) {
+        if (!serve.wild)
+            BROKEN("a call of nobody: %s", (const char *)told->text.ptr);
+        told->finished = true;
+        say_head(peer, told->id, OK "\ngrpc-status: 0", true);
+        return;
+    }
     int number = number_of(path);
+    if (told->content && !serve.tainted[number] && (told->mixed || told->byte != serve_byte(number)))
+        BROKEN("%s came with another's content", path);
     char kind = path[5];
     bool goes = kind == 'g' && peer->highest < told->id;
     if ((kind == 'r' || (kind == 'g' && !goes)) && !serve.refused[number]) {
@@ -118,14 +135,14 @@ static void serve_turn(void)
     }
 }
 
-static void serve_all(void)
+__attribute__((unused)) static void serve_all(void)
 {
     for (int i = 0; i < SERVE_TURNS; i++)
         serve_turn();
 }
 
 /* A call with `size` bytes of content. */
-static void serve_call(struct peer *peer, uint32_t id, char kind, size_t size, const char *more)
+__attribute__((unused)) static void serve_call(struct peer *peer, uint32_t id, char kind, size_t size, const char *more)
 {
     char lines[300];
     struct told *told = told_of(peer, id);
@@ -141,7 +158,7 @@ static void serve_call(struct peer *peer, uint32_t id, char kind, size_t size, c
 }
 
 /* What a caller has of its calls: each its own answer, once, or an end that says that it is none. */
-static void serve_judge(struct peer *peer)
+__attribute__((unused)) static void serve_judge(struct peer *peer)
 {
     bool there = peer->conn->sock && !peer->conn->fin;
     hear(peer);
@@ -150,8 +167,11 @@ static void serve_judge(struct peer *peer)
         fake_add(&told->text, "", 1);
         const char *text = (const char *)told->text.ptr, *of = strstr(text, "x-of=");
         size_t len = strlen(told->path);
-        if (!*told->path)
+        int number = number_of(told->path);
+        if (!*told->path && !serve.wild)
             BROKEN("an answer to nothing: %s", text);
+        if (!*told->path || serve.tainted[number])
+            continue;
         if (of && (strncmp(of + 5, told->path, len) != 0 || (of[5 + len] != '>' && of[5 + len] != ' ')))
             BROKEN("%s was answered to %s", of, told->path);
         if (of && strstr(of + 5, "x-of="))
@@ -163,7 +183,9 @@ static void serve_judge(struct peer *peer)
             BROKEN("%s got %s", told->path, text);
         if (good && told->path[5] == 'b' && told->content != BIG_ANSWER)
             BROKEN("%s got %zu bytes", told->path, told->content);
-        if (serve.asked[number_of(told->path)] > 1)
-            BROKEN("%s was executed %d times", told->path, serve.asked[number_of(told->path)]);
+        if (of && told->content && (told->mixed || told->byte != serve_byte(number)))
+            BROKEN("%s got another's content", told->path);
+        if (serve.asked[number] > 1 && !serve.lied)
+            BROKEN("%s was executed %d times", told->path, serve.asked[number]);
     }
 }

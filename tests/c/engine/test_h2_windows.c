@@ -127,9 +127,6 @@ static void test_all_given_back(void)
 
 int main(void)
 {
-    (void)serve_all;
-    (void)serve_call;
-    (void)serve_judge;
     test_slow_caller();
     test_slow_provider();
     test_all_given_back();
