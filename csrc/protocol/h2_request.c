@@ -275,6 +275,12 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         refuse(&request, call, rc == MF_EH2_PATH_SERVICE ? MF_OUTCOME_NO_ROUTE : MF_OUTCOME_BAD_REQUEST, text);
         return;
     }
+    if (request.view->timeout_ms == 0) {
+        struct mf_fault late = {MF_OUTCOME_TIMEOUT, "meshfast: the call's time had passed when it came"};
+        MF_COUNT(source->share->local, limit_call_timeout);
+        mf_dispatch_refuse(call, &request.base, &late);
+        return;
+    }
     mf_dispatch(call, &request.base);
 }
 

@@ -53,6 +53,17 @@ static void test_less_time(void)
     mesh_close();
 }
 
+/* 0 has passed already, and is not none. */
+static void test_no_time(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    say_head(a, 1, CALL "\ngrpc-timeout: 0m", true);
+    CHECK(strstr((settle(), told(a, 1)), "grpc-status=4 "));
+    CHECK(dialled() == NULL);
+    mesh_close();
+}
+
 static void short_waits(struct mf_limits *limits)
 {
     limits->call_timeout = 100;
@@ -247,6 +258,7 @@ int main(void)
 {
     test_deadline();
     test_less_time();
+    test_no_time();
     test_no_deadline();
     test_idle();
     test_drain();
