@@ -109,6 +109,8 @@ static void asked(struct mf_caller *caller, struct mf_call *call)
     bool end = stream->ended && !held->trailers;
     if (held->len || end)
         more(call, MF_PART_DATA | (end ? MF_PART_END : 0), mf_h2_held_data(held), NULL, NULL);
+    if (call->at_caller != stream) /* giving windows back may end a connection, and all calls of it */
+        return;
     if (stream->ended && held->trailers) {
         const struct mf_h2_frozen *frozen = mf_h2_frozen_of(held->trailers);
         struct mf_h2_head_in head = {.fields = frozen->fields, .marks = frozen->marks, .n = frozen->n};
@@ -239,8 +241,10 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
     long put = mf_h2_stream_data(&stream->h2, message->data, message->source, end);
     if (put < 0)
         return;
-    if (!end)
+    if (!end && call->at_caller == stream)
         call->callee->ops->took(call->callee, call, (size_t)put, mf_h2_conn_share(conn));
+    else if (!end)
+        return; /* what went of others' has ended the connection */
     else if (!ended || (size_t)put < waits)
         settle(stream);
 }

@@ -98,7 +98,7 @@ static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
         return false;
     struct mf_h2_stream *h2 = &stream->h2;
     retry(stream);
-    if (h2->state != MF_H2_ENDED)
+    if (mf_conn_open(&up->h2.conn) && h2->state != MF_H2_ENDED)
         mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
     return true;
 }
@@ -297,7 +297,7 @@ static void more(struct mf_callee *callee, struct mf_call *call, const struct mf
     }
     struct mf_h2_conn *conn = h2->conn;
     long sent = mf_h2_stream_data(h2, message->data, message->source, end);
-    if (sent > 0)
+    if (sent > 0 && call->at_callee == h2) /* else what went of others' has ended its caller's connection */
         call->ops->took(call->caller, call, (size_t)sent, mf_h2_conn_share(conn));
 }
 
