@@ -236,8 +236,36 @@ static void test_labels(void)
     mesh_close();
 }
 
+/* A label that is known by the trace id alone goes on as a field; in place of an empty one, and behind the others. */
+static void test_stamped(bool waits)
+{
+    bool evicted;
+    mesh_open(MF_OUTBOUND, 2, NULL);
+    struct mf_trace_entry entry = {MF_SLICE("r1"), MF_SLICE("dev1"), (uint32_t)mf_label_intern(mesh.table, MF_SLICE("dev")), 1, false};
+    CHECK_INT(mf_trace_put(mesh.trace, &entry, fake.now, &evicted), MF_TRACE_STORED);
+    struct peer *a = caller();
+    if (!waits)
+        say_head(a, 1, CALL "\ndev: dev1", true);
+    else
+        say_head(a, 1, CALL "\nx-request-id: r1", true);
+    struct peer *b = provider();
+    CHECK_INT(port_of(b), 2);
+    CHECK(strstr((settle(), told(b, 1)), waits ? " x-request-id=r1 dev=dev1>|" : " dev=dev1>|"));
+    for (uint32_t id = 3; id < 11; id += 2) { /* the same again and again: recalled makes no difference */
+        say_head(a, id, CALL "\nx-request-id: r1", true);
+        CHECK(strstr((settle(), told(b, id)), "application/grpc x-request-id=r1 dev=dev1>|"));
+    }
+    say_rst(b, 9, MF_H2_REFUSED_STREAM);
+    CHECK(strstr((settle(), told(b, 11)), "application/grpc x-request-id=r1 dev=dev1>|"));
+    say_head(a, 11, CALL "\ndev: \nx-request-id: r1", true);
+    CHECK(strstr((settle(), told(b, 13)), "application/grpc x-request-id=r1 dev=dev1>|"));
+    mesh_close();
+}
+
 int main(void)
 {
+    test_stamped(false);
+    test_stamped(true);
     test_unary();
     test_stream();
     test_held();
