@@ -22,15 +22,17 @@ from bench.harness.measure import Plan, Point, Sample, default_cpus
 from bench.harness.process import BenchError
 from bench.harness.profile import take as take_profile
 from bench.harness.report import print_comparison, print_result
-from bench.harness.rivals import BUILD, RIVALS, ROOT, Rival
+from bench.harness.rival import BUILD, ROOT, Rival
+from bench.harness.rivals import RIVALS
 from bench.harness.session import FORMAT, Session
 from bench.harness.spread import failures
 from bench.harness.suites import SUITES, Suite
 
 COUNTS = ("syscalls", "instructions", "profile")
 DEFAULT_COUNTS = {"plain": frozenset({"syscalls", "instructions"}), "large": frozenset({"syscalls", "profile"})}
+DEFAULT_COUNTS["grpc-stream"] = DEFAULT_COUNTS["grpc-large"] = DEFAULT_COUNTS["large"]
 SMOKE = ("meshfast-epoll", "relay", "relay-uring")  # that a smoke run starts, where a suite names none
-OURS = ("meshfast", "engine", "relay")  # beginnings of the names that it starts, where a suite does
+OURS = ("meshfast", "engine", "relay", "direct")  # beginnings of the names that it starts, where a suite does
 
 # Off a terminal there is no width to fit into, and cut figures help nobody.
 console = Console() if Console().is_terminal else Console(width=170)
@@ -62,7 +64,7 @@ def _counts(context: click.Context, parameter: click.Parameter, value: str) -> f
 
 def _present(only: tuple[str, ...], by_name: bool = True) -> tuple[Rival, ...]:
     """Those that can run. One that was asked for by name and cannot is an error; others are left out, said so."""
-    if not (BUILD / "dubbo_load").exists() or not (BUILD / "dubbo_backend").exists():
+    if not all((BUILD / name).exists() for name in ("dubbo_load", "dubbo_backend", "h2_load", "h2_backend")):
         raise BenchError("the load generator is not built: make bench-tools")
     chosen = []
     for rival in RIVALS.values():
@@ -81,7 +83,7 @@ def _present(only: tuple[str, ...], by_name: bool = True) -> tuple[Rival, ...]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure Dubbo2 proxies against each other, and results against results."""
+    """Measure proxies against each other, and results against results."""
 
 
 @main.command()
@@ -91,9 +93,10 @@ def main() -> None:
 @click.option("--warmup", default=0.5, show_default=True, type=click.FloatRange(0, 60), help="Before each window.")
 @click.option("--only", default="", callback=_rivals, metavar="NAME,...", help=f"Of: {', '.join(RIVALS)}.")
 @click.option("--points", default="", callback=_points, metavar="CxM[@RATE][/SIZE],...", help="Instead of the suite's.")
-@click.option("--payload", default=200, show_default=True, type=click.IntRange(16, 16 << 20), help="Argument, bytes.")
-@click.option("--attach", multiple=True, metavar="KEY=VALUE", help="An attachment in every request.")
-@click.option("--trace", is_flag=True, help="A fresh traceparent in every request.")
+@click.option("--payload", default=None, type=click.IntRange(16, 16 << 20),
+              help="Bytes of the argument or message.  [default: 200, of gRPC 100]")
+@click.option("--attach", multiple=True, metavar="KEY=VALUE", help="An attachment or header in every request.")
+@click.option("--trace", is_flag=True, default=None, help="A fresh traceparent in every request.")
 @click.option("--count", default="", callback=_counts, metavar="WHAT,...",
               help=f"Besides: of {', '.join(COUNTS)}, or none.  [default: the suite's]")
 @click.option("--base", default="", metavar="NAME", help="Whom ratios refer to.  [default: the first meshfast]")
@@ -135,11 +138,27 @@ def run(
 def _plan(suite: Suite, only: tuple[str, ...], points: tuple[Point, ...], **options: Any) -> Plan:
     """The suite's plan, with what was given instead, on the usual cores."""
     proxy_cpu, load_cpu = default_cpus()
-    return Plan(
-        rivals=_present(only or suite.rivals, by_name=bool(only)),
-        points=points or _points(None, None, suite.points),
-        **{**suite.options, **options, "proxy_cpu": proxy_cpu, "load_cpu": load_cpu},
+    given = {name: value for name, value in options.items() if value is not None}
+    return _of_one_protocol(
+        Plan(
+            rivals=_present(only or suite.rivals, by_name=bool(only)),
+            points=points or _points(None, None, suite.points),
+            **{**suite.options, **given, "proxy_cpu": proxy_cpu, "load_cpu": load_cpu},
+        )
     )
+
+
+def _of_one_protocol(plan: Plan) -> Plan:
+    """The plan, when its proxies can all be asked what it asks."""
+    other = [rival.name for rival in plan.rivals if rival.protocol not in (plan.protocol, "")]
+    if other:
+        raise BenchError(f"{', '.join(other)}: not for {plan.protocol} calls")
+    return plan
+
+
+def _protocol(rivals: tuple[Rival, ...]) -> str:
+    """What proxies that were named are for."""
+    return next((rival.protocol for rival in rivals if rival.protocol), "dubbo")
 
 
 def _measure(session: Session) -> dict[str, Any]:
@@ -195,7 +214,7 @@ def instructions(
     """Count the instructions of one call in user space, by callgrind. Exit code 1 when a proxy could not be counted."""
     proxy_cpu, load_cpu = default_cpus()
     plan = Plan(_present(only), points or _points(None, None, "1x1,64x16"), payload=payload, attach=attach, trace=trace)
-    plan = replace(plan, proxy_cpu=proxy_cpu, load_cpu=load_cpu)
+    plan = _of_one_protocol(replace(plan, proxy_cpu=proxy_cpu, load_cpu=load_cpu, protocol=_protocol(plan.rivals)))
     table = Table(title="instructions for a call, user space", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("proxy", no_wrap=True)
     for point in plan.points:
@@ -275,7 +294,8 @@ def report(result: Path, out: Path | None, base: str) -> None:
 @click.option("--top", default=15, show_default=True, type=click.IntRange(1), help="Symbols that are shown.")
 def profile_command(name: str, points: tuple[Point, ...], seconds: float, top: int) -> None:
     """Where a proxy's CPU goes, by perf: user-space symbols, and how much of it is copying memory."""
-    plan = replace(_plan(SUITES["plain"], (name,), points), seconds=seconds)
+    suite = SUITES["grpc" if RIVALS[name].protocol == "grpc" else "plain"]
+    plan = replace(_plan(suite, (name,), points), seconds=seconds)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         for point in points:
             found = take_profile(plan, RIVALS[name], point, Path(scratch))

@@ -11,6 +11,8 @@
 #include "codec/dubbo.h"
 #include "codec/h2_fields.h"
 #include "codec/h2_frame.h"
+#include "codec/h2_grpc.h"
+#include "codec/h2_shown.h"
 #include "codec/hessian.h"
 #include "codec/hpack.h"
 #include "codec/sniff.h"

@@ -167,6 +167,7 @@ def listed(mapping: Mapping[Any, _Object], before: tuple[_Object, ...]) -> tuple
 
 _TextPairs = Mapping[str, str] | Iterable[tuple[str, str]]
 _Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]  # None: there, and no text
+_Http = tuple[str | None, str | None, str | None, str | None, str | None]  # method, scheme, authority, path, query
 _Condition = tuple[int, str, int, str | bytes]
 _Target = tuple["Cluster", int, str, int, int, int | None]
 _Rule = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target]]
@@ -193,10 +194,13 @@ class Table:
     def cluster(
         self,
         host: str,
-        endpoints: Iterable[tuple[str, _TextPairs, int]],
+        endpoints: Iterable[tuple[str | tuple[str, str], _TextPairs, int]],
         subsets: Iterable[tuple[str, _TextPairs]] = (),
     ) -> Cluster:
-        """A sealed cluster. ``endpoints``: (address, labels, weight) each; ``subsets``: (name, labels) each."""
+        """A sealed cluster. ``endpoints``: (address, labels, weight) each; ``subsets``: (name, labels) each.
+
+        An address may be a pair, for Dubbo and for HTTP, of which one may be empty.
+        """
 
     def service(self, name: str, pattern: int, rules: Iterable[_Rule]) -> Prepared:
         """A service, built aside. ``pattern``, ``field``, ``op``, ``kind``, ``on``: the numbers of meshfast.model.
@@ -224,21 +228,24 @@ class Table:
         """Frees what no reader can see any more; returns how much still waits."""
 
     def lookup(
-        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str] | None, random: int
-    ) -> tuple[str, int, int, int]:
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str] | None, random: int,
+        http: _Http | None = None,
+    ) -> tuple[str, int, int, int]:  # fmt: skip
         """Where a request goes: (address, index of the rule, targets passed over, timeout in ms; 0: none).
 
         Raises StateError with the core's ``code`` when it goes nowhere. Arguments as of ``explain``.
         """
 
     def explain(
-        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int, branch: int = 0
-    ) -> tuple[int, str, int, int, int, list[_Step]]:
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int, branch: int = 0,
+        http: _Http | None = None,
+    ) -> tuple[int, str, int, int, int, list[_Step]]:  # fmt: skip
         """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
         ``code`` is 0, or the core's error, with ``address`` "" then. ``random``: 64 bits, to choose among weights and
-        instances. ``branch``: the target that the weights are to pick, from 1; 0: as drawn. A step is (kind, rule,
-        match, condition, target, text).
+        instances. ``branch``: the target that the weights are to pick, from 1; 0: as drawn. ``http``: of an HTTP
+        request its method, scheme, authority, path and query, None where it has none. A step is (kind, rule, match,
+        condition, target, text).
         """
 
     def stats(self, used: bool = True) -> list[dict[str, Any]]:
@@ -325,9 +332,8 @@ class Engine:
     ) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one).
 
-        ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo" or "tcp"; ``mode``: of a UNIX socket's file,
-        0: 0600. Raises OSError when the address is
-        taken, ProtocolError when it is none.
+        ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo", "http2" or "tcp"; ``mode``: of a UNIX
+        socket's file, 0: 0600. Raises OSError when the address is taken, ProtocolError when it is none.
         """
 
     def start(self) -> None:

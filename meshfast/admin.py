@@ -21,7 +21,7 @@ import msgspec
 
 from meshfast.explain import explain
 from meshfast.metrics import prometheus
-from meshfast.model import Cluster, Mesh
+from meshfast.model import Cluster, Http, Mesh
 from meshfast.pretty import Items, Rows, pretty
 from meshfast.running import Shown
 from meshfast.serve import Answer, Limits, Request, Server
@@ -108,21 +108,27 @@ class Admin:
 
     def _explain(self, request: Request) -> Answer:
         asked: dict[str, str] = {}
-        pairs: dict[str, dict[str, str]] = {"header": {}, "label": {}}
+        pairs: dict[str, list[tuple[str, str]]] = {"header": [], "label": []}
         for key, value in request.query:
             if key in pairs:
                 name, equals, text = value.partition("=")
                 if not equals:
                     return bad(f"{key} is K=V, not {value!r}")
-                pairs[key][name] = text
-            elif key in ("service", "method"):
+                pairs[key].append((name, text))
+            elif key in ("service", "method", "http", "scheme", "authority"):
                 asked[key] = value
             else:
                 return bad(f"unknown parameter {key!r}")
-        if "service" not in asked:
-            return bad("service=S is needed")
-        table = self._shown.table
-        answer = explain(table, asked["service"], asked.get("method", ""), pairs["header"], pairs["label"])
+        http = None
+        if "http" in asked:
+            path, authority = asked.pop("http"), asked.pop("authority", "")
+            http = Http(asked.pop("method", "POST"), asked.pop("scheme", "http"), authority, path)
+            if asked:
+                return bad("http=PATH and service=S exclude each other")
+        elif "service" not in asked or len(asked) - ("method" in asked) > 1:
+            return bad("service=S or http=PATH is needed, and scheme and authority are for http")
+        service, method = asked.get("service", ""), asked.get("method", "")
+        answer = explain(self._shown.table, service, method, pairs["header"], dict(pairs["label"]), http)
         return Answer(msgspec.json.format(msgspec.json.encode(answer)) + b"\n", kind=JSON)
 
     def _drain(self, asked: Request) -> Answer:
@@ -147,6 +153,7 @@ def _cluster(cluster: Cluster, peers: Mapping[str, Mapping[str, Any]]) -> Items:
             "weight": endpoint.weight,
         }
         | _health(peers.get(endpoint.address.removeprefix("tcp://"), {}))
+        | ({"http": {"address": endpoint.http} | _health(peers.get(endpoint.http, {}))} if endpoint.http else {})
         for endpoint in cluster.endpoints
     )
     return Items(

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from meshfast import _core
 from meshfast.errors import LimitError
-from meshfast.model import Cluster, Field, Mesh, Pattern, Rule, Service, TargetKind
+from meshfast.model import Cluster, Endpoint, Family, Field, Mesh, Pattern, Rule, Service, TargetKind
 
 __all__ = ["Applied", "Writer"]
 
@@ -119,7 +119,7 @@ class Writer:
         known = self._clusters.get(cluster.name)
         if known and known[0] == picture:
             return known
-        endpoints = [(e.address, e.labels, e.weight) for e in cluster.endpoints]
+        endpoints = [(_places(e), e.labels, e.weight) for e in cluster.endpoints]
         return picture, self.table.cluster(cluster.name, endpoints, [(s.name, s.labels) for s in cluster.subsets])
 
     def _prepare(self, service: Service, built: dict[str, Built], lost: set[str]) -> _core.Prepared:
@@ -195,11 +195,18 @@ def _check_labels(mesh: Mesh, names: Counter[str]) -> None:
         raise LimitError(f"{len(found)} names of labels are used, {listed}; the limit is {MAX_LABELS}")
 
 
+def _places(endpoint: Endpoint) -> str | tuple[str, str]:
+    """One address for any call, or one for Dubbo and one for HTTP."""
+    if endpoint.speaks is None and not endpoint.http:
+        return endpoint.address
+    return endpoint.at(Family.DUBBO), endpoint.at(Family.HTTP)
+
+
 # Pictures: what can be compared, without the places where it was said.
 
 
 def _cluster_picture(cluster: Cluster) -> Hashable:
-    endpoints = tuple((e.address, tuple(sorted(e.labels.items())), e.weight) for e in cluster.endpoints)
+    endpoints = tuple((_places(e), tuple(sorted(e.labels.items())), e.weight) for e in cluster.endpoints)
     return endpoints, tuple((s.name, tuple(sorted(s.labels.items()))) for s in cluster.subsets)
 
 

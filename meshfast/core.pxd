@@ -260,6 +260,12 @@ cdef extern from "meshfast.h" nogil:
         mf_label labels[16]  # MF_PLAN_LABELS
         mf_label_source traces[8]
         uint32_t n_traces
+    cdef struct mf_http_view:
+        mf_slice method
+        mf_slice scheme
+        mf_slice authority
+        mf_slice path
+        mf_slice query
     cdef struct mf_query:
         mf_slice service
         mf_slice method
@@ -267,6 +273,7 @@ cdef extern from "meshfast.h" nogil:
         uint32_t n_headers
         mf_bool fold_names
         const mf_slice *labels
+        const mf_http_view *http
         uint64_t now
         uint64_t random
     cdef struct mf_route:
@@ -291,8 +298,10 @@ cdef extern from "meshfast.h" nogil:
     size_t mf_table_n_services(const mf_table *table)
     int mf_cluster_new(mf_table *table, mf_slice host, mf_cluster **out)
     void mf_cluster_give(mf_table *table, mf_cluster *cluster)
-    int mf_cluster_add(mf_table *table, mf_cluster *cluster, mf_slice addr, const mf_pair *labels, uint32_t n_labels,
-                       uint32_t weight)
+    enum:
+        MF_FAMILIES
+    int mf_cluster_add_apart(mf_table *table, mf_cluster *cluster, const mf_slice *addrs, const mf_pair *labels,
+                             uint32_t n_labels, uint32_t weight)
     int mf_cluster_subset(mf_table *table, mf_cluster *cluster, mf_slice name, const mf_pair *labels,
                           uint32_t n_labels)
     int mf_cluster_seal(mf_table *table, mf_cluster *cluster)
@@ -411,6 +420,7 @@ cdef extern from "meshfast.h" nogil:
         MF_LISTEN_AUTO
         MF_LISTEN_DUBBO
         MF_LISTEN_TCP
+        MF_LISTEN_HTTP2
     cdef struct mf_addr:
         uint32_t len
     cdef enum mf_label_trust:

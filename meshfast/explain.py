@@ -3,6 +3,7 @@
 The answer is plain data:
 
 ``service``, ``method``, ``headers``, ``labels``  what was asked
+``http``                                          of an HTTP/2 request its method, scheme, authority and path
 ``address``                                       where the call goes; "" when it goes nowhere
 ``error``                                         why it goes nowhere; "" otherwise
 ``hint``                                          what may have been meant; "" otherwise
@@ -22,31 +23,48 @@ Of several branches, those without "branches" tell of the one with the largest s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
+from meshfast import httpview
 from meshfast.config.document import did_you_mean, listed
-from meshfast.model import Field, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
+from meshfast.model import Family, Field, Http, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
 from meshfast.routing import Decision, Step, Table
 from meshfast.words import Asked, differs, holds
 
 __all__ = ["explain"]
 
+Pairs = list[tuple[str, str]]
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
 
 def explain(
-    table: Table, service: str, method: str = "", headers: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None,
+    table: Table, service: str = "", method: str = "", headers: Headers | None = None,
+    labels: Mapping[str, str] | None = None, http: Http | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn."""
-    headers, labels = dict(headers or {}), dict(labels or {})
-    found = {label.name: value for label in table.labels() if (value := _carried(label, headers))} | labels
-    asked, first = _first(table, Asked(service, method, headers, found, table.mesh().sidecar.labels))
-    answer: dict[str, Any] = {"service": service, "method": method, "headers": headers, "labels": found}
+    """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn.
+
+    An HTTP/2 request says by ``http`` which service and method it means; its headers may be repeated.
+    """
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    other = ""
+    if http is not None:
+        pairs = httpview.headers(pairs)
+        service, method, other = httpview.names(http)
+    carried, labels = dict(pairs), dict(labels or {})
+    found = {label.name: value for label in table.labels() if (value := _carried(label, carried, http))} | labels
+    shown = carried if http is None else httpview.joined(pairs)
+    asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
+    asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))
+    service = asked.service if http else service
+    answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}
+    if http is not None:
+        answer["http"] = asdict(http)
     unknown = _undefined(table, labels, first.service)
     if unknown:
         return answer | _refused(table, unknown)
-    told = [_told(table, asked, _decide(table, asked, each), share) for each, share in _shares(first)]
+    told = [_told(table, asked, _decide(table, asked, pairs, each), share) for each, share in _shares(first)]
     rule = _matched(first)
     best = next((one for one in told if one["address"]), told[0] if told else _told(table, asked, first, 100.0))
     return answer | {
@@ -65,26 +83,29 @@ def explain(
     }
 
 
-def _decide(table: Table, asked: Asked, branch: int | None) -> Decision:
-    return table.explain(asked.service, asked.headers, asked.labels, method=asked.method, random=0, branch=branch)
+def _decide(table: Table, asked: Asked, pairs: Pairs, branch: int | None) -> Decision:
+    return table.explain(
+        asked.service, pairs, asked.labels, method=asked.method, http=asked.http, random=0, branch=branch
+    )
 
 
-def _first(table: Table, asked: Asked) -> tuple[Asked, Decision]:
-    """By the path, or where that is not listed itself, by the attachment ``interface``."""
-    first = _decide(table, asked, None)
-    if asked.headers.get("interface") and (first.service is None or first.service.pattern is not Pattern.EXACT):
-        other = replace(asked, service=asked.headers["interface"])
-        second = _decide(table, other, None)
+def _first(table: Table, asked: Asked, pairs: Pairs, alias: str) -> tuple[Asked, Decision]:
+    """By the path, or where that is not listed itself, by the attachment ``interface`` or the host."""
+    first = _decide(table, asked, pairs, None)
+    if alias and (first.service is None or first.service.pattern is not Pattern.EXACT):
+        other = replace(asked, service=alias)
+        second = _decide(table, other, pairs, None)
         if second.service is not None and (first.service is None or second.service.pattern is Pattern.EXACT):
             return other, second
     return asked, first
 
 
-def _carried(label: Label, headers: Mapping[str, str]) -> str:
+def _carried(label: Label, headers: Mapping[str, str], http: Http | None) -> str:
     """The label's value as a call would have it; what is remembered by trace id only a call can find."""
     for source in label.sources:
-        if source.kind == LabelKind.HEADER and headers.get(source.text):
-            return headers[source.text]
+        name = source.text if http is None else source.text.lower()
+        if source.kind == LabelKind.HEADER and headers.get(name):
+            return headers[name]
         if source.kind == LabelKind.LOCAL and source.text:
             return source.text
     return ""
@@ -163,7 +184,7 @@ def _told(table: Table, asked: Asked, decision: Decision, share: float) -> dict[
     service = decision.service
     begin = service.rules[first.rule].targets[first.target] if service and first else None
     end = service.rules[last.rule].targets[last.target] if service and last and decision.route else None
-    count = _instances(table, end, last.text) if end and last else 0
+    count = _instances(table, end, last.text, _family(asked)) if end and last else 0
     if count > 1:
         steps[-1]["text"] += f", one of {count}"
     return {
@@ -184,13 +205,17 @@ def _subset(target: Target, text: str) -> str:
     return {TargetKind.ALL: "", TargetKind.BASELINE: "baseline"}.get(target.kind, text)
 
 
-def _instances(table: Table, target: Target, text: str) -> int:
+def _family(asked: Asked) -> Family:
+    return Family.DUBBO if asked.http is None else Family.HTTP
+
+
+def _instances(table: Table, target: Target, text: str, family: Family) -> int:
     """How many instances are listed where a target ends; 0 where the mesh does not have it any more."""
     cluster = table.mesh().clusters.get(target.cluster)
     if cluster is None:
         return 0
     declared = next((dict(s.labels) for s in cluster.subsets if s.name == text), None)
-    carried = [endpoint.labels for endpoint in cluster.endpoints]
+    carried = [endpoint.labels for endpoint in cluster.endpoints if endpoint.at(family)]
     if target.kind is TargetKind.ALL:
         return len(carried)
     if target.kind is TargetKind.BASELINE:
@@ -242,12 +267,17 @@ def _step(asked: Asked, step: Step, service: Service | None) -> dict[str, str]:
         "no_label": ("-", f"no label {label}"),
         "no_subset": ("-", f"no instance {instances} labelled {_labelled(target, step.text)}"),
         "empty": ("-", f"no instance {instances}{_among(target, step.text)}"),
+        "no_port": ("-", f"no instance {instances}{_among(target, step.text)} has a port for {_spoken(asked)}"),
         "down": ("-", f"no available instance {instances}{_among(target, step.text)}"),
         "end": ("-", "no further fallback"),
         "peer": ("+", f"instance {step.text}"),
     }
     outcome, text = texts[step.kind]
     return _say(outcome, "target", text, target.origin)
+
+
+def _spoken(asked: Asked) -> str:
+    return "Dubbo" if asked.http is None else "HTTP/2"
 
 
 def _labelled(target: Target, value: str) -> str:

@@ -42,6 +42,8 @@ class Field(IntEnum):
     HEADER = 3
     LABEL = 4
     NEVER = 5  # a match that this workload cannot make; kept so that explain can say so
+    SCHEME = 6  # of HTTP, as the next
+    PARAM = 7  # of the query
 
 
 class Op(IntEnum):
@@ -87,15 +89,41 @@ class TraceFormat(IntEnum):
     SW8 = 3
 
 
+class Family(IntEnum):
+    """Which calls an address takes; the values of ``enum mf_family``."""
+
+    DUBBO = 0
+    HTTP = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One instance. ``address`` is ready for the core: ``10.0.0.7:20880`` or ``unix:///run/a.sock``."""
+    """One instance. ``address`` is ready for the core: ``10.0.0.7:20880`` or ``unix:///run/a.sock``. ``speaks``: which
+    calls alone it takes there, None: any; ``http``: where it takes those of HTTP, if elsewhere than those of Dubbo."""
 
     address: str
     labels: Mapping[str, str]
     weight: int = 1
     locality: str = ""
     origin: Origin | None = None
+    speaks: Family | None = None
+    http: str = ""
+
+    def at(self, family: Family) -> str:
+        """Where it takes such calls; "" where it takes none."""
+        if family is Family.HTTP and self.http:
+            return self.http
+        return self.address if self.speaks in (None, family) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """What an HTTP request is besides its headers, as it is sent; "" is none. ``path``: with the query."""
+
+    method: str = "POST"
+    scheme: str = "http"
+    authority: str = ""
+    path: str = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +234,11 @@ class IdleLabel:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo" or "tcp";
-    ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust", "keep-first" or
-    "strip": what the labels of callers do. ``unknown``, of an outbound one with ``forward`` or ``transparent``, is
-    "forward" or "refuse": what becomes of calls to services that are not listed. ``mode``: of a UNIX socket's file."""
+    """Where calls come in. ``direction`` is "outbound" or "inbound"; ``protocol`` "auto", "dubbo", "http2" or
+    "tcp"; ``service`` the default route of calls that are not read. ``labels``, of an inbound one, is "trust",
+    "keep-first" or "strip": what the labels of callers do. ``unknown``, of an outbound one with ``forward`` or
+    ``transparent``, is "forward" or "refuse": what becomes of calls to services that are not listed. ``mode``: of a
+    UNIX socket's file."""
 
     name: str
     bind: str

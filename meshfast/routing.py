@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from meshfast import _core
 from meshfast.apply import Applied, Writer
-from meshfast.model import Label, Mesh, Pattern, Rule, Service
+from meshfast.model import Http, Label, Mesh, Pattern, Rule, Service
 
 __all__ = ["Decision", "Route", "Step", "Table"]
 
@@ -55,6 +55,13 @@ class Decision:
     service: Service | None
 
 
+def _view(http: Http | None) -> tuple[str | None, str | None, str | None, str | None, str | None] | None:
+    if http is None:
+        return None
+    path, mark, query = http.path.partition("?")
+    return http.method or None, http.scheme or None, http.authority or None, path or None, query if mark else None
+
+
 class Table:
     """A table to publish meshes in and to ask. One thread uses it; native workers read it at any time."""
 
@@ -78,7 +85,7 @@ class Table:
 
     def lookup(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
-        random: int | None = None,
+        http: Http | None = None, random: int | None = None,
     ) -> Route:  # fmt: skip
         """Where such a request goes now: what a worker would decide for it.
 
@@ -90,15 +97,16 @@ class Table:
         :param labels: the request's labels by name, as TrafficLabels would find them (they are not looked for in
             ``headers``); one that no TrafficLabel and no rule names changes nothing
         :param method: its name
+        :param http: of an HTTP request, which is matched by that, and by headers whose names ignore case
         :param random: 64 bits, to choose among weights and instances; without: drawn anew
         :raises StateError: no such service, no rule that matches, no instance, or none available; ``code`` tells which
         """
         draw = _random.getrandbits(64) if random is None else random
-        return Route(*self.native.lookup(service, method, headers, labels, draw))
+        return Route(*self.native.lookup(service, method, headers, labels, draw, _view(http)))
 
     def explain(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
-        random: int | None = None, branch: int | None = None,
+        http: Http | None = None, random: int | None = None, branch: int | None = None,
     ) -> Decision:  # fmt: skip
         """The same decision with every step written down.
 
@@ -106,7 +114,8 @@ class Table:
         :param branch: the index (from 0) of the rule's target that the weights are to pick; without: as drawn
         """
         draw = _random.getrandbits(64) if random is None else random
-        answer = self.native.explain(service, method, headers, labels or {}, draw, 0 if branch is None else branch + 1)
+        first = 0 if branch is None else branch + 1
+        answer = self.native.explain(service, method, headers, labels or {}, draw, first, _view(http))
         code, address, rule, timeout_ms, fallbacks, raw = answer
         steps = tuple(Step(*one) for one in raw)
         route = None if code else Route(address, rule, fallbacks, timeout_ms)

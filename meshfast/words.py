@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshfast.model import Condition, Field, Op
+from meshfast import httpview
+from meshfast.model import Condition, Field, Http, Op
 
 __all__ = ["Asked", "differs", "holds"]
 
 SHOWN = 100  # characters of a text of somebody's own
 
-_SUBJECTS = {Field.PATH: "uri", Field.METHOD: "method", Field.AUTHORITY: "authority"}
+_FOLD = "}, ignoreUriCase"  # how the source of such a condition ends
+
+_SUBJECTS = {Field.PATH: "uri", Field.METHOD: "method", Field.AUTHORITY: "authority", Field.SCHEME: "scheme"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Asked:
     headers: Mapping[str, str]
     labels: Mapping[str, str]
     workload: Mapping[str, str]
+    http: Http | None = None  # then headers are as httpview.joined has them
 
 
 def holds(condition: Condition) -> str:
@@ -38,7 +42,8 @@ def holds(condition: Condition) -> str:
         case Op.PREFIX:
             return f"{subject} begins with {wanted}"
         case Op.REGEX:
-            return f"{subject} matches {wanted}"
+            said = {Op.EXACT: "is", Op.PREFIX: "begins with", Op.REGEX: "matches"}[_asks(condition)]
+            return f"{subject} {said} {wanted}{_any_case(condition)}"
         case Op.PRESENT:
             return f"{subject} is there"
     return f"no {subject}"
@@ -48,24 +53,25 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
     """What a request has, and what the condition wants instead. ``seen``: what the core saw."""
     subject, wanted = _subject(condition), _wanted(condition)
     have = _have(condition, asked, seen)
+    any_case = _any_case(condition)
     if condition.source == f"no {condition.key}":
         return f"{subject} is {_shown(have or '')}, and there must be none"
     if have is None:
         must = {Op.EXACT: ", which must be", Op.PREFIX: ", which must begin with", Op.REGEX: ", which must match"}
-        return f"no {subject}{must.get(condition.op, '')} {wanted if condition.op in must else ''}".rstrip()
+        return f"no {subject}{must.get(_asks(condition), '')} {wanted if condition.op in must else ''}".rstrip()
     said = f"{subject} is {_shown(have)}"
     if condition.source.startswith("withoutHeaders") and condition.op is not Op.ABSENT:
         return f"{said}, against {condition.source}"
-    match condition.op:
+    match _asks(condition):
         case Op.EXACT:
-            said += f", not {wanted}"
+            said += f", not {wanted}{any_case}"
         case Op.PREFIX:
-            said += f", which does not begin with {wanted}"
+            said += f", which does not begin with {wanted}{any_case}"
         case Op.REGEX:
             said += f", which does not match {wanted}"
         case Op.ABSENT:
             said += f", against {condition.source}" if condition.source else ", and must not be there"
-    if condition.field in (Field.PATH, Field.METHOD) and not asked.method:
+    if condition.field in (Field.PATH, Field.METHOD) and not asked.method and asked.http is None:
         said += " (no method was given)"
     return said
 
@@ -73,13 +79,28 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
 def _subject(condition: Condition) -> str:
     if condition.field is Field.NEVER:
         return f"label {condition.key} of this workload"
+    if condition.field is Field.PARAM:
+        return f"query parameter {condition.key}"
     return _SUBJECTS.get(condition.field) or f"{condition.field.name.lower()} {condition.key}"
 
 
 def _wanted(condition: Condition) -> str:
     if isinstance(condition.value, str):
         return _shown(condition.value)
+    if _any_case(condition):
+        return _shown(condition.source.removesuffix(_FOLD).partition(f"{{{_asks(condition).name.lower()}: ")[2])
     return _shown(condition.source.partition("{regex: ")[2].removesuffix("}"))
+
+
+def _asks(condition: Condition) -> Op:
+    """How it compares, as the user wrote it."""
+    if not condition.source.endswith(_FOLD):
+        return condition.op
+    return Op.EXACT if condition.source.startswith("uri: {exact: ") else Op.PREFIX
+
+
+def _any_case(condition: Condition) -> str:
+    return " in any case" if condition.source.endswith(_FOLD) else ""
 
 
 def _shown(text: str) -> str:
@@ -91,7 +112,18 @@ def _shown(text: str) -> str:
 
 def _have(condition: Condition, asked: Asked, seen: str) -> str | None:
     """What the request has there; None: nothing."""
+    http = asked.http
     match condition.field:
+        case Field.HEADER if http:
+            return asked.headers.get(condition.key.lower())
+        case Field.PARAM:
+            return httpview.param(http, condition.key) if http else None
+        case Field.PATH if http:
+            return httpview.path(http) or None
+        case Field.METHOD | Field.SCHEME | Field.AUTHORITY if http:
+            return getattr(http, condition.field.name.lower()) or None
+        case Field.SCHEME:
+            return None
         case Field.PATH:
             return f"/{asked.service}/{asked.method}"
         case Field.METHOD:

@@ -4,6 +4,7 @@
 
 #include "codec/h2_fields.h"
 #include "codec/h2_frame.h"
+#include "codec/h2_shown.h"
 #include "codec/huffman.h"
 
 #ifdef WITH_NGHTTP2
@@ -51,6 +52,61 @@ static void judge(void *arg, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         bench_must(mf_h2_fields_request(fields, marks, count, &request), "a request");
         bench_sink += request.path.len;
+    }
+}
+
+/* A gRPC request of ten fields, as policy sees it. */
+static const char *const typical[][2] = {
+    {":method", "POST"},
+    {":scheme", "http"},
+    {":path", "/org.apache.dubbo.demo.GreeterService/sayHello"},
+    {":authority", "greeter.demo.svc.cluster.local:50051"},
+    {"content-type", "application/grpc"},
+    {"te", "trailers"},
+    {"user-agent", "grpc-java-netty/1.62.2"},
+    {"grpc-accept-encoding", "gzip"},
+    {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+    {"grpc-timeout", "2999871u"},
+};
+enum { TYPICAL = sizeof typical / sizeof *typical };
+
+static struct mf_h2_request typical_request;
+static struct mf_pair pairs[MF_H2_SHOWN_ROOM(BLOCKS_FIELDS)];
+
+static uint32_t typical_fields(void)
+{
+    for (uint32_t i = 0; i < TYPICAL; i++) {
+        fields[i] = blocks_pair(typical[i]);
+        marks[i] = mf_h2_mark_judge(fields[i], (struct mf_h2_mark){0, 0});
+    }
+    bench_must(mf_h2_fields_request(fields, marks, TYPICAL, &typical_request), "a request");
+    return TYPICAL;
+}
+
+static void view(void *arg, uint64_t n)
+{
+    uint32_t count = typical_fields();
+    struct mf_h2_view out;
+    (void)arg;
+    for (uint64_t i = 0; i < n; i++) {
+        struct mf_h2_scratch rest = {scratch, sizeof scratch, 0};
+        mf_h2_view_of(fields, marks, count, &typical_request, &rest, &out);
+        bench_must(mf_h2_view_path_check(&out), "a path");
+        bench_sink += out.service.len;
+    }
+}
+
+static void show(void *arg, uint64_t n)
+{
+    uint32_t count = typical_fields();
+    struct mf_h2_scratch rest = {scratch, sizeof scratch, 0};
+    struct mf_h2_view seen;
+    struct mf_h2_shown out;
+    (void)arg;
+    mf_h2_view_of(fields, marks, count, &typical_request, &rest, &seen);
+    for (uint64_t i = 0; i < n; i++) {
+        mf_h2_shown_of(fields, marks, count, &typical_request, &seen, true, pairs, &rest, &out);
+        bench_sink += out.n_headers;
     }
 }
 
@@ -158,6 +214,8 @@ int main(int argc, char **argv)
     bench_op("hpack.encode_steady", encode, &blocks.steady);
     bench_op("hpack.encode_mixed", encode, &blocks.mixed);
     rivals(&blocks.mixed);
+    bench_op("h2.view", view, NULL);
+    bench_op("h2.shown", show, NULL);
 
     static uint8_t frame[BLOCKS_ROOM], coded[128];
     struct mf_h2_head put = {(uint32_t)blocks.mixed.len, 1, MF_H2_HEADERS, MF_H2_END_HEADERS};

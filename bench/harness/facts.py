@@ -8,7 +8,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.harness.rivals import ROOT
+from bench.harness.rival import ROOT
 
 
 def _run(*argv: str) -> str:

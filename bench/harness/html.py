@@ -13,7 +13,7 @@ from bench.harness.measure import Sample
 from bench.harness.report import COLUMNS, counted
 from bench.harness.rivals import LAYER4, RIVALS
 from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, notes, ratio_text, spread
-from bench.harness.suites import SUITES, best_layer4, verdicts
+from bench.harness.suites import SUITES, best_layer4, best_layer7, verdicts
 
 CUT = 6  # a bar longer than so many times the median of its plot is broken off
 
@@ -43,7 +43,7 @@ def page(result: dict[str, Any], base: str = "") -> str:
 
 
 def _colour(rival: str) -> str:
-    return "blue" if rival.startswith(("meshfast", "engine")) else "grey" if rival in LAYER4 else "orange"
+    return "blue" if rival.startswith(("meshfast", "engine")) else "grey" if rival in (*LAYER4, "direct") else "orange"
 
 
 def _bar(rival: str, value: Spread, said: str) -> Bar:
@@ -66,7 +66,7 @@ def _verdicts(result: dict[str, Any]) -> Html:
     return table(("what", "asked", "reached", "met"), rows, words=4)
 
 
-HEADINGS = ("proxy", "CPU us/call", "ratio", "to best relay", "calls/s", "p50 us", "p99 us", "p99.9 us",
+HEADINGS = ("proxy", "CPU us/call", "ratio", "to best rival", "calls/s", "p50 us", "p99 us", "p99.9 us",
             "max us", "busy", "RSS MiB", "syscalls", "instructions")  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def _point(result: dict[str, Any], point: str, rivals: Sequence[str], base: str)
     samples: list[Sample] = result["samples"]
     cells = {rival: cell(samples, point, rival) for rival in rivals}
     shown = [rival for rival in rivals if cells[rival]]
-    best = best_layer4(result, point)
+    best = best_layer4(result, point) or best_layer7(result, point)
     if not shown:
         return section(point, tag("p", "no", "nothing could be measured"))
     cpu = {rival: spread(cells[rival], "cpu_us") for rival in shown}

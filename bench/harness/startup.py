@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.harness.idle import Measure, answered, measure
 from bench.harness.measure import Plan, start_backend
 from bench.harness.process import READY_S, BenchError, free_port, pinned
-from bench.harness.rivals import ROOT, SERVICE, Place, Rival
+from bench.harness.rival import ROOT, SERVICE, Place, Rival
 
 STEP_S = 0.001  # between two tries to connect
 TIMES, LEAST = 20, 3  # of the small configuration; of the large one

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.harness.rivals import LAYER4
+from bench.harness.rivals_grpc import LAYER7
 from bench.harness.spread import LEAST, Spread, cell, ratio_text, spread
 
 Result = dict[str, Any]
@@ -50,7 +51,16 @@ class Suite:
 
 def best_layer4(result: Result, point: str, key: str = "cpu_us", most: bool = False) -> str | None:
     """The layer-4 proxy whose median at the point is the least (or, with ``most``, the most)."""
-    found = {name: cell(result["samples"], point, name) for name in LAYER4}
+    return _best(LAYER4, result, point, key, most)
+
+
+def best_layer7(result: Result, point: str, key: str = "cpu_us", most: bool = False) -> str | None:
+    """The same of those that read gRPC calls."""
+    return _best(LAYER7, result, point, key, most)
+
+
+def _best(names: Sequence[str], result: Result, point: str, key: str, most: bool) -> str | None:
+    found = {name: cell(result["samples"], point, name) for name in names}
     medians = {name: spread(cells, key).median for name, cells in found.items() if cells}
     return (max if most else min)(medians, key=lambda name: medians[name]) if medians else None
 
@@ -63,7 +73,8 @@ def _at_most(result: Result, point: str, one: str, other: str, limit: float, key
 def _ratio(
     result: Result, point: str, one: str, other: str, key: str, asked: str, enough: Callable[[float], bool]
 ) -> Verdict:
-    names = {"cpu_us": "CPU a call", "calls_per_s": "calls a second", "worker_us": "CPU a call of the worker alone"}
+    names = {"cpu_us": "CPU a call", "calls_per_s": "calls a second", "worker_us": "CPU a call of the worker alone",
+             "p99_us": "p99"}
     what = f"{point}: {names[key]}, {one} / {other}"
     cells = [cell(result["samples"], point, name) for name in (one, other)]
     if not all(cells):
@@ -110,10 +121,7 @@ def _large(result: Result) -> Iterator[Verdict]:
         for name in ("meshfast-epoll", "meshfast-uring"):
             if name in result["options"]["rivals"]:
                 yield _ratio(result, point, name, best, "calls_per_s", "≥ 0.9x", lambda ratio: ratio >= 0.9)
-    for one in _measures(result, "user-space copying, share of CPU"):
-        share = one["values"][0]
-        what = f"{one['point']}: {one['rival']}, copying in user space"
-        yield Verdict(what, "≤ 2% of CPU", f"{share:.1%}", share <= 0.02)
+    yield from _copying(result)
 
 
 def _churn(result: Result) -> Iterator[Verdict]:
@@ -145,6 +153,13 @@ def _memory(result: Result) -> Iterator[Verdict]:
             yield _bound(one, 3.0, f"resident, of each of {one['point']} idle connections")
 
 
+def _grpc_memory(result: Result) -> Iterator[Verdict]:
+    yield from _memory(result)
+    for one in _measures(result, "a quiet stream"):
+        if one["rival"].startswith("meshfast"):
+            yield _bound(one, 1.0, f"resident, of each quiet stream beside {one['point']} idle connections")
+
+
 def _startup(result: Result) -> Iterator[Verdict]:
     limits = {"exec to ready": 300.0, "check, large": 2000.0, "exec to ready, large": 2000.0}
     for what, limit in limits.items():
@@ -163,7 +178,64 @@ def _bound(one: dict[str, Any], limit: float, what: str) -> Verdict:
     return Verdict(f"{one['rival']}: {what}", f"≤ {limit:g} {one['unit']}", reached, median <= limit)
 
 
+#: Of the best rival's CPU a call, and of Envoy's.
+_GRPC_LIMITS = {
+    "1x1": (0.85, 0.4),
+    "1x100": (1 / 5, 1 / 20),
+    "64x1": (1 / 1.7, 1 / 4),
+    "64x10": (1 / 5, 1 / 25),
+    "64x100": (1 / 20, 1 / 80),
+}
+GRPC_OURS = ("meshfast-h2-epoll", "meshfast-h2-uring")
+
+
+def _grpc(result: Result, share: float = 1.0) -> Iterator[Verdict]:
+    """``share``: how much of each factor is asked for."""
+    for point in result["options"]["points"]:
+        best = best_layer7(result, point)
+        for name in GRPC_OURS:
+            limits = _GRPC_LIMITS.get(point, (1.0, 1.0))
+            for other, limit in zip((best, "envoy-h2"), limits, strict=True):
+                if other and name in result["options"]["rivals"]:
+                    yield _at_most(result, point, name, other, round(limit / share, 4))
+
+
+def _grpc_trace(result: Result) -> Iterator[Verdict]:
+    return _grpc(result, share=0.5)
+
+
+def _grpc_label(result: Result) -> Iterator[Verdict]:
+    for point in result["options"]["points"]:
+        yield _at_most(result, point, "meshfast-h2-label", "meshfast-h2-epoll", 1.15)
+
+
+def _grpc_rates(result: Result) -> Iterator[Verdict]:
+    for point in result["options"]["points"]:
+        best = best_layer7(result, point, "p99_us")
+        for name in GRPC_OURS:
+            if best and name in result["options"]["rivals"]:
+                yield _at_most(result, point, name, best, 1.0, "p99_us")
+
+
+def _grpc_bytes(result: Result) -> Iterator[Verdict]:
+    for point in result["options"]["points"]:
+        best = best_layer7(result, point, "calls_per_s", most=True)
+        for name in GRPC_OURS:
+            if best and name in result["options"]["rivals"]:
+                yield _ratio(result, point, name, best, "calls_per_s", "≥ 1x", lambda ratio: ratio >= 1.0)
+    yield from _copying(result)
+
+
+def _copying(result: Result) -> Iterator[Verdict]:
+    for one in _measures(result, "user-space copying, share of CPU"):
+        share = one["values"][0]
+        what = f"{one['point']}: {one['rival']}, copying in user space"
+        yield Verdict(what, "≤ 2% of CPU", f"{share:.1%}", share <= 0.02)
+
+
 _OURS = ("meshfast-epoll", "meshfast-uring")
+_GRPC_ALL = (*GRPC_OURS, "direct", *LAYER7)
+GRPC_POINTS = "1x1,1x100,64x1,64x10,64x100"
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
@@ -196,6 +268,39 @@ SUITES: dict[str, Suite] = {
         Suite(
             "startup", "from exec to ready", _startup, "", "",
             ("meshfast-epoll", "nginx", "haproxy", "envoy", "mosn"), kind="startup",
+        ),
+        Suite(
+            "grpc", "gRPC: a POST of 100 bytes, as fast as answers come", _grpc, GRPC_POINTS, "8x4",
+            _GRPC_ALL, {"protocol": "grpc", "payload": 100},
+        ),
+        Suite(
+            "grpc-rates", "gRPC at fixed rates: latency", _grpc_rates, "64x1@10k,64x10@10k,64x10@50k,64x100@50k",
+            "8x4@500", _GRPC_ALL, {"protocol": "grpc", "payload": 100},
+        ),
+        Suite(
+            "grpc-trace", "gRPC with a fresh trace id in each request, which stays out of the header table",
+            _grpc_trace, GRPC_POINTS, "8x4", _GRPC_ALL, {"protocol": "grpc", "payload": 100, "trace": "once"},
+        ),
+        Suite(
+            "grpc-trace-indexed", "gRPC with a fresh trace id in each request, which goes into the header table",
+            _grpc_trace, GRPC_POINTS, "8x4", _GRPC_ALL, {"protocol": "grpc", "payload": 100, "trace": "indexed"},
+        ),
+        Suite(
+            "grpc-label", "gRPC: a header matched and a label stamped", _grpc_label, GRPC_POINTS, "8x4",
+            ("meshfast-h2-epoll", "meshfast-h2-label", "direct"),
+            {"protocol": "grpc", "payload": 100, "attach": ("x-stage=beta",)},
+        ),
+        Suite(
+            "grpc-stream", "gRPC: answers of 1,000 messages of 1 KiB; figures are for a message", _grpc_bytes,
+            "1x1/1k,1x10/1k,16x4/1k", "2x2/1k", _GRPC_ALL, {"protocol": "grpc", "messages": 1000},
+        ),
+        Suite(
+            "grpc-memory", "resident memory, idle, of an idle HTTP/2 connection and of an open quiet stream",
+            _grpc_memory, "", "", _GRPC_ALL, {"protocol": "grpc", "payload": 100}, kind="memory",
+        ),
+        Suite(
+            "grpc-large", "gRPC: bodies of 1 MiB both ways", _grpc_bytes, "1x2/1m,4x4/1m", "1x2/1m",
+            _GRPC_ALL, {"protocol": "grpc"},
         ),
     )
 }  # fmt: skip

@@ -5,18 +5,13 @@
  * call was due, so that waiting in this program counts (no coordinated omission).
  * Fixed count (--calls): the closed loop until so many calls are answered, for counting instructions.
  * Prints one JSON object. Exit code 1 when any answer was wrong, missing or late beyond --stall. */
-#include "hist.h"
-#include "net.h"
-#include "probe.h"
 #include "request.h"
+#include "window.h"
 
 #include <getopt.h>
 #include <sys/prctl.h>
 
-enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, WATCH_MAX = 8, ERRORS_MAX = 100, INFLIGHT_MAX = 65536 };
-
-#define MS UINT64_C(1000000)
-#define SECOND UINT64_C(1000000000)
+enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, ERRORS_MAX = 100, INFLIGHT_MAX = 65536 };
 
 /* What can be wrong with an answer, or with its absence. */
 enum wrong { WRONG_STATUS, WRONG_BODY, WRONG_ID, WRONG_FRAME, WRONG_CLOSED, WRONG_STALL, WRONG_KINDS };
@@ -43,8 +38,7 @@ static struct {
     uint32_t connections, inflight;
     double warmup, seconds, rate;
     uint64_t stall, calls;
-    int watch[WATCH_MAX];
-    uint32_t n_watch;
+    struct watch watch;
     struct request_options request;
 } options = {.connections = 1, .inflight = 1, .warmup = 0.5, .seconds = 2, .stall = 3000 * MS,
              .request = {.service = "org.meshfast.bench.Echo", .version = "1.0.0", .method = "echo", .payload = 200}};
@@ -60,12 +54,6 @@ static struct {
     char first_wrong[200];
     struct hist latency, lag;
 } self;
-
-struct spent {
-    uint64_t at, own_ns;
-    struct probe_cpu watched[WATCH_MAX];
-    struct probe_machine machine;
-};
 
 __attribute__((format(printf, 2, 3))) static void blame(enum wrong kind, const char *format, ...)
 {
@@ -256,18 +244,6 @@ static void open_connections(void)
     freeaddrinfo(to);
 }
 
-static struct spent look(void)
-{
-    struct spent spent = {.machine = probe_machine()};
-    for (uint32_t i = 0; i < options.n_watch; i++)
-        spent.watched[i] = probe_cpu(options.watch[i]);
-    struct timespec own;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
-    spent.own_ns = (uint64_t)own.tv_sec * SECOND + (uint64_t)own.tv_nsec;
-    spent.at = now_ns();
-    return spent;
-}
-
 /* How long to sleep at most: until the window's next edge, the next call due, or the next look for stalls. */
 static uint64_t wake_at(uint64_t now)
 {
@@ -323,7 +299,7 @@ static void run(struct spent *first, struct spent *last)
     self.begin = now + (uint64_t)(options.warmup * 1e9);
     self.end = self.begin + (uint64_t)(options.seconds * 1e9);
     if (options.calls) {
-        *first = look();
+        *first = window_look(&options.watch);
         self.counting = true;
     }
     for (uint32_t i = 0; i < options.connections; i++) {
@@ -338,12 +314,12 @@ static void run(struct spent *first, struct spent *last)
             flush(&self.conns[i]);
         }
         if (!self.counting && !self.over && now >= self.begin) {
-            *first = look();
+            *first = window_look(&options.watch);
             self.begin = first->at;
             self.end = self.begin + (uint64_t)(options.seconds * 1e9);
             self.counting = true;
         } else if (self.counting && (now >= self.end || (options.calls && self.calls == options.calls))) {
-            *last = look();
+            *last = window_look(&options.watch);
             self.counting = false;
             self.over = true;
             count_unsent();
@@ -354,29 +330,10 @@ static void run(struct spent *first, struct spent *last)
         }
     }
     if (!self.over) {
-        *last = look();
+        *last = window_look(&options.watch);
         if (!self.counting)
             *first = *last;
     }
-}
-
-static void put_quantiles(const char *name, const struct hist *h)
-{
-    printf("\"%s\": {\"mean\": %.3f, \"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"p99_9\": %.3f, \"max\": %.3f}, ", name,
-           h->n ? (double)h->sum / (double)h->n / 1e3 : 0.0, (double)hist_quantile(h, 0.5) / 1e3,
-           (double)hist_quantile(h, 0.9) / 1e3, (double)hist_quantile(h, 0.99) / 1e3,
-           (double)hist_quantile(h, 0.999) / 1e3, (double)h->max / 1e3);
-}
-
-static void put_text(const char *text)
-{
-    putchar('"');
-    for (; *text; text++)
-        if (*text >= ' ' && *text < 127 && *text != '"' && *text != '\\')
-            putchar(*text);
-        else
-            printf("\\u%04x", (unsigned char)*text);
-    putchar('"');
 }
 
 static void report(const struct spent *first, const struct spent *last)
@@ -388,34 +345,18 @@ static void report(const struct spent *first, const struct spent *last)
     printf("\"connections\": %u, \"inflight\": %u, \"payload\": %zu, \"request_bytes\": %zu, \"answer_bytes\": %zu, ",
            options.connections, options.inflight, options.request.payload, self.request.len,
            WIRE_HEAD + self.request.answer_len);
-    put_quantiles("latency_us", &self.latency);
+    window_put_quantiles("latency_us", &self.latency);
     if (options.rate > 0)
-        put_quantiles("lag_us", &self.lag);
+        window_put_quantiles("lag_us", &self.lag);
     printf("\"unsent\": %llu, \"heartbeats\": %llu, \"readonly\": %llu, ", (unsigned long long)self.unsent,
            (unsigned long long)self.heartbeats, (unsigned long long)self.readonly);
-    printf("\"cpu_s\": %.6f, \"machine\": {\"busy_s\": %.2f, \"steal_s\": %.2f}, \"watched\": [",
-           (double)(last->own_ns - first->own_ns) / 1e9, last->machine.busy_s - first->machine.busy_s,
-           last->machine.steal_s - first->machine.steal_s);
-    for (uint32_t i = 0; i < options.n_watch; i++)
-        printf("%s{\"pid\": %d, \"cpu_s\": %.6f, \"main_cpu_s\": %.6f, \"rss\": %llu}", i ? ", " : "", options.watch[i],
-               (double)(last->watched[i].all - first->watched[i].all) / 1e9,
-               (double)(last->watched[i].main - first->watched[i].main) / 1e9,
-               (unsigned long long)probe_rss(options.watch[i]));
-    printf("], \"errors\": %llu, \"wrong\": {", (unsigned long long)self.n_wrong);
+    window_put_spent(&options.watch, first, last);
+    printf("\"errors\": %llu, \"wrong\": {", (unsigned long long)self.n_wrong);
     for (int i = 0; i < WRONG_KINDS; i++)
         printf("%s\"%s\": %llu", i ? ", " : "", wrong_names[i], (unsigned long long)self.wrong[i]);
     printf("}, \"first_error\": ");
-    put_text(self.first_wrong);
+    window_put_text(self.first_wrong);
     printf("}\n");
-}
-
-static double real_number(const char *text, double least, double most)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= least && v <= most))
-        die(EXIT_USAGE, "'%s' is not a number from %g to %g", text, least, most);
-    return v;
 }
 
 static void parse_options(int argc, char **argv)
@@ -430,28 +371,26 @@ static void parse_options(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (c) {
         case 'C': options.connect = optarg; break;
-        case 'c': options.connections = (uint32_t)real_number(optarg, 1, 60000); break;
-        case 'i': options.inflight = (uint32_t)real_number(optarg, 1, INFLIGHT_MAX); break;
-        case 'p': request->payload = (size_t)real_number(optarg, NONCE_LEN, 16 << 20); break;
-        case 'w': options.warmup = real_number(optarg, 0, 3600); break;
-        case 's': options.seconds = real_number(optarg, 0.01, 86400); break;
-        case 'r': options.rate = real_number(optarg, 0, 1e8); break;
-        case 'N': options.calls = (uint64_t)real_number(optarg, 1, 1e12); break;
-        case 'S': options.stall = (uint64_t)real_number(optarg, 10, 3600e3) * MS; break;
+        case 'c': options.connections = (uint32_t)window_number(optarg, 1, 60000); break;
+        case 'i': options.inflight = (uint32_t)window_number(optarg, 1, INFLIGHT_MAX); break;
+        case 'p': request->payload = (size_t)window_number(optarg, NONCE_LEN, 16 << 20); break;
+        case 'w': options.warmup = window_number(optarg, 0, 3600); break;
+        case 's': options.seconds = window_number(optarg, 0.01, 86400); break;
+        case 'r': options.rate = window_number(optarg, 0, 1e8); break;
+        case 'N': options.calls = (uint64_t)window_number(optarg, 1, 1e12); break;
+        case 'S': options.stall = (uint64_t)window_number(optarg, 10, 3600e3) * MS; break;
         case 'n': request->service = optarg; break;
         case 'v': request->version = optarg; break;
         case 'm': request->method = optarg; break;
         case 't': request->trace = true; break;
-        case 'z': request->serialization = (uint8_t)real_number(optarg, 1, 31); break;
+        case 'z': request->serialization = (uint8_t)window_number(optarg, 1, 31); break;
         case 'a':
             if (request->n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
             request->attach[request->n_attach++] = optarg;
             break;
         case 'W':
-            if (options.n_watch == WATCH_MAX)
-                die(EXIT_USAGE, "--watch can be given %d times", WATCH_MAX);
-            options.watch[options.n_watch++] = (int)real_number(optarg, 1, 1 << 22);
+            window_watch(&options.watch, optarg);
             break;
         default: die(EXIT_USAGE, "see bench/README.md");
         }

@@ -28,6 +28,7 @@ ASKED = (
     ("hpack.decode_steady", 150, "ns", "header block of which all is known"),
     ("hpack.decode_mixed", 300, "ns", "header block with a fresh trace id and deadline"),
     ("hpack.decode_first", 550, "ns", "first header block of a connection"),
+    ("h2.view", 60, "ns", "a gRPC request of ten fields as policy sees it"),
     ("table.lookup_batch/100000", 45, "ns", "lookup at 100,000 services, a call in batches of 16"),
     ("table.publish/100000", 50_000, "ns", "one service published among 100,000"),
     ("table.readers_slower/100000", 5, "%", "readers slowed by 1,000 publishes a second"),

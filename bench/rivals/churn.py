@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from bench.harness.rivals import SERVICE
+from bench.harness.rival import SERVICE
 from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
 from meshfast.model import (

@@ -71,6 +71,12 @@
     X(MF_EHPACK_UPDATE, -5254, protocol, "a header table resized above its limit or behind a field")                   \
     X(MF_EHPACK_NO_UPDATE, -5255, protocol, "a header table not resized although its limit was lowered")               \
     X(MF_EHPACK_WORK, -5256, limit, "a header block that copies more names than is reasonable")                        \
+    X(MF_EHTTP1_END, -5270, protocol, "a line of an HTTP/1 head that does not end in CR LF")                           \
+    X(MF_EHTTP1_LINE, -5271, protocol, "not an HTTP/1 request line")                                                   \
+    X(MF_EHTTP1_TARGET, -5272, protocol, "an HTTP/1 target that is no path, no URL and no host")                       \
+    X(MF_EHTTP1_FIELD, -5273, protocol, "an HTTP/1 field without a name and a colon, or a folded one")                 \
+    X(MF_EHTTP1_VALUE, -5274, protocol, "an HTTP/1 field with a control character")                                    \
+    X(MF_EHTTP1_HOST, -5275, protocol, "no host field, more than one, or no host and port in it")                      \
     X(MF_EROUTE_SERVICE, -5300, state, "no such service")                                                              \
     X(MF_EROUTE_RULE, -5301, state, "no rule of the service matches the request")                                      \
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \

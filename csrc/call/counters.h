@@ -45,6 +45,9 @@
     X(labels_conflict, counter, "labels that differ from the one remembered for their trace id, and are not taken unless labels are trusted") \
     X(labels_evicted, counter, "remembered labels that had to make room")                                              \
     X(labels_refused, counter, "labels or trace ids too long to remember, or contended")                               \
+    X(http1_connections, counter, "HTTP/1 connections relayed")                                                        \
+    X(http1_bytes, counter, "bytes of HTTP/1 connections relayed")                                                     \
+    X(http1_answers, counter, "HTTP/1 connections answered here: 400, 404, 431 or 503")                                \
     X(h2_streams_in, counter, "HTTP/2 streams opened by callers")                                                      \
     X(h2_streams_out, counter, "HTTP/2 streams opened to providers")                                                   \
     X(h2_resets_in, counter, "HTTP/2 streams reset by peers")                                                          \
@@ -76,6 +79,7 @@
     X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
+    X(limit_http_head, counter, "limit httpHead: connections answered with 431")                                       \
     X(limit_h2_streams, counter, "limit h2Streams: streams refused")                                                   \
     X(limit_h2_first_window, counter, "limit h2FirstWindow: streams reset as they sent more before anything was passed on") \
     X(limit_h2_stream_window, counter, "limit h2StreamWindow: streams reset as they sent more")                        \

@@ -31,7 +31,7 @@ bool mf_lane_speaks(const struct mf_pool *pool)
 {
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (mf_lane_taking(link) && mf_conn_open(link->conn) && link->spoke)
+        if (mf_lane_taking(link) && !link->retired && mf_conn_open(link->conn) && link->spoke)
             return true;
     }
     return false;

@@ -66,9 +66,10 @@ static uint64_t last_byte(const struct mf_conn *conn)
 
 static void on_ready(struct mf_conn *conn)
 {
+    struct mf_conn *other = relay_of(conn)->other;
     stay(conn); /* bytes written before are already on their way */
-    if (relay_of(conn)->on_dialled)
-        relay_of(conn)->on_dialled(relay_of(conn)->other, 0);
+    if (other && relay_of(conn)->on_dialled) /* who waited may have gone in this very turn */
+        relay_of(conn)->on_dialled(other, 0);
 }
 
 /* Whatever is not its end must not look like one: to the other side it is a reset, too. */

@@ -13,25 +13,20 @@ static const struct unit {
     {'M', UINT64_C(60000000000)},
     {'H', UINT64_C(3600000000000)},
 };
-enum { UNITS = sizeof units / sizeof *units, NONE = -1 };
+enum { UNITS = sizeof units / sizeof *units };
 
-/* -1: not 1 to `most` digits, of which 18 always fit. */
+/* MF_H2_NO_TIMEOUT: not 1 to `most` digits, of which 18 always fit. */
 static int64_t number(const uint8_t *p, size_t n, size_t most)
 {
     int64_t sum = 0;
     if (n == 0 || n > most)
-        return NONE;
+        return MF_H2_NO_TIMEOUT;
     for (size_t i = 0; i < n; i++) {
         if (p[i] < '0' || p[i] > '9')
-            return NONE;
+            return MF_H2_NO_TIMEOUT;
         sum = sum * 10 + (p[i] - '0');
     }
     return sum;
-}
-
-static int64_t times(int64_t n, uint64_t ns)
-{
-    return n < 0 || (uint64_t)n <= INT64_MAX / ns ? n * (int64_t)ns : INT64_MAX;
 }
 
 static size_t put_number(uint8_t *to, uint64_t n)
@@ -49,12 +44,12 @@ static size_t put_number(uint8_t *to, uint64_t n)
 int64_t mf_h2_grpc_timeout_read(struct mf_slice text)
 {
     if (text.len < 2)
-        return NONE;
-    int64_t n = number(text.ptr, text.len - 1, DIGITS_MOST);
+        return MF_H2_NO_TIMEOUT;
+    int64_t n = number(text.ptr, text.len - 1, DIGITS_MOST), ns;
     for (int i = 0; n >= 0 && i < UNITS; i++)
         if (units[i].name == text.ptr[text.len - 1])
-            return times(n, units[i].ns);
-    return NONE;
+            return __builtin_mul_overflow(n, (int64_t)units[i].ns, &ns) ? INT64_MAX : ns;
+    return MF_H2_NO_TIMEOUT;
 }
 
 size_t mf_h2_grpc_timeout_put(uint8_t *to, uint64_t ns)
@@ -71,8 +66,10 @@ size_t mf_h2_grpc_timeout_put(uint8_t *to, uint64_t ns)
 
 int64_t mf_h2_grpc_ms_read(struct mf_slice text)
 {
-    int64_t ms = number(text.ptr, text.len, MS_DIGITS_MOST);
-    return ms < 0 ? -1 : times(ms, 1000000);
+    int64_t ms = number(text.ptr, text.len, MS_DIGITS_MOST), ns;
+    if (ms < 0)
+        return MF_H2_NO_TIMEOUT;
+    return __builtin_mul_overflow(ms, INT64_C(1000000), &ns) ? INT64_MAX : ns;
 }
 
 size_t mf_h2_grpc_ms_put(uint8_t *to, uint64_t ns)

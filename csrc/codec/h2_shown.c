@@ -1,5 +1,7 @@
 #include "codec/h2_shown.h"
 
+#include "codec/percent.h"
+
 static struct mf_slice addressed(struct mf_slice text)
 {
     return text.ptr ? text : MF_SLICE("");
@@ -33,12 +35,6 @@ static struct mf_slice cut(struct mf_slice text, uint8_t c, struct mf_slice *res
     return trim(mf_slice_of(text.ptr, (size_t)(at - text.ptr)));
 }
 
-static int digit(uint8_t c)
-{
-    uint8_t low = c | 0x20;
-    return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 /* The text without %XX; false: no room. What is no escape stays. */
 static bool decoded(struct mf_slice *text, struct mf_h2_scratch *scratch)
 {
@@ -47,13 +43,9 @@ static bool decoded(struct mf_slice *text, struct mf_h2_scratch *scratch)
     if (scratch->room - scratch->used < text->len)
         return false;
     uint8_t *to = scratch->to + scratch->used;
-    const uint8_t *p = text->ptr;
-    size_t n = 0;
-    for (size_t i = 0; i < text->len; i++) {
-        bool escape = p[i] == '%' && text->len - i > 2 && digit(p[i + 1]) >= 0 && digit(p[i + 2]) >= 0;
-        to[n++] = escape ? (uint8_t)(digit(p[i + 1]) << 4 | digit(p[i + 2])) : p[i];
-        i += escape ? 2 : 0;
-    }
+    size_t n = 0, len;
+    for (size_t i = 0; i < text->len; i += len)
+        to[n++] = mf_percent_at(*text, i, &len);
     scratch->used += n;
     *text = mf_slice_of(to, n);
     return true;

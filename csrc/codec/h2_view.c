@@ -1,6 +1,6 @@
 #include "codec/h2_view.h"
 
-#include "codec/h2_grpc.h"
+#include "codec/percent.h"
 
 static const uint64_t ones = UINT64_MAX / 255;
 
@@ -71,7 +71,8 @@ static void cut_query(struct mf_slice whole, struct mf_h2_view *out)
 static bool split(struct mf_slice path, struct mf_slice *service, struct mf_slice *method)
 {
     const uint8_t *end = path.ptr + path.len, *last = path.len ? memrchr(path.ptr, '/', path.len) : NULL;
-    *service = *method = MF_SLICE("");
+    *service = MF_SLICE("");
+    *method = MF_SLICE("");
     if (!last)
         return false;
     *method = mf_slice_of(last + 1, (size_t)(end - last - 1));
@@ -122,14 +123,16 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
 {
     bool tri = false, dubbo = false;
     int64_t grpc_ns = INT64_MAX, tri_ns = INT64_MAX, ns;
-    *out = (struct mf_h2_view){
-        .timeout_ms = -1,
-        .timeout_at = -1,
-        .tri_timeout_at = -1,
-        .baggage_at = -1,
-        .http_method = request->method,
-        .scheme = request->scheme,
-    };
+    out->bad_timeout = out->lost = false; /* one by one, as clearing all takes longer */
+    out->alias = MF_SLICE("");
+    out->content_type = mf_slice_of(NULL, 0);
+    out->version = MF_SLICE("");
+    out->group = MF_SLICE("");
+    out->http_method = request->method;
+    out->scheme = request->scheme;
+    out->timeout_ms = -1;
+    out->timeout_at = out->tri_timeout_at = out->baggage_at = -1;
+    out->n_timeouts = 0;
     for (uint32_t i = request->regular; i < n; i++) {
         struct mf_slice value = fields[i].value;
         switch (marks[i].name) {
@@ -182,9 +185,22 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
         out->flavour = is_triple ? MF_H2_TRIPLE : MF_H2_GRPC;
         out->alias = without_port(out->authority);
     } else {
+        out->flavour = MF_H2_PLAIN;
         out->service = without_port(out->authority);
         out->method = request->method;
     }
+}
+
+size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, uint64_t left, uint8_t *to)
+{
+    bool grpc = mark.name == MF_H2_NAME_GRPC_TIMEOUT;
+    if (!grpc && mark.name != MF_H2_NAME_TRI_SERVICE_TIMEOUT)
+        return 0;
+    int64_t ns = grpc ? mf_h2_grpc_timeout_read(field.value) : mf_h2_grpc_ms_read(field.value);
+    if (ns <= 0)
+        return 0;
+    left = left < (uint64_t)ns ? left : (uint64_t)ns;
+    return grpc ? mf_h2_grpc_timeout_put(to, left) : mf_h2_grpc_ms_put(to, left);
 }
 
 /* --- what a path may not have */
@@ -196,38 +212,32 @@ static uint64_t has(uint64_t word, uint8_t c)
     return (word - ones) & ~word & ones * 0x80;
 }
 
-/* True unless it certainly has none of '%', '\\', "//" and "/.": as nearly all paths. */
-static bool maybe_odd(struct mf_slice path)
+/* True where it has a '%' or a '\\'. */
+static bool has_escape(struct mf_slice path)
 {
-    const uint8_t *p = path.ptr;
-    uint64_t word, next, found = 0;
+    uint64_t word, found = 0;
     size_t i = 0;
-    for (; i + 9 <= path.len; i += 8) {
-        memcpy(&word, p + i, 8);
-        memcpy(&next, p + i + 1, 8);
-        found |= has(word, '%') | has(word, '\\') | (has(word, '/') & (has(next, '/') | has(next, '.')));
+    if (path.len >= 8) {
+        for (; i + 8 < path.len; i += 8) {
+            memcpy(&word, path.ptr + i, 8);
+            found |= has(word, '%') | has(word, '\\');
+        }
+        memcpy(&word, path.ptr + path.len - 8, 8);
+        return (found | has(word, '%') | has(word, '\\')) != 0;
     }
-    for (; i < path.len; i++) {
-        uint8_t after = i + 1 < path.len ? p[i + 1] : 0;
-        found |= p[i] == '%' || p[i] == '\\' || (p[i] == '/' && (after == '/' || after == '.'));
-    }
+    for (; i < path.len; i++)
+        found |= path.ptr[i] == '%' || path.ptr[i] == '\\';
     return found != 0;
 }
 
-static int digit(uint8_t c)
+/* True where it has a segment that is empty, or begins with a dot; the last one may be empty. */
+static bool has_dot(struct mf_slice path)
 {
-    c = lower(c);
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that begins at `i`, where it is an escape, too; `*len` long. */
-static uint8_t byte_at(struct mf_slice text, size_t i, size_t *len)
-{
-    *len = 1;
-    if (text.ptr[i] != '%' || text.len - i < 3 || digit(text.ptr[i + 1]) < 0 || digit(text.ptr[i + 2]) < 0)
-        return text.ptr[i];
-    *len = 3;
-    return (uint8_t)(digit(text.ptr[i + 1]) << 4 | digit(text.ptr[i + 2]));
+    const uint8_t *p = path.ptr, *end = p + path.len;
+    while ((p = memchr(p, '/', (size_t)(end - p))) && ++p < end)
+        if (*p == '/' || *p == '.')
+            return true;
+    return false;
 }
 
 /* Of one segment: 0 or MF_EH2_PATH_TRICK. */
@@ -236,7 +246,7 @@ static int check_segment(struct mf_slice segment)
     size_t dots = 0, len;
     bool name = false, parameters = false;
     for (size_t i = 0; i < segment.len; i += len) {
-        uint8_t c = byte_at(segment, i, &len);
+        uint8_t c = mf_percent_at(segment, i, &len);
         if (c == '/' || c == '\\' || c == 0)
             return MF_EH2_PATH_TRICK;
         parameters |= c == ';';
@@ -281,8 +291,8 @@ int mf_h2_view_path_check(const struct mf_h2_view *view)
         bool all = path.len == 1 && path.ptr[0] == '*' && mf_slice_eq(view->http_method, MF_SLICE("OPTIONS"));
         return !all ? MF_EH2_PATH : plain ? 0 : MF_EH2_PATH_SERVICE;
     }
-    if ((plain || (view->service.len && view->method.len)) && !maybe_odd(path))
-        return 0;
+    if ((plain || (view->service.len && view->method.len)) && !has_escape(path) && !has_dot(path))
+        return 0; /* as nearly all */
     return check_path(view);
 }
 

@@ -4,6 +4,7 @@
  * What is shown are the bytes that are forwarded: nothing is decoded, normalised or joined, but for the authority, whose
  * case means nothing. Slices point into the fields, or the scratch. Pure: no malloc, no clock, no descriptor. */
 #include "codec/h2_fields.h"
+#include "codec/h2_grpc.h"
 
 enum mf_h2_flavour {
     MF_H2_PLAIN,
@@ -33,9 +34,8 @@ struct mf_h2_view {
     struct mf_slice content_type;    /* the last one's; ptr is NULL where there is none */
     struct mf_slice version, group;  /* tri-service-*, the last one's; empty: none */
     int64_t timeout_ms;              /* the least of all deadlines, rounded up; 0: has passed; -1: none */
-    int32_t timeout_at, tri_timeout_at; /* index of the field with the least grpc-timeout, tri-service-timeout; or -1. All
-                                           of that name that are of the form are to be replaced when it goes on: */
-    uint8_t n_timeouts;              /* so many of both names; 255: or more */
+    int32_t timeout_at, tri_timeout_at; /* index of the field with the least grpc-timeout, tri-service-timeout; or -1 */
+    uint8_t n_timeouts;              /* how many deadlines there are, of both names; 255: or more */
     int32_t baggage_at;              /* index of the first, or -1 */
 };
 
@@ -50,6 +50,11 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
  * MF_EH2_PATH_SERVICE: GRPC, TRIPLE: service or method is missing: there is no such route
  * Upper case, ';', other escapes and, for PLAIN, empty segments are compared as they are. */
 int mf_h2_view_path_check(const struct mf_h2_view *view);
+
+/* A field as it goes on when `left` ns are left of the least deadline: writes what goes in the place of a deadline's value,
+ * never more than that was, and returns the length, at most MF_H2_DEADLINE_ROOM; 0: it is none, and goes on as it came.
+ * To be asked of `timeout_at` and `tri_timeout_at`, where `n_timeouts` is 2 for the two or 1, else of each field. */
+size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, uint64_t left, uint8_t *to);
 
 /* The value of a query parameter, as it is; the first one's, where there are several. `name=` and `name` alone have an
  * empty one. False: there is none. */

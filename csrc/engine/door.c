@@ -5,6 +5,7 @@
 #include "protocol/dubbo_down.h"
 #include "protocol/dubbo_frame.h"
 #include "protocol/h2_down.h"
+#include "protocol/http1.h"
 #include "protocol/tcp.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ union accepted {
     struct mf_dubbo_down dubbo;
     struct mf_h2_down h2;
     struct mf_relay relay;
+    struct mf_http1 http1;
 };
 
 static struct mf_door *door_of(struct mf_conn *conn)
@@ -53,8 +55,12 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
             conn->ops->on_readonly(conn, true);
         return conn->ops->on_read(conn, view);
     }
-    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol != MF_LISTEN_DUBBO) {
+    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol == MF_LISTEN_AUTO) {
         mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
+        return conn->ops->on_read(conn, view);
+    }
+    if (protocol == MF_PROTOCOL_HTTP1 && door->protocol == MF_LISTEN_AUTO) {
+        mf_http1_start(conn, &door->inlet);
         return conn->ops->on_read(conn, view);
     }
     int rc = door->protocol == MF_LISTEN_DUBBO ? MF_EDUBBO_MAGIC : mf_tcp_start(conn, &door->inlet);
@@ -116,6 +122,10 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
         int rc = mf_tcp_start(conn, &door->inlet);
         if (rc < 0)
             mf_conn_doom(conn, rc);
+        return;
+    }
+    if (door->protocol == MF_LISTEN_HTTP2) {
+        mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return;
     }
     /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */

@@ -4,7 +4,7 @@
 #include "call/note.h"
 #include "table/label.h"
 
-enum mf_listen_protocol { MF_LISTEN_AUTO, MF_LISTEN_DUBBO, MF_LISTEN_TCP };
+enum mf_listen_protocol { MF_LISTEN_AUTO, MF_LISTEN_DUBBO, MF_LISTEN_TCP, MF_LISTEN_HTTP2 };
 
 enum { MF_WORKERS_MAX = 32, MF_LISTENERS_MAX = 32 };
 
@@ -23,7 +23,7 @@ struct mf_listen_options {
     struct mf_addr bind;
     uint32_t mode;             /* of a UNIX socket's file; 0: 0600 */
     enum mf_direction direction;
-    enum mf_listen_protocol protocol; /* AUTO: Dubbo by its magic, else plain TCP; DUBBO: nothing else is let in */
+    enum mf_listen_protocol protocol; /* AUTO: by its first bytes, else plain TCP; DUBBO, HTTP2: nothing else is let in */
     bool transparent;          /* unread calls, unlisted services and plain TCP go to the address the caller dialled */
     bool has_forward;
     struct mf_addr forward;    /* inbound: the application. Outbound: where those go */

@@ -16,6 +16,8 @@ struct mf_h2_asked {
     struct mf_call *call;   /* NULL: nobody waits for it any more */
     uint16_t status;        /* HTTP's */
     bool answered;          /* the end of the answer has come */
+    uint8_t prefixed;       /* bytes that have come of what its first message begins with */
+    uint32_t first;         /* what is missing of that message, once those are there */
 };
 
 /* 0, or an error (nothing was sent). `again`: as mf_h2_stream_open. */

@@ -84,6 +84,8 @@ static void on_eof(struct mf_conn *conn)
     h2->_eof = true;
     sweep(h2);
     mf_h2_core_leave(h2);
+    if (mf_conn_open(conn)) /* one that is gone as a whole answers with a reset */
+        mf_h2_conn_ping(h2);
 }
 
 static void on_ready(struct mf_conn *conn)
@@ -94,6 +96,8 @@ static void on_ready(struct mf_conn *conn)
 static void on_lost(struct mf_conn *conn, int rc)
 {
     struct mf_h2_conn *h2 = h2_of(conn);
+    if (rc == 0)
+        mf_h2_core_farewell(h2);
     rc = h2->_rc ? h2->_rc : rc;
     struct mf_h2_end end = {.why = MF_H2_LOST, .code = MF_H2_INTERNAL_ERROR, .rc = rc};
     for (uint32_t i = 0; i <= h2->_mask; i++)

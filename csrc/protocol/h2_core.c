@@ -241,6 +241,12 @@ void mf_h2_core_goaway(struct mf_h2_conn *h2, bool final)
     mf_h2_core_leave(h2);
 }
 
+void mf_h2_core_farewell(struct mf_h2_conn *h2)
+{
+    if (!h2->_goaway_final && mf_sock_writable(&h2->conn.sock))
+        put_last_goaway(h2, MF_H2_NO_ERROR, "");
+}
+
 bool mf_h2_core_spend(struct mf_h2_conn *h2)
 {
     const struct mf_limits *limits = h2->conn.local->limits;

@@ -36,6 +36,67 @@ static struct stream *stream_of(struct mf_h2_stream *h2)
     return (struct stream *)(void *)h2;
 }
 
+/* --- the end of a stream, as far as it is ours */
+
+/* The call needs no more of the stream; what is put still goes. */
+static void part(struct stream *stream)
+{
+    mf_h2_held_let_go(&stream->held, stream->call);
+    stream->call->at_caller = NULL;
+    stream->call = NULL;
+}
+
+/* The end of the answer has been put. A caller that is still asking is told that nobody listens, once it has all. Not where
+ * the stream may be gone. */
+static void settle(struct stream *stream)
+{
+    struct mf_h2_down *down = down_of(stream->h2.conn);
+    if (stream->h2.queued) {
+        stream->draining = true;
+        mf_count(&down->caller.traffic->active, 1);
+    } else if (!stream->ended) {
+        mf_h2_stream_reset(&stream->h2, MF_H2_NO_ERROR);
+    }
+}
+
+/* Of an answer that is not to be had, as far as its caller has none of it yet. */
+static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
+{
+    char status[4], length[24];
+    uint8_t message[MF_H2_GRPC_MESSAGE];
+    struct mf_pair fields[5];
+    uint32_t n = 0;
+    bool nobody = strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
+    struct mf_slice text = mf_slice_str(fault->text);
+    if (reads == MF_H2_READS_GRPC) {
+        snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
+        fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("application/grpc")};
+        fields[n++] = (struct mf_pair){MF_SLICE("grpc-status"), mf_slice_str(status)};
+        fields[n++] = (struct mf_pair){MF_SLICE("grpc-message"),
+                                       mf_slice_of(message, mf_h2_grpc_message_put(message, sizeof message, text))};
+    } else {
+        snprintf(status, sizeof status, "%d", mf_h2_code_http(fault->outcome));
+        snprintf(length, sizeof length, "%zu", text.len + 1);
+        fields[n++] = (struct mf_pair){MF_SLICE(":status"), mf_slice_str(status)};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
+    }
+    if (nobody)
+        fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
+    struct mf_h2_stream *h2 = &stream->h2;
+    bool ended = stream->ended, whole = reads == MF_H2_READS_GRPC || stream->no_content;
+    long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
+    if (put == 0 && !whole) {
+        put = mf_h2_stream_data(h2, text, NULL, false);
+        long end = put < 0 ? put : mf_h2_stream_data(h2, MF_SLICE("\n"), NULL, true);
+        ended = ended && put + end > (long)text.len;
+        put = end;
+    }
+    if (put >= 0 && !ended)
+        settle(stream);
+}
+
 /* --- requests */
 
 static void more(struct mf_call *call, uint8_t parts, struct mf_slice data, struct mf_sock *source, const void *head)
@@ -62,17 +123,17 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
     }
     int rc = MF_ELIMIT;
     struct mf_call *call = mf_call_begin(share->calls, &down->caller, h2->id, MF_H2_READS_HTTP, true, &rc);
+    stream->no_content = mf_slice_eq(head->request.method, MF_SLICE("HEAD"));
     if (!call) {
         mf_count(rc == MF_ELIMIT ? &share->local->counters.limit_max_calls : &share->local->counters.out_of_memory, 1);
         struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
         mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault,
                               mf_h2_code_http_stats[MF_OUTCOME_OVERLOAD]);
-        mf_h2_stream_reset(h2, MF_H2_REFUSED_STREAM);
+        put_local(stream, mf_h2_request_reads(head), &fault);
         return;
     }
     stream->call = call;
     stream->whole = head->ended;
-    stream->no_content = mf_slice_eq(head->request.method, MF_SLICE("HEAD"));
     call->at_caller = stream;
     call->at_callee = NULL;
     call->asking = !head->ended;
@@ -129,27 +190,6 @@ static void took(struct mf_caller *caller, struct mf_call *call, size_t len, siz
 
 /* --- answers */
 
-/* The call needs no more of the stream; what is put still goes. */
-static void part(struct stream *stream)
-{
-    mf_h2_held_let_go(&stream->held, stream->call);
-    stream->call->at_caller = NULL;
-    stream->call = NULL;
-}
-
-/* The end of the answer has been put. A caller that is still asking is told that nobody listens, once it has all. Not where
- * the stream may be gone. */
-static void settle(struct stream *stream)
-{
-    struct mf_h2_down *down = down_of(stream->h2.conn);
-    if (stream->h2.queued) {
-        stream->draining = true;
-        mf_count(&down->caller.traffic->active, 1);
-    } else if (!stream->ended) {
-        mf_h2_stream_reset(&stream->h2, MF_H2_NO_ERROR);
-    }
-}
-
 static void on_sent(struct mf_h2_stream *h2, size_t len)
 {
     struct stream *stream = stream_of(h2);
@@ -158,44 +198,6 @@ static void on_sent(struct mf_h2_stream *h2, size_t len)
         call->callee->ops->took(call->callee, call, len, mf_h2_conn_share(h2->conn));
     else if (!call && !stream->ended && h2->queued == 0)
         mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
-}
-
-/* Of an answer that is not to be had, as far as its caller has none of it yet. */
-static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
-{
-    char status[4], length[24];
-    uint8_t message[MF_H2_GRPC_MESSAGE];
-    struct mf_pair fields[5];
-    uint32_t n = 0;
-    bool nobody = strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
-    struct mf_slice text = mf_slice_str(fault->text);
-    if (reads == MF_H2_READS_GRPC) {
-        snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
-        fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("application/grpc")};
-        fields[n++] = (struct mf_pair){MF_SLICE("grpc-status"), mf_slice_str(status)};
-        fields[n++] = (struct mf_pair){MF_SLICE("grpc-message"),
-                                       mf_slice_of(message, mf_h2_grpc_message_put(message, sizeof message, text))};
-    } else {
-        snprintf(status, sizeof status, "%d", mf_h2_code_http(fault->outcome));
-        snprintf(length, sizeof length, "%zu", text.len + 1);
-        fields[n++] = (struct mf_pair){MF_SLICE(":status"), mf_slice_str(status)};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
-    }
-    if (nobody)
-        fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
-    struct mf_h2_stream *h2 = &stream->h2;
-    bool ended = stream->ended, whole = reads == MF_H2_READS_GRPC || stream->no_content;
-    long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
-    if (put == 0 && !whole) {
-        put = mf_h2_stream_data(h2, text, NULL, false);
-        long end = put < 0 ? put : mf_h2_stream_data(h2, MF_SLICE("\n"), NULL, true);
-        ended = ended && put + end > (long)text.len;
-        put = end;
-    }
-    if (put >= 0 && !ended)
-        settle(stream);
 }
 
 static const struct mf_fault too_long = {

@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "codec/h2_grpc.h"
 #include "codec/h2_shown.h"
 #include "protocol/h2_ask.h"
 #include "protocol/h2_frozen.h"
@@ -10,7 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256, NAMES = MF_PLAN_LABELS * MF_LABEL_TEXT, MS = 1000000 };
+enum { TEXT_ROOM = 256, NAMES = MF_PLAN_LABELS * MF_LABEL_TEXT, MS = 1000000, DEADLINES = 8 };
 
 /* Fields that come again byte for byte: what they say, and as they go on where nothing is added. */
 struct known {
@@ -32,6 +31,7 @@ struct request {
     struct known *known;       /* or NULL */
     const struct mf_h2_view *view;
     struct mf_query said;
+    struct mf_http_view http;
 };
 
 static struct request *request_of(struct mf_request *base)
@@ -73,24 +73,28 @@ static uint64_t time_left(const struct mf_call *call, int64_t named_ms)
 }
 
 struct texts {
-    uint8_t names[NAMES], grpc[MF_H2_TIMEOUT_ROOM], ms[MF_H2_MS_ROOM];
+    uint8_t names[NAMES], deadlines[DEADLINES][MF_H2_DEADLINE_ROOM];
 };
 
 /* Fields with stamps in place of those of their names, and less time, in the share's room. Returns how many. */
 static uint32_t compose(const struct mf_h2_share *share, const struct mf_pair *fields, const struct mf_h2_mark *marks,
                         uint32_t n, const struct mf_request *base, uint64_t left, struct texts *texts)
 {
-    uint32_t out = 0;
+    uint32_t out = 0, n_deadlines = 0;
     uint8_t *name = texts->names;
     for (uint32_t i = 0; i < n; i++) {
         if (base && base->n_stamps && stamped(base, fields[i].key))
             continue;
         share->fields[out] = fields[i];
         share->marks[out] = marks[i];
-        if (left && marks[i].name == MF_H2_NAME_GRPC_TIMEOUT)
-            share->fields[out].value = mf_slice_of(texts->grpc, mf_h2_grpc_timeout_put(texts->grpc, left));
-        else if (left && marks[i].name == MF_H2_NAME_TRI_SERVICE_TIMEOUT)
-            share->fields[out].value = mf_slice_of(texts->ms, mf_h2_grpc_ms_put(texts->ms, left));
+        if (left && n_deadlines < DEADLINES) {
+            uint8_t *to = texts->deadlines[n_deadlines];
+            size_t len = mf_h2_view_deadline_put(fields[i], marks[i], left, to);
+            if (len) {
+                share->fields[out].value = mf_slice_of(to, len);
+                n_deadlines++;
+            }
+        }
         out++;
     }
     for (uint32_t i = 0; base && i < base->n_stamps; i++) {
@@ -198,6 +202,16 @@ static struct known *learn(const struct mf_h2_head_in *head)
     return *head->note = known;
 }
 
+enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head)
+{
+    struct mf_h2_view view = {0};
+    uint8_t room[MF_H2_SCRATCH];
+    struct mf_h2_scratch scratch = {room, sizeof room, 0};
+    if (!head->over)
+        mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
+    return view.grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
+}
+
 void mf_h2_request_forget(void *note)
 {
     struct known *known = note;
@@ -227,7 +241,9 @@ static void show(struct request *request, struct mf_h2_source *source, const str
         .name_lengths = shown->name_lengths,
         .fold_names = true,
         .now = mf_local_now(local),
+        .http = &request->http,
     };
+    request->http = (struct mf_http_view){view->http_method, view->scheme, view->authority, view->path, view->query};
     request->said = base->query;
     request->said.headers = shown->labels;
     request->said.n_headers = shown->n_labels;
@@ -276,9 +292,8 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         return;
     }
     if (request.view->timeout_ms == 0) {
-        struct mf_fault late = {MF_OUTCOME_TIMEOUT, "meshfast: the call's time had passed when it came"};
-        MF_COUNT(source->share->local, limit_call_timeout);
-        mf_dispatch_refuse(call, &request.base, &late);
+        struct mf_fault fault = {MF_OUTCOME_TIMEOUT, "meshfast: the deadline had passed when the request came"};
+        mf_dispatch_refuse(call, &request.base, &fault);
         return;
     }
     mf_dispatch(call, &request.base);

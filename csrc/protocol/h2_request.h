@@ -24,5 +24,7 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
 void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, struct mf_queue *back);
 /* Sends a call's frame, as a pool wants it. */
 int mf_h2_request_queued(struct mf_link *link, struct mf_call *call);
+/* How its caller reads answers. */
+enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head);
 /* Of what was kept at `note` of a head. */
 void mf_h2_request_forget(void *note);

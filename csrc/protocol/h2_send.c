@@ -268,6 +268,7 @@ static int put_queued(struct mf_h2_stream *stream, uint32_t len, uint8_t flags)
             drop_first(stream);
     }
     stream->queued -= len;
+    stream->_cut -= stream->_cut ? len : 0;
     stream->_moved = mf_local_now(h2->conn.local);
     h2->_queued -= len;
     moved(stream, len);
@@ -293,6 +294,7 @@ static size_t may_send(const struct mf_h2_stream *stream)
     const struct mf_h2_conn *h2 = stream->conn;
     int64_t len = stream->queued, most = mf_list_empty(&h2->_turns) ? LONG : SHARE;
     len = len < most ? len : most;
+    len = stream->_cut && stream->_cut < len ? stream->_cut : len;
     len = len < h2->peer.frame ? len : h2->peer.frame;
     len = len < stream->_out_window ? len : stream->_out_window;
     len = len < h2->_out_window ? len : h2->_out_window;

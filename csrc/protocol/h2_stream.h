@@ -19,6 +19,7 @@ struct mf_h2_stream {
     uint64_t _moved;                  /* when some of what waits went last, or began to wait */
     uint32_t id;
     uint32_t queued;                  /* bytes that wait for windows, or for the socket */
+    uint32_t _cut;                    /* of those, so many go before a frame may hold others; 0: any may */
     uint32_t _held, _window;          /* given to the role and not credited; the window that was given last */
     int32_t _out_window, _in_window;
     uint8_t state;                    /* enum mf_h2_state */
@@ -83,6 +84,12 @@ int mf_h2_stream_head(struct mf_h2_stream *stream, const struct mf_pair *fields,
 long mf_h2_stream_data(struct mf_h2_stream *stream, struct mf_slice data, struct mf_sock *source, bool end);
 /* The same from a block, of which it takes its own reference. */
 long mf_h2_stream_block(struct mf_h2_stream *stream, struct mf_block *block, struct mf_slice data, bool end);
+/* No frame holds content that was put before this and content behind. Of several such places the last counts, among what
+ * waits. */
+static inline void mf_h2_stream_cut(struct mf_h2_stream *stream)
+{
+    stream->_cut = stream->queued;
+}
 /* The end, behind the content. */
 int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
                           uint32_t n, struct mf_h2_again *again);

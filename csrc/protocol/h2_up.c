@@ -13,6 +13,7 @@
 /* Servers that follow gRPC's defaults end connections of those who ask oftener in silence. */
 #define PING_EVERY_NS UINT64_C(300000000000)
 #define MS_NS UINT64_C(1000000)
+enum { PREFIX = 5 }; /* what a message of gRPC begins with */
 
 static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
 {
@@ -283,6 +284,41 @@ static const struct mf_h2_ops h2_ops = {
 
 /* --- what goes to it */
 
+/* How many bytes of `data` are the first message's: a byte that says whether it is compressed, its length in four (gRPC over
+ * HTTP/2, Length-Prefixed-Message). */
+static size_t of_first(struct mf_h2_asked *stream, struct mf_slice data)
+{
+    size_t at = 0;
+    for (; stream->prefixed < PREFIX && at < data.len; at++)
+        stream->first = stream->prefixed++ ? stream->first << 8 | data.ptr[at] : 0;
+    if (stream->prefixed < PREFIX)
+        return at;
+    size_t left = data.len - at < stream->first ? data.len - at : stream->first;
+    stream->first -= (uint32_t)left;
+    return at + left;
+}
+
+/* Dubbo for Java reads what is behind the first message wrong, where a frame holds the end of that and only a part of the
+ * next: so the first ends a frame. */
+static long put_content(struct mf_h2_asked *stream, const struct mf_call *call, const struct mf_message *message, bool end)
+{
+    struct mf_slice data = message->data;
+    bool over = call->kind != MF_H2_READS_GRPC || (stream->prefixed == PREFIX && stream->first == 0);
+    size_t first = over ? 0 : of_first(stream, data);
+    if (first == 0 || first == data.len) {
+        long sent = mf_h2_stream_data(&stream->h2, data, message->source, end);
+        if (!over && !end && sent >= 0 && call->at_callee == &stream->h2)
+            mf_h2_stream_cut(&stream->h2);
+        return sent;
+    }
+    long sent = mf_h2_stream_data(&stream->h2, mf_slice_of(data.ptr, first), message->source, false);
+    if (sent < 0 || call->at_callee != &stream->h2)
+        return sent;
+    mf_h2_stream_cut(&stream->h2);
+    long rest = mf_h2_stream_data(&stream->h2, mf_slice_of(data.ptr + first, data.len - first), message->source, end);
+    return rest < 0 ? rest : sent + rest;
+}
+
 static void more(struct mf_callee *callee, struct mf_call *call, const struct mf_message *message)
 {
     (void)callee;
@@ -296,7 +332,7 @@ static void more(struct mf_callee *callee, struct mf_call *call, const struct mf
         return;
     }
     struct mf_h2_conn *conn = h2->conn;
-    long sent = mf_h2_stream_data(h2, message->data, message->source, end);
+    long sent = put_content(stream_of(h2), call, message, end);
     if (sent > 0 && call->at_callee == h2) /* else what went of others' has ended its caller's connection */
         call->ops->took(call->caller, call, (size_t)sent, mf_h2_conn_share(conn));
 }

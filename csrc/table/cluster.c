@@ -27,6 +27,19 @@ static void free_by_label(struct mf_table *table, struct mf_by_label *by)
     mf_slab_free(by);
 }
 
+/* Its peers, each once. */
+static void give_peers(struct mf_table *table, const struct mf_instance *instance, bool listed)
+{
+    for (int f = 0; f < MF_FAMILIES; f++) {
+        struct mf_peer *peer = instance->peers[f];
+        if (!peer || (f > 0 && peer == instance->peers[0]))
+            continue;
+        if (listed)
+            mf_peer_list(peer, -1);
+        mf_peer_give(table, peer);
+    }
+}
+
 void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
 {
     if (--cluster->refs > 0)
@@ -37,8 +50,7 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
         cluster->by_label = next;
     }
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
-        mf_peer_list(cluster->instances[i].peer, -1);
-        mf_peer_give(table, cluster->instances[i].peer);
+        give_peers(table, &cluster->instances[i], true);
         mf_free(cluster->instances[i].labels);
     }
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
@@ -73,8 +85,40 @@ static struct mf_pair *copy_pairs(const struct mf_pair *pairs, uint32_t n)
 int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice addr,
                    const struct mf_pair *labels, uint32_t n_labels, uint32_t weight)
 {
-    struct mf_addr parsed;
-    int rc = mf_addr_parse(addr, &parsed);
+    const struct mf_slice same[] = {addr, addr};
+    _Static_assert(sizeof same / sizeof *same == MF_FAMILIES, "one for each");
+    return addr.len ? mf_cluster_add_apart(table, cluster, same, labels, n_labels, weight) : MF_EADDR;
+}
+
+/* 0 or -ENOMEM. Equal addresses have one peer, and one reference. */
+static int take_peers(struct mf_table *table, struct mf_instance *instance, const struct mf_addr addrs[MF_FAMILIES])
+{
+    for (int f = 0; f < MF_FAMILIES; f++) {
+        if (addrs[f].len == 0)
+            continue;
+        if (f > 0 && instance->peers[0] && mf_addr_eq(&addrs[f], &addrs[0])) {
+            instance->peers[f] = instance->peers[0];
+            continue;
+        }
+        instance->peers[f] = mf_peer_intern(table, &addrs[f]);
+        if (!instance->peers[f]) {
+            give_peers(table, instance, false);
+            return -ENOMEM;
+        }
+    }
+    for (int f = 0; f < MF_FAMILIES; f++)
+        if (instance->peers[f] && !(f > 0 && instance->peers[f] == instance->peers[0]))
+            mf_peer_list(instance->peers[f], 1);
+    return 0;
+}
+
+int mf_cluster_add_apart(struct mf_table *table, struct mf_cluster *cluster, const struct mf_slice addrs[MF_FAMILIES],
+                         const struct mf_pair *labels, uint32_t n_labels, uint32_t weight)
+{
+    struct mf_addr parsed[MF_FAMILIES] = {0};
+    int rc = addrs[MF_FAMILY_DUBBO].len || addrs[MF_FAMILY_HTTP].len ? 0 : MF_EADDR;
+    for (int f = 0; rc == 0 && f < MF_FAMILIES; f++)
+        rc = addrs[f].len ? mf_addr_parse(addrs[f], &parsed[f]) : 0;
     if (rc != 0)
         return rc;
     if (cluster->sealed)
@@ -88,12 +132,11 @@ int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf
     struct mf_instance instance = {.weight = weight, .n_labels = n_labels, .labels = copy_pairs(labels, n_labels)};
     if (!instance.labels)
         return -ENOMEM;
-    instance.peer = mf_peer_intern(table, &parsed);
-    if (!instance.peer) {
+    rc = take_peers(table, &instance, parsed);
+    if (rc != 0) {
         mf_free(instance.labels);
-        return -ENOMEM;
+        return rc;
     }
-    mf_peer_list(instance.peer, 1);
     cluster->instances[cluster->n_instances++] = instance;
     return 0;
 }
@@ -144,36 +187,77 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
     return true;
 }
 
-/* For `n` members, which are put next. */
-static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, uint32_t n)
+/* Those of a group: how many take calls of each family, and whether not all take both at one address. */
+struct members {
+    uint32_t n[MF_FAMILIES];
+    bool apart;
+};
+
+static void count_member(struct members *members, const struct mf_instance *instance)
 {
-    size_t members = n * (sizeof(struct mf_peer *) + sizeof(uint64_t));
-    struct mf_group *group = mf_table_zalloc(table, table->peers.n, sizeof *group + members + name.len);
-    if (!group)
-        return NULL;
+    for (int f = 0; f < MF_FAMILIES; f++)
+        members->n[f] += instance->peers[f] != NULL;
+    members->apart |= instance->peers[MF_FAMILY_DUBBO] != instance->peers[MF_FAMILY_HTTP];
+}
+
+static size_t size_of_group(struct mf_slice name, uint32_t n)
+{
+    size_t size = sizeof(struct mf_group) + n * (sizeof(struct mf_peer *) + sizeof(uint64_t)) + name.len;
+    return (size + MF_CACHE_LINE - 1) & ~(size_t)(MF_CACHE_LINE - 1);
+}
+
+static void begin_group(struct mf_group *group, struct mf_slice name, uint32_t n)
+{
     group->n = n;
     group->name_len = (uint32_t)name.len;
     if (name.len)
-        memcpy((char *)group + sizeof *group + members, name.ptr, name.len);
+        memcpy(mf_group_sums(group) + n, name.ptr, name.len);
+}
+
+/* For these members, which are put next. */
+static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, const struct members *members)
+{
+    size_t own = size_of_group(name, members->n[MF_FAMILY_DUBBO]);
+    size_t other = members->apart ? size_of_group(name, members->n[MF_FAMILY_HTTP]) : 0;
+    if (own > UINT32_MAX)
+        return NULL;
+    struct mf_group *group = mf_table_zalloc(table, table->peers.n, own + other);
+    if (!group)
+        return NULL;
+    begin_group(group, name, members->n[MF_FAMILY_DUBBO]);
+    if (other) {
+        struct mf_group *twin = (struct mf_group *)((uintptr_t)group + own);
+        begin_group(twin, name, members->n[MF_FAMILY_HTTP]);
+        group->twin = twin->twin = (uint32_t)own;
+    }
     return group;
 }
 
-static void put_member(struct mf_group *group, uint32_t *n, const struct mf_instance *instance)
+static void put_peer(struct mf_group *group, uint32_t *n, struct mf_peer *peer, uint32_t weight)
 {
-    group->each = *n == 0 || group->each == instance->weight ? instance->weight : 0;
-    group->peers[*n] = instance->peer;
-    mf_group_sums(group)[*n] = instance->weight + (*n ? mf_group_sums(group)[*n - 1] : 0);
+    group->each = *n == 0 || group->each == weight ? weight : 0;
+    group->peers[*n] = peer;
+    mf_group_sums(group)[*n] = weight + (*n ? mf_group_sums(group)[*n - 1] : 0);
     ++*n;
+}
+
+static void put_member(struct mf_group *group, struct members *put, const struct mf_instance *instance)
+{
+    for (int f = 0; f < (group->twin ? MF_FAMILIES : 1); f++)
+        if (instance->peers[f])
+            put_peer(f == MF_FAMILY_DUBBO ? group : (struct mf_group *)(uintptr_t)mf_group_http(group), &put->n[f],
+                     instance->peers[f], instance->weight);
 }
 
 /* The instances with all these labels. */
 static struct mf_group *group_with(struct mf_table *table, const struct mf_cluster *cluster, struct mf_slice name,
                                    const struct mf_pair *labels, uint32_t n_labels)
 {
-    uint32_t n = 0, put = 0;
+    struct members members = {0}, put = {0};
     for (uint32_t i = 0; i < cluster->n_instances; i++)
-        n += carries(&cluster->instances[i], labels, n_labels);
-    struct mf_group *group = new_group(table, name, n);
+        if (carries(&cluster->instances[i], labels, n_labels))
+            count_member(&members, &cluster->instances[i]);
+    struct mf_group *group = new_group(table, name, &members);
     for (uint32_t i = 0; group && i < cluster->n_instances; i++)
         if (carries(&cluster->instances[i], labels, n_labels))
             put_member(group, &put, &cluster->instances[i]);
@@ -205,10 +289,10 @@ struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct
     return subset ? subset->group : NULL;
 }
 
-/* While groups are made: one value, how many instances have it, and how many of them are put. */
+/* While groups are made: one value, the instances that have it, and those of them that are put. */
 struct entry {
     struct mf_slice name;
-    uint32_t n, put;
+    struct members members, put;
 };
 
 static const struct mf_group taken; /* marks a place while its group is not yet made */
@@ -232,31 +316,31 @@ static void name_value(struct mf_by_label *by, struct entry *entries, struct mf_
 }
 
 /* Names every value, the declared subsets first; counts the instances of each, and those without the label. */
-static uint32_t count_values(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
-                             struct entry *entries)
+static struct members count_values(const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
+                                   struct entry *entries)
 {
-    uint32_t without = 0;
+    struct members without = {0};
     for (uint32_t i = 0; i < cluster->n_subsets; i++)
         name_value(by, entries, mf_slice_str(cluster->subsets[i].name));
     by->n_subsets = by->n_groups;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
         const struct mf_slice *value = label_of(&cluster->instances[i], key);
         if (!value) {
-            without++;
+            count_member(&without, &cluster->instances[i]);
             continue;
         }
         name_value(by, entries, *value);
-        entries[place_of(by, entries, *value)->index].n++;
+        count_member(&entries[place_of(by, entries, *value)->index].members, &cluster->instances[i]);
     }
     return without;
 }
 
 static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster, struct mf_slice key, struct mf_by_label *by,
-                       struct entry *entries, uint32_t without)
+                       struct entry *entries, const struct members *without)
 {
-    uint32_t put = 0;
+    struct members put = {0};
     for (uint32_t i = 0; i < by->n_groups; i++) {
-        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(table, entries[i].name, entries[i].n);
+        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(table, entries[i].name, &entries[i].members);
         if (!by->groups[i])
             return -ENOMEM;
         place_of(by, entries, entries[i].name)->group = by->groups[i];
@@ -295,9 +379,9 @@ struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluste
     mf_label_take_all(table, UINT64_C(1) << label);
     by->mask = (uint32_t)places - 1;
     struct mf_slice key = mf_label_name(table, label);
-    uint32_t without = count_values(cluster, key, by, entries);
+    struct members without = count_values(cluster, key, by, entries);
     by->groups = mf_zalloc((by->n_groups + 1) * sizeof *by->groups);
-    if (!by->groups || fill_groups(table, cluster, key, by, entries, without) != 0)
+    if (!by->groups || fill_groups(table, cluster, key, by, entries, &without) != 0)
         goto no_memory;
     mf_free(entries);
     by->next = cluster->by_label;

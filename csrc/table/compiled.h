@@ -11,11 +11,13 @@
 #define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line,
- * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, and the name. */
+ * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, and the name.
+ * Where HTTP is spoken at other addresses than Dubbo, or not by all, its group lies behind Dubbo's in the same piece. */
 struct mf_group {
     uint32_t n;
     uint32_t each; /* every member's weight when they are equal, else 0 */
     uint32_t name_len;
+    uint32_t twin; /* bytes between the two; 0: one for both */
     struct mf_peer *peers[];
 };
 
@@ -127,6 +129,18 @@ MF_ALWAYS_INLINE struct mf_crule_cold *mf_crule_cold(const struct mf_compiled *s
                                                      const struct mf_crule *rule)
 {
     return (struct mf_crule_cold *)(uintptr_t)(service->rest + rule->cold);
+}
+
+/* Those that take HTTP, of Dubbo's group. */
+MF_ALWAYS_INLINE const struct mf_group *mf_group_http(const struct mf_group *group)
+{
+    return (const struct mf_group *)((uintptr_t)group + group->twin);
+}
+
+/* And back. */
+MF_ALWAYS_INLINE const struct mf_group *mf_group_dubbo(const struct mf_group *group)
+{
+    return (const struct mf_group *)((uintptr_t)group - group->twin);
 }
 
 /* The first member's sum of weights; each member's follows. */

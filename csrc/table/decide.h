@@ -15,7 +15,7 @@ MF_ALWAYS_INLINE void note(struct mf_route_steps *steps, enum mf_route_step_kind
 }
 
 MF_ALWAYS_INLINE bool rule_matches(const struct mf_compiled *service, uint32_t r, const struct mf_query *query,
-                                   struct mf_route_steps *steps)
+                                   const struct mf_http_view *http, struct mf_route_steps *steps)
 {
     const struct mf_crule *rule = &mf_compiled_rules(service)[r];
     struct mf_slice text = mf_slice_of("", 0);
@@ -26,7 +26,7 @@ MF_ALWAYS_INLINE bool rule_matches(const struct mf_compiled *service, uint32_t r
     for (uint32_t m = 0; m < rule->n_matches; m++) {
         const struct mf_cmatch *match = &mf_crule_cold(service, rule)->matches[m];
         uint32_t c = 0;
-        while (c < match->n_conditions && holds(&match->conditions[c], query, &text))
+        while (c < match->n_conditions && holds(&match->conditions[c], query, http, &text))
             c++;
         if (c == match->n_conditions) {
             note(steps, MF_STEP_MATCH, r, m, 0, 0, mf_slice_of("", 0));
@@ -129,7 +129,7 @@ MF_ALWAYS_INLINE bool aim(struct walk *walk, const struct mf_query *query, struc
 
 /* The first rule that matches and its first target. False: there is none, walk->rc says why. */
 MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service, const struct mf_query *query,
-                            struct mf_route *out, struct mf_route_steps *steps)
+                            const struct mf_http_view *http, struct mf_route *out, struct mf_route_steps *steps)
 {
     *out = (struct mf_route){0};
     walk->service = service;
@@ -144,7 +144,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         out->inexact = true;
     note(steps, MF_STEP_SERVICE, 0, 0, 0, 0, steps ? mf_slice_str(service->stat->service) : query->service);
     for (uint32_t r = 0; r < service->n_rules; r++) {
-        if (!rule_matches(service, r, query, steps))
+        if (!rule_matches(service, r, query, http, steps))
             continue;
         const struct mf_crule *rule = &mf_compiled_rules(service)[r];
         out->rule = (uint16_t)r;
@@ -159,9 +159,15 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
     return false;
 }
 
-/* The target's instances; NULL when there can be none. */
+MF_ALWAYS_INLINE const struct mf_group *taking(const struct mf_group *group, const struct mf_http_view *http)
+{
+    return http && group ? mf_group_http(group) : group;
+}
+
+/* The target's instances that take such calls; NULL when there can be none. */
 MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const struct mf_query *query,
-                                                struct mf_stat **stat, struct mf_route_steps *steps)
+                                                const struct mf_http_view *http, struct mf_stat **stat,
+                                                struct mf_route_steps *steps)
 {
     const struct mf_ctarget *target = walk->target;
     if (target->kind != MF_TARGET_LABEL) {
@@ -173,7 +179,7 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, text);
             note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, text);
         }
-        return target->group;
+        return taking(target->group, http);
     }
     struct mf_slice value = value_of(target, query);
     note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
@@ -183,7 +189,7 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
         return NULL;
     }
     *stat = target->stats[found->index];
-    return found->group;
+    return taking(found->group, http);
 }
 
 MF_ALWAYS_INLINE int reach(const struct walk *walk, struct mf_peer *peer, struct mf_stat *stat, struct mf_route *out)
@@ -200,9 +206,17 @@ MF_ALWAYS_INLINE int end(const struct walk *walk, struct mf_route *out)
     return walk->rc;
 }
 
+/* Why a group without a usable peer is passed over. */
+MF_ALWAYS_INLINE enum mf_route_step_kind lack_of(const struct mf_group *group, const struct mf_http_view *http)
+{
+    const struct mf_group *others = http ? mf_group_dubbo(group) : mf_group_http(group);
+    return group->n ? MF_STEP_DOWN : others->n ? MF_STEP_NO_PORT : MF_STEP_EMPTY;
+}
+
 /* Picks from `group`, which the walk's target resolved to, and where that gives no peer goes on to the others. */
 MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, struct mf_stat *stat,
-                            const struct mf_query *query, struct mf_route *out, struct mf_route_steps *steps)
+                            const struct mf_query *query, const struct mf_http_view *http, struct mf_route *out,
+                            struct mf_route_steps *steps)
 {
     for (;;) {
         struct mf_peer *peer = group && group->n ? pick(group, query) : NULL;
@@ -212,22 +226,23 @@ MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, str
             return reach(walk, peer, stat, out);
         }
         bool down = group && group->n > 0;
-        if (group)
-            note(steps, down ? MF_STEP_DOWN : MF_STEP_EMPTY, walk->r, 0, 0, walk->t, mf_group_name(group));
+        if (group && steps)
+            note(steps, lack_of(group, http), walk->r, 0, 0, walk->t, mf_group_name(group));
         if (!pass_on(walk, down, steps) || !aim(walk, query, steps))
             break;
-        group = resolve(walk, query, &stat, steps);
+        group = resolve(walk, query, http, &stat, steps);
     }
     return end(walk, out);
 }
 
-MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_query *query, struct mf_route *out,
-                            struct mf_route_steps *steps)
+/* `http` is the query's: where it is NULL, Dubbo's way has nothing of it. */
+MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_query *query,
+                            const struct mf_http_view *http, struct mf_route *out, struct mf_route_steps *steps)
 {
     struct mf_stat *stat;
     struct walk walk;
-    if (!enter(&walk, service, query, out, steps))
+    if (!enter(&walk, service, query, http, out, steps))
         return end(&walk, out);
-    const struct mf_group *group = resolve(&walk, query, &stat, steps);
-    return follow(&walk, group, stat, query, out, steps);
+    const struct mf_group *group = resolve(&walk, query, http, &stat, steps);
+    return follow(&walk, group, stat, query, http, out, steps);
 }

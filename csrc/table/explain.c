@@ -4,5 +4,5 @@ int mf_route_explain(const struct mf_table *table, const struct mf_query *query,
                      struct mf_route_steps *steps)
 {
     steps->n = 0;
-    return decide(find(table, query->service), query, out, steps);
+    return decide(find(table, query->service), query, query->http, out, steps);
 }

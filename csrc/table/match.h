@@ -1,8 +1,9 @@
 #pragma once
-/* match: whether one condition of a rule holds for a request. Private. */
+/* match: whether one condition of a rule holds for a request. `http` is the query's. Private. */
 #include "table/compiled.h"
 #include "table/dfa.h"
 #include "table/headers.h"
+#include "table/match_http.h"
 
 /* "/service/method" is compared in its four pieces, never built. */
 static inline bool path_holds(const struct mf_ccondition *condition, const struct mf_query *query)
@@ -49,31 +50,59 @@ static inline bool text_holds(const struct mf_ccondition *condition, const struc
 }
 
 /* `*text` is the value seen, for the path the method. */
-static inline bool holds(const struct mf_ccondition *condition, const struct mf_query *query, struct mf_slice *text)
+static inline bool holds(const struct mf_ccondition *condition, const struct mf_query *query,
+                         const struct mf_http_view *http, struct mf_slice *text)
 {
+    struct mf_slice param;
     const struct mf_slice *seen = NULL;
     *text = mf_slice_of("", 0);
     switch ((enum mf_field)condition->field) {
     case MF_FIELD_PATH:
+        if (http) {
+            seen = http_text(&http->path);
+            break;
+        }
         *text = query->method;
         if (condition->op < MF_OP_PRESENT)
             return path_holds(condition, query);
         return condition->op == MF_OP_PRESENT; /* there always is one */
     case MF_FIELD_METHOD:
-        seen = query->method.len ? &query->method : NULL;
+        if (http)
+            seen = http_text(&http->method);
+        else
+            seen = query->method.len ? &query->method : NULL;
         break;
     case MF_FIELD_AUTHORITY:
+        if (http) {
+            seen = http_text(&http->authority);
+            if (seen && condition->op < MF_OP_REGEX) {
+                *text = *seen;
+                return http_same_host(*seen, condition->value, condition->op == MF_OP_PREFIX);
+            }
+            break;
+        }
         seen = mf_headers_find(query, MF_SLICE("target-host"));
         if (!seen || !seen->len)
             seen = &query->service;
         break;
     case MF_FIELD_HEADER:
         seen = mf_headers_find(query, condition->key);
+        if (http && seen && condition->op < MF_OP_PRESENT && http_is_list(query, condition->key, seen)) {
+            *text = *seen;
+            return http_list_holds(condition, query);
+        }
         break;
     case MF_FIELD_LABEL:
         seen = query->labels && query->labels[condition->label].len ? &query->labels[condition->label] : NULL;
         break;
+    case MF_FIELD_SCHEME:
+        seen = http ? http_text(&http->scheme) : NULL;
+        break;
+    case MF_FIELD_PARAM:
+        seen = http && http_param(http->query, condition->key, &param) ? &param : NULL;
+        break;
     case MF_FIELD_NEVER:
+    case MF_FIELDS:
         return false;
     }
     if (seen)

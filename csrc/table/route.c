@@ -2,9 +2,17 @@
 
 enum { BATCH = 16, LINE = MF_CACHE_LINE, SERVICE_LINES = 2 };
 
+static __attribute__((noinline)) int lookup_http(const struct mf_table *table, const struct mf_query *query,
+                                                 struct mf_route *out)
+{
+    return decide(find(table, query->service), query, query->http, out, NULL);
+}
+
 int mf_route_lookup(const struct mf_table *table, const struct mf_query *query, struct mf_route *out)
 {
-    return decide(find(table, query->service), query, out, NULL);
+    if (query->http)
+        return lookup_http(table, query, out);
+    return decide(find(table, query->service), query, NULL, out, NULL);
 }
 
 static void prefetch(const void *at, int lines)
@@ -44,9 +52,14 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
     for (uint32_t i = 0; i < n; i++) {
         /* What is in this index was published when the batch began or later; what is not may be in a newer one. */
         const struct mf_compiled *service = asks[i].service;
+        if (queries[i].http) {
+            asks[i].ended = true;
+            rcs[i] = lookup_http(table, &queries[i], &outs[i]);
+            continue;
+        }
         if (!service || !mf_slice_eq(mf_compiled_name(service), queries[i].service))
             service = find_hashed(table, queries[i].service, asks[i].hash);
-        asks[i].ended = !enter(&asks[i].walk, service, &queries[i], &outs[i], NULL);
+        asks[i].ended = !enter(&asks[i].walk, service, &queries[i], NULL, &outs[i], NULL);
         if (asks[i].ended)
             rcs[i] = end(&asks[i].walk, &outs[i]);
         else
@@ -60,7 +73,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         uint64_t random = queries[i].random;
         if (ask->ended)
             continue;
-        ask->group = resolve(&ask->walk, &queries[i], &ask->stat, NULL);
+        ask->group = resolve(&ask->walk, &queries[i], NULL, &ask->stat, NULL);
         ask->peer = ask->group && ask->group->n ? pick_member(ask->group, &random) : NULL;
         if (ask->peer)
             prefetch(&ask->peer->down_until, 1);
@@ -72,7 +85,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         if (ask->peer && usable(ask->peer, &queries[i]))
             rcs[i] = reach(&ask->walk, ask->peer, ask->stat, &outs[i]);
         else
-            rcs[i] = follow(&ask->walk, ask->group, ask->stat, &queries[i], &outs[i], NULL);
+            rcs[i] = follow(&ask->walk, ask->group, ask->stat, &queries[i], NULL, &outs[i], NULL);
     }
 }
 

@@ -10,15 +10,22 @@
 
 struct mf_table;
 
+/* What an HTTP request is besides its fields, as sent; no address: it has none. `path` is :path up to its first '?',
+ * `query` what is behind that. */
+struct mf_http_view {
+    struct mf_slice method, scheme, authority, path, query;
+};
+
 /* One request as policy sees it: every protocol gives the same view. A header whose value has no address (an empty text
  * has one) is there and is no text: a number, a list. */
 struct mf_query {
-    struct mf_slice service, method; /* the path is /service/method */
+    struct mf_slice service, method; /* but for HTTP the path is /service/method */
     const struct mf_pair *headers;
     uint64_t name_lengths;         /* bit n % 64: a header may have a name of n bytes; 0: not known */
     uint32_t n_headers;
     bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
+    const struct mf_http_view *http; /* not NULL: it is HTTP, and goes where that is spoken; Dubbo: NULL */
     uint64_t now;                  /* monotonic ns: peers down until later are not available */
     uint64_t random;               /* any 64 bits: choose among weights and peers */
     const struct mf_peer *const *avoid; /* taken to be down, for this request alone */
@@ -48,6 +55,7 @@ enum mf_route_step_kind {
     MF_STEP_DOWN,       /* rule, target: instances, but none available */
     MF_STEP_END,        /* rule, target: the fallback's case does not cover this, or the chain is at its end */
     MF_STEP_PEER,       /* rule, target: `text` is the peer's address */
+    MF_STEP_NO_PORT,    /* rule, target: the subset has instances, but none where the request's protocol is spoken */
 };
 enum { MF_NO_MATCH = 0xffff };
 
@@ -66,7 +74,7 @@ struct mf_route_steps {
 /* 0 and `out`, or MF_EROUTE_SERVICE, MF_EROUTE_RULE, MF_EROUTE_PEER (no instance), MF_EROUTE_DOWN (none available);
  * then `out->stat` is set where the service is known, else NULL. */
 int mf_route_lookup(const struct mf_table *table, const struct mf_query *query, struct mf_route *out);
-/* The same for many, overlapping the cache misses. `rcs[i]` is what mf_route_lookup would return. */
+/* The same for many, overlapping the cache misses but of HTTP. `rcs[i]` is what mf_route_lookup would return. */
 void mf_route_lookup_batch(const struct mf_table *table, const struct mf_query *queries, uint32_t n,
                            struct mf_route *outs, int *rcs);
 /* The same decision, with every step taken written down. */

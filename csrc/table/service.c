@@ -107,7 +107,7 @@ int mf_service_condition(struct mf_table *table, struct mf_service *service, uin
     struct mf_match *match = &service->rules[r].matches[m];
     struct mf_condition condition = {.field = (uint8_t)field, .op = (uint8_t)op};
     int rc = room_for(service, match->n_conditions);
-    if (rc == 0 && ((unsigned)field > MF_FIELD_NEVER || (unsigned)op > MF_OP_ABSENT))
+    if (rc == 0 && ((unsigned)field >= MF_FIELDS || (unsigned)op > MF_OP_ABSENT))
         rc = MF_ELIMIT;
     if (rc == 0 && op == MF_OP_REGEX)
         rc = mf_dfa_check(value);

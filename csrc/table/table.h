@@ -22,9 +22,15 @@ struct mf_epoch *mf_table_epoch(struct mf_table *table);
 /* A cluster, with one reference for the caller. `host`: what it is called in statistics and explain. */
 int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_cluster **out);
 void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster);
-/* Adds an instance; `weight` 1..65535. 0, -ENOMEM, MF_EADDR, MF_ELIMIT; MF_ECLOSED once it is sealed. */
+/* Adds an instance, with one address for every protocol; `weight` 1..65535. 0, -ENOMEM, MF_EADDR, MF_ELIMIT; MF_ECLOSED
+ * once it is sealed. */
 int mf_cluster_add(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice addr,
                    const struct mf_pair *labels, uint32_t n_labels, uint32_t weight);
+/* The same with an address for calls of Dubbo and one for those that are HTTP (mf_query.http); an empty one: it takes
+ * none of those. */
+enum mf_family { MF_FAMILY_DUBBO, MF_FAMILY_HTTP, MF_FAMILIES };
+int mf_cluster_add_apart(struct mf_table *table, struct mf_cluster *cluster, const struct mf_slice addrs[MF_FAMILIES],
+                         const struct mf_pair *labels, uint32_t n_labels, uint32_t weight);
 /* Declares a named subset: the instances that carry all these labels. 0, -ENOMEM, -EEXIST. */
 int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
                       const struct mf_pair *labels, uint32_t n_labels);
@@ -42,11 +48,13 @@ void mf_service_free(struct mf_table *table, struct mf_service *service);
 int mf_service_rule(struct mf_service *service, uint32_t timeout_ms);
 int mf_service_match(struct mf_service *service, uint16_t rule); /* alternatives: any match will do; none: always */
 
-enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER };
+enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER,
+                MF_FIELD_SCHEME, MF_FIELD_PARAM, MF_FIELDS };
 enum mf_op { MF_OP_EXACT, MF_OP_PREFIX, MF_OP_REGEX, MF_OP_PRESENT, MF_OP_ABSENT };
-/* All conditions of a match must hold. `key`: the header's or label's name. `value`: text, or a dfa.h blob for
- * MF_OP_REGEX. Whether header names ignore ASCII case the request says. MF_FIELD_NEVER never holds: a match that this workload cannot
- * make (sourceLabels), kept for explain. */
+/* All conditions of a match must hold. `key`: the name of the header, the label, or the parameter of HTTP's query.
+ * `value`: text, or a dfa.h blob for MF_OP_REGEX. Whether header names ignore ASCII case the request says.
+ * MF_FIELD_NEVER never holds: a match that this workload cannot make (sourceLabels), kept for explain. Of HTTP the method,
+ * scheme, authority and path are HTTP's own (match.h); Dubbo has neither scheme nor parameters. */
 int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t rule, uint16_t match,
                          enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value);
 

@@ -43,7 +43,7 @@ struct mf_table {
 };
 
 struct mf_instance {
-    struct mf_peer *peer;
+    struct mf_peer *peers[MF_FAMILIES]; /* NULL: it takes no such calls; mostly one for both */
     uint32_t weight, n_labels;
     struct mf_pair *labels; /* with their texts, one allocation */
 };

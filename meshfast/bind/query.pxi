@@ -17,11 +17,16 @@ cdef mf_slice _borrow(text) except *:
     return mf_slice_of(at, n)
 
 
+cdef mf_slice _borrow_any(text) except *:
+    return mf_slice_of(NULL, 0) if text is None else _borrow(text)
+
+
 @_cython.final
 @_cython.freelist(4)
 cdef class _Query:
     """A query and what it points into."""
     cdef mf_query raw
+    cdef mf_http_view view
     cdef mf_slice values[MF_LABELS]
     cdef mf_pair few[_FEW]
     cdef mf_pair *many
@@ -30,7 +35,8 @@ cdef class _Query:
     def __dealloc__(self):
         mf_free(self.many)
 
-    cdef int fill(self, mf_table *table, str service, str method, headers, labels, uint64_t random) except -1:
+    cdef int fill(self, mf_table *table, str service, str method, headers, labels, uint64_t random,
+                  http) except -1:
         self.kept = [service, method]
         self.raw.service = _borrow(service)
         self.raw.method = _borrow(method)
@@ -40,6 +46,21 @@ cdef class _Query:
             self.put_headers(list(headers.items() if hasattr(headers, "items") else headers))
         if labels:
             self.put_labels(table, labels)
+        if http is not None:
+            self.put_http(http)
+        return 0
+
+    cdef int put_http(self, tuple http) except -1:
+        """Each None where it has none."""
+        method, scheme, authority, path, query = http
+        self.kept += http
+        self.view.method = _borrow_any(method)
+        self.view.scheme = _borrow_any(scheme)
+        self.view.authority = _borrow_any(authority)
+        self.view.path = _borrow_any(path)
+        self.view.query = _borrow_any(query)
+        self.raw.http = &self.view
+        self.raw.fold_names = True
         return 0
 
     cdef int put_headers(self, list pairs) except -1:
@@ -53,7 +74,7 @@ cdef class _Query:
             self.kept.append(key)
             self.kept.append(value)
             at[i].key = _borrow(key)
-            at[i].value = mf_slice_of(NULL, 0) if value is None else _borrow(value)  # None: there, and no text
+            at[i].value = _borrow_any(value)  # None: there, and no text
             i += 1
         self.raw.headers = at
         self.raw.n_headers = <uint32_t>len(pairs)

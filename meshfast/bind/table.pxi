@@ -3,7 +3,8 @@
 from libc.stdint cimport SIZE_MAX
 from libc.string cimport memset as _memset
 
-_STEPS = ("service", "no_service", "no_match", "match", "target", "no_label", "no_subset", "empty", "down", "end", "peer")
+_STEPS = ("service", "no_service", "no_match", "match", "target", "no_label", "no_subset", "empty", "down", "end", "peer",
+          "no_port")
 
 
 cdef class _Texts:
@@ -77,15 +78,20 @@ cdef class Table:
         return mf_table_n_services(self.ptr)
 
     def cluster(self, str host, endpoints, subsets=()) -> Cluster:
-        """A sealed cluster. `endpoints`: (address, labels, weight) each; `subsets`: (name, labels) each."""
+        """A sealed cluster. `endpoints`: (address, labels, weight) each; `subsets`: (name, labels) each. An address may
+        be a pair, for Dubbo and for HTTP, of which one may be empty."""
         cdef Cluster cluster = Cluster()
         cdef _Texts texts = _Texts()
         cdef _Pairs labels
+        cdef mf_slice addrs[MF_FAMILIES]
         cluster.table = self
         check(mf_cluster_new(self.ptr, texts.slice(host), &cluster.ptr))
         for address, pairs, weight in endpoints:
             labels = _Pairs(pairs)
-            check(mf_cluster_add(self.ptr, cluster.ptr, texts.slice(address), labels.at, labels.n, weight), address)
+            dubbo, http = (address, address) if isinstance(address, str) else address
+            addrs[0] = texts.slice(dubbo)
+            addrs[1] = texts.slice(http)
+            check(mf_cluster_add_apart(self.ptr, cluster.ptr, addrs, labels.at, labels.n, weight), dubbo or http)
         for name, pairs in subsets:
             labels = _Pairs(pairs)
             check(mf_cluster_subset(self.ptr, cluster.ptr, texts.slice(name), labels.at, labels.n), name)
@@ -158,18 +164,19 @@ cdef class Table:
         """Frees what no reader can see any more; how much still waits."""
         return mf_table_reclaim(self.ptr)
 
-    def lookup(self, str service, str method, headers, labels, uint64_t random) -> tuple:
+    def lookup(self, str service, str method, headers, labels, uint64_t random, http=None) -> tuple:
         """Where a request goes: (address, rule, fallbacks, timeout_ms). StateError when it goes nowhere."""
         cdef _Query query = _Query.__new__(_Query)
         cdef mf_route route
         cdef int rc
-        query.fill(self.ptr, service, method, headers, labels, random)
+        query.fill(self.ptr, service, method, headers, labels, random, http)
         rc = mf_route_lookup(self.ptr, &query.raw, &route)
         if rc < 0:
             raise fault(rc)
         return route.peer.text.decode(), route.rule, route.fallbacks, route.timeout_ms
 
-    def explain(self, str service, str method, headers, labels, uint64_t random, uint32_t branch=0) -> tuple:
+    def explain(self, str service, str method, headers, labels, uint64_t random, uint32_t branch=0,
+                http=None) -> tuple:
         """The decision for a request and every step to it: (code, address, rule, timeout_ms, fallbacks, steps).
 
         `code` 0, or the core's error; `address` "" then. A step is (kind, rule, match, condition, target, text).
@@ -181,7 +188,7 @@ cdef class Table:
         cdef mf_route_steps steps
         cdef int rc
         cdef uint32_t i
-        query.fill(self.ptr, service, method, headers, labels, random)
+        query.fill(self.ptr, service, method, headers, labels, random, http)
         _memset(&route, 0, sizeof(route))
         steps.room = 256
         steps.branch = branch

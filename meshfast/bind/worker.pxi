@@ -173,7 +173,8 @@ cdef class Engine:
         options.bind = as_addr(bind)
         options.mode = mode
         options.direction = {"outbound": MF_OUTBOUND, "inbound": MF_INBOUND}[direction]
-        options.protocol = {"auto": MF_LISTEN_AUTO, "dubbo": MF_LISTEN_DUBBO, "tcp": MF_LISTEN_TCP}[protocol]
+        options.protocol = {"auto": MF_LISTEN_AUTO, "dubbo": MF_LISTEN_DUBBO, "http2": MF_LISTEN_HTTP2,
+                            "tcp": MF_LISTEN_TCP}[protocol]
         options.transparent = transparent
         options.labels = {"keep-first": MF_LABELS_KEEP_FIRST, "trust": MF_LABELS_TRUST, "strip": MF_LABELS_STRIP}[labels]
         options.refuse_unknown = {"forward": False, "refuse": True}[unknown]

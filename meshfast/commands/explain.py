@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import click
@@ -17,23 +18,35 @@ from meshfast.ask import ask
 from meshfast.commands.output import FORMAT, console, print_json, print_problems
 from meshfast.errors import ConfigError
 from meshfast.explain import explain
+from meshfast.model import Http
 from meshfast.routing import Table
 from meshfast.where import pages
 
+Pairs = list[tuple[str, str]]
 
-def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    out = {}
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Pairs:
+    out = []
     for value in values:
         key, equals, text = value.partition("=")
+        name, colon, rest = value.partition(": ")
+        if colon and len(name) < len(key) and parameter.name == "headers":  # as HTTP's are written: no name has a colon
+            key, equals, text = name, colon, rest
         if not equals or not key:
             raise click.BadParameter(f"{value!r} is not K=V")
-        out[_utf8(context, parameter, key)] = _utf8(context, parameter, text)
+        out.append((_utf8(context, parameter, key), _utf8(context, parameter, text)))
     return out
 
 
-def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def _path(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.startswith("/") and value != "*":
+        raise click.BadParameter(f"{value!r} does not begin with a /")
+    return None if value is None else _utf8(context, parameter, value)
+
+
+def _utf8(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     try:
-        value.encode()
+        (value or "").encode()
     except UnicodeEncodeError:
         raise click.BadParameter(f"{value!r} is not UTF-8") from None
     return value
@@ -41,15 +54,20 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: str) -> str
 
 @click.command("explain")
 @click.argument("config_", metavar="[CONFIG]...", nargs=-1, type=click.Path(exists=True))
-@click.option("--service", required=True, callback=_utf8, help="The interface that is called.")
-@click.option("--method", default="", callback=_utf8, help="The method that is called.")
-@click.option("--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment it carries.")
+@click.option("--service", callback=_utf8, help="The interface that is called.")
+@click.option("--http", "path", metavar="PATH", callback=_path, help="The path of an HTTP/2 request, instead.")
+@click.option("--method", callback=_utf8, help="The method that is called; of HTTP/2 POST or another.")
+@click.option("--authority", callback=_utf8, help="HTTP/2: its authority.")
+@click.option("--scheme", callback=_utf8, help="HTTP/2: its scheme, http without.")
+@click.option(
+    "--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment or header, also as K: V."
+)
 @click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label it has.")
 @click.option("--admin", metavar="ADDRESS", help="Ask the running proxy at this admin address instead of CONFIG.")
 @FORMAT
 def command(
-    config_: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str],
-    admin: str | None, output: str,
+    config_: tuple[str, ...], service: str | None, path: str | None, method: str | None, authority: str | None,
+    scheme: str | None, headers: Pairs, labels: Pairs, admin: str | None, output: str,
 ) -> None:  # fmt: skip
     """Say where a request would go: each rule tried, each weighted branch with its share, the subset, the fallbacks
     passed over, the instance.
@@ -59,11 +77,17 @@ def command(
     """
     if bool(config_) == bool(admin):
         raise click.UsageError("give CONFIG or --admin, one of the two")
+    if (service is None) == (path is None):
+        raise click.UsageError("give --service or --http, one of the two")
+    if path is None and (authority or scheme):
+        raise click.UsageError("--authority and --scheme are for --http")
+    http = None if path is None else Http(method or "POST", scheme or "http", authority or "", path)
+    asked = Request(service or "", method or "", headers, labels, http)
     try:
         if admin:
-            answer = _ask(admin, service, method, headers, labels)
+            answer = _ask(admin, asked)
         else:
-            answer = _local(config_, service, method, headers, labels)
+            answer = _local(config_, asked)
     except ConfigError as error:
         print_problems(error)
         raise SystemExit(1) from None
@@ -87,18 +111,29 @@ def _why(error: OSError) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
 
 
-def _local(
-    paths: tuple[str, ...], service: str, method: str, headers: dict[str, str], labels: dict[str, str]
-) -> dict[str, Any]:
+class Request(NamedTuple):
+    """What is asked for."""
+
+    service: str
+    method: str
+    headers: Pairs
+    labels: Pairs
+    http: Http | None
+
+
+def _local(paths: tuple[str, ...], asked: Request) -> dict[str, Any]:
     table = Table()
     table.publish(config.load(paths))
-    return explain(table, service, method, headers, labels)
+    return explain(table, asked.service, asked.method, asked.headers, dict(asked.labels), asked.http)
 
 
-def _ask(address: str, service: str, method: str, headers: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
-    asked = [("service", service)] + ([("method", method)] if method else [])
-    asked += [("header", f"{k}={v}") for k, v in headers.items()] + [("label", f"{k}={v}") for k, v in labels.items()]
-    status, body = asyncio.run(ask(pages(address), f"/explain?{urlencode(asked)}"))
+def _ask(address: str, asked: Request) -> dict[str, Any]:
+    said = [("service", asked.service), ("method", asked.method)]
+    if asked.http is not None:
+        said = [("http" if name == "path" else name, text) for name, text in asdict(asked.http).items()]
+    query = [(name, text) for name, text in said if text]
+    query += [("header", f"{k}={v}") for k, v in asked.headers] + [("label", f"{k}={v}") for k, v in asked.labels]
+    status, body = asyncio.run(ask(pages(address), f"/explain?{urlencode(query)}"))
     if status != 200:
         raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
     answer = msgspec.json.decode(body)
@@ -109,6 +144,8 @@ def _ask(address: str, service: str, method: str, headers: dict[str, str], label
 def _print(answer: dict[str, Any]) -> None:
     out = console()
     asked = f"{answer['service']}" + (f".{answer['method']}" if answer["method"] else "")
+    if http := answer.get("http"):
+        asked = f"{http['method']} {http['path']}" + (f" of {http['authority']}" if http["authority"] else "")
     labels = ", ".join(f"{k}={v}" for k, v in answer["labels"].items()) or "no label"
     title = Text(f"{asked}, {labels}")
     table = RichTable(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)

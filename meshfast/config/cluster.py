@@ -9,9 +9,10 @@ from meshfast import model
 from meshfast.config import value
 from meshfast.config.document import Place, Refused, Report, listed
 from meshfast.config.offer import Part, Variant, together, variant
+from meshfast.config.port import Ports, choose
 from meshfast.config.read import Resource
-from meshfast.config.resource import DestinationRule, Instance, Port, ServiceEntry
-from meshfast.model import Pattern, TargetKind
+from meshfast.config.resource import DestinationRule, Instance, ServiceEntry
+from meshfast.model import Family, Pattern, TargetKind
 
 
 @dataclass(slots=True)
@@ -184,17 +185,17 @@ def _host_at(found: Resource, number: int) -> Place:
 
 def _entry(found: Resource, report: Report) -> _Entry:
     entry: ServiceEntry = found.spec
-    port = _port(entry, report)
+    ports = choose(entry, report)
     endpoints: list[model.Endpoint] = []
     seen: dict[str, Place] = {}
     for instance in entry.endpoints:
-        endpoint = _endpoint(instance, entry, port, report)
+        endpoint = _endpoint(instance, ports, report)
         if endpoint is None:
             continue
-        if endpoint.address in seen:
-            hint = f"first at {seen[endpoint.address].origin()}"
-            report.add(instance.at, f"{endpoint.address} is listed twice", hint)
-        seen[endpoint.address] = instance.at
+        for address in filter(None, (endpoint.address, endpoint.http)):
+            if address in seen:
+                report.add(instance.at, f"{address} is listed twice", f"first at {seen[address].origin()}")
+            seen[address] = instance.at
         endpoints.append(endpoint)
     origin = entry.at.origin()
     hosts = tuple(dict.fromkeys(entry.hosts))
@@ -209,22 +210,7 @@ def _declared(rule: DestinationRule) -> _Declared:
     return _Declared(rule.host, subsets)
 
 
-def _port(entry: ServiceEntry, report: Report) -> Port | None:
-    """The port that is used: the only one, or the Dubbo one."""
-    ports = [port for port in entry.ports if not port.at.bad]
-    dubbo = [port for port in ports if port.protocol == "DUBBO" or port.name.lower() == "dubbo"]
-    names: set[str] = set()
-    for port in ports:
-        if port.name in names:
-            report.add(port.at, f"two ports are named {port.name}" if port.name else "two ports have no name")
-        names.add(port.name)
-    if len(ports) > 1 and len(dubbo) != 1 and len(ports) == len(entry.at.at("ports").node.value):
-        message = f"{len(ports)} ports, and {len(dubbo) or 'none'} of them Dubbo: which one is meant?"
-        report.add(entry.at.at("ports"), message, "give one of them protocol: DUBBO")
-    return next(iter([*dubbo, *ports]), None)
-
-
-def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report: Report) -> model.Endpoint | None:
+def _endpoint(instance: Instance, ports: Ports, report: Report) -> model.Endpoint | None:
     at = instance.at
     if at.bad:
         return None
@@ -232,41 +218,30 @@ def _endpoint(instance: Instance, entry: ServiceEntry, port: Port | None, report
         if instance.address.startswith("unix://"):
             if instance.ports:
                 report.add(at.at("ports"), "a UNIX socket has no port", "remove ports")
-            address = value.unix(instance.address)
+            places = dict.fromkeys(ports.families(), value.unix(instance.address))
         else:
             host = value.ip(instance.address)
-            number = _number(instance, entry, port, report)
-            if number is None:
+            numbers = ports.numbers(instance, report)
+            if numbers is None:
                 return None
-            address = value.join(host, number)
+            places = {family: value.join(host, number) for family, number in numbers.items()}
     except Refused as no:
         report.add(at.at("address"), no.message, no.hint)
         return None
-    return model.Endpoint(address, instance.labels, instance.weight, instance.locality, at.origin())
-
-
-def _number(instance: Instance, entry: ServiceEntry, port: Port | None, report: Report) -> int | None:
-    ports = instance.ports
-    if port is None:
-        if len(ports) == 1:
-            return next(iter(ports.values()))
-        if "dubbo" in ports:
-            return ports["dubbo"]
-        if entry.at.at("ports") is not entry.at:
-            return None  # none of those that are given is good, which is said there
-        hint = "add ports: [{name: dubbo, number: 20880, protocol: DUBBO}] to the ServiceEntry"
-        report.add(instance.at, "no port is given for this instance", hint)
-        return None
-    for name in ports:
-        if name != port.name and not port.at.bad and not _named(port, name):
-            hint = report.near(name, [port.name or "dubbo"], f"the port that is used is named {port.name or 'dubbo'}")
-            report.add(instance.at.at("ports").key_of(name), f"the ServiceEntry has no port named {name}", hint)
-            return None
-    return next(iter(ports.values()), None) or port.target_port or port.number
-
-
-def _named(port: Port, name: str) -> bool:
-    return not port.name and name == "dubbo"
+    if not places:
+        return None  # which port is meant was asked already
+    first = min(places)
+    other = places.get(Family.HTTP, "")
+    speaks = None if len(places) > 1 and other == places[first] else first
+    return model.Endpoint(
+        places[first],
+        instance.labels,
+        instance.weight,
+        instance.locality,
+        at.origin(),
+        speaks,
+        other if other != places[first] else "",
+    )
 
 
 def advise(found: Iterable[Resource], listeners: Iterable[model.Listener], report: Report) -> None:
@@ -280,9 +255,11 @@ def advise(found: Iterable[Resource], listeners: Iterable[model.Listener], repor
             hint = "its calls are answered with status 80: add endpoints"
             report.warn(resource.at.at("endpoints"), f"{resource.name} has no instance", hint)
         for i, endpoint in enumerate(endpoints if binds else ()):
-            name = next((name for name, bind in binds if value.reaches(endpoint.address, bind)), None)
-            if name is not None:
-                message = f"{endpoint.address} is this sidecar's own listener {name}: a call would be routed again"
+            places = [address for address in (endpoint.address, endpoint.http) if address]
+            met = next(((p, name) for p in places for name, bind in binds if value.reaches(p, bind)), None)
+            if met is not None:
+                address, name = met
+                message = f"{address} is this sidecar's own listener {name}: a call would be routed again"
                 report.warn(resource.at.at("endpoints", i), message, "name the application's own address")
 
 

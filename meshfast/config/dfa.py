@@ -12,6 +12,7 @@ from meshfast.config.regex import Alt, BadRegex, Cat, Chars, Edge, Repeat, Tree
 
 MAX_PARTS = 20_000  # states of the automaton that guesses
 MAX_STATES = 4_096  # of the one that does not
+MAX_FOLDED = MAX_STATES - 2  # bytes: each is a state
 MAX_WORK = 3_000_000  # steps to get from one to the other: about a second
 MAX_ROUNDS = 64  # of merging; an automaton that needs more is a long chain and hardly gets smaller
 MAX_KEPT = 16 << 20  # bytes of blobs kept for the next time that a text is read: one blob may have 2 MiB
@@ -102,6 +103,19 @@ def other(text: bytes, *, prefix: bool) -> bytes:
         rows[state][classes[byte]] = state + 1
     ends = [False, *(state != last for state in range(1, every)), True]
     return _blob(ends, [*rows, [every] * n_classes], classes)
+
+
+def folded(text: bytes, *, prefix: bool) -> bytes:
+    """The blob that matches ``text``, or what begins with it, in any case of ASCII letters; up to MAX_FOLDED bytes."""
+    text = text.lower()
+    known = sorted(set(text))
+    lower = bytes(range(256)).lower()
+    classes = bytes(known.index(byte) + 1 if byte in known else 0 for byte in lower)
+    n_classes, last = len(known) + 1, len(text) + 1
+    rows = [[0] * n_classes for _ in range(last)] + [[last if prefix else 0] * n_classes]
+    for state, byte in enumerate(text, 1):
+        rows[state][classes[byte]] = state + 1
+    return _blob([state == last for state in range(last + 1)], rows, classes)
 
 
 def utf8(low: int, high: int) -> list[_Bytes]:

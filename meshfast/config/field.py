@@ -117,10 +117,14 @@ class Bool(Type):
 
 
 class Choice(Type):
-    """One of a few words. ``later``: words that are known and not supported yet. ``fold``: in any case of letters."""
+    """One of a few words. ``later``: words that are known and not supported yet; ``never``: those that will not be, and
+    what to do instead. ``fold``: in any case of letters."""
 
-    def __init__(self, *choices: str, later: frozenset[str] = frozenset(), fold: bool = False) -> None:
-        self.choices, self.later, self._fold = choices, later, fold
+    def __init__(
+        self, *choices: str, later: frozenset[str] = frozenset(), never: Mapping[str, str] | None = None,
+        fold: bool = False,
+    ) -> None:  # fmt: skip
+        self.choices, self.later, self.never, self._fold = choices, later, never or {}, fold
         self.words = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
@@ -129,6 +133,8 @@ class Choice(Type):
         word = node.value.upper() if self._fold else node.value
         if word in self.later:
             raise Refused(f"{word} is not supported yet", f"write {self.words}")
+        if word in self.never:
+            raise Refused(f"{word} is not supported", self.never[word])
         if word not in self.choices:
             raise not_a(self.words, node, did_you_mean(word, self.choices))
         return str(word)

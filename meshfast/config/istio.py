@@ -18,17 +18,15 @@ UNSUPPORTED: dict[str, frozenset[str]] = {
         "redirect directResponse delegate rewrite retries fault mirror mirrors mirror_percent mirrorPercent "
         "mirrorPercentage corsPolicy headers"
     ),
-    "HTTPMatch": _fields("scheme method port gateways queryParams ignoreUriCase sourceNamespace statPrefix"),
+    "HTTPMatch": _fields("port gateways sourceNamespace statPrefix"),
     "HTTPRouteDestination": _fields("headers"),
     "Destination": _fields("port"),
 }
 
 # What to write instead of a field of that name.
 INSTEAD: dict[str, str] = {
-    "method": "match the path: uri: {exact: /service/method}",
-    "ignoreUriCase": "write uri: {regex: (?i)...}",
     "gateways": "every VirtualService is for this sidecar",
-    "port": "a ServiceEntry has one Dubbo port",
+    "port": "what the caller speaks says which of a ServiceEntry's ports it is",
 }
 
 # Where a field goes that others write elsewhere.

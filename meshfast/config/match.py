@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 from yaml.error import Mark
 from yaml.nodes import ScalarNode
@@ -26,15 +27,24 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
     each with the label and the value it must have; those that hold are for the caller to drop."""
     fixed: list[Condition | None] = []
     if match.uri is not None:
-        fixed.append(_condition(Field.PATH, "", "uri", match.uri, report))
+        fixed.append(_uri(match.uri, match.ignore_uri_case, report))
         text = match.uri.exact if match.uri.exact is not None else match.uri.prefix
         if text is not None and not text.startswith("/") and not match.uri.at.bad:
             at = match.uri.at.at("exact" if match.uri.exact is not None else "prefix")
             report.add(at, f'no path starts as "{text}"', "a path is /service/method")
-    if match.authority is not None:
-        fixed.append(_condition(Field.AUTHORITY, "", "authority", match.authority, report))
+    elif match.ignore_uri_case:
+        report.warn(match.at.at("ignoreUriCase"), "ignoreUriCase without uri", "it changes nothing")
+    for field, shown, one in (
+        (Field.METHOD, "method", match.method),
+        (Field.SCHEME, "scheme", match.scheme),
+        (Field.AUTHORITY, "authority", match.authority),
+    ):
+        if one is not None:
+            fixed.append(_condition(field, "", shown, one, report))
     for name, wanted in match.headers.items():
         fixed.append(_condition(Field.HEADER, name, f"headers.{name}", wanted, report, present=True))
+    for name, wanted in match.query_params.items():
+        fixed.append(_condition(Field.PARAM, name, f"queryParams.{name}", wanted, report, present=True))
     for name, text in match.source_labels.items():
         fixed.append(Condition(Field.NEVER, Op.EXACT, name, text, f"sourceLabels: {{{name}: {text}}}"))
 
@@ -57,6 +67,19 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
         return []
     out = [(*fixed, *chosen) for chosen in itertools.product(*lists)]
     return [tuple(c for c in one if c is not None) for one in out]
+
+
+def _uri(wanted: StringMatch, fold: bool, report: Report) -> Condition | None:
+    made = _condition(Field.PATH, "", "uri", wanted, report)
+    if made is None or not fold or not isinstance(made.value, str):
+        return made
+    text = made.value.encode()
+    if len(text) > dfa.MAX_FOLDED:
+        at = wanted.at.at(made.op.name.lower())
+        report.add(at, f"{len(text)} bytes are too long for ignoreUriCase", f"use at most {dfa.MAX_FOLDED}")
+        return None
+    blob = dfa.folded(text, prefix=made.op is Op.PREFIX)
+    return replace(made, op=Op.REGEX, value=blob, source=f"{made.source}, ignoreUriCase")
 
 
 def _without(name: str, wanted: StringMatch, report: Report) -> list[Condition | None]:

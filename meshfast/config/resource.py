@@ -12,7 +12,7 @@ from yaml.nodes import Node
 
 from meshfast.config import value
 from meshfast.config.document import Refused
-from meshfast.config.field import Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
+from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
 
 MAX_WEIGHT = 2**31 - 1  # Istio's own type
 LABELS = MapOf(Text(empty=True))
@@ -34,7 +34,8 @@ def _label(text: str) -> str:
     return text
 
 
-_SPOKEN_ELSEWHERE = frozenset("HTTP HTTP2 HTTPS GRPC TLS MONGO TRI TRIPLE".split())
+_SPOKEN_ELSEWHERE = frozenset("HTTPS TLS MONGO".split())
+_NOT_SPOKEN = {"GRPC-WEB": "it is for browsers, whose gateway speaks GRPC to the instance: write GRPC"}
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
 
@@ -44,8 +45,11 @@ class Port(Record):
     number: int = spec(Int(1, 65535), "The port.")
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
-        Choice("DUBBO", "TCP", later=_SPOKEN_ELSEWHERE, fold=True),
-        "What is spoken there.",
+        Choice(
+            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP",
+            later=_SPOKEN_ELSEWHERE, never=_NOT_SPOKEN, fold=True,
+        ),
+        "What is spoken there. TCP: whatever comes.",
         "TCP",
     )
     target_port: int = spec(
@@ -66,7 +70,7 @@ class Instance(Record):
 class ServiceEntry(Record):
     hosts: tuple[str, ...] = spec(ListOf(HOST, least=1), "The services (interfaces) that the application offers.")
     ports: tuple[Port, ...] = spec(
-        ListOf(Struct(Port)), "With several, the one of protocol DUBBO or named dubbo is used.", (), shown="none"
+        ListOf(Struct(Port)), "One for the calls of Dubbo, one for those of HTTP/2, or one for both.", (), shown="none"
     )
     endpoints: tuple[Instance, ...] = spec(ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none")
     location: str = spec(Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL")
@@ -102,12 +106,29 @@ STRING_MATCH = Struct(StringMatch, words="exact, prefix or regex")
 @dataclass(slots=True, kw_only=True)
 class HttpMatch(Record):
     name: str = spec(Text(), "A name for explain.", "")
-    uri: StringMatch | None = spec(STRING_MATCH, "The path: `/service/method`.", None, shown="any")
+    uri: StringMatch | None = spec(
+        STRING_MATCH, "The path: `/service/method`; of HTTP without the query.", None, shown="any"
+    )
+    ignore_uri_case: bool = spec(
+        Bool(), "`uri` exact or prefix: case of ASCII letters is ignored.", False, name="ignoreUriCase", shown="false"
+    )
+    method: StringMatch | None = spec(STRING_MATCH, "HTTP: its method. Dubbo: the method called.", None, shown="any")
+    scheme: StringMatch | None = spec(STRING_MATCH, "HTTP: its scheme. Dubbo has none.", None, shown="any")
     authority: StringMatch | None = spec(
-        STRING_MATCH, "The attachment `target-host`, else the service.", None, shown="any"
+        STRING_MATCH,
+        "HTTP: its authority, in any case. Dubbo: the attachment `target-host`, else the service.",
+        None,
+        shown="any",
     )
     headers: dict[str, StringMatch] = spec(
-        MapOf(STRING_MATCH), "Attachments, `group` and `version`. `{}`: it is there.", {}, shown="any"
+        MapOf(STRING_MATCH), "Headers or attachments, `group` and `version`. `{}`: it is there.", {}, shown="any"
+    )
+    query_params: dict[str, StringMatch] = spec(
+        MapOf(STRING_MATCH),
+        "HTTP: parameters of its query. `{}`: it is there. Dubbo has none.",
+        {},
+        name="queryParams",
+        shown="any",
     )
     without_headers: dict[str, StringMatch] = spec(
         MapOf(STRING_MATCH), "Not there, or there and not so. `{}`: not there.", {}, name="withoutHeaders", shown="any"

@@ -120,8 +120,8 @@ class ListenerSpec(Record):
     )
     forward: str = spec(DIAL, "inbound: the application. outbound: where what is not routed goes.", "", shown="none")
     protocol: str = spec(
-        Choice("auto", "dubbo", "tcp"),
-        "auto: Dubbo by its first bytes, else TCP. dubbo: nothing else comes in.",
+        Choice("auto", "dubbo", "http2", "tcp"),
+        "auto: Dubbo, HTTP/2 or HTTP/1 by its first bytes, else TCP. dubbo, http2: nothing else comes in.",
         "auto",
     )
     labels: str | None = spec(

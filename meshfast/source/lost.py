@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshfast.model import Cluster, Endpoint, FallbackCase, Label, Mesh, Origin, Rule, Service, TargetKind
+from meshfast.model import Cluster, Endpoint, FallbackCase, Family, Label, Mesh, Origin, Rule, Service, TargetKind
 
 __all__ = ["lost"]
 
@@ -57,8 +57,10 @@ def _of_cluster(old: Cluster, new: Cluster) -> Iterator[Origin | None]:
 
 
 def _covers(new: Endpoint, old: Endpoint) -> bool:
-    """An instance that lost a label, or its weight, is chosen for what it was not."""
-    return old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
+    """An instance that lost a label, a port or its weight, is chosen for what it was not, or not for what it was."""
+    there = all(new.at(family) == old.at(family) for family in Family if old.at(family))
+    told = old.speaks is None or new.speaks is not None  # else a port does not say yet what is spoken there
+    return there and told and old.labels.keys() <= new.labels.keys() and not (new.weight == 1 != old.weight)
 
 
 def _documents(mesh: Mesh) -> set[str]:

@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 import pytest
 from harness import table
 from harness.go import Go
+from harness.grpc import KINDS, Grpc
+from harness.h2world import World
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
-from harness.way import DIRECT, LOOPS, Way
+from harness.through import Through
+from harness.triple import TripleJava
+from harness.way import DIRECT, LOOPS, PROXIED, WAYS, Way
 
 T = TypeVar("T")
 #: Starts an instance by name; gives it and its port.
@@ -152,6 +156,34 @@ def refer(peers: Peers) -> Iterator[Callable[..., str]]:
             consumer.do("release", ref=ref)
 
 
+class Triple:
+    """The JVMs that speak Triple: a consumer, and a provider whose instances each have a port."""
+
+    def __init__(self) -> None:
+        self.consumer = obtain(lambda: TripleJava("consumer"))
+        self.provider = obtain(lambda: TripleJava("provider"))
+        self._ports: dict[str, int] = {}
+
+    def port(self, name: str = "A") -> int:
+        """The port of a lasting instance; exported when first asked for."""
+        if name not in self._ports:
+            self._ports[name] = self.provider.export(name)
+        return self._ports[name]
+
+    def end(self) -> None:
+        """End both."""
+        self.consumer.close()
+        self.provider.close()
+
+
+@pytest.fixture(scope="session")
+def triple(_peers: Peers) -> Iterator[Triple]:
+    """One consumer and one provider for all tests; made after the logs of the last run have gone."""
+    peers = Triple()
+    yield peers
+    peers.end()
+
+
 @pytest.fixture(scope="session")
 def go_consumer(_peers: Peers) -> Iterator[Go]:
     """dubbo-go, one consumer for all tests; made after the logs of the last run have gone."""
@@ -172,3 +204,92 @@ def offers(_peers: Peers) -> Iterator[Offers]:
     yield start
     for go in running:
         go.close()
+
+
+@pytest.fixture(params=WAYS)
+def through(request: pytest.FixtureRequest) -> Iterator[Through]:
+    """HTTP/2 as far as it is switched on: straight, through one sidecar, through two."""
+    through = Through(request.param)
+    yield through
+    through.close()
+
+
+@pytest.fixture(params=PROXIED)
+def behind(request: pytest.FixtureRequest) -> Iterator[Through]:
+    """The same for what needs a sidecar."""
+    behind = Through(request.param)
+    yield behind
+    behind.close()
+
+
+class GrpcPeers:
+    """The gRPC processes: one caller and one instance of each kind for all tests, and others that end with theirs."""
+
+    def __init__(self) -> None:
+        self._lasting: dict[tuple[str, str], tuple[Grpc, int]] = {}
+        self._passing: list[Grpc] = []
+
+    def caller(self, kind: str) -> Grpc:
+        return self._get(kind, "caller")[0]
+
+    def instance(self, kind: str) -> tuple[Grpc, int]:
+        """Instance A and its port."""
+        return self._get(kind, "A")
+
+    def fresh(self, kind: str, name: str, **params: Any) -> tuple[Grpc, int]:
+        """An instance of the test's own."""
+        peer = obtain(lambda: Grpc(kind, name))
+        self._passing.append(peer)
+        return peer, peer.export(name, **params)
+
+    def end_fresh(self) -> None:
+        while self._passing:
+            self._passing.pop().close()
+
+    def end(self) -> None:
+        self.end_fresh()
+        for peer, _ in self._lasting.values():
+            peer.close()
+
+    def _get(self, kind: str, name: str) -> tuple[Grpc, int]:
+        if (kind, name) not in self._lasting:
+            peer = obtain(lambda: Grpc(kind, name))
+            self._lasting[kind, name] = peer, 0
+            if name != "caller":
+                self._lasting[kind, name] = peer, peer.export(name)
+        return self._lasting[kind, name]
+
+
+@pytest.fixture(scope="session")
+def _grpc(_peers: Peers) -> Iterator[GrpcPeers]:
+    peers = GrpcPeers()
+    yield peers
+    peers.end()
+
+
+@pytest.fixture
+def grpc_peers(_grpc: GrpcPeers) -> Iterator[GrpcPeers]:
+    """The gRPC processes; those made for the test end with it."""
+    yield _grpc
+    _grpc.end_fresh()
+
+
+@pytest.fixture(params=KINDS)
+def asking(request: pytest.FixtureRequest, grpc_peers: GrpcPeers) -> Grpc:
+    """A gRPC caller of each kind."""
+    return grpc_peers.caller(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def offering(request: pytest.FixtureRequest) -> str:
+    """Each kind of instance."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """HTTP/2 ends that the test plays itself."""
+    world = World()
+    yield world
+    world.close()

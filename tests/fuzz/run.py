@@ -67,7 +67,7 @@ def seeds(target: str) -> list[bytes]:
         return [bytes([config, 0]) + one for config in (0, 2, 3) for one in both]
     if target == "h2_call":
         return [bytes.fromhex(script) for script in CALLS]
-    if target in ("h2_frame", "hpack"):  # not Dubbo's
+    if target in ("h2_frame", "h2_view", "hpack", "http1"):  # not Dubbo's
         return []
     bodies = {"hessian", "jsonb", "javaser"}
     return [frame[16:] if target in bodies else frame for frame in frames]

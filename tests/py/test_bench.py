@@ -19,7 +19,8 @@ from rich.console import Console
 from bench.harness.measure import Plan, Point, Sample, default_cpus, derive, take_all
 from bench.harness.process import BenchError, Program, free_port
 from bench.harness.report import print_comparison, print_result
-from bench.harness.rivals import BUILD, RIVALS, ROOT
+from bench.harness.rival import BUILD, ROOT
+from bench.harness.rivals import RIVALS
 from bench.harness.spread import Spread, choose_base, ratio_text
 from bench.run import load_result, main
 

@@ -17,7 +17,8 @@ from bench.harness import idle, profile, startup, syscalls
 from bench.harness.html import page
 from bench.harness.measure import Plan, Point, default_cpus, start_backend
 from bench.harness.process import BenchError, free_port
-from bench.harness.rivals import RIVALS, ROOT, SERVICE, Place
+from bench.harness.rival import ROOT, SERVICE, Place
+from bench.harness.rivals import RIVALS
 from bench.harness.suites import SUITES, best_layer4, verdicts
 from bench.run import main
 from meshfast import config

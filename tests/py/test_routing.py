@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -15,7 +16,9 @@ from meshfast.model import (
     Condition,
     Endpoint,
     FallbackCase,
+    Family,
     Field,
+    Http,
     Match,
     Mesh,
     Op,
@@ -23,6 +26,7 @@ from meshfast.model import (
     Pattern,
     Rule,
     Service,
+    Sidecar,
     Subset,
     Target,
     TargetKind,
@@ -324,3 +328,26 @@ def test_trace_memory():
     memory = _core.TraceMemory(64, 1)
     memory.put("t1", 0, "red")
     assert memory.find("t1", 0) is None  # a nanosecond later
+
+
+def test_http_goes_where_it_is_spoken():
+    both = Endpoint("10.0.0.1:20880", {"env": "red"}, http="10.0.0.1:50051")
+    dubbo = Endpoint("10.0.0.2:20880", {"env": "blue"}, speaks=Family.DUBBO)
+    http = Endpoint("10.0.0.3:50051", {}, speaks=Family.HTTP)
+    service = Service("s", (by_label(),))
+    it = Table()
+    mesh = Mesh(clusters={"app": Cluster("app", ("s",), (both, dubbo, http))}, services=(service,))
+    assert it.publish(mesh).published == 1
+    asked = Http(path="/s/m?a=1")
+    assert it.lookup("s", labels={"env": "red"}, http=asked).address == "10.0.0.1:50051"
+    assert it.lookup("s", labels={"env": "red"}).address == "10.0.0.1:20880"
+    assert it.lookup("s", labels={"env": "blue"}, http=asked).address == "10.0.0.3:50051"
+    with pytest.raises(StateError) as no:
+        it.lookup("s")
+    assert no.value.name == "MF_EROUTE_PEER"
+    assert [step.kind for step in it.explain("s").steps][-2:] == ["no_port", "end"]
+    alone = replace(mesh.clusters["app"], endpoints=(replace(both, http="10.0.0.1:9"),))
+    moved = replace(mesh, clusters={"app": alone})
+    assert it.publish(moved).published == 1  # an address for HTTP alone is a change, too
+    assert it.lookup("s", labels={"env": "red"}, http=asked).address == "10.0.0.1:9"
+    assert it.publish(replace(moved, sidecar=Sidecar(app="x"))).published == 0

@@ -24,7 +24,7 @@ ORDER = {
         "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
     ),
     "protocol": (
-        "tcp",
+        "tcp", "http1",
         "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
         "dubbo_down", "dubbo_up",
         "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_conn.h", "h2_memo", "h2_core", "h2_send", "h2_stream",
@@ -38,7 +38,8 @@ ORDER = {
 PYTHON = (
     ("model", "record", "sink", "exposition", "pretty", "hints", "where"),
     ("errors", "logs", "address"),
-    ("", "_core", "config", "ask", "fixed", "words"),
+    ("", "_core", "config", "ask", "fixed", "httpview"),
+    ("words",),
     ("hessian", "loop", "source", "apply", "eventlog"),
     ("dubbo", "http2", "routing"),
     ("running", "explain"),
@@ -57,7 +58,8 @@ APART = {"source": {"_core"}}
 #: What an embedder gets by meshfast.h, and no more: nothing of connections, calls in flight, pools or protocols.
 PUBLIC = {
     "base": {"addr", "atom", "block", "err", "list", "mem", "ring", "slice"},
-    "codec": {"dubbo", "h2_fields", "h2_frame", "h2_name", "h2_name_tbl", "hessian", "hpack", "sniff", "traceid"},
+    "codec": {"dubbo", "hessian", "hpack", "sniff", "traceid"}
+    | {"h2_fields", "h2_frame", "h2_grpc", "h2_name", "h2_name_tbl", "h2_shown", "h2_view"},
     "table": {"dfa", "epoch", "label", "peer", "route", "stat", "table", "trace"},
     "loop": {"loop", "sock", "timer"},
     "call": {"counters", "limits", "local", "note", "outcome", "tally"},

@@ -262,6 +262,31 @@ static void test_deadlines(void)
     deadline("tri-service-timeout=x\n", -1, -1, -1, 0, true);
 }
 
+static void goes_on(const char *name, const char *value, uint64_t left, const char *want)
+{
+    struct mf_pair field = {mf_slice_str(name), mf_slice_str(value)};
+    uint8_t *last;
+    fenced(MF_H2_DEADLINE_ROOM, &last);
+    uint8_t *to = last - MF_H2_DEADLINE_ROOM;
+    struct mf_h2_mark mark = mf_h2_mark_judge(field, (struct mf_h2_mark){0, 0});
+    CHECK_STR(mf_slice_of(to, mf_h2_view_deadline_put(field, mark, left, to)), want);
+}
+
+static void test_deadlines_go_on(void)
+{
+    goes_on("grpc-timeout", "500m", 300000000, "300000u");
+    goes_on("grpc-timeout", "500m", 0, "1n");
+    goes_on("grpc-timeout", "100m", 10000000000, "100000u"); /* never more than came */
+    goes_on("grpc-timeout", "99999999H", UINT64_MAX, "2562047H");
+    goes_on("grpc-timeout", "100000000m", 5, ""); /* no deadline */
+    goes_on("grpc-timeout", "0n", 5, "");
+    goes_on("tri-service-timeout", "50", 30999999, "30");
+    goes_on("tri-service-timeout", "50", 0, "1");
+    goes_on("tri-service-timeout", "999999999999999999", UINT64_MAX, "9223372036854");
+    goes_on("tri-service-timeout", "0", 5, "");
+    goes_on("x", "500m", 5, "");
+}
+
 static void test_others(void)
 {
     SEE(HEAD("/a.B/m") GRPC "tri-service-version=1\ntri-service-version=2\ntri-service-group=g\nx=y\nbaggage=a=1\nbaggage=b=2\n");
@@ -300,6 +325,7 @@ int main(void)
     test_paths_everywhere();
     test_authorities();
     test_deadlines();
+    test_deadlines_go_on();
     test_others();
     test_params();
     return test_end("codec/h2_view");

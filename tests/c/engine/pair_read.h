@@ -147,6 +147,8 @@ static void pair_look(void)
                 BROKEN("plain TCP to %d is not what %d sent", i, other);
             continue;
         }
+        if (!conn->up && side->sent.len && side->sent.ptr[0] != 0xda)
+            continue; /* HTTP/1 that has no other half yet, or never gets one */
         pair_read(i, &side->heard, conn->out.ptr, conn->out.len, pair.max_body + 4096, conn->up ? pair_asked : pair_answered);
         if (side->heard.over)
             BROKEN("%s %d got something that is no frame", conn->up ? "provider" : "caller", i);

@@ -21,7 +21,7 @@ static void test_refused(void)
     CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELD_METHOD, S(""), MF_OP_EXACT, S("m")), MF_ELIMIT);
     CHECK_INT(mf_service_match(service, 0), 0);
     CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELD_METHOD, S(""), MF_OP_REGEX, S("m")), MF_ELIMIT);
-    CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELD_NEVER + 1, S(""), MF_OP_EXACT, S("")), MF_ELIMIT);
+    CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELDS, S(""), MF_OP_EXACT, S("")), MF_ELIMIT);
     CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELD_PATH, S(""), MF_OP_ABSENT + 1, S("")), MF_ELIMIT);
     CHECK_INT(mf_service_condition(table, service, 0, 0, MF_FIELD_METHOD, S(""), MF_OP_EXACT, S("m")), 0);
     CHECK_INT(mf_cluster_new(table, S("open"), &open), 0);

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ func refer(ref, url string, params map[string]string) error {
 	timeout, err := time.ParseDuration(or(params["timeout"], "10000") + "ms")
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(url, "tri://") {
+		return referTriple(ref, url, params, timeout)
 	}
 	remote := getty.GetDefaultClientConfig()
 	remote.ConnectionNum, err = strconv.Atoi(or(params["connections"], "1")) // the SDK's own default is 16

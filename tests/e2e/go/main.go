@@ -31,6 +31,8 @@ type command struct {
 	Pause       int               `json:"pause"`
 	Millis      int32             `json:"millis"`
 	Size        int32             `json:"size"`
+	Items       int32             `json:"items"`
+	Then        string            `json:"then"`
 }
 
 type reply struct {
@@ -105,9 +107,12 @@ func execute(told command) (any, error) {
 		return nil, refer(told.Ref, told.URL, told.Params)
 	case "release":
 		references.Delete(told.Ref)
+		streams.Delete(told.Ref)
 		return nil, nil
 	case "call":
 		return call(told.Ref, told.Method, told.Args, told.Attachments)
+	case "talk":
+		return talk(told)
 	case "checksum":
 		return checksum(told.Ref, told.Size)
 	case "produce":

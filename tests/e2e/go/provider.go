@@ -16,8 +16,11 @@ import (
 
 const service = "meshfast.peer.PeerService"
 
-// Peer is the service as one named instance offers it; its methods are those of PeerService in Java.
-type Peer struct{ name string }
+// Methods are those of PeerService in Java, as one named instance offers them.
+type Methods struct{ name string }
+
+// Peer is the service by Dubbo's own protocol.
+type Peer struct{ Methods }
 
 func (p *Peer) Reference() string { return service }
 
@@ -28,32 +31,34 @@ func (p *Peer) MethodMapper() map[string]string {
 	}
 }
 
-func (p *Peer) Whoami(context.Context) (string, error) { return p.name, nil }
+func (p *Methods) Whoami(context.Context) (string, error) { return p.name, nil }
 
-func (p *Peer) Echo(_ context.Context, text string) (string, error) { return text, nil }
+func (p *Methods) Echo(_ context.Context, text string) (string, error) { return text, nil }
 
-func (p *Peer) Ask(_ context.Context, text string) (string, error) { return p.name + "|" + text, nil }
+func (p *Methods) Ask(_ context.Context, text string) (string, error) {
+	return p.name + "|" + text, nil
+}
 
-func (p *Peer) Slow(ctx context.Context, millis int32, text string) (string, error) {
+func (p *Methods) Slow(ctx context.Context, millis int32, text string) (string, error) {
 	time.Sleep(time.Duration(millis) * time.Millisecond)
 	return p.Ask(ctx, text)
 }
 
-func (p *Peer) Later(ctx context.Context, millis int32, text string) (string, error) {
+func (p *Methods) Later(ctx context.Context, millis int32, text string) (string, error) {
 	return p.Slow(ctx, millis, text)
 }
 
-func (p *Peer) Nothing(context.Context) (*string, error) { return nil, nil }
+func (p *Methods) Nothing(context.Context) (*string, error) { return nil, nil }
 
-func (p *Peer) Fail(_ context.Context, message string) (string, error) {
+func (p *Methods) Fail(_ context.Context, message string) (string, error) {
 	return "", errors.New(message)
 }
 
-func (p *Peer) Checksum(_ context.Context, data []byte) (int64, error) {
+func (p *Methods) Checksum(_ context.Context, data []byte) (int64, error) {
 	return int64(crc32.ChecksumIEEE(data)), nil
 }
 
-func (p *Peer) Produce(_ context.Context, size int32) ([]byte, error) {
+func (p *Methods) Produce(_ context.Context, size int32) ([]byte, error) {
 	data := make([]byte, size)
 	for i := range data {
 		data[i] = byte(i % 251)
@@ -62,7 +67,7 @@ func (p *Peer) Produce(_ context.Context, size int32) ([]byte, error) {
 }
 
 // Attachments tells how this provider sees each: a string as it is, anything else by its type.
-func (p *Peer) Attachments(ctx context.Context) (map[string]string, error) {
+func (p *Methods) Attachments(ctx context.Context) (map[string]string, error) {
 	seen := map[string]string{}
 	all, _ := ctx.Value(constant.AttachmentKey).(map[string]any)
 	for key, value := range all {
@@ -77,6 +82,9 @@ func (p *Peer) Attachments(ctx context.Context) (map[string]string, error) {
 
 // export offers the service until SIGTERM, upon which the SDK stops as it does by default.
 func export(name string, port int, params map[string]string) error {
+	if params["protocol"] == "tri" {
+		return exportTriple(name, port, params)
+	}
 	limit, err := strconv.Atoi(or(params["max"], "16777216"))
 	if err != nil {
 		return err
@@ -90,7 +98,7 @@ func export(name string, port int, params map[string]string) error {
 	if err != nil {
 		return err
 	}
-	err = srv.RegisterService(&Peer{name}, server.WithNotRegister(), server.WithInterface(service),
+	err = srv.RegisterService(&Peer{Methods{name}}, server.WithNotRegister(), server.WithInterface(service),
 		server.WithVersion(params["version"]), server.WithGroup(params["group"]))
 	if err != nil {
 		return err

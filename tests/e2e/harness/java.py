@@ -33,19 +33,23 @@ FLAGS = [
 ]
 
 
-def command(version: str) -> list[str]:
+def command(version: str, main: str = "Driver") -> list[str]:
     """The command line of a peer of ``version`` ("java-2.7", "java-3.3")."""
     folder = BUILD / "java" / VERSIONS[version]
-    classes: Path = folder / "classes" / "meshfast" / "peer" / "Driver.class"
+    classes: Path = folder / "classes" / "meshfast" / "peer" / f"{main}.class"
     need(classes.exists(), f"the peer of {version}")
-    return [need_tool("java"), *FLAGS, "-cp", f"{folder / 'classes'}:{folder / 'lib'}/*", "meshfast.peer.Driver"]
+    return [need_tool("java"), *FLAGS, "-cp", f"{folder / 'classes'}:{folder / 'lib'}/*", f"meshfast.peer.{main}"]
 
 
 class Java(Driver):
     """One JVM; a consumer, a provider, or both."""
 
+    main = "Driver"
+    #: What its references speak.
+    scheme = "dubbo"
+
     def __init__(self, version: str, name: str) -> None:
-        super().__init__(f"{version}-{name}", command(version))
+        super().__init__(f"{version}-{name}", command(version, self.main))
         self.version = version
 
     def export(self, name: str, port: int = 0, **params: Any) -> int:
@@ -59,23 +63,28 @@ class Java(Driver):
         self.ready(f"{self.name} on port {port}", lambda: accepts(port))
         return port
 
-    def refer(self, ref: str, *addresses: str | int, **params: Any) -> None:
+    def refer(self, ref: str, *addresses: str | int, scheme: str = "", **params: Any) -> None:
         """Make ``ref`` a reference to the service at these addresses (several: the SDK balances)."""
         if len(addresses) == 1 and self.version == "java-2.7":
             addresses *= 2  # 2.7 hands an answer's attachments to the caller only where it balances
         texts = dotted(params)
-        url = ";".join(service_url(address, texts) for address in addresses)
+        url = ";".join(service_url(address, texts, scheme or self.scheme) for address in addresses)
         self.do("refer", ref=ref, url=url, params=texts)
 
     def next(self, address: int) -> None:
         """Where ``hop`` calls on to."""
-        self.do("next", url=service_url(address, {}), params={})
+        self.do("next", url=service_url(address, {}, self.scheme), params={})
 
     def generic(self, address: str | int, method: str, types: list[str], *args: Any, **params: Any) -> Any:
         """One generic call; the answer as the SDK's generic form gives it."""
         texts = dotted(params)
         return self.do(
-            "generic", url=service_url(address, texts), params=texts, method=method, types=types, args=list(args)
+            "generic",
+            url=service_url(address, texts, self.scheme),
+            params=texts,
+            method=method,
+            types=types,
+            args=list(args),
         )
 
 
@@ -87,7 +96,7 @@ def dotted(params: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def service_url(address: str | int, params: dict[str, str]) -> str:
+def service_url(address: str | int, params: dict[str, str], scheme: str = "dubbo") -> str:
     """The SDK's address of the service: a port of this machine, or "host:port"."""
     host = f"{HOST}:{address}" if isinstance(address, int) else address
-    return f"dubbo://{host}/{SERVICE}?" + "&".join(f"{key}={value}" for key, value in params.items())
+    return f"{scheme}://{host}/{SERVICE}?" + "&".join(f"{key}={value}" for key, value in params.items())

@@ -35,7 +35,9 @@ def entry(endpoints: Iterable[Document], app: str = APP, hosts: Iterable[str] = 
     }
 
 
-def label_policy(label: str = LABEL, trace: str = "x-request-id") -> list[Document]:
+def label_policy(
+    label: str = LABEL, trace: str = "x-request-id", hosts: Iterable[str] = (SERVICE,)
+) -> list[Document]:
     """Route by ``label``: found in the request or by its trace id; without instances, the baseline."""
     return [
         {
@@ -49,9 +51,30 @@ def label_policy(label: str = LABEL, trace: str = "x-request-id") -> list[Docume
             "kind": "VirtualService",
             "metadata": {"name": "by-label"},
             "spec": {
-                "hosts": [SERVICE],
+                "hosts": list(hosts),
                 "http": [{"name": "by-label", "route": [{"destination": {"subset": f"${label}"}}]}],
             },
+        },
+    ]
+
+
+def header_policy(service: str, name: str) -> list[Document]:
+    """Calls with the header ``dev`` go to dev, all others to base."""
+    subsets = [{"name": env, "labels": {"env": env}} for env in ("base", "dev")]
+    routes = [{"name": env, "route": [{"destination": {"host": APP, "subset": env}}]} for env in ("dev", "base")]
+    routes[0]["match"] = [{"headers": {name: {"exact": "dev"}}}]
+    return [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": "environments"},
+            "spec": {"host": APP, "subsets": subsets},
+        },
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": "by-header"},
+            "spec": {"hosts": [service], "http": routes},
         },
     ]
 

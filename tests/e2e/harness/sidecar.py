@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import re
 import shutil
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,7 +67,7 @@ class Sidecar(Process):
         """Whether it takes calls."""
         try:
             self.get("/ready")
-        except (OSError, urllib.error.HTTPError):
+        except (OSError, http.client.HTTPException):  # the latter of a socket that is connected with itself
             return False
         return True
 

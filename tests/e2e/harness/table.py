@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from .way import DIRECT, LOOPS
+from .way import DIRECT, SIDECARS
 
-COLUMNS = (DIRECT, *LOOPS)
+COLUMNS = (DIRECT, *SIDECARS)
+WAYS = ("way", "proxied", "laid", "through", "behind")
 _cells: dict[tuple[str, str], dict[str, str]] = {}
 MARKS = {"passed": "ok", "skipped": "skip", "failed": "FAIL"}
 
@@ -22,8 +23,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "teardown" and report.passed or report.when == "setup" and report.passed:
         return
     params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-    path = params.pop("way", None) or params.pop("proxied", None) or "-"
-    peers = " ".join(">".join(p) if isinstance(p, tuple) else str(p) for p in params.values())
+    found = [params.pop(name) for name in WAYS if name in params]
+    path = found[0] if found else "-"
+    peers = " ".join(">".join(map(str, p)) if isinstance(p, tuple) else str(p) for p in params.values())
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
     row = _cells.setdefault((scenario, peers), {})
     if row.get(path) != "FAIL":
@@ -39,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     first = max(len(scenario) for scenario, _ in _cells) + 2
     second = max(len(peers) for _, peers in _cells) + 2
     terminalreporter.section("real peers")
-    terminalreporter.write_line(f"{'scenario':{first}}{'peers':{second}}" + "".join(f"{c:>12}" for c in columns))
+    terminalreporter.write_line(f"{'scenario':{first}}{'peers':{second}}" + "".join(f"{c:>13}" for c in columns))
     for (scenario, peers), row in _cells.items():
-        cells = "".join(f"{row.get(c, ''):>12}" for c in columns)
+        cells = "".join(f"{row.get(c, ''):>13}" for c in columns)
         terminalreporter.write_line(f"{scenario:{first}}{peers:{second}}{cells}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,12 @@ from .sidecar import Sidecar
 
 DIRECT = "direct"
 LOOPS = ("epoll", "io_uring")
+TWO = "-two"
+#: Through one sidecar, or through the caller's and the provider's own.
+SIDECARS = (*LOOPS, *(loop + TWO for loop in LOOPS))
+#: What HTTP/2's tests go through: each loop, once alone and once in a row; MESHFAST_WAYS=all: straight and by every way.
+PROXIED = SIDECARS if os.environ.get("MESHFAST_WAYS") == "all" else ("epoll", "io_uring" + TWO)
+WAYS = (DIRECT, *PROXIED) if os.environ.get("MESHFAST_WAYS") == "all" else PROXIED
 
 
 class Way:

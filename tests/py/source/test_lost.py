@@ -166,6 +166,39 @@ def _changes(old: Mesh, new: Mesh) -> tuple[int, int]:
     return applied.published + applied.removed, len(set(next(labels).items()) ^ set(next(labels).items()))
 
 
+PORTS = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: shop
+spec:
+  hosts:
+  - com.x.Cart
+  endpoints:
+  - address: 10.0.0.1
+    ports:
+      dubbo: 1
+      tri: 2
+  ports:
+  - name: dubbo
+    number: 20880
+    protocol: DUBBO
+  - name: tri
+    number: 50051
+    protocol: TRI
+"""
+
+
+@pytest.mark.parametrize("gone", ["    protocol: DUBBO\n", "      dubbo: 1\n", "      tri: 2\n", "last"])
+def test_a_port_less(gone: str) -> None:
+    one = PORTS.split("  - name: tri\n    number")[0].replace("      tri: 2\n", "")
+    full = one if gone.endswith("DUBBO\n") else PORTS
+    less = one if gone == "last" else full.replace(gone, "")
+    old, new = (config.load_texts([("a", text.encode())]) for text in (full, less))
+    assert lost(old, new) == {"a"} and lost(old, old) == lost(new, new) == set()
+    assert (lost(new, old) == set()) == (gone == "last")  # what a port is added for
+
+
 def test_what_adds_has_lost_nothing() -> None:
     old = config.load_texts([("a", EVERYTHING.encode())])
     plain = config.load_texts([("a", app("S", "10.0.0.1").encode())])

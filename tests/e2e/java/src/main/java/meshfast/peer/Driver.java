@@ -26,27 +26,33 @@ import org.apache.dubbo.rpc.service.GenericService;
  * One process that is told what to be: commands as JSON lines on stdin, answers as JSON lines on stdout, each with the
  * command's id. Commands run at the same time; the end of stdin ends the process.
  */
-public final class Driver {
+public class Driver {
     private static final Gson GSON = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
 
     private final PrintStream out;
     private final ExecutorService pool = Executors.newCachedThreadPool(Threads.daemon("command"));
-    private final Dubbo dubbo = new Dubbo();
+    final Dubbo dubbo;
     private final Map<String, Load> loads = new ConcurrentHashMap<>();
     private final Map<String, List<String>> heard = new ConcurrentHashMap<>();
 
-    private Driver(PrintStream out) {
+    Driver(PrintStream out, Dubbo dubbo) {
+        this.dubbo = dubbo;
         this.out = out;
     }
 
     public static void main(String[] args) throws Exception {
-        PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-        System.setOut(System.err); // stdout belongs to the answers
-        new Driver(out).run();
+        new Driver(answers(), new Dubbo()).run();
         System.exit(0);
     }
 
-    private void run() throws Exception {
+    /** stdout, which belongs to the answers: what else is printed goes to stderr. */
+    static PrintStream answers() {
+        PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+        System.setOut(System.err);
+        return out;
+    }
+
+    void run() throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             JsonObject command = GSON.fromJson(line, JsonObject.class);
@@ -72,7 +78,7 @@ public final class Driver {
         }
     }
 
-    private Object execute(JsonObject command) throws Exception {
+    Object execute(JsonObject command) throws Exception {
         String op = text(command, "op", "");
         switch (op) {
             case "version":
@@ -198,7 +204,7 @@ public final class Driver {
         return dubbo.service(text(command, "ref", ""));
     }
 
-    private static void attach(JsonObject command) {
+    void attach(JsonObject command) {
         strings(command, "attachments").forEach((key, value) -> RpcContext.getContext().setAttachment(key, value));
     }
 
@@ -207,17 +213,17 @@ public final class Driver {
         return error.getClass().getSimpleName() + ": " + message.substring(0, Math.min(4000, message.length()));
     }
 
-    private static String text(JsonObject command, String key, String otherwise) {
+    static String text(JsonObject command, String key, String otherwise) {
         JsonElement value = command.get(key);
         return value == null ? otherwise : value.getAsString();
     }
 
-    private static int number(JsonObject command, String key, int otherwise) {
+    static int number(JsonObject command, String key, int otherwise) {
         JsonElement value = command.get(key);
         return value == null ? otherwise : value.getAsInt();
     }
 
-    private static Map<String, String> strings(JsonObject command, String key) {
+    static Map<String, String> strings(JsonObject command, String key) {
         Map<String, String> map = new LinkedHashMap<>();
         if (command.has(key)) {
             command.getAsJsonObject(key).entrySet().forEach(e -> map.put(e.getKey(), e.getValue().getAsString()));

@@ -2,6 +2,7 @@ package meshfast.peer;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -16,20 +17,22 @@ import org.apache.dubbo.config.ServiceConfig;
 import org.apache.dubbo.rpc.service.GenericService;
 
 /** What of the SDK's configuration the tests use: addresses only, no registry, nothing beside the one port. */
-final class Dubbo {
+class Dubbo {
     /*
      * That this method's second argument is called back; a registry would tell a consumer what its provider says. From an
      * address 3.3 takes it only beside another parameter of the method.
      */
     private static final String CALLBACK = "subscribe.retries=0&subscribe.1.callback=true";
 
-    private final ApplicationConfig application = new ApplicationConfig("peer");
-    private final Map<String, ReferenceConfig<PeerService>> references = new ConcurrentHashMap<>();
+    private final ApplicationConfig application = application();
+    private final Map<String, ReferenceConfig<?>> references = new ConcurrentHashMap<>();
     private final Map<String, ReferenceConfig<GenericService>> generics = new ConcurrentHashMap<>();
-    private final List<ServiceConfig<PeerService>> exported = Collections.synchronizedList(new ArrayList<>());
+    private final List<ServiceConfig<?>> exported = Collections.synchronizedList(new ArrayList<>());
 
-    Dubbo() {
+    static ApplicationConfig application() {
+        ApplicationConfig application = new ApplicationConfig("peer");
         application.setQosEnable(false);
+        return application;
     }
 
     static String version() {
@@ -37,47 +40,65 @@ final class Dubbo {
     }
 
     void export(String name, int port, Map<String, String> params) {
-        ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
-        protocol.setHost("127.0.0.1");
-        protocol.setParameters(params);
-        ServiceConfig<PeerService> service = new ServiceConfig<>();
-        service.setApplication(application);
-        service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        service.setProtocol(protocol);
-        service.setInterface(PeerService.class);
-        service.setRef(new Provider(name, () -> service("next")));
-        service.setScope("remote");
         ArgumentConfig listener = new ArgumentConfig();
         listener.setIndex(1);
         listener.setCallback(true);
         MethodConfig subscribe = new MethodConfig();
         subscribe.setName("subscribe");
         subscribe.setArguments(new ArrayList<>(List.of(listener)));
+        Provider provider = new Provider(name, () -> service("next"));
+        export(PeerService.class, provider, port, params, List.of(subscribe));
+    }
+
+    /** {@code params} may name the protocol; without, it is Dubbo's own. */
+    <T> void export(Class<T> type, T with, int port, Map<String, String> params, List<MethodConfig> methods) {
+        Map<String, String> others = new LinkedHashMap<>(params);
+        String named = others.remove("protocol");
+        ProtocolConfig protocol = new ProtocolConfig(named == null ? "dubbo" : named, port);
+        protocol.setHost("127.0.0.1");
+        protocol.setParameters(others);
+        ServiceConfig<T> service = serviceAt(port);
+        service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
+        service.setProtocol(protocol);
+        service.setInterface(type);
+        service.setRef(with);
+        service.setScope("remote");
         service.setVersion(params.get("version"));
         service.setGroup(params.get("group"));
-        service.setMethods(new ArrayList<>(List.of(subscribe)));
-        service.setParameters(params);
+        service.setMethods(new ArrayList<>(methods));
+        service.setParameters(others);
         service.export();
         exported.add(service);
     }
 
+    <T> ServiceConfig<T> serviceAt(int port) {
+        ServiceConfig<T> service = new ServiceConfig<>();
+        service.setApplication(application);
+        return service;
+    }
+
     void unexport() {
-        for (ServiceConfig<PeerService> service : exported) {
+        for (ServiceConfig<?> service : exported) {
             service.unexport();
         }
         exported.clear();
     }
 
     void refer(String ref, String url, Map<String, String> params) {
-        ReferenceConfig<PeerService> reference = new ReferenceConfig<>();
-        prepare(reference, String.join("&" + CALLBACK + ";", url.split(";")) + "&" + CALLBACK, params);
-        reference.setInterface(PeerService.class);
         MethodConfig record = new MethodConfig();
         record.setName("record");
         record.setReturn(false);
-        reference.setMethods(new ArrayList<>(List.of(record)));
+        String calling = String.join("&" + CALLBACK + ";", url.split(";")) + "&" + CALLBACK;
+        refer(ref, PeerService.class, calling, params, List.of(record));
+    }
+
+    <T> void refer(String ref, Class<T> type, String url, Map<String, String> params, List<MethodConfig> methods) {
+        ReferenceConfig<T> reference = new ReferenceConfig<>();
+        prepare(reference, url, params);
+        reference.setInterface(type);
+        reference.setMethods(new ArrayList<>(methods));
         reference.get();
-        ReferenceConfig<PeerService> before = references.put(ref, reference);
+        ReferenceConfig<?> before = references.put(ref, reference);
         if (before != null) {
             before.destroy();
         }
@@ -88,11 +109,15 @@ final class Dubbo {
     }
 
     PeerService service(String ref) {
-        ReferenceConfig<PeerService> reference = references.get(ref);
+        return service(ref, PeerService.class);
+    }
+
+    <T> T service(String ref, Class<T> type) {
+        ReferenceConfig<?> reference = references.get(ref);
         if (reference == null) {
             throw new IllegalArgumentException("no such reference: " + ref);
         }
-        return reference.get();
+        return type.cast(reference.get());
     }
 
     GenericService generic(String url, Map<String, String> params) {

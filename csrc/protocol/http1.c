@@ -1,0 +1,318 @@
+#include "protocol/http1.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "call/health.h"
+#include "call/labels.h"
+#include "codec/http1_head.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { TEXT_ROOM = 256, ANSWER_ROOM = 512 };
+
+static struct mf_http1 *http1_of(struct mf_conn *conn)
+{
+    return (struct mf_http1 *)(void *)conn;
+}
+
+/* --- answers of ours: a head that could not be read leaves nothing to go on with, so each is the connection's last */
+
+static const char *reason(int status)
+{
+    return status == 400   ? "Bad Request"
+           : status == 404 ? "Not Found"
+           : status == 431 ? "Request Header Fields Too Large"
+                           : "Service Unavailable";
+}
+
+static void answer(struct mf_conn *conn, int status, const char *text)
+{
+    char bytes[ANSWER_ROOM];
+    int n = snprintf(bytes, sizeof bytes,
+                     "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s\n",
+                     status, reason(status), strlen(text) + 1, text);
+    if (http1_of(conn)->bare)
+        n -= (int)strlen(text) + 1;
+    MF_COUNT(conn->local, http1_answers);
+    int rc = mf_sock_write(&conn->sock, mf_slice_of(bytes, (size_t)n));
+    mf_conn_close(conn, rc < 0 ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, rc);
+}
+
+static void answer_bad(struct mf_conn *conn, int rc)
+{
+    char text[TEXT_ROOM];
+    snprintf(text, sizeof text, "meshfast: bad request: %s", mf_err_text(rc));
+    MF_COUNT(conn->local, bad_connections);
+    mf_conn_bad(conn, rc);
+    answer(conn, 400, text);
+}
+
+static void answer_failed(struct mf_conn *conn, const struct mf_http1_head *head, int rc)
+{
+    char text[TEXT_ROOM];
+    struct mf_slice host = head->host.len ? head->host : MF_SLICE("this request");
+    int len = (int)(host.len < 128 ? host.len : 128);
+    const char *name = (const char *)host.ptr;
+    int status = rc == MF_EROUTE_SERVICE || rc == MF_EROUTE_RULE ? 404 : 503;
+    if (rc == MF_EROUTE_SERVICE)
+        snprintf(text, sizeof text, "meshfast: no route: %.*s is not in the mesh", len, name);
+    else if (rc == MF_EROUTE_RULE)
+        snprintf(text, sizeof text, "meshfast: no route: no rule of %.*s matches this request", len, name);
+    else if (rc == MF_EROUTE_PEER || rc == MF_EROUTE_DOWN)
+        snprintf(text, sizeof text, "meshfast: no%s instance of %.*s for this request",
+                 rc == MF_EROUTE_DOWN ? " available" : "", len, name);
+    else
+        snprintf(text, sizeof text, "meshfast: %.*s cannot be reached: %s", len, name, mf_err_text(rc));
+    if (rc == -ENOMEM)
+        MF_COUNT(conn->local, out_of_memory);
+    answer(conn, status, text);
+}
+
+/* --- where to */
+
+/* What is chosen by a request: a peer of the table, or (NULL) the address alone. */
+struct aim {
+    struct mf_peer *peer;
+    struct mf_addr addr;
+};
+
+/* Where it would go without us. */
+static int onward(struct mf_conn *conn, const struct mf_inlet *inlet, struct aim *aim)
+{
+    aim->peer = NULL;
+    return mf_inlet_address(inlet, conn, &aim->addr) < 0 ? MF_EROUTE_SERVICE : 0;
+}
+
+/* By the host, and where that is not listed by what Triple's JSON calls in the path; each by its own name before by a
+ * pattern. */
+static int look_up(const struct mf_table *table, const struct mf_http1_head *head, struct mf_query *query,
+                   struct mf_route *route)
+{
+    uint8_t room[MF_HTTP1_HOST];
+    struct mf_route other;
+    query->service = mf_http1_head_service(head, room);
+    query->method = head->method;
+    int rc = mf_route_lookup(table, query, route);
+    if (!route->inexact || !mf_http1_head_call(head, &query->service, &query->method))
+        return rc;
+    int other_rc = mf_route_lookup(table, query, &other);
+    if (other_rc == MF_EROUTE_SERVICE || (other.inexact && rc != MF_EROUTE_SERVICE))
+        return rc;
+    *route = other;
+    return other_rc;
+}
+
+/* What policy sees: all fields, and the labels that they lead to. They cannot be stamped: the bytes go as they came. */
+static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, struct aim *aim)
+{
+    struct mf_local *local = http1->relay.conn.local;
+    struct mf_pair *fields = mf_alloc((head->n_fields + 1) * sizeof *fields);
+    if (!fields)
+        return -ENOMEM;
+    mf_http1_head_fields(head, fields);
+    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .fold_names = true};
+    struct mf_route route;
+    query.now = mf_local_now(local);
+    query.random = mf_local_random(local);
+    if (http1->tries)
+        mf_labels_find_again(local, &query);
+    else
+        mf_labels_find(local, &query, NULL);
+    query.labels = local->labels.value;
+    int rc = look_up(local->table, head, &query, &route);
+    if (rc == MF_EROUTE_DOWN) {
+        query.last_resort = true;
+        rc = look_up(local->table, head, &query, &route);
+    }
+    mf_free(fields);
+    if (rc == 0) {
+        aim->peer = route.peer;
+        aim->addr = route.peer->addr;
+    }
+    return rc;
+}
+
+/* CONNECT asks for a way to elsewhere, of whoever was dialled: nothing of it names a service. */
+static int choose(struct mf_conn *conn, const struct mf_http1_head *head, struct aim *aim)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    const struct mf_inlet_options *options = http1->inlet->options;
+    if (options->direction == MF_INBOUND)
+        return onward(conn, http1->inlet, aim);
+    int rc = head->connect ? MF_EROUTE_SERVICE : by_table(http1, head, aim);
+    if (rc == MF_EROUTE_SERVICE && !options->refuse_unknown)
+        rc = onward(conn, http1->inlet, aim);
+    return rc;
+}
+
+/* --- its other half */
+
+static struct mf_traffic *traffic_of(const struct mf_http1 *http1)
+{
+    return &http1->relay.conn.local->traffic[http1->inlet->options->direction];
+}
+
+/* A request that waits for its peer is as good as a call in flight: no drain ends over it. */
+static void set_waiting(struct mf_http1 *http1, bool waiting)
+{
+    struct mf_traffic *traffic = traffic_of(http1);
+    if (http1->waiting == waiting)
+        return;
+    http1->waiting = waiting;
+    mf_store_relaxed(&traffic->last, mf_local_now(http1->relay.conn.local));
+    /* Release: what a drain reads once it is down is of after it. */
+    mf_store_release(&traffic->active, mf_load_relaxed(&traffic->active) + (waiting ? 1 : UINT64_MAX));
+}
+
+static void let_go(struct mf_http1 *http1)
+{
+    if (http1->peer)
+        mf_peer_give(http1->relay.conn.local->table, http1->peer);
+    http1->peer = NULL;
+}
+
+/* It rests as after one failure, unless that was for something of this machine or our end, or it rests already. */
+static void failed(struct mf_http1 *http1, int rc)
+{
+    const struct mf_local *local = http1->relay.conn.local;
+    uint64_t now = mf_local_now(local);
+    http1->failed = rc;
+    if (http1->peer && rc != MF_ECLOSED && !mf_sock_local_error(rc) && mf_peer_available(http1->peer, now))
+        mf_peer_set_down(http1->peer, mf_health_rest(now, local->limits));
+}
+
+static void on_dialled(struct mf_conn *conn, int rc)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    if (rc == 0) {
+        set_waiting(http1, false);
+        mf_relay_join(conn);
+        MF_COUNT(conn->local, http1_connections);
+    } else {
+        MF_COUNT(conn->local, upstream_connect_failed);
+        failed(http1, rc);
+    }
+    let_go(http1);
+    mf_conn_resume(conn, MF_PAUSE_PEER); /* shows the head again, to its new role or for another peer */
+}
+
+/* 0: it waits for its other half. */
+static int dial(struct mf_http1 *http1, const struct aim *aim)
+{
+    struct mf_conn *conn = &http1->relay.conn;
+    http1->tries++;
+    http1->peer = aim->peer;
+    int rc = mf_relay_dial(conn, http1->inlet, &aim->addr, &conn->local->counters.http1_bytes, on_dialled);
+    if (rc < 0) {
+        failed(http1, rc);
+        http1->peer = NULL;
+        return rc;
+    }
+    if (http1->peer)
+        mf_peer_take(http1->peer);
+    set_waiting(http1, true);
+    mf_conn_pause(conn, MF_PAUSE_PEER);
+    return 0;
+}
+
+static bool another_may(const struct mf_http1 *http1, const struct aim *aim)
+{
+    return aim->peer && !mf_sock_local_error(http1->failed) &&
+           http1->tries < http1->relay.conn.local->limits->max_tries;
+}
+
+/* Dials where this request goes; after a failure, where it goes now. */
+static void go(struct mf_http1 *http1, const struct mf_http1_head *head)
+{
+    struct mf_conn *conn = &http1->relay.conn;
+    struct aim aim;
+    int rc = choose(conn, head, &aim);
+    while (rc == 0) {
+        if (http1->tries && !another_may(http1, &aim)) {
+            rc = http1->failed;
+            break;
+        }
+        if (dial(http1, &aim) == 0)
+            return;
+        rc = choose(conn, head, &aim);
+    }
+    answer_failed(conn, head, rc);
+}
+
+/* --- its caller */
+
+/* 0: the head is whole and read. MF_EMORE. Else it was answered. */
+static int read_head(struct mf_conn *conn, struct mf_slice view, struct mf_http1_head *head)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    uint64_t most = conn->local->limits->http_head;
+    int rc = http1->whole ? 0 : mf_http1_head_end(view, &http1->seen);
+    if (http1->seen > most) {
+        MF_COUNT(conn->local, limit_http_head);
+        answer(conn, 431, "meshfast: the request line and fields are longer than httpHead");
+        return MF_ELIMIT;
+    }
+    if (rc == MF_EMORE) {
+        mf_conn_expect(conn, 0);
+        return rc;
+    }
+    conn->frame_by = 0;
+    http1->whole = rc == 0;
+    if (rc == 0)
+        rc = mf_http1_head_read(mf_slice_of(view.ptr, http1->seen), head);
+    if (rc < 0)
+        answer_bad(conn, rc);
+    return rc;
+}
+
+/* Nothing is taken: its other half gets it all. The application beside us judges its requests itself. */
+static size_t on_read(struct mf_conn *conn, struct mf_slice view)
+{
+    struct mf_http1_head head = {0};
+    bool read = http1_of(conn)->inlet->options->direction == MF_OUTBOUND;
+    http1_of(conn)->bare = view.len >= 5 && memcmp(view.ptr, "HEAD ", 5) == 0;
+    int rc = read ? read_head(conn, view, &head) : 0;
+    if (rc == 0)
+        go(http1_of(conn), &head);
+    return conn->closed ? view.len : 0;
+}
+
+static void on_eof(struct mf_conn *conn)
+{
+    mf_conn_close(conn, MF_CLOSE_NOW, 0);
+}
+
+static void on_lost(struct mf_conn *conn, int rc)
+{
+    set_waiting(http1_of(conn), false);
+    let_go(http1_of(conn));
+    mf_relay_part(conn, rc);
+}
+
+static void on_timer(struct mf_conn *conn, uint64_t now)
+{
+    (void)conn; /* a head that began has frameTimeout, and a dial connectTimeout */
+    (void)now;
+}
+
+static const struct mf_conn_ops ops = {
+    .on_read = on_read,
+    .on_eof = on_eof,
+    .on_lost = on_lost,
+    .on_timer = on_timer,
+};
+
+void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    conn->ops = &ops;
+    http1->relay.other = NULL;
+    http1->relay.on_dialled = NULL;
+    http1->inlet = inlet;
+    http1->peer = NULL;
+    http1->seen = 0;
+    http1->tries = 0;
+    http1->failed = 0;
+    http1->whole = http1->bare = http1->waiting = false;
+}

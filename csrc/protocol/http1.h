@@ -1,0 +1,20 @@
+#pragma once
+/* http1: an HTTP/1 connection, relayed as one: it goes where policy sends its first request, and all that follows goes
+ * there too, byte for byte. */
+#include "call/relay.h"
+#include "table/peer.h"
+
+struct mf_http1 {
+    struct mf_relay relay; /* first: what it becomes */
+    const struct mf_inlet *inlet;
+    struct mf_peer *peer;  /* that is being dialled; NULL: none, or an address that is no peer's */
+    size_t seen;           /* of the head, so many bytes have been looked at */
+    uint32_t tries;        /* peers dialled so far */
+    int failed;            /* why the last one could not be */
+    bool whole;            /* `seen` is the head's length */
+    bool waiting;          /* for a peer: counted as a call in flight */
+    bool bare;             /* answers to it have no content: HEAD */
+};
+
+/* `conn` has the room of an mf_http1. What it has said so far is shown to its on_read next. */
+void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet);

@@ -1,0 +1,146 @@
+"""The shape of messages: interim answers, lengths that are told, pushes, long trailers."""
+
+from __future__ import annotations
+
+import pytest
+from harness.h2peer import PROTOCOL, Fields, data_frame, frames
+from harness.h2world import ANSWER, GOOD, MARK, Stream, World
+from harness.process import until
+from harness.through import Through
+
+GONE = ("reset", "closed", "13", "14", "2", "http 502", "http 503")
+
+
+def http(mark: str, method: str, more: Fields | None = None) -> Fields:
+    """A request that is not gRPC's, to the same service."""
+    return [
+        (":method", method), (":scheme", "http"), (":path", "/meshfast.peer.Echo/ask"),
+        (":authority", "meshfast.peer.Echo"), (MARK, mark), *(more or []),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_interim(through: Through, world: World, turn: int) -> None:
+    """103 with this and that, 100, then the answer: the 100 comes, what else comes is in order, and the 200 is the
+    answer; the body waits for the 100."""
+    provider = world.provider()
+    caller = world.caller(*through.to(provider.port))
+    for i in range(turn):
+        call = caller.call(f"interim-{i}", end=False, more=[("expect", "100-continue")])
+        stream = provider.take(f"interim-{i}")
+        stream.headers([(":status", "103"), ("link", "</a>")])
+        stream.headers([(":status", "103"), ("link", "</b>"), ("x-more", "1")])
+        stream.headers([(":status", "100")])
+        caller.peer.until("the 100", lambda c=call: [e for e in c.of("HEADERS") if e.get(":status") == "100"])
+        call.data(b"waited", True)
+        stream.end()
+        assert stream.body() == b"waited"
+        stream.answer(b"answer")
+        assert call.status() == "0"
+        came = [(e.get(":status"), e.get("link")) for e in call.of("HEADERS")]
+        passed = [one for one in came if one[0] == "103"]
+        assert passed in ([], [("103", "</a>"), ("103", "</b>")])
+        assert [one[0] for one in came if one[0] != "103"] == ["100", "200", None]
+        assert call.body() == b"answer"
+
+
+def test_interim_that_ends(behind: Through, world: World) -> None:
+    """An interim answer cannot end a stream: that call is reset, others go on."""
+    provider = world.provider()
+    caller = world.caller(*behind.to(provider.port))
+    call, other = caller.call("ends"), caller.call("other")
+    provider.take("ends").headers([(":status", "103"), ("link", "</a>")], True)
+    assert call.status().startswith(GONE)
+    provider.take("other").answer()
+    assert other.status() == "0"
+
+
+#: Method, status, content-length, content, and whether trailers end it.
+LENGTHS = (
+    ("HEAD", "200", 2421, 0, False), ("GET", "304", 77, 0, False), ("GET", "204", 5, 0, False),
+    ("POST", "200", 0, 0, False), ("POST", "200", 5, 5, False), ("POST", "200", 5, 5, True),
+)  # fmt: skip
+
+
+def answer(stream: Stream, status: str, length: int, size: int, trailers: bool) -> None:
+    """An answer that tells its length."""
+    stream.headers([(":status", status), ("content-length", str(length))], end=not size and not trailers)
+    if size:
+        stream.data(b"b" * size, not trailers)
+    if trailers:
+        stream.headers([("x-end", "1")], True)
+
+
+def test_lengths(through: Through, world: World) -> None:
+    """Lengths that need no content, by the request's method or the status; the method is that of the stream."""
+    provider = world.provider()
+    caller = world.caller(through.onward(provider.port))
+    for turn in range(2):
+        for i, (method, status, length, size, trailers) in enumerate(LENGTHS):
+            mark = f"{turn}-{i}"
+            call = caller.raw(http(mark, method))
+            answer(provider.take(mark), status, length, size, trailers)
+            assert call.end().kind != "RSTSTREAM", (method, status)
+            head = call.first()
+            assert head.get(":status") == status
+            assert head.get("content-length") in (str(length), None if status == "204" else str(length))
+            assert call.body() == b"b" * size
+
+
+def test_length_that_is_missed(behind: Through, world: World) -> None:
+    """Less content than was told is an error of both ends' stream, and of nothing else."""
+    provider = world.provider()
+    caller = world.caller(behind.onward(provider.port))
+    for i, size in enumerate((0, 3, 9)):
+        call, other = caller.raw(http(f"less-{i}", "POST")), caller.raw(http(f"other-{i}", "POST"))
+        answer(provider.take(f"less-{i}"), "200", 5, size, False)
+        told = call.status()
+        assert told.startswith(GONE), told
+        answer(provider.take(f"other-{i}"), "200", 5, 5, False)
+        assert other.end().kind != "RSTSTREAM"
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_push(behind: Through, world: World, acknowledged: bool) -> None:
+    """A push before the provider knows that it may not: its block is decoded, its stream refused, the call ends well.
+    Afterwards it is an error of the connection, and the next call has a new one."""
+    provider = world.provider(acks=acknowledged)
+    caller = world.caller(*behind.to(provider.port))
+    call = caller.call("pushed")
+    stream = provider.take("pushed")
+    peer = stream.peer
+    promised = [(":method", "GET"), (":scheme", "http"), (":path", "/p"), (":authority", "p"), ("x-learnt", "pushed")]
+    push = frames.PushPromiseFrame(stream.number, 2, peer.encoder.encode(promised), flags=["END_HEADERS"])
+    peer.send(push)
+    if acknowledged:
+        assert call.status().startswith(GONE)
+        peer.wait("the error", lambda e: e.kind == "GOAWAY" and e.code == PROTOCOL)
+    else:
+        peer.headers(2, [(":status", "200")])
+        peer.send(data_frame(2, b"nobody asked", True))
+        stream.headers([*ANSWER, ("x-learnt", "pushed")])
+        stream.headers(GOOD, True)
+        assert call.status() == "0"
+        assert call.first().get("x-learnt") == "pushed"
+    again = caller.call("after")
+    until("it comes", lambda: provider.find("after"))
+    provider.take("after").answer()
+    assert again.status() == "0"
+
+
+def test_long_blocks(through: Through, world: World) -> None:
+    """Metadata and trailers of 40,000 bytes: whole and equal, within the frame size, twice, and others beside them."""
+    provider = world.provider()
+    caller = world.caller(*through.to(provider.port))
+    details, message = "A" * 40_000, "m" * 900
+    for i in range(2):
+        call = caller.call(f"long-{i}", more=[("x-details-bin", details)])
+        other = caller.call(f"other-{i}")
+        stream = provider.take(f"long-{i}")
+        assert stream.first().get("x-details-bin") == details
+        stream.headers([*ANSWER])
+        stream.headers([("grpc-status", "3"), ("grpc-message", message), ("grpc-status-details-bin", details)], True)
+        provider.take(f"other-{i}").answer()
+        end = call.end()
+        assert (end.get("grpc-message"), end.get("grpc-status-details-bin")) == (message, details)
+        assert call.status() == "3" and other.status() == "0"
