@@ -27,7 +27,7 @@ static void fail_ours(struct mf_call *call, int rc)
 {
     if (rc == -ENOMEM)
         MF_COUNT(call->calls->local, out_of_memory);
-    end_with(call, MF_OUTCOME_OVERLOAD, mf_err_text(rc));
+    end_with(call, rc == MF_EH2_LIST ? MF_OUTCOME_TOO_LONG : MF_OUTCOME_OVERLOAD, mf_err_text(rc));
 }
 
 static void fail_full(struct mf_call *call)
@@ -137,14 +137,13 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
         link = mf_lane_pick(lane, &rc);
     }
     if (!link) {
-        if (rc == MF_EROUTE_FULL)
-            MF_COUNT(call->calls->local, limit_upstream_output_max);
         if (rc < 0)
             return rc;
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
         wait_at(call, &lane->queue, frame);
+        call->move_at = 0;
         if (lane->n_connecting)
             mf_lane_hedge(pool, call);
         if (request->from && one_way_out(request))
@@ -283,6 +282,9 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             full[query->n_avoid++] = route.peer;
             query->avoid = full;
             passed = route.fallbacks;
+        } else if (rc == MF_EH2_LIST) {
+            fail_ours(call, rc);
+            return;
         } else {
             if (mf_peer_available(route.peer, query->now)) {
                 if (rc != MF_EROUTE_DOWN) {

@@ -82,17 +82,23 @@ struct why {
     bool busy; /* one takes no more calls for the moment */
 };
 
-/* Nothing is being made that it could wait for: it waits for one that takes calls again, if there is one, and not too many
- * wait already. */
+static int stuffed(struct mf_local *local)
+{
+    MF_COUNT(local, limit_upstream_output_max);
+    return MF_EROUTE_FULL;
+}
+
+/* It waits for one that takes calls again, if there is one, and not too many wait already. */
 static int no_other(const struct mf_lane *lane, struct why why)
 {
     struct mf_local *local = lane->pool->pools->local;
     if (!why.busy)
-        return why.full ? MF_EROUTE_FULL : MF_EROUTE_DOWN; /* what there is asked for no new calls */
-    if (lane->queue.n_calls < local->limits->max_pending)
-        return 0;
-    MF_COUNT(local, limit_max_pending);
-    return MF_EROUTE_FULL;
+        return why.full ? stuffed(local) : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    if (lane->queue.n_calls >= local->limits->max_pending) {
+        MF_COUNT(local, limit_max_pending);
+        return MF_EROUTE_FULL;
+    }
+    return mf_conn_too_much(local, lane->queue.bytes) ? stuffed(local) : 0;
 }
 
 /* The best there is, or one that is to be made. */
@@ -106,17 +112,17 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else
             *rc = mf_lane_dial(lane);
-        if (*rc < 0)
+        if (*rc < 0 && (best || !why.busy))
             return best;
         if (lane->trials) /* worth waiting for */
             best = NULL;
     } else if (lane->trials && (!best || best->callee.n_calls > 0)) {
         MF_COUNT(local, limit_upstream_trials);
     }
-    if (!best && lane->n_connecting == 0)
+    if (!best && (lane->n_connecting == 0 || why.busy))
         *rc = no_other(lane, why);
     else if (!best && mf_conn_too_much(local, lane->queue.bytes))
-        *rc = MF_EROUTE_FULL;
+        *rc = stuffed(local);
     else if (pool->health.failures && pool->peer)
         mf_pool_rest_set(pool, best ? mf_health_tried(&pool->health, now, local->limits)
                                     : mf_pool_rest_connected_by(pool, now));
@@ -146,7 +152,7 @@ bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc)
     }
     if (waits == 0 || waits + len <= left)
         return true;
-    *rc = MF_EROUTE_FULL;
+    *rc = stuffed(pool->pools->local);
     return false;
 }
 

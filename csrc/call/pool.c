@@ -257,6 +257,20 @@ static void learn(struct mf_pool *pool, struct mf_link *link, int rc)
     }
 }
 
+/* One that is there, and takes more in a while. */
+static bool may_wait(const struct mf_lane *lane)
+{
+    const struct mf_pool *pool = lane->pool;
+    if (lane->trials || !pool->dialer->ops->takes)
+        return false;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (link->lane == lane && mf_lane_taking(link) && !link->retired && mf_conn_open(link->conn) && !takes(link))
+            return true;
+    }
+    return false;
+}
+
 /* Calls that waited until one of its connections takes more, and the last is gone: for another. */
 static void replace(struct mf_lane *lane)
 {
@@ -328,10 +342,10 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     mf_callee_gone(&link->callee, &fault);
     if (!taken && lane->trials)
         share_queue(lane);
-    if (!taken)
-        empty_queue(lane, rc);
-    else
+    if (taken)
         replace(lane);
+    else if (!may_wait(lane))
+        empty_queue(lane, rc);
     if (rc < 0 && !pool->stopped && !pool->health.failures && mf_list_empty(&pool->links) && !mf_list_empty(&pool->watchers))
         mf_lane_dial(mf_lane_shared(pool)); /* who watches it hears of it when it is refused */
 }

@@ -114,12 +114,11 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
     if (head->kind == MF_H2_TRAILERS) {
         if (!stream->call)
             return;
-        if (stream->call->state == MF_CALL_SENT) {
-            mf_h2_held_let_go(&stream->held, stream->call);
-            more(stream->call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, head);
-        } else if (mf_h2_held_trailers(&stream->held, share->local->loop, head) < 0) {
+        bool sent = stream->call->state == MF_CALL_SENT;
+        if (mf_h2_held_trailers(&stream->held, stream->call, head, !sent) < 0)
             mf_conn_unwritten(&h2->conn->conn);
-        }
+        else if (sent)
+            more(stream->call, MF_PART_TRAILERS | MF_PART_END, mf_slice_of(NULL, 0), NULL, head);
         return;
     }
     int rc = MF_ELIMIT;
@@ -171,6 +170,8 @@ static void asked(struct mf_caller *caller, struct mf_call *call)
     bool end = stream->ended && !held->trailers;
     if (held->len || end)
         more(call, MF_PART_DATA | (end ? MF_PART_END : 0), mf_h2_held_data(held), NULL, NULL);
+    if (call->at_caller != stream) /* giving windows back may end a connection, and all calls of it */
+        return;
     if (stream->ended && held->trailers) {
         const struct mf_h2_frozen *frozen = mf_h2_frozen_of(held->trailers);
         struct mf_h2_head_in head = {.fields = frozen->fields, .marks = frozen->marks, .n = frozen->n};
@@ -236,14 +237,17 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
 {
     struct mf_h2_conn *conn = stream->h2.conn;
     bool end = message->parts & MF_PART_END, ended = stream->ended;
+    size_t waits = stream->h2.queued + message->data.len;
     if (end)
         part(stream);
     long put = mf_h2_stream_data(&stream->h2, message->data, message->source, end);
     if (put < 0)
         return;
-    if (!end)
+    if (!end && call->at_caller == stream)
         call->callee->ops->took(call->callee, call, (size_t)put, mf_h2_conn_share(conn));
-    else if (!ended || (size_t)put < message->data.len)
+    else if (!end)
+        return; /* what went of others' has ended the connection */
+    else if (!ended || (size_t)put < waits)
         settle(stream);
 }
 
@@ -251,8 +255,11 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
 {
     struct mf_h2_conn *h2 = &caller_down(caller)->h2;
     struct stream *stream = call->at_caller;
-    if (!mf_conn_open(&h2->conn))
+    if (!mf_conn_open(&h2->conn)) { /* about to be lost; but the call is over now */
+        if (message->parts & MF_PART_END)
+            part(stream);
         return NULL;
+    }
     if (message->parts & MF_PART_CUT) {
         /* Who was refused may ask again: never where that is not known. */
         uint32_t code = message->code == MF_H2_REFUSED_STREAM ? MF_H2_INTERNAL_ERROR : message->code;
@@ -262,7 +269,7 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
         put_data(stream, call, message);
     } else if (fits(h2, message->head)) {
         put_fields(stream, message);
-    } else {
+    } else if (((const struct mf_h2_head_in *)message->head)->kind != MF_H2_INTERIM) { /* that can be done without */
         MF_COUNT(h2->conn.local, limit_peer_header_list);
         return &too_long;
     }
@@ -354,9 +361,12 @@ static void on_timer(struct mf_h2_conn *h2, uint64_t now)
         mf_conn_wait(&h2->conn, now < due ? due : now + idle);
         return;
     }
-    MF_COUNT(h2->conn.local, limit_idle_timeout);
-    mf_h2_conn_goaway(h2, false);
-    mf_conn_wait(&h2->conn, now + idle);
+    if (!down_of(h2)->parting)
+        MF_COUNT(h2->conn.local, limit_idle_timeout);
+    mf_h2_conn_goaway(h2, down_of(h2)->parting); /* who does not answer the first step is not waited for twice */
+    down_of(h2)->parting = true;
+    if (mf_conn_open(&h2->conn))
+        mf_conn_wait(&h2->conn, now + idle);
 }
 
 /* What an application beside us says of Dubbo2 says nothing of this; a sidecar that stops does. */

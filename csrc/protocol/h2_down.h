@@ -6,6 +6,7 @@ struct mf_h2_down {
     struct mf_h2_conn h2; /* first */
     struct mf_h2_source source;
     struct mf_caller caller;
+    bool parting; /* it was idle, and told so */
 };
 
 /* An accepted connection, whose struct has room for one, becomes it. */

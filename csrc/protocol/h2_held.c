@@ -27,6 +27,16 @@ static int append(struct mf_h2_held *held, struct mf_loop *loop, struct mf_slice
     return 0;
 }
 
+/* What need not be kept is not. */
+static int lacking(struct mf_h2_held *held, struct mf_call *call, bool must)
+{
+    if (must)
+        return -ENOMEM;
+    MF_COUNT(call->calls->local, out_of_memory);
+    mf_h2_held_let_go(held, call);
+    return 0;
+}
+
 int mf_h2_held_add(struct mf_h2_held *held, struct mf_call *call, struct mf_slice data, bool must)
 {
     struct mf_local *local = call->calls->local;
@@ -42,20 +52,32 @@ int mf_h2_held_add(struct mf_h2_held *held, struct mf_call *call, struct mf_slic
     if (data.len == 0)
         return 0;
     if (append(held, local->loop, data) < 0)
-        return -ENOMEM;
+        return lacking(held, call, must);
     call->calls->kept += data.len;
     return 0;
 }
 
-int mf_h2_held_trailers(struct mf_h2_held *held, struct mf_loop *loop, const struct mf_h2_head_in *head)
+int mf_h2_held_trailers(struct mf_h2_held *held, struct mf_call *call, const struct mf_h2_head_in *head, bool must)
 {
-    held->trailers = mf_h2_freeze(loop, head->fields, head->marks, head->n);
-    return held->trailers ? 0 : -ENOMEM;
+    if (!must && !call->frame)
+        return 0;
+    if (!must && call->calls->kept + head->block.len > call->calls->local->limits->max_kept) {
+        MF_COUNT(call->calls->local, limit_max_kept);
+        mf_h2_held_let_go(held, call);
+        return 0;
+    }
+    held->trailers = mf_h2_freeze(call->calls->local->loop, head->fields, head->marks, head->n);
+    if (!held->trailers)
+        return lacking(held, call, must);
+    call->calls->kept += mf_h2_frozen_of(held->trailers)->size;
+    return 0;
 }
 
 void mf_h2_held_let_go(struct mf_h2_held *held, struct mf_call *call)
 {
     call->calls->kept -= held->len;
+    if (held->trailers)
+        call->calls->kept -= mf_h2_frozen_of(held->trailers)->size;
     mf_block_give(held->block);
     mf_block_give(held->trailers);
     held->block = held->trailers = NULL;

@@ -16,7 +16,7 @@ struct mf_h2_held {
 /* `must`: it has not been sent yet; else what is too much to keep is let go of, and with it the call's frame. 0 or
  * -ENOMEM. */
 int mf_h2_held_add(struct mf_h2_held *held, struct mf_call *call, struct mf_slice data, bool must);
-int mf_h2_held_trailers(struct mf_h2_held *held, struct mf_loop *loop, const struct mf_h2_head_in *head);
+int mf_h2_held_trailers(struct mf_h2_held *held, struct mf_call *call, const struct mf_h2_head_in *head, bool must);
 /* It is not needed any more, nor is the call's frame. */
 void mf_h2_held_let_go(struct mf_h2_held *held, struct mf_call *call);
 

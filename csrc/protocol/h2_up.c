@@ -99,7 +99,7 @@ static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
         return false;
     struct mf_h2_stream *h2 = &stream->h2;
     retry(stream);
-    if (h2->state != MF_H2_ENDED)
+    if (mf_conn_open(&up->h2.conn) && h2->state != MF_H2_ENDED)
         mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
     return true;
 }
@@ -309,12 +309,12 @@ static long put_content(struct mf_h2_asked *stream, const struct mf_call *call, 
     size_t first = over ? 0 : of_first(stream, data);
     if (first == 0 || first == data.len) {
         long sent = mf_h2_stream_data(&stream->h2, data, message->source, end);
-        if (!over && !end && sent >= 0)
+        if (!over && !end && sent >= 0 && call->at_callee == &stream->h2)
             mf_h2_stream_cut(&stream->h2);
         return sent;
     }
     long sent = mf_h2_stream_data(&stream->h2, mf_slice_of(data.ptr, first), message->source, false);
-    if (sent < 0)
+    if (sent < 0 || call->at_callee != &stream->h2)
         return sent;
     mf_h2_stream_cut(&stream->h2);
     long rest = mf_h2_stream_data(&stream->h2, mf_slice_of(data.ptr + first, data.len - first), message->source, end);
@@ -335,7 +335,7 @@ static void more(struct mf_callee *callee, struct mf_call *call, const struct mf
     }
     struct mf_h2_conn *conn = h2->conn;
     long sent = put_content(stream_of(h2), call, message, end);
-    if (sent > 0)
+    if (sent > 0 && call->at_callee == h2) /* else what went of others' has ended its caller's connection */
         call->ops->took(call->caller, call, (size_t)sent, mf_h2_conn_share(conn));
 }
 

@@ -28,6 +28,12 @@ SHOWN = (
     "csrc/codec", "csrc/call", "csrc/protocol", "csrc/engine", "csrc/loop/sock", "csrc/table/dfa", "csrc/table/label",
     "csrc/table/trace",
 )  # fmt: skip
+#: Scripts of fuzz_h2_call: a call, two callers, refused, left out by GOAWAY, reset, one stream at a time, ends.
+CALLS = (
+    "00000001000505020202", "000000100103851102050505020202010580020202", "010000010205010405050202020106ff020202",
+    "000000010805011305050502020e10000202050202", "00000001000505020d100107020300000501046162636402",
+    "0010000106050106000106002502020630020a02066002", "0000000102a0450202020202091005020910ff02020f000502",
+)  # fmt: skip
 OPTIONS = {"ASAN_OPTIONS": "quarantine_size_mb=8:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
@@ -59,6 +65,8 @@ def seeds(target: str) -> list[bytes]:
         answers = "03 40 14 00 00  03 41 14 00 00  03 00 14 00 00  03 00 14 00 00"
         both.append(bytes.fromhex(asks + answers))
         return [bytes([config, 0]) + one for config in (0, 2, 3) for one in both]
+    if target == "h2_call":
+        return [bytes.fromhex(script) for script in CALLS]
     if target in ("h2_frame", "h2_view", "hpack", "http1"):  # not Dubbo's
         return []
     bodies = {"hessian", "jsonb", "javaser"}

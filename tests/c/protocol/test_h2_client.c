@@ -1,5 +1,5 @@
 /* protocol/h2_conn as the end that asks: what a provider may answer, and what becomes of a call when it does not. */
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 #include "protocol/h2_say.h"
 
 static struct wire wire;

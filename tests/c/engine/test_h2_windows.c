@@ -1,0 +1,134 @@
+/* h2_down, h2_up, call: windows end to end: who does not read stops his own stream and no other's, and every byte that went
+ * or was dropped is given back. */
+#define FAKE_CONNS 64
+#define TOLD 512
+#include "h2_serve.h"
+
+/* A caller without a window, and another on the same connection to the provider. */
+static void test_slow_caller(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *slow = caller_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0}), *good = caller();
+    say_head(slow, 1, CALL, true);
+    say_head(good, 1, CALL, true);
+    struct peer *b = provider();
+    say_head(b, 1, OK, false);
+    say_head(b, 3, OK, false);
+    size_t first = (size_t)mesh.limits.h2_first_window;
+    say_much(b, 1, first, false);
+    pass(100);
+    CHECK_INT((hear(b), told_of(b, 1)->credit), 0);
+    CHECK_INT((hear(slow), told_of(slow, 1)->content), 0);
+    for (int i = 0; i < 100; i++) { /* far more than the connection's window */
+        size_t due = first + told_of(b, 3)->credit - told_of(b, 3)->sent;
+        due = due < 16384 ? due : 16384;
+        CHECK(due > 0);
+        say_much(b, 3, due, false);
+        told_of(b, 3)->sent += due;
+        settle();
+        hear(good);
+        serve_take(good, told_of(good, 1));
+        settle();
+        hear(b);
+    }
+    CHECK_INT(told_of(good, 1)->content, told_of(b, 3)->sent);
+    CHECK(b->credit > 0);
+    say_window(slow, 1, 1000000);
+    settle();
+    CHECK_INT((hear(slow), told_of(slow, 1)->content), first);
+    CHECK((hear(b), told_of(b, 1)->credit) > 0);
+    say_head(b, 1, DONE, true);
+    CHECK(strstr((settle(), told(slow, 1)), T_DONE));
+    mesh_close();
+}
+
+/* The same the other way: a provider that takes nothing of one request takes another's. */
+static void test_slow_provider(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller(), *c = caller();
+    say_head(a, 1, CALL, false);
+    struct peer *b = provider_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0});
+    size_t first = (size_t)mesh.limits.h2_first_window;
+    say_much(a, 1, first, false);
+    say_head(c, 1, CALL, false);
+    settle();
+    CHECK_INT((hear(b), told_of(b, 1)->content), 0);
+    CHECK_INT((hear(a), told_of(a, 1)->credit), 0);
+    say_window(b, 3, 1 << 20);
+    size_t sent = 0;
+    for (int i = 0; i < 50; i++) {
+        size_t due = first + (hear(c), told_of(c, 1)->credit) - sent;
+        due = due < 16384 ? due : 16384;
+        CHECK(due > 0);
+        say_much(c, 1, due, false);
+        sent += due;
+        settle();
+        hear(b);
+        size_t got = told_of(b, 3)->content - told_of(b, 3)->taken;
+        told_of(b, 3)->taken += got;
+        say_window(b, 0, (uint32_t)got);
+        say_window(b, 3, (uint32_t)got);
+        settle();
+    }
+    CHECK_INT(told_of(b, 3)->content, sent);
+    say_window(b, 1, 1 << 20);
+    settle();
+    CHECK_INT((hear(b), told_of(b, 1)->content), first);
+    CHECK((hear(a), told_of(a, 1)->credit) > 0);
+    mesh_close();
+}
+
+/* What is dropped with its stream is given back, whatever ended it: more than a connection's window goes by, in each way that
+ * a stream may end with content in our hands. */
+static void test_all_given_back(void)
+{
+    enum { ROUNDS = 220, SIZE = 8000 };
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0}), *b = NULL;
+    int64_t up = mesh.limits.h2_connection_window, down = up;
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint32_t id = 1 + 2 * i;
+        say_head(a, id, CALL, false);
+        say_much(a, id, SIZE, false);
+        settle();
+        b = b ? b : provider_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0});
+        hear(b);
+        struct told *of = &b->told[b->n_told - 1];
+        say_head(b, of->id, OK, false);
+        say_much(b, of->id, SIZE, i % 5 == 1);
+        up -= SIZE;
+        down -= SIZE;
+        settle();
+        if (i % 5 == 0)
+            say_rst(a, id, MF_H2_CANCEL);
+        else if (i % 5 == 1)
+            say_rst(a, id, MF_H2_CANCEL); /* answered in full, and not read */
+        else if (i % 5 == 2)
+            say_rst(b, of->id, MF_H2_INTERNAL_ERROR);
+        else if (i % 5 == 3)
+            say_head(b, of->id, ":bad: 1", true);
+        else
+            say_rst(b, of->id, MF_H2_REFUSED_STREAM);
+        settle();
+        hear(a);
+        hear(b);
+        if (down + (int64_t)b->credit < SIZE || up + (int64_t)a->credit < SIZE)
+            BROKEN("after %u calls: %lld up, %lld down", i, (long long)(up + (int64_t)a->credit),
+                   (long long)(down + (int64_t)b->credit));
+    }
+    CHECK_INT(COUNTED(calls_active), 0);
+    say_head(a, 1001, CALL, true);
+    settle();
+    hear(b);
+    CHECK(b->told[b->n_told - 1].ended);
+    mesh_close();
+}
+
+int main(void)
+{
+    test_slow_caller();
+    test_slow_provider();
+    test_all_given_back();
+    return test_end("h2_windows");
+}
