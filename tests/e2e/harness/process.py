@@ -37,11 +37,19 @@ def need_tool(name: str) -> str:
     return path
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on. For peers that cannot be given port 0 and asked afterwards."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on, never the same twice. For peers that cannot be given port 0 and asked
+    afterwards."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def until(what: str, check: Callable[[], object], seconds: float = 30.0) -> None:
