@@ -1,5 +1,8 @@
 # faults under load: a relay that misbehaves on command, callers that count what becomes of every call, and the report
 FAULT_TOOLS := $(patsubst tests/faults/c/%.c,$(BUILD)/faults/%,$(filter-out %/clock.c,$(wildcard tests/faults/c/*.c)))
+$(BUILD)/faults/grpc_%: tests/faults/c/grpc_%.c $(wildcard tests/faults/c/*.h bench/load/*.h) $(BUILD)/opt/libmeshfast.a
+	@mkdir -p $(@D)
+	$(CC) $(OPT) -Ibench/load $< $(BUILD)/opt/libmeshfast.a -o $@
 $(BUILD)/faults/%: tests/faults/c/%.c $(wildcard tests/faults/c/*.h bench/load/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(OPT) -Ibench/load $< -o $@

@@ -20,6 +20,7 @@ from faults.rows import (
     configs,
     crowds,
     drain,
+    grpc,
     health,
     hostile,
     life,
@@ -40,7 +41,7 @@ GOES = 3
 #: In this order they are played; the modules have registered their rows.
 ROOMS = [
     room.__name__
-    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain)
+    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain, grpc)
 ]
 
 console = Console() if Console().is_terminal else Console(width=200)
@@ -62,7 +63,7 @@ def play(one: Fault, loop: str, way: Way, twin: Sequence[Phase] = ()) -> Row:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     try:
-        with Stage(row, directory, workers=way.workers) as stage:
+        with Stage(row, directory, workers=way.workers, grpc=one.grpc) as stage:
             one.play(stage)
     except RowError as error:
         row.check("the row can be played to its end", False, error)
@@ -72,7 +73,7 @@ def play(one: Fault, loop: str, way: Way, twin: Sequence[Phase] = ()) -> Row:
 def play_timed(one: Fault, loop: str, way: Way) -> Row:
     """A row beside its twin. Where times alone are amiss both are played again."""
     for _ in range(GOES):
-        twin = [] if loop == NO_SIDECAR else play(FAULTS["calm"], loop, way).neighbour
+        twin = [] if loop == NO_SIDECAR else play(FAULTS["grpc-calm" if one.grpc else "calm"], loop, way).neighbour
         row = play(one, loop, way, twin)
         if not row.late:
             break
@@ -80,7 +81,7 @@ def play_timed(one: Fault, loop: str, way: Way) -> Row:
 
 
 def _in_order() -> list[Fault]:
-    return sorted(FAULTS.values(), key=lambda one: ROOMS.index(one.play.__module__))
+    return sorted(FAULTS.values(), key=lambda one: (one.grpc, ROOMS.index(one.play.__module__)))
 
 
 def _chosen(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:

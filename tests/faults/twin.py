@@ -27,7 +27,7 @@ CALM = ("--connections", "2", "--inflight", "4", "--rest", "20000")
 def beside_twin(stage: Stage, begin: Callable[[Stage], None]) -> Iterator[Stage]:
     """Begins a row and its twin alike."""
     row = Row("twin", stage.row.loop, stage.row.seconds)
-    with Stage(row, stage.directory / "twin", workers=stage.workers) as twin:
+    with Stage(row, stage.directory / "twin", workers=stage.workers, grpc=stage.grpc) as twin:
         begin(stage)
         begin(twin)
         yield twin
