@@ -27,6 +27,8 @@ void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc);
 void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc);
 void mf_h2_core_refuse_id(struct mf_h2_conn *h2, uint32_t id, enum mf_h2_code code);
 void mf_h2_core_rst(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
+/* RST_STREAM that is not the peer's doing: a thousand calls may time out in one moment, and h2Controls is not for those. */
+void mf_h2_core_give_up(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
 /* One reset that the peer caused. False: one too many, and the connection has failed. */
 bool mf_h2_core_spend(struct mf_h2_conn *h2);
 /* As mf_h2_conn_goaway. */

@@ -1,7 +1,7 @@
-/* h2_fetch: h2_ask on a loop, against servers that others wrote. `h2_fetch PORT COUNT BODY PATH...`: so many requests of each
+/* h2_fetch: h2_asker on a loop, against servers that others wrote. `h2_fetch PORT COUNT BODY PATH...`: so many requests of each
  * path, at most as many at once as the server lets, with a body of so many bytes (0: GET); prints what came. */
 #include "call/bare.h"
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 
 int main(int argc, char **argv)
 {

@@ -1,6 +1,6 @@
 /* protocol/h2_send, h2_core, h2_block: windows and turns, settings that change while streams run, sockets that take little
  * at a time, blocks of fields in any pieces. */
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 #include "protocol/h2_echo.h"
 #include "protocol/h2_say.h"
 

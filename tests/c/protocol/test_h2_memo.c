@@ -1,6 +1,6 @@
 /* protocol/h2_memo, h2_send: what is recalled is what a fresh reading gives, whatever happens to the table between, and what a role
  * keeps with it goes with it. */
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 #include "protocol/h2_core.h"
 #include "protocol/h2_say.h"
 

@@ -1,6 +1,6 @@
 /* protocol/h2_core, h2_send, h2_conn, h2_share: memory that runs out at any moment: streams or connections end, each stream
  * once, and nothing else happens. */
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 #include "protocol/h2_echo.h"
 #include "protocol/h2_world.h"
 

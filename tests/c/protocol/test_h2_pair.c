@@ -1,5 +1,5 @@
 /* protocol/h2_conn, h2_send, h2_stream: both ends with each other, in any cut. */
-#include "protocol/h2_ask.h"
+#include "protocol/h2_asker.h"
 #include "protocol/h2_echo.h"
 #include "protocol/h2_core.h"
 #include "protocol/h2_world.h"

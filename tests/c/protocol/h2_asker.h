@@ -1,5 +1,5 @@
 #pragma once
-/* h2_ask: a role that asks and notes what came back, by stream. */
+/* h2_asker: a role that asks and notes what came back, by stream. */
 #include "protocol/h2_conn.h"
 
 #include <string.h>
