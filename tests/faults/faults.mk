@@ -12,5 +12,5 @@ $(BUILD)/faults/clock.so: tests/faults/c/clock.c
 
 S ?= 60
 .PHONY: faults
-faults: $(VENV)/.built $(FAULT_TOOLS) $(BUILD)/faults/clock.so $(BUILD)/bench/dubbo_backend ## faults under load, S seconds each, on both loops; FAULTS="--only slowloris --loop epoll"
+faults: $(VENV)/.built $(FAULT_TOOLS) $(BUILD)/faults/clock.so $(BUILD)/bench/dubbo_backend $(BUILD)/bench/h2_backend ## faults under load, S seconds each, on both loops; FAULTS="--only slowloris --loop epoll"
 	PYTHONPATH=tests:. $(PY) -m faults --seconds $(S) $(FAULTS)

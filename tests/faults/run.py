@@ -28,6 +28,7 @@ from faults.rows import (
     relayed,
     selftest,
     shares,
+    streams,
     wire,
 )
 from faults.stage import Stage
@@ -37,11 +38,12 @@ OUT = ROOT / "build" / "faults"
 LOOPS = ("epoll", "io_uring")
 NO_SIDECAR = "-"
 GOES = 3
+LONG_S = 10.0  # a run is short below that
 
 #: In this order they are played; the modules have registered their rows.
 ROOMS = [
     room.__name__
-    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain, grpc)
+    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain, grpc, streams)
 ]
 
 console = Console() if Console().is_terminal else Console(width=200)
@@ -107,7 +109,7 @@ def main(
     began = time.monotonic()
     rows: list[Row] = []
     for one in _in_order():
-        if only and one.name not in only:
+        if one.name not in only if only else one.long and seconds < LONG_S:
             continue
         for loop in (one.loop,) if one.loop else loops or LOOPS:
             started = time.monotonic()

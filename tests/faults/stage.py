@@ -21,7 +21,7 @@ from faults.verdict import Row
 
 DELAY_MS = 20  # of the busy service: 8 x 50 in flight are then 20,000 calls a second
 NEIGHBOUR = ("--connections", "2", "--inflight", "4", "--rest", "1000")
-CALM_S = 1.0
+CALM_S, GRPC_CALM_S = 1.0, 0.5
 EVE_S = 0.3
 SETTLED_S = 0.3  # so long without an error is well again
 RECOVERS_S = 20.0
@@ -64,13 +64,18 @@ class Stage:
 
     def provider(
         self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0,
-        most: int = 0,
+        most: int = 0, streams: int = 0,
     ) -> Program:  # fmt: skip
         argv: list[str | Path] = [BIN / self._of("provider"), "--listen", listen, "--delay", str(delay)]
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
         argv += ["--most", str(most)] if most else []
+        argv += ["--streams", str(streams)] if streams else []
         return self._start(f"provider-{name}", *argv, announces=True)
+
+    @property
+    def calm(self) -> float:
+        return GRPC_CALM_S if self.grpc else CALM_S
 
     def _of(self, program: str) -> str:
         return f"grpc_{program}" if self.grpc else program
@@ -138,7 +143,7 @@ class Stage:
         for caller in (self.load, self.neighbour):
             caller.ask("resume")
         wait_for("calls are answered", lambda: self.load.ask("count")[1] > 0 and self.neighbour.ask("count")[1] > 0)
-        self.last(CALM_S)
+        self.last(self.calm)
         self.row.rss_before = self.sidecar.rss
         self.phase("eve")  # whose calls the fault may find in flight; those of `before` have ended by then
         self.last(EVE_S)
@@ -184,10 +189,10 @@ class Stage:
                 self.row.check("calls are answered again", False, f"not within {within:g} s")
                 return now - began
 
-    def finish(self, *, after: float = CALM_S) -> None:
+    def finish(self) -> None:
         """The calm after; the counts; the sidecar's end. Judges what every row must meet."""
         self.phase("after")
-        self.last(after)
+        self.last(self.calm)
         self.row.rss_after = self.sidecar.rss
         self.collect()
         code = self.sidecar.program.end(SIGTERM)

@@ -61,7 +61,7 @@ def over(stage: Stage, twin: Stage) -> None:
 
 def judge_also(stage: Stage, counts: list[Phase], allowed: tuple[int, ...]) -> None:
     """What became of the calls that did the harm: they, too, have an answer each."""
-    (one,) = counts
+    (one,), allowed = counts, stage.told(*allowed)
     answered = one["right"] + sum(n for status, n in one["statuses"].items() if int(status) in allowed)
     found = f"{one['right']:,} of {one['sent']:,}, {one['statuses'] or 'no errors'}, {one['lost'] + one['cut']} lost"
     wanted = f" or {', '.join(map(str, allowed))}" if allowed else ""

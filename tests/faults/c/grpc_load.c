@@ -237,7 +237,7 @@ static void tend(struct conn *conn)
         if (slot->state == RESTING && self.now >= slot->at)
             slot->state = FREE;
         if (slot->state != FREE || !may_call || (also && !conn->also_left) ||
-            conn->streams >= conn->h2.streams_most || bytes_held(&conn->h2.out) >= OUT_HIGH)
+            conn->streams + (also ? options.inflight : 0) >= conn->h2.streams_most || bytes_held(&conn->h2.out) >= OUT_HIGH)
             continue;
         conn->also_left -= also;
         send_call(conn, i);

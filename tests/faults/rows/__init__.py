@@ -13,7 +13,7 @@ Play = Callable[[Stage], None]
 @dataclass(frozen=True, slots=True)
 class Fault:
     """``loop``: it is played on that alone, not on each chosen one. ``own``: see Row. ``grpc``: callers and providers
-    speak gRPC, not Dubbo2."""
+    speak gRPC, not Dubbo2. ``long``: it is left out of a short run, where another row asks nearly the same."""
 
     name: str
     text: str
@@ -22,6 +22,7 @@ class Fault:
     own: bool = False
     allowed: tuple[int, ...] = ()
     grpc: bool = False
+    long: bool = False
 
 
 FAULTS: dict[str, Fault] = {}
@@ -40,7 +41,7 @@ def fault(
     return register
 
 
-def also_grpc(*plays: Play, allowed: tuple[int, ...] = ()) -> None:
+def also_grpc(*plays: Play, allowed: tuple[int, ...] = (), long: bool = False) -> None:
     """These rows again, with callers and providers that speak gRPC; ``allowed`` are what their calls may end with."""
     for one in [one for one in FAULTS.values() if one.play in plays]:
-        FAULTS[f"grpc-{one.name}"] = replace(one, name=f"grpc-{one.name}", allowed=allowed, grpc=True)
+        FAULTS[f"grpc-{one.name}"] = replace(one, name=f"grpc-{one.name}", allowed=allowed, grpc=True, long=long)
