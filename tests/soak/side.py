@@ -81,6 +81,7 @@ class Side:
             self.proxy = Proxy(
                 "proxy", self._folder, loop=self.loop, workers=self._workers, mesh=self._policy.documents(),
                 limits={"peerBackoff": "100ms"}, module=("soak.inside", self._witness),
+                protocol="auto",
             )  # fmt: skip
             self._stack.callback(self.proxy.close)
         except BaseException:
