@@ -158,6 +158,12 @@ enum mf_h2_state mf_h2_core_state(const struct mf_h2_conn *h2, uint32_t id, stru
 
 /* --- control frames and errors */
 
+static void put(struct mf_h2_conn *h2, const uint8_t *frame, size_t len)
+{
+    if (mf_sock_write(&h2->conn.sock, mf_slice_of(frame, len)) < 0)
+        mf_conn_unwritten(&h2->conn);
+}
+
 void mf_h2_core_put(struct mf_h2_conn *h2, const uint8_t *frame, size_t len)
 {
     if (!mf_conn_open(&h2->conn) || h2->_failed)
@@ -171,8 +177,7 @@ void mf_h2_core_put(struct mf_h2_conn *h2, const uint8_t *frame, size_t len)
         MF_H2_CORE_CALM(h2, limit_h2_controls);
         return;
     }
-    if (mf_sock_write(&h2->conn.sock, mf_slice_of(frame, len)) < 0)
-        mf_conn_unwritten(&h2->conn);
+    put(h2, frame, len);
 }
 
 static void put_goaway(struct mf_h2_conn *h2, uint32_t last, enum mf_h2_code code, const char *why)
@@ -269,6 +274,15 @@ void mf_h2_core_rst(struct mf_h2_conn *h2, uint32_t id, uint32_t code)
 {
     uint8_t frame[MF_H2_RST_ROOM];
     mf_h2_core_put(h2, frame, mf_h2_put_rst_stream(frame, id, code));
+    MF_COUNT(h2->conn.local, h2_resets_out);
+}
+
+void mf_h2_core_give_up(struct mf_h2_conn *h2, uint32_t id, uint32_t code)
+{
+    uint8_t frame[MF_H2_RST_ROOM];
+    if (!mf_conn_open(&h2->conn) || h2->_failed)
+        return;
+    put(h2, frame, mf_h2_put_rst_stream(frame, id, code));
     MF_COUNT(h2->conn.local, h2_resets_out);
 }
 

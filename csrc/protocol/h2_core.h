@@ -29,6 +29,8 @@ void mf_h2_core_refuse_id(struct mf_h2_conn *h2, uint32_t id, enum mf_h2_code co
 void mf_h2_core_rst(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
 /* It ends in good order: its last word, as all streams have had their end. */
 void mf_h2_core_farewell(struct mf_h2_conn *h2);
+/* RST_STREAM that is not the peer's doing: a thousand calls may time out in one moment, and h2Controls is not for those. */
+void mf_h2_core_give_up(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
 /* One reset that the peer caused. False: one too many, and the connection has failed. */
 bool mf_h2_core_spend(struct mf_h2_conn *h2);
 /* As mf_h2_conn_goaway. */

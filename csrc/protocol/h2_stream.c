@@ -75,9 +75,7 @@ void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code)
         mf_h2_core_step(stream, MF_H2_OUT_RESET);
         if (stream->state == MF_H2_RESET)
             mf_h2_core_remember(h2, id);
-        mf_h2_core_rst(h2, id, code);
-        if (h2->_failed)
-            return;
+        mf_h2_core_give_up(h2, id, code);
     }
     mf_h2_core_finish(stream, &(struct mf_h2_end){.why = MF_H2_BY_ROLE, .code = code});
 }

@@ -194,6 +194,7 @@ class Proxy(Child):
         mesh: Iterable[Document],
         limits: Mapping[str, Any] | None = None,
         module: Sequence[object] = ("meshfast",),
+        protocol: str = "dubbo",
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True)
@@ -206,7 +207,7 @@ class Proxy(Child):
                 "workload": {"app": "calls"},
                 "workers": workers,
                 "loop": loop,
-                "listeners": [{"name": "out", "bind": f"tcp://{HOST}:{self.port}", "protocol": "dubbo"}],
+                "listeners": [{"name": "out", "bind": f"tcp://{HOST}:{self.port}", "protocol": protocol}],
                 "admin": f"tcp://{HOST}:{self.admin}",
                 "limits": dict(limits or {}),
             },

@@ -20,6 +20,7 @@ from faults.rows import (
     configs,
     crowds,
     drain,
+    grpc,
     health,
     hostile,
     life,
@@ -27,6 +28,7 @@ from faults.rows import (
     relayed,
     selftest,
     shares,
+    streams,
     wire,
 )
 from faults.stage import Stage
@@ -36,11 +38,12 @@ OUT = ROOT / "build" / "faults"
 LOOPS = ("epoll", "io_uring")
 NO_SIDECAR = "-"
 GOES = 3
+LONG_S = 10.0  # a run is short below that
 
 #: In this order they are played; the modules have registered their rows.
 ROOMS = [
     room.__name__
-    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain)
+    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain, grpc, streams)
 ]
 
 console = Console() if Console().is_terminal else Console(width=200)
@@ -62,7 +65,7 @@ def play(one: Fault, loop: str, way: Way, twin: Sequence[Phase] = ()) -> Row:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     try:
-        with Stage(row, directory, workers=way.workers) as stage:
+        with Stage(row, directory, workers=way.workers, grpc=one.grpc) as stage:
             one.play(stage)
     except RowError as error:
         row.check("the row can be played to its end", False, error)
@@ -72,7 +75,7 @@ def play(one: Fault, loop: str, way: Way, twin: Sequence[Phase] = ()) -> Row:
 def play_timed(one: Fault, loop: str, way: Way) -> Row:
     """A row beside its twin. Where times alone are amiss both are played again."""
     for _ in range(GOES):
-        twin = [] if loop == NO_SIDECAR else play(FAULTS["calm"], loop, way).neighbour
+        twin = [] if loop == NO_SIDECAR else play(FAULTS["grpc-calm" if one.grpc else "calm"], loop, way).neighbour
         row = play(one, loop, way, twin)
         if not row.late:
             break
@@ -80,7 +83,7 @@ def play_timed(one: Fault, loop: str, way: Way) -> Row:
 
 
 def _in_order() -> list[Fault]:
-    return sorted(FAULTS.values(), key=lambda one: ROOMS.index(one.play.__module__))
+    return sorted(FAULTS.values(), key=lambda one: (one.grpc, ROOMS.index(one.play.__module__)))
 
 
 def _chosen(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ def main(
     began = time.monotonic()
     rows: list[Row] = []
     for one in _in_order():
-        if only and one.name not in only:
+        if one.name not in only if only else one.long and seconds < LONG_S:
             continue
         for loop in (one.loop,) if one.loop else loops or LOOPS:
             started = time.monotonic()

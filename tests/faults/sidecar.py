@@ -62,6 +62,16 @@ def entry(service: str, addresses: Sequence[str], labels: Sequence[Mapping[str, 
     }
 
 
+def as_grpc(document: Document) -> Document:
+    """A document; a ServiceEntry's ports are such that take HTTP/2."""
+    if document["kind"] != "ServiceEntry":
+        return document
+    spec = dict(document["spec"])
+    spec["ports"] = [{"number": 1, "name": "grpc", "protocol": "TCP"}]
+    spec["endpoints"] = [{**one, "ports": {"grpc": one["ports"]["dubbo"]}} for one in spec["endpoints"]]
+    return {**document, "spec": spec}
+
+
 def route(service: str, subset: str) -> list[Document]:
     """All calls of a service go to its instances with the label `side` of that value."""
     name = service.rpartition(".")[2].lower()

@@ -16,22 +16,26 @@ from signal import SIGTERM
 from typing import Any
 
 from faults.process import BIN, Program, RowError, wait_for
-from faults.sidecar import BUSY, OUT, QUIET, Document, Sidecar, entry, inbound, sidecar_document
+from faults.sidecar import BUSY, OUT, QUIET, Document, Sidecar, as_grpc, entry, inbound, sidecar_document
 from faults.verdict import Row
 
 DELAY_MS = 20  # of the busy service: 8 x 50 in flight are then 20,000 calls a second
 NEIGHBOUR = ("--connections", "2", "--inflight", "4", "--rest", "1000")
-CALM_S = 1.0
+CALM_S, GRPC_CALM_S = 1.0, 0.5
 EVE_S = 0.3
 SETTLED_S = 0.3  # so long without an error is well again
 RECOVERS_S = 20.0
+
+#: grpc-status in the place of Dubbo's: timed out, lost with its connection, nobody there, too much
+GRPC = {31: 4, 35: 14, 80: 14, 100: 8}
 
 
 class Stage:
     """A context manager; ends everything that it started."""
 
-    def __init__(self, row: Row, directory: Path, *, workers: int = 1) -> None:
+    def __init__(self, row: Row, directory: Path, *, workers: int = 1, grpc: bool = False) -> None:
         self.row = row
+        self.grpc = grpc
         self.directory = directory
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -60,17 +64,25 @@ class Stage:
 
     def provider(
         self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0,
-        most: int = 0,
+        most: int = 0, streams: int = 0,
     ) -> Program:  # fmt: skip
-        argv: list[str | Path] = [BIN / "provider", "--listen", listen, "--delay", str(delay)]
+        argv: list[str | Path] = [BIN / self._of("provider"), "--listen", listen, "--delay", str(delay)]
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
         argv += ["--most", str(most)] if most else []
+        argv += ["--streams", str(streams)] if streams else []
         return self._start(f"provider-{name}", *argv, announces=True)
+
+    @property
+    def calm(self) -> float:
+        return GRPC_CALM_S if self.grpc else CALM_S
+
+    def _of(self, program: str) -> str:
+        return f"grpc_{program}" if self.grpc else program
 
     def backend(self, fault: str) -> Program:
         """The benchmark's provider, which can be told to answer wrongly."""
-        argv = (BIN.parent / "bench" / "dubbo_backend", "--fault", fault)
+        argv = (BIN.parent / "bench" / ("h2_backend" if self.grpc else "dubbo_backend"), "--fault", fault)
         return self._start(f"backend-{fault.partition(':')[0]}", *argv, announces=True)
 
     def relay(self, name: str, to: str) -> Program:
@@ -81,7 +93,7 @@ class Stage:
         return self._start(f"crowd-{how}", BIN / "crowd", *argv)
 
     def caller(self, name: str, *options: str, connect: str = "") -> Program:
-        return self._start(name, BIN / "load", "--connect", connect or self.sidecar.out, *options)
+        return self._start(name, BIN / self._of("load"), "--connect", connect or self.sidecar.out, *options)
 
     def another(self, name: str, documents: Sequence[Document]) -> Sidecar:
         """A sidecar beside the one under load, with logs and a policy of its own."""
@@ -118,6 +130,8 @@ class Stage:
             entry(QUIET, [quiet.address]),
             *documents,
         ]
+        if self.grpc:
+            all_documents = [as_grpc(one) for one in all_documents]
         loop = self.row.loop
         self.sidecar = self._stack.enter_context(
             Sidecar(self.directory, self.logs, loop, all_documents, **sidecar)
@@ -129,12 +143,16 @@ class Stage:
         for caller in (self.load, self.neighbour):
             caller.ask("resume")
         wait_for("calls are answered", lambda: self.load.ask("count")[1] > 0 and self.neighbour.ask("count")[1] > 0)
-        self.last(CALM_S)
+        self.last(self.calm)
         self.row.rss_before = self.sidecar.rss
         self.phase("eve")  # whose calls the fault may find in flight; those of `before` have ended by then
         self.last(EVE_S)
         self._first = self.sidecar.counters()
         self.phase("during")
+
+    def told(self, *statuses: int) -> tuple[int, ...]:
+        """What callers see in the place of these statuses of Dubbo."""
+        return tuple(sorted({GRPC[one] for one in statuses})) if self.grpc else statuses
 
     def phase(self, name: str) -> None:
         for caller in (self.load, self.neighbour):
@@ -171,10 +189,10 @@ class Stage:
                 self.row.check("calls are answered again", False, f"not within {within:g} s")
                 return now - began
 
-    def finish(self, *, after: float = CALM_S) -> None:
+    def finish(self) -> None:
         """The calm after; the counts; the sidecar's end. Judges what every row must meet."""
         self.phase("after")
-        self.last(after)
+        self.last(self.calm)
         self.row.rss_after = self.sidecar.rss
         self.collect()
         code = self.sidecar.program.end(SIGTERM)

@@ -27,7 +27,7 @@ CALM = ("--connections", "2", "--inflight", "4", "--rest", "20000")
 def beside_twin(stage: Stage, begin: Callable[[Stage], None]) -> Iterator[Stage]:
     """Begins a row and its twin alike."""
     row = Row("twin", stage.row.loop, stage.row.seconds)
-    with Stage(row, stage.directory / "twin", workers=stage.workers) as twin:
+    with Stage(row, stage.directory / "twin", workers=stage.workers, grpc=stage.grpc) as twin:
         begin(stage)
         begin(twin)
         yield twin
@@ -61,7 +61,7 @@ def over(stage: Stage, twin: Stage) -> None:
 
 def judge_also(stage: Stage, counts: list[Phase], allowed: tuple[int, ...]) -> None:
     """What became of the calls that did the harm: they, too, have an answer each."""
-    (one,) = counts
+    (one,), allowed = counts, stage.told(*allowed)
     answered = one["right"] + sum(n for status, n in one["statuses"].items() if int(status) in allowed)
     found = f"{one['right']:,} of {one['sent']:,}, {one['statuses'] or 'no errors'}, {one['lost'] + one['cut']} lost"
     wanted = f" or {', '.join(map(str, allowed))}" if allowed else ""

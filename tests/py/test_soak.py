@@ -29,10 +29,14 @@ def samples(slope_mib_h: float, seconds: int = 1200, noise: float = 0.3) -> list
     return found
 
 
+def grpc(**other: Any) -> dict[str, Any]:
+    return {"sent": 9, "right": 9, "errors": 0, "crossed": 0, "cut": 0, "lost": 0, "goaways": 2, "statuses": {}} | other
+
+
 def totals(**other: Any) -> dict[str, Any]:
     counts: dict[str, Any] = {name: 0 for name in ASKED} | {"begun": 1000, "status": {"35": 3}, "first": ""}
     churn = {"policies_written": 1200, "providers_killed": 5, "nonsense_sent": 9, "churn_error": "", "asker_codes": [0]}
-    return counts | churn | other
+    return counts | churn | {"grpc": grpc()} | other
 
 
 def broken(run: list[Sample], settled: dict[str, float] | None = None, code: int = 0, **other: Any) -> list[str]:
@@ -106,6 +110,7 @@ def test_a_rate_decides_only_where_it_is_asked_to() -> None:
     ("settled", "other"),
     [
         ({}, {"lost": 1}), ({}, {"crossed": 1}), ({}, {"twice": 1}), ({}, {"status": {"100": 1}}),
+        ({}, {"grpc": grpc(right=8, lost=1)}), ({}, {"grpc": grpc(goaways=0)}), ({}, {"grpc": grpc(sent=0, right=0)}),
         ({}, {"asker_codes": [0, 1]}), ({}, {"churn_error": "OSError"}), ({}, {"policies_written": 3}),
         ({"fds": 21.0}, {}), ({"calls_active": 1.0}, {}), ({"table_retired": 1.0}, {}), ({"config_rejected": 1.0}, {}),
         ({"out_of_memory": 1.0}, {}), ({"bad_connections": 0.0}, {}), ({"config_version": 5.0}, {}), ({}, {"code": 1}),

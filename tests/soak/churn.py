@@ -14,6 +14,8 @@ from pathlib import Path
 
 from calls.programs import HOST, SERVICE, Answerer, Document, Proxy, endpoint, entry
 
+from soak.grpc import Grpc
+
 LABEL = "env"
 VALUES = ("dev0", "dev1", "dev2", "dev3")
 PROVIDERS = 12
@@ -52,8 +54,9 @@ class Providers:
 class Policy:
     """A mesh that is another one each time it is asked for."""
 
-    def __init__(self, ports: list[int]) -> None:
+    def __init__(self, ports: list[int], stays: Document) -> None:
         self._ports = ports
+        self._stays = stays  # the instances of another service
         self._in: dict[int, str | None] = {port: VALUES[i % 8] if i % 8 < 4 else None for i, port in enumerate(ports)}
         self._numbers = itertools.count(1)
         self.changes = 0
@@ -98,7 +101,7 @@ class Policy:
             entry([endpoint(port) for port in self._ports[:3]], f"other{i}", f"org.meshfast.calls.Other{i}")
             for i in range(number % 50)
         ]
-        return [entry(endpoints), *policy, *others]
+        return [entry(endpoints), self._stays, *policy, *others]
 
 
 def _frame(flags: int, length: int, body: bytes) -> bytes:
@@ -148,9 +151,9 @@ class Nuisance(threading.Thread):
 class Churn(threading.Thread):
     """Changes policy and providers of one proxy until told to end."""
 
-    def __init__(self, proxy: Proxy, policy: Policy, providers: Providers) -> None:
+    def __init__(self, proxy: Proxy, policy: Policy, providers: Providers, grpc: Grpc) -> None:
         super().__init__(daemon=True)
-        self._proxy, self._policy, self._providers = proxy, policy, providers
+        self._proxy, self._policy, self._providers, self._grpc = proxy, policy, providers, grpc
         self._end = threading.Event()
         self.written = 0
         self.error = ""
@@ -162,6 +165,7 @@ class Churn(threading.Thread):
                 self._policy.change()
                 self._proxy.write("mesh", self._policy.documents())
                 self.written += 1
+                self._grpc.goaway()
                 if time.monotonic() >= crash_at:
                     self._providers.crash()
                     crash_at = time.monotonic() + CRASH_EVERY

@@ -76,11 +76,15 @@ def claims(
 ) -> list[Claim]:
     """Every claim in words, and whether it holds. ``timed``: rates of churn, too; else that there was any."""
     lost = {key: totals[key] for key in ("lost", "crossed", "twice")}
+    grpc = totals["grpc"]
+    failed = {key: n for key, n in grpc.items() if key not in ("sent", "right", "goaways", "statuses")}
     left = descriptors_left(idle, settled)
     least_churn = 0.5 * samples[-1]["at"] if timed else 2.0
     return [
         (f"of {totals['begun']:,} calls none was lost, crossed or answered twice {lost}", not any(lost.values())),
         (f"callers saw no status but 20, 35 and 80: {totals['status']}", set(totals["status"]) <= {"35", "80"}),
+        (f"of {grpc['sent']:,} gRPC calls all were answered right through {grpc['goaways']} GOAWAYs {failed}",
+         grpc["sent"] == grpc["right"] > 0 and grpc["goaways"] > 0),
         ("callers ended well", totals["asker_codes"] == [0] * len(totals["asker_codes"])),
         *memory(samples, idle),
         growth("descriptors, connections apart", "descriptors", fit(samples)["fds_apart"], FDS_H),

@@ -14,6 +14,7 @@ from typing import Any, Self
 from calls.programs import Asker, Proxy
 
 from soak.churn import LABEL, VALUES, Churn, Nuisance, Policy, Providers
+from soak.grpc import Grpc
 
 #: What a caller may be told while providers are killed under it: the connection was lost, no instance is available.
 ALLOWED = "35,80"
@@ -75,10 +76,12 @@ class Side:
         try:
             self._providers = Providers(self._folder)
             self._stack.callback(self._providers.close)
-            self._policy = Policy(self._providers.ports())
+            self._grpc = self._stack.enter_context(Grpc(self._folder))
+            self._policy = Policy(self._providers.ports(), self._grpc.document())
             self.proxy = Proxy(
                 "proxy", self._folder, loop=self.loop, workers=self._workers, mesh=self._policy.documents(),
                 limits={"peerBackoff": "100ms"}, module=("soak.inside", self._witness),
+                protocol="auto",
             )  # fmt: skip
             self._stack.callback(self.proxy.close)
         except BaseException:
@@ -95,13 +98,14 @@ class Side:
         """Begins the load; it would end by itself a while after ``seconds``, were it forgotten."""
         self.idle = self._look(0.0)
         self._burst_s = burst(seconds)
-        self._churn = Churn(self.proxy, self._policy, self._providers)
+        self._churn = Churn(self.proxy, self._policy, self._providers, self._grpc)
         self._nuisance = Nuisance(self.proxy.port)
         for name, options in CALLERS.items():
             self._ask(name, int(seconds) + 600, options)
         self._steady = list(self._askers)
         for name, options in CALLERS.items():
             self._ask(f"burst-{name}", self._burst_s, options)
+        self._grpc.start(self.proxy.port)
         self._churn.start()
         self._nuisance.start()
 
@@ -149,6 +153,7 @@ class Side:
         :raises RunError: a caller or the proxy has ended
         """
         self.proxy.check()
+        self._grpc.check()
         for asker in self._steady:
             asker.check()
         if at < self._burst_s and len(self.samples) % HALT_EVERY == HALT_EVERY - 1:
@@ -168,6 +173,7 @@ class Side:
         """Ends the load and waits until the proxy has nothing left of it."""
         self._churn.close()
         self._nuisance.close()
+        self._told_grpc = self._grpc.finish()
         for asker in self._askers:
             asker.process.terminate()
         for asker, reader in zip(self._askers, self._readers, strict=True):
@@ -191,6 +197,7 @@ class Side:
         return found | {
             "status": status,
             "first": next((told["first"] for told in self._told.values() if told.get("first")), ""),
+            "grpc": self._told_grpc,
             "asker_codes": [asker.process.returncode for asker in self._askers],
             "policies_written": self._churn.written,
             "instances_changed": self._policy.changes,

@@ -371,6 +371,25 @@ static void test_room(void)
 }
 
 /* Stream numbers run out: no error, and none is used twice. */
+/* However many in one moment: the connection is there for others. */
+static void test_given_up(void)
+{
+    dial();
+    bare.limits.h2_controls = 16;
+    struct asked *all[40];
+    for (uint32_t i = 0; i < 40; i++)
+        all[i] = ask(wire.h2, "GET", "/", true);
+    for (uint32_t i = 1; i < 40; i++)
+        mf_h2_stream_reset(all[i]->stream, MF_H2_CANCEL);
+    answer(1, true);
+    struct told told = hear(&wire);
+    CHECK_INT(told.resets, 39);
+    CHECK_INT(told.goaways, 0);
+    CHECK_INT(all[0]->end.why, MF_H2_WHOLE);
+    CHECK_INT(COUNTED(limit_h2_controls), 0);
+    world_close();
+}
+
 static void test_numbers(void)
 {
     dial();
@@ -430,6 +449,7 @@ int main(void)
     test_own_goaway();
     test_refused();
     test_room();
+    test_given_up();
     test_numbers();
     test_quiet();
     return test_end("test_h2_client");

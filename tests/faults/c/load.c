@@ -13,13 +13,12 @@
  * What can become of a call: right; an error (by status); crossed (a body that is not the call's own, or an answer to
  * no call); misrouted (right, from another provider than expected); cut (in flight when its connection ended); lost (no
  * answer within --deadline on a connection that is there). */
-#include "command.h"
-#include "hist.h"
+#include "phases.h"
 #include "request.h"
 
 #include <getopt.h>
 
-enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, PHASES = 64, NAME_ROOM = 32, CONNS_MAX = 1024, INFLIGHT_MAX = 8192 };
+enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, CONNS_MAX = 1024, INFLIGHT_MAX = 8192 };
 enum { ALSO_MAX = 4 << 20 };
 
 #define MS UINT64_C(1000000)
@@ -46,12 +45,6 @@ struct conn {
     size_t in_end, in_cap, out_begin, out_end, out_cap;
 };
 
-struct phase {
-    char name[NAME_ROOM];
-    uint64_t sent, right, crossed, misrouted, cut, lost, late, errors, statuses[256], ends, refused, readonly;
-    struct hist latency, failing;
-};
-
 static struct {
     const char *connect;
     uint32_t connections, inflight;
@@ -68,8 +61,6 @@ static struct {
     struct addrinfo *to;
     struct conn *conns;
     struct request request, also;
-    struct phase *phases[PHASES], *now; /* the first is `also`, where there are such calls */
-    uint16_t n_phases;
     char expect[NAME_ROOM];
     uint32_t busy;
     bool paused, pause_told, over;
@@ -78,17 +69,9 @@ static struct {
 
 static char stdin_mark;
 
-static void begin_phase(const char *name)
-{
-    if (self.n_phases == PHASES || strlen(name) >= NAME_ROOM)
-        die(EXIT_USAGE, "at most %d phases, with names under %d bytes", PHASES, NAME_ROOM);
-    self.now = self.phases[self.n_phases++] = must_alloc(sizeof *self.now);
-    snprintf(self.now->name, NAME_ROOM, "%s", name);
-}
-
 static struct phase *phase_of(const struct slot *slot)
 {
-    return self.phases[slot->phase];
+    return phases.all[slot->phase]; /* the first is `also`, where there are such calls */
 }
 
 static uint32_t n_slots(void)
@@ -112,9 +95,9 @@ static void hang_up(struct conn *conn, uint64_t now)
     conn->fd = -1;
     conn->dial_at = now + DIAL_REST;
     if (conn->connecting)
-        self.now->refused++;
+        phases.now->refused++;
     else
-        self.now->ends++;
+        phases.now->ends++;
     for (uint32_t i = 0; i < n_slots(); i++) {
         struct slot *slot = &conn->slots[i];
         if (slot->state == SENT)
@@ -174,7 +157,7 @@ static void send_call(struct conn *conn, uint32_t at, uint64_t now)
     slot->id = ++conn->sequence << 16 | at;
     slot->state = SENT;
     slot->at = now;
-    slot->phase = also ? 0 : (uint16_t)(self.n_phases - 1);
+    slot->phase = also ? 0 : (uint16_t)(phases.n - 1);
     memcpy(slot->expect, self.expect, NAME_ROOM);
     slot->nonce = request_put(request, conn->out + conn->out_end, slot->id);
     conn->out_end += request->len;
@@ -222,7 +205,7 @@ static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint6
     const uint8_t *body = frame + WIRE_HEAD;
     struct slot *slot = at < n_slots() ? &conn->slots[at] : NULL;
     if (!slot || slot->id != id || frame[2] & WIRE_REQUEST || (slot->state != SENT && slot->state != LOST)) {
-        self.now->crossed++;
+        phases.now->crossed++;
         return;
     }
     struct phase *phase = phase_of(slot);
@@ -256,7 +239,7 @@ static void on_peer_event(struct conn *conn, const uint8_t *frame, size_t len)
         return;
     if (!(frame[2] & WIRE_TWO_WAY)) {
         conn->readonly = len && frame[WIRE_HEAD + len - 1] == 'R';
-        self.now->readonly++;
+        phases.now->readonly++;
         return;
     }
     if (conn->out_cap - conn->out_end < WIRE_HEAD + len)
@@ -285,7 +268,7 @@ static void on_readable(struct conn *conn, uint64_t now)
         at += WIRE_HEAD + len;
     }
     if (whole < 0) {
-        self.now->crossed++; /* the stream means nothing from here on */
+        phases.now->crossed++; /* the stream means nothing from here on */
         hang_up(conn, now);
         return;
     }
@@ -329,7 +312,7 @@ static void obey(char *line)
 {
     char *verb = strtok(line, " "), *word = strtok(NULL, " ");
     if (verb && !strcmp(verb, "phase") && word) {
-        begin_phase(word);
+        phase_begin(word);
         reply("ok");
     } else if (verb && !strcmp(verb, "expect") && word && strlen(word) < NAME_ROOM) {
         snprintf(self.expect, NAME_ROOM, "%s", word);
@@ -350,48 +333,12 @@ static void obey(char *line)
             self.conns[i].also_left = options.also_calls;
         reply("ok");
     } else if (verb && !strcmp(verb, "count")) {
-        const struct phase *phase = word ? self.phases[0] : self.now;
-        reply("ok %llu %llu %llu %llu %llu", (unsigned long long)phase->sent, (unsigned long long)phase->right,
-              (unsigned long long)phase->errors, (unsigned long long)phase->cut, (unsigned long long)phase->lost);
+        phase_count(word ? phases.all[0] : phases.now);
     } else if (verb && !strcmp(verb, "quit")) {
         self.over = self.paused = self.pause_told = true;
     } else {
         die(EXIT_USAGE, "'%s' is not a command", verb ? verb : "");
     }
-}
-
-static void put_hist(const char *name, const struct hist *h)
-{
-    printf("\"%s\": {\"n\": %llu, \"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, ", name, (unsigned long long)h->n,
-           (double)hist_quantile(h, 0.5) / 1e6, (double)hist_quantile(h, 0.99) / 1e6, (double)h->max / 1e6);
-}
-
-static void report(void)
-{
-    printf("[");
-    for (int i = 0; i < self.n_phases; i++) {
-        const struct phase *phase = self.phases[i];
-        const struct {
-            const char *name;
-            uint64_t n;
-        } counts[] = {{"sent", phase->sent}, {"right", phase->right}, {"errors", phase->errors},
-                      {"crossed", phase->crossed}, {"misrouted", phase->misrouted}, {"cut", phase->cut},
-                      {"lost", phase->lost}, {"late", phase->late}, {"ends", phase->ends},
-                      {"refused", phase->refused}, {"readonly", phase->readonly}};
-        printf("%s{\"phase\": \"%s\", ", i ? ", " : "", phase->name);
-        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-            printf("\"%s\": %llu, ", counts[c].name, (unsigned long long)counts[c].n);
-        put_hist("latency_ms", &phase->latency);
-        put_hist("failing_ms", &phase->failing);
-        printf("\"statuses\": {");
-        for (int s = 0, first = 1; s < 256; s++)
-            if (phase->statuses[s]) {
-                printf("%s\"%d\": %llu", first ? "" : ", ", s, (unsigned long long)phase->statuses[s]);
-                first = 0;
-            }
-        printf("}}");
-    }
-    printf("]\n");
 }
 
 static void parse_options(int argc, char **argv)
@@ -456,8 +403,8 @@ int main(int argc, char **argv)
     net_nonblocking(STDIN_FILENO);
     net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
     if (options.also_calls)
-        begin_phase("also");
-    begin_phase("start");
+        phase_begin("also");
+    phase_begin("start");
     self.paused = self.pause_told = true; /* until `resume` */
     open_all();
     while (!(self.over && !self.busy)) {
@@ -481,6 +428,6 @@ int main(int argc, char **argv)
             reply("ok");
         }
     }
-    report();
+    phases_report();
     return 0;
 }

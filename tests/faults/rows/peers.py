@@ -20,9 +20,10 @@ def kill(stage: Stage) -> None:
     stage.last(stage.row.seconds)
     stage.settle()
     stage.finish()
-    errors, reset = stage.row.total("errors"), stage.row.statuses.get(35, 0)
+    (status,) = stage.told(35)
+    errors, reset = stage.row.total("errors"), stage.row.statuses.get(status, 0)
     stage.row.check("at most what was in flight failed", 0 < errors <= 8 * 50, f"{errors} calls")
-    stage.row.check("it was answered with 35", reset == errors, f"{reset} of {errors}")
+    stage.row.check(f"it was answered with {status}", reset == errors, f"{reset} of {errors}")
 
 
 @fault("restart", "a provider is killed and started again: in use within the rest that it was given", allowed=(35,))
@@ -54,6 +55,7 @@ def all_gone(stage: Stage) -> None:
     stage.settle(within=40.0)
     stage.finish()
     during = stage.row.phase("during")
-    worst, gone = during["failing_ms"]["p99"], during["statuses"].get("80", 0)
-    stage.row.check("it took place: answered with 80", gone > 0, f"{gone:,} calls")
+    (status,) = stage.told(80)
+    worst, gone = during["failing_ms"]["p99"], during["statuses"].get(str(status), 0)
+    stage.row.check(f"it took place: answered with {status}", gone > 0, f"{gone:,} calls")
     stage.row.time("99 of 100 errors within 500 ms", worst <= 500, f"{worst:.1f} ms")

@@ -88,8 +88,9 @@ def hung_peers(stage: Stage) -> None:
             _press(stage, senders)
             senders.tell("quit")
             counts = [phase for phase in counts_of(senders) if phase["phase"] == "also"]
-            full = stage.moved("limit_upstream_output_max_total")
-            stage.row.check("it took place: no more was taken for them", full > 0, full)
+            if not stage.grpc:  # whose peers have no windows, and their requests wait with us
+                full = stage.moved("limit_upstream_output_max_total")
+                stage.row.check("it took place: no more was taken for them", full > 0, full)
             stage.last(max(stage.row.seconds, 3.0))
             over(stage, twin)
     judge_also(stage, counts, REFUSED)
