@@ -16,7 +16,7 @@ LOOPS = ("epoll", "io_uring")
 TWO = "-two"
 #: Through one sidecar, or through the caller's and the provider's own.
 SIDECARS = (*LOOPS, *(loop + TWO for loop in LOOPS))
-#: What HTTP/2's tests go through: each loop, one alone and one in a row; MESHFAST_WAYS=all: straight and by every way.
+#: What the tests of HTTP/2 go through: each loop, one alone, one in a row; MESHFAST_WAYS=all: straight, and every way.
 PROXIED = SIDECARS if os.environ.get("MESHFAST_WAYS") == "all" else ("epoll", "io_uring" + TWO)
 WAYS = (DIRECT, *PROXIED) if os.environ.get("MESHFAST_WAYS") == "all" else PROXIED
 
