@@ -41,8 +41,8 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, never the same twice. For peers that cannot be given port 0 and asked
-    afterwards."""
+    """A TCP port of 127.0.0.1 that nobody listens on, never the same twice: for peers that cannot be given port 0 and
+    asked afterwards."""
     while True:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
