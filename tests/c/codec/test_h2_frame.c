@@ -236,7 +236,7 @@ static void test_names(void)
     CHECK_INT(mf_h2_frame_code(MF_EHPACK_WORK), MF_H2_ENHANCE_YOUR_CALM);
     CHECK(!mf_h2_frame_of_stream(MF_EHPACK_SHORT));
     CHECK_INT(mf_h2_frame_code(MF_EH2_CONTENT), MF_H2_PROTOCOL_ERROR);
-    CHECK_INT(mf_h2_frame_code(MF_ELIMIT), MF_H2_INTERNAL_ERROR);
+    CHECK_INT(mf_h2_frame_code(MF_ELIMIT), MF_H2_ENHANCE_YOUR_CALM);
 }
 
 int main(void)
