@@ -21,6 +21,12 @@ struct mf_h2_asked {
     uint32_t first;         /* what is missing of that message, once those are there */
 };
 
+/* What is kept at the note of an answer's fields that come again: their number, of the worker's, never given twice; from 1
+ * on. Callers' ends know by it what they have encoded before. */
+struct mf_h2_numbered {
+    uint64_t number;
+};
+
 /* 0, or an error (nothing was sent). `again`: as mf_h2_stream_open. */
 int mf_h2_ask(struct mf_link *link, struct mf_call *call, const struct mf_pair *fields, const struct mf_h2_mark *marks,
               uint32_t n, struct mf_h2_again *again);

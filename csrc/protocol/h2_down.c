@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "codec/h2_grpc.h"
+#include "protocol/h2_ask.h"
 #include "protocol/h2_code.h"
 #include "protocol/h2_frozen.h"
 #include "protocol/h2_held.h"
@@ -214,12 +215,27 @@ static bool fits(const struct mf_h2_conn *h2, const struct mf_h2_head_in *head)
     return size <= h2->peer.header_list;
 }
 
+/* Where it is kept what such fields were when they were put on this connection last. NULL: they are not known. */
+static struct mf_h2_again *put_before(struct mf_h2_down *down, const struct mf_h2_head_in *head)
+{
+    const struct mf_h2_numbered *numbered = head->recalled && head->note ? *head->note : NULL;
+    if (!numbered)
+        return NULL;
+    for (int i = 0; i < MF_H2_ANSWERS; i++)
+        if (down->answers[i].number == numbered->number)
+            return &down->answers[i].again;
+    uint32_t i = down->next_answer++ % MF_H2_ANSWERS;
+    mf_h2_stream_forget(&down->answers[i].again);
+    down->answers[i].number = numbered->number;
+    return &down->answers[i].again;
+}
+
 static void put_fields(struct stream *stream, const struct mf_message *message)
 {
     struct mf_h2_stream *h2 = &stream->h2;
     const struct mf_h2_head_in *head = message->head;
     bool end = message->parts & MF_PART_END, gone = stream->ended && h2->queued == 0;
-    struct mf_h2_again *again = head->recalled && head->note ? *head->note : NULL;
+    struct mf_h2_again *again = put_before(down_of(h2->conn), head);
     if (head->kind == MF_H2_RESPONSE) {
         stream->answering = true;
         mf_h2_held_let_go(&stream->held, stream->call);
@@ -344,8 +360,11 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
 static void on_lost(struct mf_h2_conn *h2, int rc)
 {
     (void)rc;
-    mf_caller_gone(&down_of(h2)->caller);
-    mf_inlet_let_go(&down_of(h2)->source.own);
+    struct mf_h2_down *down = down_of(h2);
+    mf_caller_gone(&down->caller);
+    mf_inlet_let_go(&down->source.own);
+    for (int i = 0; i < MF_H2_ANSWERS; i++)
+        mf_h2_stream_forget(&down->answers[i].again);
 }
 
 static void on_forget(struct mf_h2_conn *h2, void *note)

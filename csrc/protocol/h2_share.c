@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-enum { SPARES = 256, ENCODED_KEPT = 65536 };
+enum { SPARES = 2048, ENCODED_KEPT = 65536 };
 
 int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops, uint32_t index, struct mf_local *local,
                      struct mf_calls *calls)

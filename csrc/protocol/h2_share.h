@@ -16,6 +16,7 @@ struct mf_h2_share {
     struct mf_hpack_room room; /* one block is read at a time */
     size_t scratch_used;       /* of the last one */
     uint64_t n_conns;          /* ever */
+    uint64_t n_answers;        /* blocks of fields of answers that were numbered, ever (h2_ask.h) */
     uint8_t *joined;           /* h2Block bytes: a block that came in pieces */
     uint8_t *encoded;          /* one that is longer than a frame */
     size_t encoded_len;

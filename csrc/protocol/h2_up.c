@@ -104,6 +104,15 @@ static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
     return true;
 }
 
+/* Without memory it is encoded each time. */
+static void number(struct mf_h2_share *share, void **note)
+{
+    struct mf_h2_numbered *numbered = mf_zalloc(sizeof *numbered);
+    if (numbered)
+        numbered->number = ++share->n_answers;
+    *note = numbered;
+}
+
 static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
 {
     struct mf_h2_asked *stream = stream_of(h2);
@@ -112,8 +121,8 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         mf_pool_alive(up->link.pool, &up->link);
     if (!stream->call)
         return;
-    if (head->recalled && head->note && !*head->note) /* for whoever gets it; without memory it is made anew each time */
-        *head->note = mf_zalloc(sizeof(struct mf_h2_again));
+    if (head->recalled && head->note && !*head->note)
+        number(h2->conn->share, head->note);
     struct mf_message message = {.parts = head->kind == MF_H2_TRAILERS ? MF_PART_TRAILERS : MF_PART_HEAD, .head = head};
     if (head->kind == MF_H2_RESPONSE) {
         stream->status = head->response.status;
@@ -159,7 +168,8 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
     if (!stream->call)
         return;
     bool untouched = end->untouched && !stream->call->answering;
-    bool whole = !stream->call->asking || !stream->fed; /* never again with a part of its content */
+    /* One that refuses a call in the middle of its content has at least read of it; who leaves has not. */
+    bool whole = !stream->call->asking || !stream->fed || h2->conn->leaving;
     if (untouched && whole && stream->call->frame) {
         retry(stream);
         return;
@@ -196,7 +206,6 @@ static void doubt(struct mf_callee *callee, uint64_t since)
 static void on_forget(struct mf_h2_conn *h2, void *note)
 {
     (void)h2;
-    mf_h2_stream_forget(note);
     mf_free(note);
 }
 
