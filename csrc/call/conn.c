@@ -232,7 +232,8 @@ static void on_timer(struct mf_timer *timer)
     }
     if (conn->doomed) {
         enum mf_sock_how cut = conn->sock.cut_resets ? MF_CLOSE_RESET : MF_CLOSE_NOW;
-        mf_conn_close(conn, conn->doomed_rc ? cut : MF_CLOSE_FLUSH, conn->doomed_rc);
+        bool nobody = conn->up && !conn->ready; /* who would take what was written */
+        mf_conn_close(conn, conn->doomed_rc || nobody ? cut : MF_CLOSE_FLUSH, conn->doomed_rc);
         return;
     }
     if (conn->up && !conn->ready && now < conn->connect_by) {

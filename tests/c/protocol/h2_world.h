@@ -78,14 +78,20 @@ __attribute__((unused)) static struct wire world_accept(size_t size, void (*begi
 }
 
 /* One that asks, and is there. */
-__attribute__((unused)) static struct wire world_dial(size_t size, const struct mf_h2_ops *ops)
+/* `ops` of an end that is being connected. */
+__attribute__((unused)) static struct wire world_knock(size_t size, const struct mf_h2_ops *ops)
 {
     struct mf_addr addr;
     int rc;
     CHECK_INT(mf_addr_parse(mf_slice_str("tcp://127.0.0.1:1"), &addr), 0);
     struct mf_conn *conn = mf_conn_dial(&bare.local, &addr, size, NULL, &rc);
     mf_h2_conn_begin((struct mf_h2_conn *)(void *)conn, ops, &share, false);
-    struct wire wire = wire_of(conn);
+    return wire_of(conn);
+}
+
+__attribute__((unused)) static struct wire world_dial(size_t size, const struct mf_h2_ops *ops)
+{
+    struct wire wire = world_knock(size, ops);
     fake_answer_connect(wire.conn, 0);
     settle();
     return wire;

@@ -128,6 +128,20 @@ static void test_malformed(void)
 
 /* --- what is no connection at all */
 
+/* The greeting is written already, and nobody is there to take it. */
+static void test_stopped_early(void)
+{
+    memset(&asker, 0, sizeof asker);
+    world_open();
+    wire = world_knock(sizeof(struct asking), &ask_ops);
+    mf_conn_stop(&wire.h2->conn);
+    settle();
+    CHECK_INT(asker.lost, 1);
+    CHECK_INT(asker.lost_rc, 0);
+    CHECK(wire.conn->sock == NULL);
+    world_close();
+}
+
 static void test_no_http2(void)
 {
     static const char *const first[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\10\6\0\0\0\0\00012345678"};
@@ -441,6 +455,7 @@ int main(void)
     test_interim();
     test_content_length();
     test_malformed();
+    test_stopped_early();
     test_no_http2();
     test_connection_errors();
     test_push();
