@@ -139,6 +139,10 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
     if (!link) {
         if (rc < 0)
             return rc;
+        if (lane->n_connecting == 0 && call->by_table && !request->patient) {
+            request->busy = true;
+            return MF_EROUTE_FULL;
+        }
         struct mf_block *frame = request->ops->freeze(request, call, &rc);
         if (!frame)
             return rc;
@@ -219,6 +223,19 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
 
 static bool unlisted(struct mf_call *call, struct mf_request *request);
 
+/* Nobody else takes it: then who was passed over for no more than a reason to ask others first. */
+static bool relent(struct mf_request *request)
+{
+    if (request->refused)
+        request->refused = NULL;
+    else if (request->busy && !request->patient)
+        request->patient = true;
+    else
+        return false;
+    request->query.n_avoid = 0;
+    return true;
+}
+
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
  * that is full, or that we lack something to reach, is only passed over by this call, and only for one of the same target:
  * its callers' traffic must not change places for that. Where all ask for no calls, one of those has it. */
@@ -230,7 +247,9 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
     char text[TEXT_ROOM];
     int passed = 0, why = 0;
     call->by_table = true;
-    query->n_avoid = 0;
+    full[0] = request->refused;
+    query->avoid = full;
+    query->n_avoid = request->refused ? 1 : 0;
     query->last_resort = false;
     query->random = mf_local_random(local);
     for (;;) {
@@ -248,6 +267,11 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             return;
         }
         if (query->n_avoid && (rc < 0 || route.fallbacks > passed)) {
+            if (relent(request)) {
+                query->last_resort = false;
+                passed = 0;
+                continue;
+            }
             fail_passed(call, why);
             return;
         }
@@ -275,12 +299,16 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
         }
         if (rc == MF_EROUTE_FULL || mf_sock_local_error(rc)) {
             why = rc;
+            call->tries -= request->busy && !request->patient; /* it was not asked */
             if (query->n_avoid == AVOIDED) {
+                if (relent(request)) {
+                    passed = 0;
+                    continue;
+                }
                 fail_passed(call, why);
                 return;
             }
             full[query->n_avoid++] = route.peer;
-            query->avoid = full;
             passed = route.fallbacks;
         } else if (rc == MF_EH2_LIST) {
             fail_ours(call, rc);
@@ -424,6 +452,8 @@ void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_
 
 void mf_dispatch(struct mf_call *call, struct mf_request *request)
 {
+    request->refused = NULL;
+    request->busy = request->patient = false;
     request->n_stamps = 0;
     if (request->inlet->notes)
         take_note(call, request);
@@ -448,6 +478,7 @@ void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct 
 {
     struct mf_local *local = call->calls->local;
     struct mf_query *query = &request->query;
+    request->busy = request->patient = false;
     request->n_stamps = 0;
     if (!call->by_table) {
         forward_again(call, request);

@@ -30,6 +30,8 @@ struct mf_request {
     uint32_t length;        /* as it came, bytes */
     bool flows;             /* it comes part by part: its content waits where there is room, so that nobody is paused for it,
                                it is kept until it is answered, and it may take as long as its caller likes */
+    bool busy, patient;     /* dispatch's: a peer that takes no more calls now was passed over; it would wait for one */
+    const struct mf_peer *refused; /* tried again: who did not take it, and is asked again only for want of another */
     bool readable;          /* the headers are all there */
     bool stampable;         /* labels can be added to it */
     uint32_t n_stamps;

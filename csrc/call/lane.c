@@ -64,23 +64,30 @@ int mf_lane_dial(struct mf_lane *lane)
     return 0;
 }
 
-/* Whether another is worth its while, beside the best that there is. */
-static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, bool full)
-{
-    const struct mf_limits *limits = lane->pool->pools->local->limits;
-    uint64_t most = lane->trials ? limits->upstream_trials : limits->upstream_connections;
-    if (lane->n_links >= most + (best || full ? 0 : 1))
-        return false;
-    if (lane->trials)
-        return lane->n_connecting < most && (!best || best->callee.n_calls > 0);
-    return lane->n_connecting == 0 && (!best || lane->pool->dialer->ops->room(best) == 0);
-}
-
 /* Why a call cannot go on any connection that there is. */
 struct why {
     bool full; /* as much waits for one as may */
     bool busy; /* one takes no more calls for the moment */
 };
+
+/* Whether another is worth its while, beside the best that there is. */
+static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, struct why why)
+{
+    struct mf_local *local = lane->pool->pools->local;
+    const struct mf_limits *limits = local->limits;
+    uint64_t most = lane->trials ? limits->upstream_trials : limits->upstream_connections;
+    bool busy = !best && why.busy && !lane->trials;
+    if (busy && most < limits->busy_connections)
+        most = limits->busy_connections;
+    if (lane->n_links >= most + (best || why.full || busy ? 0 : 1)) {
+        if (busy)
+            MF_COUNT(local, limit_busy_connections);
+        return false;
+    }
+    if (lane->trials)
+        return lane->n_connecting < most && (!best || best->callee.n_calls > 0);
+    return lane->n_connecting == 0 && (!best || lane->pool->dialer->ops->room(best) == 0);
+}
 
 static int stuffed(struct mf_local *local)
 {
@@ -107,7 +114,7 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
     struct mf_pool *pool = lane->pool;
     struct mf_local *local = pool->pools->local;
     uint64_t now = pool->last_used;
-    if (wants_more(lane, best, why.full)) {
+    if (wants_more(lane, best, why)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else

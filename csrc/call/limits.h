@@ -17,6 +17,7 @@
     X(call_share, callShare, count, 4, 1, "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those on") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
+    X(busy_connections, busyConnections, count, 8, 1, "connections of one worker to one peer, where each of them has as many calls as it takes") \
     X(upstream_trials, upstreamTrials, count, 4, 0, "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they share") \
     X(trial_request, trialRequest, bytes, 65536, 0, "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long was answered") \
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
@@ -38,6 +39,7 @@
     X(h2_fields, h2Fields, count, 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each")              \
     X(h2_block, h2Block, bytes, 65536, 1024, "fields of one HTTP/2 message as they are sent")                          \
     X(h2_kept, h2Kept, bytes, 65536, 0, "content of one HTTP/2 request kept to be sent elsewhere, should its peer not have looked at it") \
+    X(h2_interims, h2Interims, count, 32, 1, "interim answers to one HTTP/2 request")                                  \
     X(h2_continuations, h2Continuations, count, 8, 0, "CONTINUATION frames of one HTTP/2 message")                     \
     X(h2_resets, h2Resets, count, 1000, 1, "HTTP/2 streams that one connection may have reset, by its caller or for its errors, and not have made up for")\
     X(h2_reset_rate, h2ResetRate, count, 33, 1, "resets a second that are made up for; a call that ends well makes up for one, too")\

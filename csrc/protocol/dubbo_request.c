@@ -268,6 +268,7 @@ void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call, 
     request.base.inlet = call->inlet;
     request.base.dialer = &share->dialer;
     request.base.from = NULL;
+    request.base.refused = NULL;
     request.base.own = NULL;
     request.base.length = call->bytes_up;
     request.share = share;

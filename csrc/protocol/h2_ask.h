@@ -9,12 +9,14 @@ struct mf_h2_up {
     uint64_t ping_at;  /* when the last PING was sent */
     uint64_t probe_at; /* the same, while nothing has come since; 0 */
     uint64_t ping_in;  /* bytes that had come by then */
+    uint64_t heard_at; /* when an answer, or a part of one, came last */
 };
 
 struct mf_h2_asked {
     struct mf_h2_stream h2; /* first */
     struct mf_call *call;   /* NULL: nobody waits for it any more */
     uint16_t status;        /* HTTP's */
+    uint32_t interims;      /* that came */
     bool answered;          /* the end of the answer has come */
     bool fed;               /* it was sent content */
     uint8_t prefixed;       /* bytes that have come of what its first message begins with */

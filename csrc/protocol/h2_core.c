@@ -286,9 +286,12 @@ void mf_h2_core_give_up(struct mf_h2_conn *h2, uint32_t id, uint32_t code)
     MF_COUNT(h2->conn.local, h2_resets_out);
 }
 
+/* Whose answers are wrong was asked for each of them: that is not the flood of a caller. */
 void mf_h2_core_refuse_id(struct mf_h2_conn *h2, uint32_t id, enum mf_h2_code code)
 {
-    if (mf_h2_core_spend(h2))
+    if (!h2->server)
+        mf_h2_core_give_up(h2, id, code);
+    else if (mf_h2_core_spend(h2))
         mf_h2_core_rst(h2, id, code);
 }
 
@@ -351,7 +354,8 @@ void mf_h2_core_acked(struct mf_h2_conn *h2)
     h2->_settings_by = 0;
     uint32_t first = (uint32_t)h2->conn.local->limits->h2_first_window;
     for (uint32_t i = 0; i <= h2->_mask && !h2->_failed; i++) {
-        for (struct mf_h2_stream *stream = h2->_slots[i]; stream && !h2->_failed; stream = stream->_next) {
+        for (struct mf_h2_stream *stream = h2->_slots[i], *next; stream && !h2->_failed; stream = next) {
+            next = stream->_next; /* a window given back may be a control frame too many */
             stream->_in_window += (int32_t)first - MF_H2_WINDOW;
             stream->_window = first;
             mf_h2_core_refill(stream, first); /* what it had sent may have been passed on long ago */

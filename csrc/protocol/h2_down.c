@@ -67,7 +67,8 @@ static void put_local(struct stream *stream, enum mf_h2_reads reads, const struc
     uint8_t message[MF_H2_GRPC_MESSAGE];
     struct mf_pair fields[5];
     uint32_t n = 0;
-    bool nobody = strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
+    /* A sidecar that calls come in from is told so; an application would only pass it on. */
+    bool nobody = down_of(stream->h2.conn)->source.inlet->options->direction == MF_INBOUND && strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
     struct mf_slice text = mf_slice_str(fault->text);
     if (reads == MF_H2_READS_GRPC) {
         snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
@@ -230,12 +231,42 @@ static struct mf_h2_again *put_before(struct mf_h2_down *down, const struct mf_h
     return &down->answers[i].again;
 }
 
+static bool says_nobody(const struct mf_h2_head_in *head)
+{
+    for (uint32_t i = 0; i < head->n; i++)
+        if (head->marks[i].name == MF_H2_NAME_OTHER && mf_slice_eq(head->fields[i].key, MF_SLICE(MF_H2_NOBODY)))
+            return true;
+    return false;
+}
+
+/* What only a sidecar may say: an application has passed it on. */
+static struct mf_h2_head_in without_nobody(const struct mf_h2_share *share, const struct mf_h2_head_in *head)
+{
+    struct mf_h2_head_in own = *head;
+    own.fields = share->fields;
+    own.marks = share->marks;
+    own.n = 0;
+    for (uint32_t i = 0; i < head->n; i++) {
+        if (mf_slice_eq(head->fields[i].key, MF_SLICE(MF_H2_NOBODY)))
+            continue;
+        share->fields[own.n] = head->fields[i];
+        share->marks[own.n++] = head->marks[i];
+    }
+    return own;
+}
+
 static void put_fields(struct stream *stream, const struct mf_message *message)
 {
     struct mf_h2_stream *h2 = &stream->h2;
     const struct mf_h2_head_in *head = message->head;
     bool end = message->parts & MF_PART_END, gone = stream->ended && h2->queued == 0;
     struct mf_h2_again *again = put_before(down_of(h2->conn), head);
+    struct mf_h2_head_in own;
+    if (end && down_of(h2->conn)->source.inlet->options->direction == MF_INBOUND && says_nobody(head)) {
+        own = without_nobody(down_of(h2->conn)->source.share, head);
+        head = &own;
+        again = NULL;
+    }
     if (head->kind == MF_H2_RESPONSE) {
         stream->answering = true;
         mf_h2_held_let_go(&stream->held, stream->call);
@@ -277,8 +308,9 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
         return NULL;
     }
     if (message->parts & MF_PART_CUT) {
-        /* Who was refused may ask again: never where that is not known. */
-        uint32_t code = message->code == MF_H2_REFUSED_STREAM ? MF_H2_INTERNAL_ERROR : message->code;
+        /* Who was refused may ask again: never where that is not known. And half an answer is none, whatever is said. */
+        bool ends = message->code == MF_H2_REFUSED_STREAM || message->code == MF_H2_NO_ERROR;
+        uint32_t code = ends ? MF_H2_INTERNAL_ERROR : message->code;
         part(stream);
         mf_h2_stream_reset(&stream->h2, code);
     } else if (message->parts & MF_PART_DATA) {
@@ -311,7 +343,7 @@ static void route_again(struct mf_call *call, struct mf_queue *waited, bool back
 {
     struct stream *stream = call->at_caller;
     call->asking = !stream->whole;
-    mf_h2_request_again(&caller_down(call->caller)->source, call, back ? waited : NULL);
+    mf_h2_request_again(&caller_down(call->caller)->source, call, waited, back);
 }
 
 static void idle(struct mf_caller *caller)

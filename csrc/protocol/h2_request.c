@@ -299,7 +299,7 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
     mf_dispatch(call, &request.base);
 }
 
-void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, struct mf_queue *back)
+void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, struct mf_queue *waited, bool back)
 {
     struct mf_block *frame = call->frame;
     call->frame = NULL;
@@ -322,6 +322,7 @@ void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, stru
     request.view = &view;
     request.base.length = call->bytes_up;
     show(&request, source, &shown);
-    mf_dispatch_again(call, &request.base, back);
+    request.base.refused = back || !waited ? NULL : MF_CONTAINER(waited, struct mf_lane, queue)->pool->peer;
+    mf_dispatch_again(call, &request.base, back ? waited : NULL);
     mf_block_give(frame);
 }

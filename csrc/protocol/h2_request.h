@@ -21,7 +21,7 @@ enum mf_h2_reads { MF_H2_READS_HTTP, MF_H2_READS_GRPC };
 /* Ends in one step of the call. */
 void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const struct mf_h2_head_in *head);
 /* The same for one whose peer could not be reached, or has not looked at it. */
-void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, struct mf_queue *back);
+void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, struct mf_queue *waited, bool back);
 /* Sends a call's frame, as a pool wants it. */
 int mf_h2_request_queued(struct mf_link *link, struct mf_call *call);
 /* How its caller reads answers. */

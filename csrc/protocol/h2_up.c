@@ -86,7 +86,7 @@ static void retry(struct mf_h2_asked *stream)
 /* A sidecar there says that nobody could execute it: so it goes to another peer. */
 static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
 {
-    if (!head->ended || stream->call->answering)
+    if (!head->ended || stream->call->answering || !stream->call->by_table)
         return false;
     bool said = false;
     for (uint32_t i = 0; i < head->n && !said; i++)
@@ -117,10 +117,17 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
 {
     struct mf_h2_asked *stream = stream_of(h2);
     struct mf_h2_up *up = up_of(h2->conn);
+    up->heard_at = mf_local_now(h2->conn->share->local);
     if (up->link.pool->health.failures)
         mf_pool_alive(up->link.pool, &up->link);
     if (!stream->call)
         return;
+    if (head->kind == MF_H2_INTERIM && ++stream->interims > h2->conn->share->local->limits->h2_interims) {
+        MF_COUNT(h2->conn->share->local, limit_h2_interims);
+        struct mf_fault fault = {MF_OUTCOME_BAD_ANSWER, "meshfast: too many interim answers; see limits.h2Interims"};
+        mf_call_step(stream->call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
+        return;
+    }
     if (head->recalled && head->note && !*head->note)
         number(h2->conn->share, head->note);
     struct mf_message message = {.parts = head->kind == MF_H2_TRAILERS ? MF_PART_TRAILERS : MF_PART_HEAD, .head = head};
@@ -195,11 +202,18 @@ static void ask(struct mf_h2_up *up)
     mf_conn_wait(&up->h2.conn, up->ping_at + PROBE_NS);
 }
 
+/* What it has sent for calls since the last one makes up for that. */
+static bool may_ask(const struct mf_h2_up *up, uint64_t now)
+{
+    return !up->ping_at || up->heard_at > up->ping_at || now - up->ping_at >= PING_EVERY_NS;
+}
+
 /* Where nothing at all was said since then, the peer is asked for a word. */
 static void doubt(struct mf_callee *callee, uint64_t since)
 {
     struct mf_h2_up *up = MF_CONTAINER(callee, struct mf_h2_up, link.callee);
-    if (up->h2.ready && !up->probe_at && up->h2.conn.sock.last_read < since && mf_conn_open(&up->h2.conn))
+    bool quiet = up->h2.ready && !up->probe_at && up->h2.conn.sock.last_read < since && mf_conn_open(&up->h2.conn);
+    if (quiet && may_ask(up, mf_local_now(up->h2.share->local)))
         ask(up);
 }
 
@@ -271,8 +285,7 @@ static void on_timer(struct mf_h2_conn *h2, uint64_t now)
     if (!h2->ready || silent(up, now))
         return;
     bool due = now - last >= every && h2->n_streams > 0 && !up->probe_at;
-    /* What it has sent since the last one makes up for that. */
-    if (due && (!up->ping_at || last > up->ping_at + PROBE_NS || now - up->ping_at >= PING_EVERY_NS))
+    if (due && may_ask(up, now))
         ask(up);
     mf_conn_wait(&h2->conn, now - last < every ? last + every : now + every);
 }

@@ -54,6 +54,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit("max_tries", "maxTries", "count", 4, 1, "peers tried for one call when connecting fails"),
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
     Limit(
+        "busy_connections", "busyConnections", "count", 8, 1,
+        "connections of one worker to one peer, where each of them has as many calls as it takes",
+    ),  # fmt: skip
+    Limit(
         "upstream_trials", "upstreamTrials", "count", 4, 0,
         "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they "
         "share",
@@ -123,6 +127,7 @@ LIMITS: tuple[Limit, ...] = (
         "h2_kept", "h2Kept", "bytes", 65536, 0,
         "content of one HTTP/2 request kept to be sent elsewhere, should its peer not have looked at it",
     ),  # fmt: skip
+    Limit("h2_interims", "h2Interims", "count", 32, 1, "interim answers to one HTTP/2 request"),
     Limit("h2_continuations", "h2Continuations", "count", 8, 0, "CONTINUATION frames of one HTTP/2 message"),
     Limit(
         "h2_resets", "h2Resets", "count", 1000, 1,
