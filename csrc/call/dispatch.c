@@ -246,6 +246,7 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
     const struct mf_peer *full[AVOIDED];
     char text[TEXT_ROOM];
     int passed = 0, why = 0;
+    bool busy = false;
     call->by_table = true;
     full[0] = request->refused;
     query->avoid = full;
@@ -299,7 +300,8 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
         }
         if (rc == MF_EROUTE_FULL || mf_sock_local_error(rc)) {
             why = rc;
-            call->tries -= request->busy && !request->patient; /* it was not asked */
+            busy = request->busy && !request->patient;
+            call->tries -= busy; /* it was not asked */
             if (query->n_avoid == AVOIDED) {
                 if (relent(request)) {
                     passed = 0;
@@ -323,7 +325,8 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             }
             query->random = mf_local_random(local);
         }
-        MF_COUNT(local, calls_retried);
+        if (!busy)
+            MF_COUNT(local, calls_retried);
     }
 }
 

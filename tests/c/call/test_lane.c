@@ -132,6 +132,7 @@ static void open_world(uint32_t first_room)
     open_bare(&w.bare, fake.loop, 0);
     w.bare.limits.upstream_trials = 0;
     w.bare.limits.max_pending = 3;
+    w.bare.limits.busy_connections = 2;
     mf_pools_init(&w.pools, &w.bare.local);
     CHECK_INT(mf_addr_parse(MF_SLICE("127.0.0.1:1"), &addr), 0);
     w.pool = mf_pools_of_addr(&w.pools, &dialer, &addr);

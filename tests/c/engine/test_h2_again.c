@@ -57,14 +57,14 @@ static void test_refused(void)
     mesh_open(MF_OUTBOUND, 1, NULL);
     struct peer *a = caller();
     say_head(a, 1, CALL, false);
-    say_data(a, 1, "abc", false);
+    say_data(a, 1, "abc", true);
     struct peer *b = provider();
     uint32_t id = 1;
     for (; id < 20; id += 2) {
         const char *text = (settle(), told(b, id));
         if (!*text)
             break;
-        CHECK_STARTS(text, T_CALL "abc");
+        CHECK_STARTS(text, T_CALL "abc|");
         say_rst(b, id, MF_H2_REFUSED_STREAM);
     }
     CHECK_INT((id - 1) / 2, mesh.limits.max_tries);
@@ -73,6 +73,13 @@ static void test_refused(void)
     CHECK_TOLD(b, id, T_CALL "|");
     say_rst(b, id, MF_H2_INTERNAL_ERROR); /* any other code: who knows */
     CHECK_TOLD(a, 3, "!2");
+    id += 2;
+    say_head(a, 5, CALL, false);
+    say_data(a, 5, "part", false);
+    CHECK_TOLD(b, id, T_CALL "part");
+    say_rst(b, id, MF_H2_REFUSED_STREAM); /* never again with a part of it */
+    CHECK(strstr((settle(), told(a, 5)), "grpc-status=14 "));
+    CHECK_TOLD(b, id + 2, "");
     mesh_close();
 }
 
@@ -194,10 +201,15 @@ static void test_no_second(enum mf_direction direction)
     mesh_close();
 }
 
+static void two_connections(struct mf_limits *limits)
+{
+    limits->busy_connections = 2;
+}
+
 /* Who waits for a stream, not for a connection, is not moved when a connection would have taken long. */
 static void test_no_hedge(void)
 {
-    mesh_open(MF_OUTBOUND, 1, NULL);
+    mesh_open(MF_OUTBOUND, 1, two_connections);
     struct peer *a = caller();
     for (uint32_t id = 1; id < 7; id += 2)
         say_head(a, id, CALL, true);
