@@ -16,7 +16,9 @@ static void fail(struct mf_h2_conn *h2, int rc)
 static int take_data(struct mf_h2_stream *stream, const struct mf_h2_head *head, size_t len)
 {
     bool ended = head->flags & MF_H2_END_STREAM;
-    if ((int64_t)head->len > stream->_in_window) {
+    /* A first frame of the size that all must take is taken, also where h2FirstWindow is less: some test for that. */
+    bool first = stream->_got == 0 && stream->_in_window > 0 && head->len <= MF_H2_FRAME_LEAST;
+    if ((int64_t)head->len > stream->_in_window && !first) {
         struct mf_local *local = stream->conn->conn.local;
         if (stream->_window > local->limits->h2_first_window)
             MF_COUNT(local, limit_h2_stream_window);

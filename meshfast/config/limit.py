@@ -104,7 +104,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("http_head", "httpHead", "bytes", 16384, 256, "line and fields of the first request of an HTTP/1 connection"),
     Limit("h2_streams", "h2Streams", "count", 100, 1, "HTTP/2 streams that one caller may have open at once"),
     Limit(
-        "h2_first_window", "h2FirstWindow", "bytes", 16384, 1024,
+        "h2_first_window", "h2FirstWindow", "bytes", 8192, 1024,
         "bytes of one HTTP/2 stream that may arrive before any of them is passed on",
     ),  # fmt: skip
     Limit(
