@@ -68,7 +68,9 @@ static void put_local(struct stream *stream, enum mf_h2_reads reads, const struc
     struct mf_pair fields[5];
     uint32_t n = 0;
     /* A sidecar that calls come in from is told so; an application would only pass it on. */
-    bool nobody = down_of(stream->h2.conn)->source.inlet->options->direction == MF_INBOUND && strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
+    const struct mf_inlet *inlet = down_of(stream->h2.conn)->source.inlet;
+    bool nobody = inlet->options->direction == MF_INBOUND &&
+                  strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
     struct mf_slice text = mf_slice_str(fault->text);
     if (reads == MF_H2_READS_GRPC) {
         snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
