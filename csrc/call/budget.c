@@ -57,20 +57,31 @@ static bool crowded(const struct mf_local *local)
 /* --- frames under way */
 
 struct holders {
+    size_t (*held)(const struct mf_conn *conn);
     struct mf_conn *conns[AT_ONCE]; /* the one that holds most first */
     size_t n;
 };
 
+static size_t input(const struct mf_conn *conn)
+{
+    return mf_sock_input(&conn->sock);
+}
+
+static size_t behind(const struct mf_conn *conn)
+{
+    return conn->behind;
+}
+
 static void rank(struct holders *holders, struct mf_conn *conn)
 {
-    size_t held = mf_sock_input(&conn->sock), i = holders->n;
-    if (i == AT_ONCE && held <= mf_sock_input(&holders->conns[i - 1]->sock))
+    size_t held = holders->held(conn), i = holders->n;
+    if (i == AT_ONCE && held <= holders->held(holders->conns[i - 1]))
         return;
     if (i < AT_ONCE)
         holders->n++;
     else
         i--;
-    for (; i > 0 && held > mf_sock_input(&holders->conns[i - 1]->sock); i--)
+    for (; i > 0 && held > holders->held(holders->conns[i - 1]); i--)
         holders->conns[i] = holders->conns[i - 1];
     holders->conns[i] = conn;
 }
@@ -78,7 +89,7 @@ static void rank(struct holders *holders, struct mf_conn *conn)
 /* Those under way are shown as they are, and refused as if they had just been announced. */
 static void refuse_longest(struct mf_local *local, size_t excess)
 {
-    struct holders holders = {.n = 0};
+    struct holders holders = {.held = input};
     bool late = mf_budget_late(local);
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, all);
@@ -91,13 +102,30 @@ static void refuse_longest(struct mf_local *local, size_t excess)
     }
 }
 
+/* --- what connections keep for their peers */
+
+/* Some of what nothing is taken of, in place of a connection with all that moves on it. False: there was none. */
+static bool let_go(struct mf_local *local, size_t excess)
+{
+    struct holders holders = {.held = behind};
+    for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, all);
+        if (conn->behind && conn->ops->on_tight && mf_conn_open(conn))
+            rank(&holders, conn);
+    }
+    size_t freed = 0;
+    for (size_t i = 0; i < holders.n && freed < excess; i++)
+        freed += holders.conns[i]->ops->on_tight(holders.conns[i], excess - freed);
+    return freed > 0;
+}
+
 /* --- connections */
 
 /* Judged by what its peer took in the last memoryTimeout; at once where one that stood still moves. */
 static void judge(const struct mf_local *local, struct mf_conn *conn)
 {
     uint64_t now = mf_local_now(local), out = conn->sock.bytes_out;
-    size_t waits = mf_sock_pending(&conn->sock);
+    size_t waits = mf_conn_waits(conn);
     bool moved = conn->pace_out != out;
     if (!waits || conn->pace_at < local->budget.looked || (moved && conn->pace == MF_PACE_STALLED))
         conn->pace = MF_PACE_MOVES;
@@ -112,7 +140,7 @@ static void judge(const struct mf_local *local, struct mf_conn *conn)
 /* Counted by bytes: rooms may be half empty. */
 static bool holds_much(const struct mf_conn *conn)
 {
-    return mf_sock_pending(&conn->sock) + mf_sock_input(&conn->sock) > LEAST;
+    return mf_conn_waits(conn) + mf_sock_input(&conn->sock) > LEAST;
 }
 
 /* It has not been read for so long, as its only way out is full. */
@@ -134,12 +162,17 @@ static int blame(const struct mf_conn *conn)
     return conn->pace == MF_PACE_SLOW && !for_peers(conn) ? 2 : 0;
 }
 
+static size_t memory(const struct mf_conn *conn)
+{
+    return mf_sock_memory(&conn->sock) + conn->behind;
+}
+
 /* Of those to blame most, the one that holds most. */
 static void choose(struct mf_conn **chosen, int *most, struct mf_conn *conn)
 {
     int blamed = blame(conn);
     if (blamed > *most ||
-        (blamed && blamed == *most && mf_sock_memory(&conn->sock) > mf_sock_memory(&(*chosen)->sock))) {
+        (blamed && blamed == *most && memory(conn) > memory(*chosen))) {
         *chosen = conn;
         *most = blamed;
     }
@@ -169,7 +202,10 @@ static void close_greatest(struct mf_local *local)
     }
     bool late = mf_budget_late(local);
     size_t used = mf_loop_memory(local->loop);
-    if (peer && (late || is_late(local, local->budget.crowded)))
+    bool crowd = is_late(local, local->budget.crowded);
+    if ((late || crowd) && let_go(local, crowd ? local->budget.for_peers / 2 : used - relief(local)))
+        return;
+    if (peer && (late || crowd))
         cut(peer, -ETIMEDOUT);
     else if (caller && late && used > local->budget.for_peers + local->limits->max_memory / 4)
         cut(caller, MF_ELIMIT);

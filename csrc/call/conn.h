@@ -22,6 +22,9 @@ struct mf_conn_ops {
     /* The sidecar stops, and it is to be doomed: 0, or why that loses what was under way. May be NULL: 0. */
     int (*on_stop)(struct mf_conn *conn);
     void (*on_room)(struct mf_conn *conn); /* its output was full, and has drained. May be NULL */
+    /* Memory is short: lets go of `excess` bytes of what it keeps for its peer, where that has taken none of it for
+     * memoryTimeout. Returns how many it was. May be NULL. */
+    size_t (*on_tight)(struct mf_conn *conn, size_t excess);
 };
 
 enum mf_conn_pause {
@@ -42,6 +45,7 @@ struct mf_conn {
     uint64_t connect_by;    /* up: it must be ready by then */
     uint64_t frame_by;      /* a frame that began must be whole by then; 0: none has begun */
     uint64_t paused_at;     /* since when it is not read */
+    size_t behind;          /* bytes that its role keeps until its peer takes them, behind the socket's output */
     size_t left;            /* closed: what its peer had not taken when that was looked at last */
     uint64_t pace_at;       /* budget.h's: since when it is looked at what its peer takes, and what it had taken by then */
     uint64_t pace_out;
@@ -105,6 +109,20 @@ void mf_conn_set_alone(struct mf_conn *up);
 static inline bool mf_conn_reading(const struct mf_conn *conn)
 {
     return !conn->pauses && !conn->doomed && !conn->closed;
+}
+
+/* What waits for its peer. */
+static inline size_t mf_conn_waits(const struct mf_conn *conn)
+{
+    return mf_sock_pending(&conn->sock) + conn->behind;
+}
+
+/* Its role keeps so much more, or less. */
+static inline void mf_conn_keep(struct mf_conn *conn, int64_t change)
+{
+    conn->behind += (size_t)change;
+    if (conn->sock.sum)
+        *conn->sock.sum += (size_t)change;
 }
 
 /* What is written still has a chance to be read. */

@@ -22,32 +22,47 @@ static void await_settings(struct mf_h2_conn *h2)
     mf_conn_wait(&h2->conn, h2->_settings_by);
 }
 
-/* Content that its reader takes nothing of for too long; `at`: when to look again. */
-static struct mf_h2_stream *stalled(const struct mf_h2_conn *h2, uint64_t now, uint64_t *at)
+/* The first in its bucket of which nothing was taken for so long. */
+static struct mf_h2_stream *stuck(const struct mf_h2_conn *h2, uint32_t bucket, uint64_t now, uint64_t wait)
 {
-    uint64_t wait = h2->conn.local->limits->stall_timeout * 1000000;
-    *at = now + wait;
-    for (uint32_t i = 0; i <= h2->_mask; i++) {
-        for (struct mf_h2_stream *stream = h2->_slots[i]; stream; stream = stream->_next) {
-            if (!stream->queued)
-                continue;
-            if (now >= stream->_moved + wait)
-                return stream;
-            *at = *at < stream->_moved + wait ? *at : stream->_moved + wait;
-        }
-    }
-    return NULL;
+    struct mf_h2_stream *stream = h2->_slots[bucket];
+    while (stream && !(stream->queued && stream->_moved + wait <= now))
+        stream = stream->_next;
+    return stream;
 }
 
+/* There may be ten thousand: each is looked at once. */
 static void end_stalled(struct mf_h2_conn *h2, uint64_t now)
 {
-    uint64_t at;
-    for (struct mf_h2_stream *stream; h2->_queued && !h2->_failed && (stream = stalled(h2, now, &at));) {
-        MF_COUNT(h2->conn.local, limit_stall_timeout);
-        mf_h2_core_refuse(stream, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT);
+    uint64_t wait = h2->conn.local->limits->stall_timeout * 1000000, at = now + wait;
+    struct mf_h2_stream *stream;
+    for (uint32_t i = 0; i <= h2->_mask; i++) {
+        while (mf_conn_open(&h2->conn) && !h2->_failed && (stream = stuck(h2, i, now, wait))) {
+            MF_COUNT(h2->conn.local, limit_stall_timeout);
+            mf_h2_core_shed(stream);
+        }
+        for (stream = h2->_slots[i]; stream; stream = stream->_next)
+            if (stream->queued && stream->_moved + wait < at)
+                at = stream->_moved + wait;
     }
     if (h2->_queued && !h2->_failed)
         mf_conn_wait(&h2->conn, at);
+}
+
+static size_t on_tight(struct mf_conn *conn, size_t excess)
+{
+    struct mf_h2_conn *h2 = h2_of(conn);
+    uint64_t now = mf_local_now(conn->local), wait = conn->local->limits->memory_timeout * 1000000;
+    size_t freed = 0;
+    for (uint32_t i = 0; i <= h2->_mask; i++) {
+        struct mf_h2_stream *stream;
+        while (freed < excess && mf_conn_open(conn) && !h2->_failed && (stream = stuck(h2, i, now, wait))) {
+            freed += stream->queued;
+            MF_COUNT(conn->local, limit_max_memory);
+            mf_h2_core_shed(stream);
+        }
+    }
+    return freed;
 }
 
 /* --- as the connection knows it */
@@ -169,6 +184,7 @@ static const struct mf_conn_ops conn_ops = {
     .on_readonly = on_readonly,
     .on_stop = on_stop,
     .on_room = on_room,
+    .on_tight = on_tight,
 };
 
 /* --- its beginning */

@@ -96,7 +96,7 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
     }
     mf_free(stream->_late);
     h2->_held -= stream->_held;
-    h2->_queued -= stream->queued;
+    mf_h2_core_queue(h2, -(int64_t)stream->queued);
     if (h2->_now == stream)
         h2->_now = NULL;
     if (h2->_putting == stream)
@@ -306,6 +306,18 @@ void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc
     if (h2->_failed) /* that was one too many, and the stream's end as well */
         return;
     struct mf_h2_end end = {MF_H2_BY_RULE, false, code, rc};
+    mf_h2_core_finish(stream, &end);
+}
+
+void mf_h2_core_shed(struct mf_h2_stream *stream)
+{
+    struct mf_h2_conn *h2 = stream->conn;
+    uint32_t id = stream->id;
+    mf_h2_core_step(stream, MF_H2_OUT_RESET);
+    if (stream->state == MF_H2_RESET)
+        mf_h2_core_remember(h2, id);
+    mf_h2_core_give_up(h2, id, MF_H2_ENHANCE_YOUR_CALM);
+    struct mf_h2_end end = {MF_H2_BY_RULE, false, MF_H2_ENHANCE_YOUR_CALM, -ETIMEDOUT};
     mf_h2_core_finish(stream, &end);
 }
 

@@ -25,6 +25,8 @@ void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc);
     (MF_COUNT((h2)->conn.local, limit), mf_h2_core_fail(h2, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT))
 /* RST_STREAM for what the peer did on a stream that is alive, or on another: either is taken off h2Resets. */
 void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc);
+/* Its reader takes nothing of what waits for it. */
+void mf_h2_core_shed(struct mf_h2_stream *stream);
 void mf_h2_core_refuse_id(struct mf_h2_conn *h2, uint32_t id, enum mf_h2_code code);
 void mf_h2_core_rst(struct mf_h2_conn *h2, uint32_t id, uint32_t code);
 /* It ends in good order: its last word, as all streams have had their end. */
@@ -70,3 +72,10 @@ struct mf_h2_chunk {
     uint32_t len;
     bool own; /* made for small pieces: what is behind them is free */
 };
+
+/* Content waits for the peer, so much more or less. */
+static inline void mf_h2_core_queue(struct mf_h2_conn *h2, int64_t change)
+{
+    h2->_queued += change;
+    mf_conn_keep(&h2->conn, change);
+}

@@ -281,8 +281,9 @@ static void leave_out(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway)
         }
         if (stream->state != MF_H2_REMOTE)
             mf_h2_core_remember(h2, stream->id);
+        uint32_t mask = h2->_mask;
         mf_h2_core_finish(stream, &end);
-        i = 0; /* the table may be another one now */
+        i = h2->_mask == mask ? i : 0; /* else the table is another one now */
     }
 }
 

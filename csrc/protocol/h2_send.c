@@ -191,7 +191,7 @@ static int keep(struct mf_h2_stream *stream, struct mf_slice data, struct mf_blo
             mf_conn_wait(conn, stream->_moved + conn->local->limits->stall_timeout * 1000000);
         }
         stream->queued += (uint32_t)data.len;
-        stream->conn->_queued += (int64_t)data.len;
+        mf_h2_core_queue(stream->conn, (int64_t)data.len);
     }
     return rc;
 }
@@ -270,7 +270,7 @@ static int put_queued(struct mf_h2_stream *stream, uint32_t len, uint8_t flags)
     stream->queued -= len;
     stream->_cut -= stream->_cut ? len : 0;
     stream->_moved = mf_local_now(h2->conn.local);
-    h2->_queued -= len;
+    mf_h2_core_queue(h2, -(int64_t)len);
     moved(stream, len);
     return rc;
 }

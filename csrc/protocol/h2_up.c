@@ -183,6 +183,9 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
     }
     struct mf_call *call = part(stream);
     struct mf_fault fault = {MF_OUTCOME_BAD_ANSWER, "meshfast: the provider's answer broke the rules of HTTP/2"};
+    if (end->rc == -ETIMEDOUT)
+        fault = (struct mf_fault){MF_OUTCOME_OVERLOAD,
+                                  "meshfast: overload: the provider takes nothing of the request; see limits.stallTimeout"};
     if (untouched)
         fault = (struct mf_fault){MF_OUTCOME_NONE_UP, "meshfast: the provider did not take the call"};
     if (end->why == MF_H2_BY_PEER && !untouched)

@@ -125,10 +125,60 @@ static void test_all_given_back(void)
     mesh_close();
 }
 
+static void little_memory(struct mf_limits *limits)
+{
+    limits->max_memory = 16777216;
+    limits->h2_first_window = 65536;
+    limits->h2_connection_window = 8388608;
+}
+
+/* A provider takes nothing of hundreds of requests: when memory is short those are given up, and neither its connection nor
+ * any caller's. */
+static void test_tight(void)
+{
+    enum { CALLERS = 4, STREAMS = 64, EACH = 60000 };
+    mesh_open(MF_OUTBOUND, 1, little_memory);
+    struct peer *callers[CALLERS], *good = caller(), *b = NULL;
+    say_head(good, 1, CALL, false);
+    b = provider_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0});
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = caller();
+        for (uint32_t k = 0; k < STREAMS; k++) {
+            say_head(callers[i], 2 * k + 1, CALL, false);
+            say_much(callers[i], 2 * k + 1, EACH, false);
+        }
+        settle();
+    }
+    CHECK(mf_loop_memory(fake.loop) > mesh.limits.max_memory / 8 * 7);
+    for (int i = 0; i < 40; i++) { /* one request moves all the while */
+        say_window(b, 1, 10);
+        say_data(good, 1, "0123456789", false);
+        pass(100);
+    }
+    CHECK(mf_loop_memory(fake.loop) <= mesh.limits.max_memory / 4 * 3);
+    CHECK(COUNTED(limit_max_memory) > 0);
+    uint32_t given_up = 0;
+    for (int i = 0; i < CALLERS; i++) {
+        hear(callers[i]);
+        CHECK(callers[i]->conn->sock);
+        for (uint32_t k = 0; k < STREAMS; k++)
+            given_up += strstr(told(callers[i], 2 * k + 1), "grpc-status=8 ") != NULL;
+    }
+    CHECK(given_up > 0);
+    CHECK_INT(given_up, COUNTED(limit_max_memory));
+    CHECK(b->conn->sock);
+    say_data(good, 1, "", true);
+    say_head(b, 1, OK, false);
+    say_head(b, 1, DONE, true);
+    CHECK(strstr((settle(), told(good, 1)), T_DONE));
+    mesh_close();
+}
+
 int main(void)
 {
     test_slow_caller();
     test_slow_provider();
     test_all_given_back();
+    test_tight();
     return test_end("h2_windows");
 }
