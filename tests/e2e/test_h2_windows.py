@@ -141,7 +141,7 @@ def test_only_content_waits(through: Through, world: World) -> None:
     (port,) = through.to(provider.port)
     caller = world.caller(port)
     stuck = caller.call("stuck", end=False)
-    caller.peer.push(stuck.number, LONG[:WINDOW])
+    world.beside(stuck.data, LONG[:WINDOW])
     stream = provider.take("stuck")
     stream.peer.until("all that may come", lambda: len(stream.body()) == WINDOW)
     other = caller.call("other", end=False)
