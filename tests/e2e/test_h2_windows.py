@@ -173,12 +173,15 @@ def test_a_long_upload_lets_others_pass(through: Through, world: World) -> None:
     for call in short:
         call.data(b"s" * 100, True)
     beginnings = [provider.take(f"short-{i}") for i in range(20)]
-    for given in (16_384, 32_768):
-        stream.peer.window(0, 16_384)
-        if through.is_direct:
+    ends, given = [stream, *beginnings], WINDOW
+    for _ in range(4):  # half of what one stream may have waiting: its content may come a moment after its head
+        if through.is_direct or all(len(e.body()) == 100 for e in beginnings):
             break
-        ends = [stream, *beginnings]
-        stream.peer.until("use of it", lambda: sum(len(e.body()) for e in ends) == WINDOW + given)  # noqa: B023
+        given += 16_384
+        stream.peer.window(0, 16_384)
+        stream.peer.until("use of it", lambda: sum(len(e.body()) for e in ends) == given)  # noqa: B023
+    if through.is_direct:
+        stream.peer.window(0, 16_384)
     for call, beginning in zip(short, beginnings, strict=True):
         assert beginning.end().end and len(beginning.body()) == 100
         beginning.answer()
