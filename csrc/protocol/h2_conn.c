@@ -22,10 +22,10 @@ static void await_settings(struct mf_h2_conn *h2)
     mf_conn_wait(&h2->conn, h2->_settings_by);
 }
 
-/* The first in its bucket of which nothing was taken for so long. */
+/* The first in its bucket of which nothing was taken for so long. With the last stream the table has shrunk. */
 static struct mf_h2_stream *stuck(const struct mf_h2_conn *h2, uint32_t bucket, uint64_t now, uint64_t wait)
 {
-    struct mf_h2_stream *stream = h2->_slots[bucket];
+    struct mf_h2_stream *stream = bucket <= h2->_mask ? h2->_slots[bucket] : NULL;
     while (stream && !(stream->queued && stream->_moved + wait <= now))
         stream = stream->_next;
     return stream;
@@ -41,7 +41,7 @@ static void end_stalled(struct mf_h2_conn *h2, uint64_t now)
             MF_COUNT(h2->conn.local, limit_stall_timeout);
             mf_h2_core_shed(stream);
         }
-        for (stream = h2->_slots[i]; stream; stream = stream->_next)
+        for (stream = i <= h2->_mask ? h2->_slots[i] : NULL; stream; stream = stream->_next)
             if (stream->queued && stream->_moved + wait < at)
                 at = stream->_moved + wait;
     }

@@ -174,11 +174,40 @@ static void test_tight(void)
     mesh_close();
 }
 
+static void little_patience(struct mf_limits *limits)
+{
+    limits->stall_timeout = 300;
+}
+
+/* All of them, and the connection goes on. */
+static void test_stalled(void)
+{
+    enum { STREAMS = 40 };
+    mesh_open(MF_OUTBOUND, 1, little_patience);
+    struct peer *a = caller();
+    for (uint32_t k = 0; k < STREAMS; k++)
+        say_head(a, 2 * k + 1, CALL, false);
+    struct peer *b = provider_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0});
+    for (uint32_t k = 0; k < STREAMS; k++)
+        say_data(a, 2 * k + 1, "abc", false);
+    pass(1000);
+    CHECK_INT(COUNTED(limit_stall_timeout), STREAMS);
+    for (uint32_t k = 0; k < STREAMS; k++)
+        CHECK(strstr(told(a, 2 * k + 1), "grpc-status=8 "));
+    say_head(a, 2 * STREAMS + 1, CALL, true);
+    settle();
+    say_head(b, 2 * STREAMS + 1, OK, false);
+    say_head(b, 2 * STREAMS + 1, DONE, true);
+    CHECK(strstr((settle(), told(a, 2 * STREAMS + 1)), T_DONE));
+    mesh_close();
+}
+
 int main(void)
 {
     test_slow_caller();
     test_slow_provider();
     test_all_given_back();
     test_tight();
+    test_stalled();
     return test_end("h2_windows");
 }

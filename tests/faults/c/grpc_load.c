@@ -474,7 +474,7 @@ static void init_conns(void)
 int main(int argc, char **argv)
 {
     parse_options(argc, argv);
-    body_init_letters();
+    body_init();
     init_asks();
     self.random = now_ns();
     self.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -337,7 +337,7 @@ int main(int argc, char **argv)
     }
     if (self.name && strlen(self.name) > FROM_MOST)
         die(EXIT_USAGE, "a name has at most %d bytes", FROM_MOST);
-    body_init_letters();
+    body_init();
     self.epoll = epoll_create1(EPOLL_CLOEXEC);
     self.listener = net_listen(at);
     net_nonblocking(STDIN_FILENO);
