@@ -13,7 +13,7 @@
  *   half WAY                 the receiver gets FIN; the other way goes on
  *   cut                      RST for all connections there are; then pass
  *   refuse                   RST for all, and nobody listens
- *   count                    answers: ok OPEN ACCEPTED ENDED
+ *   count                    answers: ok OPEN ACCEPTED ENDED SINGLE, the last: bytes that were a send of their own
  * Every command is answered with a line that begins with "ok". */
 #include "command.h"
 
@@ -51,7 +51,7 @@ static struct {
     struct pair *pairs;
     enum act act[2];
     uint64_t amount[2], since;
-    uint64_t open, accepted, ended;
+    uint64_t open, accepted, ended, single;
     bool over;
     struct commands commands;
 } self = {.listen_at = "127.0.0.1:0", .listener = -1};
@@ -126,6 +126,7 @@ static void push(struct pair *pair, int d, size_t n)
         }
         way->begin += (size_t)sent;
         way->passed += (uint64_t)sent;
+        self.single += self.act[d] == ONE_BYTE;
         n -= (size_t)sent;
         each = each < n ? each : n;
     }
@@ -293,8 +294,8 @@ static void obey(char *line)
     if (!words[0])
         die(EXIT_USAGE, "an empty command");
     if (!strcmp(words[0], "count")) {
-        reply("ok %llu %llu %llu", (unsigned long long)self.open, (unsigned long long)self.accepted,
-              (unsigned long long)self.ended);
+        reply("ok %llu %llu %llu %llu", (unsigned long long)self.open, (unsigned long long)self.accepted,
+              (unsigned long long)self.ended, (unsigned long long)self.single);
         return;
     }
     self.since = now_ns();
