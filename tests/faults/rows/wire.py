@@ -150,7 +150,8 @@ def delay(stage: Stage) -> None:
 def _trickled(stage: Stage, single: int) -> None:
     right = stage.row.phase("during")["right"]
     told = f"{single:,} bytes, {right:,} answers"
-    stage.row.check("it took place: ten bytes or more went by themselves for each answer", single >= 10 * right > 0, told)
+    enough = single >= 10 * right > 0
+    stage.row.check("it took place: ten bytes or more went by themselves for each answer", enough, told)
 
 
 @fault("byte-provider", "one byte at a time to and from the only provider")
