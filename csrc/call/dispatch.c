@@ -223,6 +223,22 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
 
 static bool unlisted(struct mf_call *call, struct mf_request *request);
 
+static int look_up(struct mf_request *request, struct mf_route *route)
+{
+    int rc = mf_route_lookup(request->inlet->local->table, &request->query, route);
+    return route->inexact ? look_up_alias(request, route, rc) : rc;
+}
+
+/* Asks others of the same target first. Returns how many were passed over on the way to that. */
+static int avoid_refused(struct mf_request *request, const struct mf_peer **full)
+{
+    struct mf_route route;
+    int rc = look_up(request, &route);
+    full[0] = request->refused;
+    request->query.n_avoid = 1;
+    return rc == 0 ? route.fallbacks : 0;
+}
+
 /* Nobody else takes it: then who was passed over for no more than a reason to ask others first. */
 static bool relent(struct mf_request *request)
 {
@@ -248,17 +264,17 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
     int passed = 0, why = 0;
     bool busy = false;
     call->by_table = true;
-    full[0] = request->refused;
     query->avoid = full;
-    query->n_avoid = request->refused ? 1 : 0;
+    query->n_avoid = 0;
     query->last_resort = false;
     query->random = mf_local_random(local);
+    query->now = mf_local_now(local);
+    if (request->refused)
+        passed = avoid_refused(request, full);
     for (;;) {
         struct mf_route route;
         query->now = mf_local_now(local);
-        int rc = mf_route_lookup(local->table, query, &route);
-        if (route.inexact)
-            rc = look_up_alias(request, &route, rc);
+        int rc = look_up(request, &route);
         if (rc == MF_EROUTE_DOWN && !query->last_resort) {
             query->last_resort = true;
             continue;
