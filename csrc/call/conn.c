@@ -274,6 +274,21 @@ void mf_conn_expect(struct mf_conn *conn, uint64_t missing)
 
 /* --- back pressure */
 
+void mf_conn_keepalive(struct mf_conn *conn)
+{
+    enum { PROBES = 4, LONGEST_S = 32767 };
+    uint64_t idle = (conn->local->limits->tcp_keepalive + 999) / 1000;
+    int idle_s = (int)(idle < LONGEST_S ? idle : LONGEST_S);
+    if (idle_s > 0) /* where it cannot be set it is as it was: no reason to end it */
+        (void)mf_sock_keepalive(&conn->sock, idle_s, idle_s > PROBES ? idle_s / PROBES : 1, PROBES);
+}
+
+void mf_conn_count_gone(const struct mf_conn *conn, int rc)
+{
+    if (rc == -ETIMEDOUT && (conn->ready || !conn->up))
+        MF_COUNT(conn->local, limit_tcp_keepalive);
+}
+
 void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why)
 {
     if (!conn->pauses) {

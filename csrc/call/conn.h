@@ -85,6 +85,11 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at);
  * 64 KiB a second. Harmless when one has begun already. */
 void mf_conn_expect(struct mf_conn *conn, uint64_t missing);
 
+/* Its peer is asked by TCP whether it is there, when it has said nothing for tcpKeepalive. */
+void mf_conn_keepalive(struct mf_conn *conn);
+/* Of one that was there: whether `rc`, what it was lost by, is that. */
+void mf_conn_count_gone(const struct mf_conn *conn, int rc);
+
 void mf_conn_pause(struct mf_conn *conn, enum mf_conn_pause why);
 void mf_conn_resume(struct mf_conn *conn, enum mf_conn_pause why);
 /* Pauses `conn` until `full` has room again, or is gone. */

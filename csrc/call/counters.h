@@ -103,7 +103,7 @@
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
     X(limit_relay_idle_timeout, counter, "limit relayIdleTimeout")                                                     \
-    X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections whose peer was gone")                     \
+    X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections, and callers of HTTP/2, whose peer was gone") \
     X(limit_hedge_connect, counter, "limit hedgeConnect: times that calls did not wait for a slow connection") \
     X(limit_max_probes, counter, "limit maxProbes: times that peers waited for their turn")                            \
     X(limit_max_kept, counter, "limit maxKept: requests that were not kept")                                           \

@@ -56,7 +56,7 @@
     X(frame_timeout, frameTimeout, ms, 10000, 1, "a frame or a protocol that has begun to arrive")                     \
     X(idle_timeout, idleTimeout, ms, 300000, 1, "a downstream connection without a byte or a call")                    \
     X(relay_idle_timeout, relayIdleTimeout, ms, 3600000, 0, "a connection relayed as plain TCP without a byte either way; 0: no end") \
-    X(tcp_keepalive, tcpKeepalive, ms, 60000, 0, "a relayed connection without a byte before its peer is asked whether it is there; 0: never") \
+    X(tcp_keepalive, tcpKeepalive, ms, 60000, 0, "a relayed or HTTP/2 connection without a byte before TCP asks whether its peer is there; 0: never") \
     X(heartbeat, heartbeat, ms, 60000, 1, "an upstream connection without a byte before we send a heartbeat")          \
     X(heartbeat_timeout, heartbeatTimeout, ms, 180000, 1, "an upstream connection that answers no heartbeat")          \
     X(hedge_connect, hedgeConnect, ms, 250, 1, "calls that wait for a connection being made, before another peer is tried") \

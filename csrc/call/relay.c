@@ -6,7 +6,6 @@
 
 /* Silence that is longer was no cut in the middle of something, as far as can be told. */
 #define QUIET_NS UINT64_C(500000000)
-enum { PROBES = 4, LONGEST_S = 32767 };
 
 static struct mf_relay *relay_of(struct mf_conn *conn)
 {
@@ -48,10 +47,7 @@ static void on_eof(struct mf_conn *conn)
 static void stay(struct mf_conn *conn)
 {
     const struct mf_limits *limits = conn->local->limits;
-    uint64_t idle = (limits->tcp_keepalive + 999) / 1000;
-    int idle_s = (int)(idle < LONGEST_S ? idle : LONGEST_S);
-    if (idle_s > 0) /* where it cannot be set it is as it was: no reason to end it */
-        (void)mf_sock_keepalive(&conn->sock, idle_s, idle_s > PROBES ? idle_s / PROBES : 1, PROBES);
+    mf_conn_keepalive(conn);
     if (limits->relay_idle_timeout)
         mf_conn_wait(conn, mf_local_now(conn->local) + limits->relay_idle_timeout * 1000000);
 }
@@ -75,8 +71,7 @@ static void on_ready(struct mf_conn *conn)
 /* Whatever is not its end must not look like one: to the other side it is a reset, too. */
 static void on_lost(struct mf_conn *conn, int rc)
 {
-    if (rc == -ETIMEDOUT && (conn->ready || !conn->up))
-        MF_COUNT(conn->local, limit_tcp_keepalive);
+    mf_conn_count_gone(conn, rc);
     mf_relay_part(conn, rc);
 }
 

@@ -393,8 +393,8 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
 
 static void on_lost(struct mf_h2_conn *h2, int rc)
 {
-    (void)rc;
     struct mf_h2_down *down = down_of(h2);
+    mf_conn_count_gone(&h2->conn, rc);
     mf_caller_gone(&down->caller);
     mf_inlet_let_go(&down->source.own);
     for (int i = 0; i < MF_H2_ANSWERS; i++)
@@ -460,6 +460,7 @@ void mf_h2_down_start(struct mf_conn *conn, struct mf_h2_share *share, struct mf
     };
     mf_inlet_own_init(&down->source.own, own_readonly, conn);
     mf_h2_conn_begin(&down->h2, &h2_ops, share, true);
+    mf_conn_keepalive(conn); /* its calls may take as long as they like, but not when nobody is there for their answers */
     mf_conn_wait(conn, mf_local_now(conn->local) + conn->local->limits->idle_timeout * 1000000);
     if (inlet->draining)
         mf_h2_conn_goaway(&down->h2, false);

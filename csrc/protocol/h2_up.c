@@ -237,6 +237,7 @@ static void on_ready(struct mf_h2_conn *h2)
 {
     struct mf_h2_up *up = up_of(h2);
     mf_conn_wait(&h2->conn, mf_local_now(h2->share->local) + h2->share->local->limits->heartbeat * MS_NS);
+    mf_conn_keepalive(&h2->conn); /* it is asked by PING only while calls wait */
     (void)mf_pool_connected(up->link.pool, &up->link);
     mf_pool_alive(up->link.pool, &up->link); /* its settings are a word */
 }

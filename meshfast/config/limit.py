@@ -165,7 +165,7 @@ LIMITS: tuple[Limit, ...] = (
     ),  # fmt: skip
     Limit(
         "tcp_keepalive", "tcpKeepalive", "ms", 60000, 0,
-        "a relayed connection without a byte before its peer is asked whether it is there; 0: never",
+        "a relayed or HTTP/2 connection without a byte before TCP asks whether its peer is there; 0: never",
     ),  # fmt: skip
     Limit(
         "heartbeat", "heartbeat", "ms", 60000, 1, "an upstream connection without a byte before we send a heartbeat"
