@@ -223,16 +223,17 @@ static int look_up_alias(struct mf_request *request, struct mf_route *route, int
 
 static bool unlisted(struct mf_call *call, struct mf_request *request);
 
-static int look_up(struct mf_request *request, struct mf_route *route)
+static inline __attribute__((always_inline)) int look_up(struct mf_request *request, struct mf_route *route)
 {
     int rc = mf_route_lookup(request->inlet->local->table, &request->query, route);
     return route->inexact ? look_up_alias(request, route, rc) : rc;
 }
 
 /* Asks others of the same target first. Returns how many were passed over on the way to that. */
-static int avoid_refused(struct mf_request *request, const struct mf_peer **full)
+static __attribute__((noinline, cold)) int avoid_refused(struct mf_request *request, const struct mf_peer **full)
 {
     struct mf_route route;
+    request->query.now = mf_local_now(request->inlet->local);
     int rc = look_up(request, &route);
     full[0] = request->refused;
     request->query.n_avoid = 1;
@@ -240,7 +241,7 @@ static int avoid_refused(struct mf_request *request, const struct mf_peer **full
 }
 
 /* Nobody else takes it: then who was passed over for no more than a reason to ask others first. */
-static bool relent(struct mf_request *request)
+static __attribute__((noinline, cold)) bool relent(struct mf_request *request)
 {
     if (request->refused)
         request->refused = NULL;
@@ -268,8 +269,7 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
     query->n_avoid = 0;
     query->last_resort = false;
     query->random = mf_local_random(local);
-    query->now = mf_local_now(local);
-    if (request->refused)
+    if (__builtin_expect(request->refused != NULL, 0))
         passed = avoid_refused(request, full);
     for (;;) {
         struct mf_route route;
