@@ -43,21 +43,11 @@ struct mf_call *mf_calls_find(const struct mf_calls *calls, uint64_t id)
     return call->id == id && call->state != MF_CALL_FREE ? call : NULL;
 }
 
-/* A call is spread over a few cache lines, which are in the far cache where thousands are in flight: asked for a call
- * ahead, they are there when it is its turn. */
-static void fetch(const struct mf_call *call)
-{
-    const char *at = (const char *)call;
-#pragma GCC unroll 8
-    for (size_t i = 0; i < sizeof *call; i += MF_CACHE_LINE)
-        __builtin_prefetch(at + i, 1);
-}
-
 void mf_calls_fetch(const struct mf_calls *calls, uint64_t id)
 {
     uint32_t n = id & ((1u << MF_CALL_SLOT_BITS) - 1);
     if (n < calls->_n_slots)
-        fetch(slot(calls, n));
+        mf_fetch(slot(calls, n), sizeof(struct mf_call));
 }
 
 static struct mf_call *take(struct mf_calls *calls, int *rc)
@@ -66,7 +56,7 @@ static struct mf_call *take(struct mf_calls *calls, int *rc)
     if (node) {
         calls->n_live++;
         if (!mf_list_empty(&calls->_free))
-            fetch(MF_CONTAINER(calls->_free.next, struct mf_call, place));
+            mf_fetch(MF_CONTAINER(calls->_free.next, struct mf_call, place), sizeof(struct mf_call));
         return MF_CONTAINER(node, struct mf_call, place);
     }
     if (calls->_n_slots >= calls->max) {

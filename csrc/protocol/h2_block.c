@@ -292,6 +292,7 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
     struct mf_slice block;
     struct mf_h2_head_in in;
     struct mf_h2_stream *stream = mf_h2_core_find(h2, head->stream);
+    mf_h2_core_fetch(h2, head->stream);
     long took = join(h2, head, rest, fragment, &block);
     if (took <= 0 || !decode(h2, block, stream && stream->head_in, &in))
         return took < 0 ? took : 0;

@@ -24,13 +24,14 @@ enum { MF_H2_PART_LEAST = 4096 };
 struct mf_h2_tables;
 
 struct mf_h2_ops {
-    size_t stream_size; /* of the role's struct; zeroed behind the mf_h2_stream */
+    size_t stream_size, stream_zeroed; /* of the role's struct; and how much of it is zeroed before it is used */
     void (*on_head)(struct mf_h2_stream *stream, const struct mf_h2_head_in *head);
     /* `data` may be empty where it is the end. */
     void (*on_data)(struct mf_h2_stream *stream, struct mf_slice data, bool ended);
     void (*on_sent)(struct mf_h2_stream *stream, size_t len); /* of what had to wait, so much has gone */
     void (*on_end)(struct mf_h2_stream *stream, const struct mf_h2_end *end);
     /* The rest may be NULL. */
+    void (*fetch)(const struct mf_h2_stream *stream, bool next); /* it will be spoken of soon, or next */
     void (*on_ready)(struct mf_h2_conn *h2);  /* the peer's SETTINGS are known: streams may be opened */
     void (*on_room)(struct mf_h2_conn *h2);   /* mf_h2_stream_open had no room, and has */
     void (*on_goaway)(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway); /* no more streams; those left out have

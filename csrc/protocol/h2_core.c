@@ -46,7 +46,7 @@ struct mf_h2_stream *mf_h2_core_add(struct mf_h2_conn *h2, uint32_t id)
         if (slots)
             move(h2, slots, 2 * (h2->_mask + 1));
     }
-    struct mf_h2_stream *stream = mf_h2_share_take(h2->share, h2->server, h2->ops->stream_size);
+    struct mf_h2_stream *stream = mf_h2_share_take(h2->share, h2->server, h2->ops->stream_size, h2->ops->stream_zeroed);
     if (!stream)
         return NULL;
     stream->conn = h2;
@@ -65,12 +65,6 @@ struct mf_h2_stream *mf_h2_core_add(struct mf_h2_conn *h2, uint32_t id)
 /* The last stream has ended. */
 static void rest(struct mf_h2_conn *h2)
 {
-    if (h2->_slots != h2->_few) {
-        memset(h2->_few, 0, sizeof h2->_few);
-        mf_free(h2->_slots);
-        h2->_slots = h2->_few;
-        h2->_mask = FEW - 1;
-    }
     if (h2->leaving) {
         mf_h2_core_leave(h2);
         return;
@@ -435,6 +429,13 @@ int mf_h2_core_tables(struct mf_h2_conn *h2)
 void mf_h2_core_pack(struct mf_h2_conn *h2)
 {
     struct mf_h2_tables *tables = h2->_tables;
+    mf_h2_share_quiet(h2->share);
+    if (h2->_slots != h2->_few) {
+        memset(h2->_few, 0, sizeof h2->_few);
+        mf_free(h2->_slots);
+        h2->_slots = h2->_few;
+        h2->_mask = FEW - 1;
+    }
     if (!tables || tables->packed)
         return;
     mf_h2_memo_drop(h2, &tables->memos); /* they point into the table */

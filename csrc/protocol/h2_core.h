@@ -39,10 +39,25 @@ bool mf_h2_core_spend(struct mf_h2_conn *h2);
 void mf_h2_core_goaway(struct mf_h2_conn *h2, bool final);
 /* The PING behind a first GOAWAY: whoever answers it has seen that. */
 #define MF_H2_CORE_GOAWAY_PING UINT64_C(0x6d657368676f6177)
+/* From so many streams on they are asked for ahead. */
+enum { MF_H2_CORE_MANY = 64 };
 /* A table of fields that nobody used for so long is kept packed. */
 #define MF_H2_CORE_QUIET_NS UINT64_C(1000000000)
 /* No more streams: the connection ends when there is none. */
 void mf_h2_core_leave(struct mf_h2_conn *h2);
+
+/* Answers mostly come in the order of their requests, whose streams are in the far cache where there are thousands. */
+static inline void mf_h2_core_fetch(const struct mf_h2_conn *h2, uint32_t id)
+{
+    if (h2->n_streams < MF_H2_CORE_MANY || !h2->ops->fetch)
+        return;
+    const struct mf_h2_stream *next = h2->_slots[(id / 2 + 1) & h2->_mask], *soon = h2->_slots[(id / 2 + 2) & h2->_mask];
+    if (next)
+        h2->ops->fetch(next, true);
+    if (soon)
+        h2->ops->fetch(soon, false);
+    mf_fetch(h2->_slots[(id / 2 + 4) & h2->_mask], sizeof *next);
+}
 
 /* The connection's window, as far as it is to be given back. */
 void mf_h2_core_credit(struct mf_h2_conn *h2);

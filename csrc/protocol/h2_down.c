@@ -13,13 +13,13 @@
 struct stream {
     struct mf_h2_stream h2; /* first */
     struct mf_call *call;   /* NULL: it has been answered, up to what still waits to be read */
-    struct mf_h2_held held; /* content of the request that has to be sent yet, or again */
     uint32_t owed;          /* bytes that are not credited */
     bool whole;             /* the request ended with its head */
     bool no_content;        /* it is HEAD */
     bool ended;             /* all of the request has come */
     bool answering;         /* the head of the answer has been put */
     bool draining;          /* answered, and its reader has yet to take that: counts as under way */
+    struct mf_h2_held held; /* content of the request that has to be sent yet, or again; last */
 };
 
 static struct mf_h2_down *down_of(struct mf_h2_conn *h2)
@@ -431,6 +431,7 @@ static void on_readonly(struct mf_h2_conn *h2, bool readonly)
 
 static const struct mf_h2_ops h2_ops = {
     .stream_size = sizeof(struct stream),
+    .stream_zeroed = offsetof(struct stream, held.few),
     .on_head = on_head,
     .on_data = on_data,
     .on_sent = on_sent,

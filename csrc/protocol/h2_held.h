@@ -10,7 +10,7 @@ struct mf_h2_held {
     struct mf_block *block;    /* where it is more than a few bytes */
     struct mf_block *trailers; /* frozen */
     uint32_t len;
-    uint8_t few[MF_H2_HELD_FEW];
+    uint8_t few[MF_H2_HELD_FEW]; /* last: nothing of it counts before it is written */
 };
 
 /* `must`: it has not been sent yet; else what is too much to keep is let go of, and with it the call's frame. 0 or

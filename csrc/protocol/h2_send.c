@@ -9,7 +9,7 @@
 enum { HOLD = 8192, LONG = 65536, SHARE = 16384 };
 /* DATA that may lie in the socket, where what is more urgent waits behind it: a frame, or more where the peer takes all
  * at once. */
-enum { QUOTA_LEAST = 16384, QUOTA_MOST = 262144, QUICK_TURNS = 2 };
+enum { QUOTA_LEAST = 16384, QUOTA_MOST = 1048576, QUICK_TURNS = 2 };
 enum { OWN_FIRST = 512, OWN_MORE = 4096 };
 enum { AGAIN = 4096 }; /* no longer block is kept to be put again */
 

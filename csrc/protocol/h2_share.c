@@ -5,7 +5,8 @@
 
 #include <errno.h>
 
-enum { SPARES = 2048, ENCODED_KEPT = 65536 };
+/* Streams of a burst are taken again by the next one; of those that nothing came for, few are kept. */
+enum { SPARES = 8192, SPARES_QUIET = 256, ENCODED_KEPT = 65536 };
 
 int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops, uint32_t index, struct mf_local *local,
                      struct mf_calls *calls)
@@ -27,14 +28,25 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
     return reads && share->shown && share->fields && share->marks ? 0 : -ENOMEM;
 }
 
-void mf_h2_share_dispose(struct mf_h2_share *share)
+static void trim(struct mf_h2_share *share, uint32_t most)
 {
     for (int i = 0; i < 2; i++) {
-        for (void *at = share->spare[i].first, *next; at; at = next) {
-            memcpy(&next, at, sizeof next);
-            mf_free(at);
+        for (; share->spare[i].n > most; share->spare[i].n--) {
+            void *stream = share->spare[i].first;
+            memcpy(&share->spare[i].first, stream, sizeof(void *));
+            mf_free(stream);
         }
     }
+}
+
+void mf_h2_share_quiet(struct mf_h2_share *share)
+{
+    trim(share, SPARES_QUIET);
+}
+
+void mf_h2_share_dispose(struct mf_h2_share *share)
+{
+    trim(share, 0);
     mf_free(share->shown);
     mf_free(share->fields);
     mf_free(share->marks);
@@ -58,14 +70,15 @@ uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len)
     return share->encoded;
 }
 
-void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size)
+void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size, size_t zeroed)
 {
     void *stream = share->spare[server].first;
     if (!stream || share->spare[server].size != size)
         return mf_zalloc(size);
     memcpy(&share->spare[server].first, stream, sizeof(void *));
     share->spare[server].n--;
-    memset(stream, 0, size);
+    mf_fetch(share->spare[server].first, size);
+    memset(stream, 0, zeroed);
     return stream;
 }
 

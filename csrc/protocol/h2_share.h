@@ -32,6 +32,8 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
 void mf_h2_share_dispose(struct mf_h2_share *share);
 /* Room for a block of `len` bytes, until the next call; NULL: no memory. */
 uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len);
-/* Zeroed memory of a stream, of one of two sizes; NULL. */
-void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size);
+/* Memory of a stream, of one of two sizes, whose first `zeroed` bytes are; NULL. */
+void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size, size_t zeroed);
 void mf_h2_share_give(struct mf_h2_share *share, bool server, size_t size, void *stream);
+/* A connection has had no stream for a while: what a burst has left is given back. */
+void mf_h2_share_quiet(struct mf_h2_share *share);

@@ -157,6 +157,17 @@ static void on_sent(struct mf_h2_stream *h2, size_t len)
         call->ops->took(call->caller, call, len, mf_h2_conn_share(h2->conn));
 }
 
+static void fetch(const struct mf_h2_stream *h2, bool next)
+{
+    const struct mf_call *call = ((const struct mf_h2_asked *)(const void *)h2)->call;
+    if (!call)
+        return;
+    if (next)
+        mf_fetch(call->at_caller, 2 * sizeof *h2);
+    else
+        mf_fetch(call, sizeof *call);
+}
+
 static void cut(struct mf_call *call, const struct mf_h2_end *end)
 {
     struct mf_message message = {
@@ -296,10 +307,12 @@ static void on_timer(struct mf_h2_conn *h2, uint64_t now)
 
 static const struct mf_h2_ops h2_ops = {
     .stream_size = sizeof(struct mf_h2_asked),
+    .stream_zeroed = sizeof(struct mf_h2_asked),
     .on_head = on_head,
     .on_data = on_data,
     .on_sent = on_sent,
     .on_end = on_end,
+    .fetch = fetch,
     .on_ready = on_ready,
     .on_room = on_room,
     .on_goaway = on_goaway,

@@ -96,6 +96,7 @@ static void on_lost(struct mf_h2_conn *h2, int rc)
 
 static const struct mf_h2_ops ops = {
     .stream_size = sizeof(struct mine),
+    .stream_zeroed = sizeof(struct mine),
     .on_head = on_head,
     .on_data = on_data,
     .on_sent = on_sent,

@@ -105,6 +105,7 @@ static void ask_lost(struct mf_h2_conn *h2, int rc)
 
 static const struct mf_h2_ops ask_ops = {
     .stream_size = sizeof(struct mf_h2_stream),
+    .stream_zeroed = sizeof(struct mf_h2_stream),
     .on_head = ask_head,
     .on_data = ask_data,
     .on_sent = ask_sent,

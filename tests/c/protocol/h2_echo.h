@@ -116,6 +116,7 @@ static void echo_lost(struct mf_h2_conn *h2, int rc)
 
 static const struct mf_h2_ops echo_ops = {
     .stream_size = sizeof(struct echo_stream),
+    .stream_zeroed = sizeof(struct echo_stream),
     .on_head = echo_head,
     .on_data = echo_data,
     .on_sent = echo_sent,

@@ -92,6 +92,7 @@ static void on_forget(struct mf_h2_conn *h2, void *note)
 
 static const struct mf_h2_ops ops = {
     .stream_size = sizeof(struct mf_h2_stream),
+    .stream_zeroed = sizeof(struct mf_h2_stream),
     .on_head = on_head,
     .on_data = on_data,
     .on_sent = on_sent,
