@@ -6,12 +6,33 @@
 
 enum { STEPS = 8 };
 
+static struct mf_block *take_short(struct mf_block_spares *spares)
+{
+    struct mf_block *block = spares->_short;
+    spares->_short = block->_next;
+    if (--spares->_n_short < spares->_least_short)
+        spares->_least_short = spares->_n_short;
+    return block;
+}
+
+static bool keep_short(struct mf_block_spares *spares, struct mf_block *block)
+{
+    if (!spares || block->cap != MF_BLOCK_SHORT || spares->_n_short == MF_BLOCK_SHORTS)
+        return false;
+    block->_next = spares->_short;
+    spares->_short = block;
+    spares->_n_short++;
+    return true;
+}
+
 struct mf_block *mf_block_new(size_t cap, struct mf_block_spares *spares)
 {
-    struct mf_block *block = mf_alloc(sizeof *block + cap);
+    bool had = cap == MF_BLOCK_SHORT && spares && spares->_short;
+    struct mf_block *block = had ? take_short(spares) : mf_alloc(sizeof *block + cap);
     if (block) {
         block->_refs = 1;
         block->_lent = false;
+        block->of = NULL;
         block->cap = cap;
         block->_spares = spares;
         if (spares)
@@ -68,6 +89,7 @@ struct mf_block *mf_block_lend(struct mf_block_spares *spares, size_t cap)
         return NULL;
     struct mf_block *block = take_out(spares, index + (unsigned)__builtin_ctzll(fit));
     block->_refs = 1;
+    block->of = NULL;
     block->_lent = true;
     spares->_lent += block->cap;
     spares->used += block->cap;
@@ -84,6 +106,9 @@ void mf_block_filled(struct mf_block *block)
 
 void mf_block_trim(struct mf_block_spares *spares)
 {
+    for (uint32_t n = spares->_least_short; n > 0; n--)
+        mf_free(take_short(spares));
+    spares->_least_short = spares->_n_short;
     for (unsigned i = 0; i < MF_BLOCK_SIZES; i++) {
         for (uint32_t n = spares->_sizes[i].least; n > 0; n--)
             mf_free(take_out(spares, i));
@@ -93,6 +118,8 @@ void mf_block_trim(struct mf_block_spares *spares)
 
 void mf_block_spares_free(struct mf_block_spares *spares)
 {
+    while (spares->_short)
+        mf_free(take_short(spares));
     for (unsigned i = 0; i < MF_BLOCK_SIZES; i++)
         while (spares->_sizes[i].first)
             mf_free(take_out(spares, i));
@@ -116,12 +143,15 @@ void mf_block_give(struct mf_block *block)
     if (!block || --block->_refs > 0)
         return;
     mf_block_filled(block);
+    if (block->of)
+        mf_block_give(block->of);
     struct mf_block_spares *spares = block->_spares;
     if (spares)
         spares->used -= block->cap;
     unsigned index = block->cap < MF_BLOCK_LONG ? MF_BLOCK_SIZES : index_of(block->cap);
     if (!spares || index >= MF_BLOCK_SIZES) {
-        mf_free(block);
+        if (!keep_short(spares, block))
+            mf_free(block);
         return;
     }
     if (spares->_kept + spares->_lent + block->cap > spares->max) {

@@ -13,7 +13,10 @@ struct mf_block {
     bool _lent; /* counted by its spares until it is filled */
     size_t cap;
     struct mf_block_spares *_spares; /* where it goes when nobody holds it; NULL: freed */
-    struct mf_block *_next;
+    union {
+        struct mf_block *of;    /* held: another one that it needs, given with it; NULL */
+        struct mf_block *_next; /* spare */
+    };
     uint8_t data[];
 };
 
@@ -22,12 +25,16 @@ struct mf_block {
  * what is kept and what is lent to a frame that has announced its length and not yet come. Zero-initialised keeps
  * nothing. */
 enum { MF_BLOCK_LONG = 64 * 1024, MF_BLOCK_SIZES = 64 };
+/* Short ones come and go with each call: they have all the same length, and some are kept beside that. */
+enum { MF_BLOCK_SHORT = 512, MF_BLOCK_SHORTS = 4096 };
 struct mf_block_spares {
     size_t max;
     size_t used;           /* bytes of all blocks that somebody holds */
     size_t _kept, _lent;   /* bytes */
     uint64_t refused;      /* blocks that were freed because of `max` */
     uint64_t _there;       /* a bit for each size of which there is one */
+    struct mf_block *_short;
+    uint32_t _n_short, _least_short;
     struct {
         struct mf_block *first;
         uint32_t n, least; /* how many are kept; the fewest since the last trim */

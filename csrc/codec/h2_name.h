@@ -19,6 +19,12 @@ enum {
     MF_H2_MARK_BAD_VALUE = 8,  /* mf_h2_value_good is false */
 };
 
+/* Fields that tracing puts another value into for each request, and that mean nothing else. */
+static inline bool mf_h2_name_traces(uint8_t name)
+{
+    return name >= MF_H2_NAME_TRACEPARENT && name <= MF_H2_NAME_EAGLEEYE_TRACEID;
+}
+
 /* The number of a name, by its exact bytes. */
 enum mf_h2_name mf_h2_name_of(struct mf_slice name);
 /* The same for a name in Huffman code, which need not be decoded then. */

@@ -74,7 +74,7 @@ via
 www-authenticate
 """
 
-#: Names that the static table does not have.
+#: Names that the static table does not have; those of tracing from traceparent on (mf_h2_name_traces).
 MORE = """
 connection keep-alive proxy-connection upgrade te trailer priority
 grpc-status grpc-message grpc-status-details-bin grpc-timeout grpc-encoding grpc-accept-encoding

@@ -142,6 +142,10 @@ size_t mf_hpack_put_begin(struct mf_hpack_encoder *encoder, uint8_t *to);
  * Writes at most MF_HPACK_PUT_ROOM(field) bytes; returns the length. Texts are below 16 MiB. */
 size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);
 
+/* The same, as a literal that stays out of the table, with its texts as they are: for values that are never the same. A name
+ * in the list still goes in once, where the tables do not have it. */
+size_t mf_hpack_put_raw(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);
+
 /* The same without a table, for blocks that are made once: an index of the static table or a literal without
  * indexing. */
 size_t mf_hpack_put_plain(uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);

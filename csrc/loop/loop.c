@@ -277,7 +277,7 @@ size_t mf_loop_kept(const struct mf_loop *loop)
 
 struct mf_block *mf_loop_block(struct mf_loop *loop, size_t cap)
 {
-    return mf_block_new(cap, &loop->blocks);
+    return mf_block_new(cap < MF_BLOCK_SHORT ? MF_BLOCK_SHORT : cap, &loop->blocks);
 }
 
 int mf_loop_fd(const struct mf_loop *loop)

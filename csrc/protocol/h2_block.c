@@ -112,6 +112,13 @@ static int parse(struct mf_h2_conn *h2, struct mf_h2_head_in *in, enum mf_h2_kin
     uint32_t at;
     int rc;
     in->kind = (uint8_t)kind;
+    struct mf_h2_like *like = kind == MF_H2_REQUEST ? mf_h2_like_find(&h2->_tables->likes, in) : NULL;
+    if (like) {
+        in->request = like->head.request;
+        in->like = like;
+        in->note = &like->note;
+        return 0;
+    }
     if (kind == MF_H2_REQUEST)
         rc = mf_h2_fields_request(in->fields, in->marks, in->n, &in->request);
     else if (kind == MF_H2_TRAILERS)
@@ -123,6 +130,8 @@ static int parse(struct mf_h2_conn *h2, struct mf_h2_head_in *in, enum mf_h2_kin
     if (kind == MF_H2_RESPONSE && in->response.status < 200)
         in->kind = MF_H2_INTERIM;
     keep(h2, in);
+    if (kind == MF_H2_REQUEST && !in->note)
+        mf_h2_like_keep(h2, &h2->_tables->likes, in);
     return 0;
 }
 

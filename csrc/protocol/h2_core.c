@@ -376,6 +376,7 @@ void mf_h2_core_drop_tables(struct mf_h2_conn *h2)
     if (!h2->_tables)
         return;
     mf_h2_memo_drop(h2, &h2->_tables->memos);
+    mf_h2_like_drop(h2, &h2->_tables->likes);
     mf_free(h2->_tables->decoder_memory);
     mf_free(h2->_tables->encoder_memory);
     mf_free(h2->_tables);
@@ -439,6 +440,7 @@ void mf_h2_core_pack(struct mf_h2_conn *h2)
     if (!tables || tables->packed)
         return;
     mf_h2_memo_drop(h2, &tables->memos); /* they point into the table */
+    mf_h2_like_drop(h2, &tables->likes);
     (void)move_tables(tables, mf_alloc(mf_hpack_decoder_packed(&tables->decoder) + 1),
                       mf_alloc(mf_hpack_encoder_packed(&tables->encoder) + 1), true);
 }

@@ -2,6 +2,7 @@
 /* h2_core: what all parts of an HTTP/2 connection do: look a stream up, begin and end one, write a frame that waits for
  * nothing, give windows back, and end the connection for what the peer did. */
 #include "protocol/h2_conn.h"
+#include "protocol/h2_like.h"
 #include "protocol/h2_memo.h"
 
 /* The state of the stream `id`, and itself where it is alive, else NULL. */
@@ -71,6 +72,7 @@ struct mf_h2_tables {
     struct mf_hpack_encoder encoder;
     void *decoder_memory, *encoder_memory;
     struct mf_h2_memos memos;
+    struct mf_h2_likes likes; /* of requests */
     bool packed;
 };
 /* They are there and unpacked: 0 or -ENOMEM. */

@@ -5,18 +5,22 @@
 #include "codec/h2_shown.h"
 #include "protocol/h2_ask.h"
 #include "protocol/h2_frozen.h"
+#include "protocol/h2_like.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256, NAMES = MF_PLAN_LABELS * MF_LABEL_TEXT, MS = 1000000, DEADLINES = 8 };
+enum { STAMPS = 160, STRAYS = 16, SCRATCH = 256, TEXT_ROOM = 256, NAMES = MF_PLAN_LABELS * MF_LABEL_TEXT, MS = 1000000, DEADLINES = 8 };
 
-/* Fields that come again byte for byte: what they say, and as they go on where nothing is added. */
+/* Fields that come again byte for byte, or but for some values: what they say, and as they go on with nothing added, and with
+ * the stamps that were added last. */
 struct known {
     struct mf_h2_view view;
     struct mf_h2_shown shown; /* in `pairs` */
-    struct mf_block *frozen;  /* made when it is needed first; NULL */
-    uint8_t scratch[256];
+    struct mf_block *frozen, *stamped;  /* made when they are needed first; NULL */
+    uint32_t n_stamps, strays;          /* bytes of `stamps`; requests that were stamped otherwise since */
+    uint16_t holes[MF_H2_HOLES];        /* where in `pairs` what changes is shown */
+    uint8_t scratch[SCRATCH], stamps[STAMPS];
     struct mf_pair pairs[];
 };
 
@@ -29,6 +33,7 @@ struct request {
     uint32_t n;
     struct mf_block *frozen;   /* of the fields as they are, without a reference; or NULL */
     struct known *known;       /* or NULL */
+    const struct mf_h2_like *like; /* or NULL */
     const struct mf_h2_view *view;
     struct mf_query said;
     struct mf_http_view http;
@@ -122,24 +127,25 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
 
 int mf_h2_request_queued(struct mf_link *link, struct mf_call *call)
 {
-    struct mf_h2_frozen *frozen = mf_h2_frozen_of(call->frame);
+    struct mf_h2_frozen *frozen = mf_h2_frozen_of(call->frame), *all = frozen->of ? frozen->of : frozen;
+    const struct mf_h2_share *share = (const struct mf_h2_share *)(const void *)link->pool->dialer;
+    struct mf_h2_list list = mf_h2_frozen_list(frozen, share);
     uint64_t left = time_left(call, frozen->timeout_ms);
     if (left == 0)
-        return mf_h2_ask(link, call, frozen->fields, frozen->marks, frozen->n, frozen->noted ? &frozen->again : NULL);
+        return mf_h2_ask(link, call, list.fields, list.marks, list.n, all->noted ? &all->again : NULL);
     struct texts texts;
-    const struct mf_h2_share *share = (const struct mf_h2_share *)(const void *)link->pool->dialer;
-    uint32_t n = compose(share, frozen->fields, frozen->marks, frozen->n, NULL, left, &texts);
+    uint32_t n = compose(share, list.fields, list.marks, list.n, NULL, left, &texts);
     return mf_h2_ask(link, call, share->fields, share->marks, n, NULL);
 }
 
-static struct mf_block *freeze_new(const struct request *request, const struct mf_request *stamps)
+/* --- kept, to be sent later, or again */
+
+static struct mf_block *freeze_new(const struct request *request, const struct mf_pair *fields,
+                                   const struct mf_h2_mark *marks, uint32_t n)
 {
     struct texts texts;
-    const struct mf_pair *fields = request->fields;
-    const struct mf_h2_mark *marks = request->marks;
-    uint32_t n = request->n;
-    if (stamps && stamps->n_stamps) {
-        n = compose(request->share, fields, marks, n, stamps, 0, &texts);
+    if (request->base.n_stamps) {
+        n = compose(request->share, fields, marks, n, &request->base, 0, &texts);
         fields = request->share->fields;
         marks = request->share->marks;
     }
@@ -151,21 +157,101 @@ static struct mf_block *freeze_new(const struct request *request, const struct m
     return block;
 }
 
+/* Names and values of all stamps, told apart; 0: too long. */
+static size_t stamps_text(const struct mf_request *base, uint8_t to[STAMPS])
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < base->n_stamps; i++) {
+        struct mf_slice parts[] = {base->stamps[i].key, base->stamps[i].value};
+        for (int k = 0; k < 2; k++) {
+            if (parts[k].len > UINT8_MAX || STAMPS - len <= parts[k].len)
+                return 0;
+            to[len++] = (uint8_t)parts[k].len;
+            if (parts[k].len)
+                memcpy(to + len, parts[k].ptr, parts[k].len);
+            len += parts[k].len;
+        }
+    }
+    return len;
+}
+
+/* Where such fields are kept with just these stamps; NULL: they are not. */
+static struct mf_block **place(struct known *known, const struct mf_request *base)
+{
+    uint8_t text[STAMPS];
+    size_t len = 0;
+    if (base->n_stamps == 0)
+        return &known->frozen;
+    if ((len = stamps_text(base, text)) == 0)
+        return NULL;
+    if (known->stamped && known->n_stamps == len && memcmp(known->stamps, text, len) == 0)
+        return &known->stamped;
+    if (known->stamped && ++known->strays % STRAYS) /* by turns neither would be worth it */
+        return NULL;
+    if (known->stamped)
+        mf_h2_frozen_drop(known->stamped);
+    known->stamped = NULL;
+    known->n_stamps = (uint32_t)len;
+    memcpy(known->stamps, text, len);
+    return &known->stamped;
+}
+
+/* Where fields that change are among those that go on: all but those that a stamp takes the place of. */
+static void set_holes(const struct request *request, struct mf_h2_frozen *frozen)
+{
+    const struct mf_h2_like *like = request->like;
+    for (uint32_t i = 0, at = 0; i < like->n_holes; i++) {
+        const struct mf_h2_mark mark = like->head.marks[like->holes[i]];
+        if (stamped(&request->base, like->head.fields[like->holes[i]].key))
+            continue;
+        while (frozen->marks[at].name != mark.name)
+            at++;
+        frozen->marks[at].flags |= MF_H2_MARK_PLAIN; /* also where it is encoded anew */
+        frozen->again.holes[frozen->again.n_holes++].field = at;
+    }
+}
+
+/* One that has just these in the holes of `all`. */
+static struct mf_block *fill_holes(const struct request *request, struct mf_block *all)
+{
+    const struct mf_h2_like *like = request->like;
+    struct mf_pair holes[MF_H2_HOLES];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < like->n_holes; i++)
+        if (!stamped(&request->base, like->head.fields[like->holes[i]].key))
+            holes[n++] = request->fields[like->holes[i]];
+    return n ? mf_h2_freeze_like(request->share->local->loop, all, holes) : mf_block_take(all);
+}
+
+/* As it was before, or made now and kept; NULL: it is to be made for this request alone. */
+static struct mf_block *freeze_known(struct request *request)
+{
+    struct mf_block **at = request->known ? place(request->known, &request->base) : NULL;
+    if (!at)
+        return NULL;
+    const struct mf_h2_like *like = request->like;
+    if (!*at) {
+        *at = like ? freeze_new(request, like->head.fields, like->head.marks, like->head.n)
+                   : freeze_new(request, request->fields, request->marks, request->n);
+        if (!*at)
+            return NULL;
+        mf_h2_frozen_of(*at)->noted = true;
+        if (like)
+            set_holes(request, mf_h2_frozen_of(*at));
+    }
+    return like ? fill_holes(request, *at) : mf_block_take(*at);
+}
+
 static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, int *rc)
 {
     struct request *request = request_of(base);
     struct mf_block *block = NULL;
-    if (base->n_stamps) {
-        block = freeze_new(request, base);
-    } else if (request->frozen) {
+    if (request->frozen && !base->n_stamps)
         block = mf_block_take(request->frozen);
-    } else {
-        block = freeze_new(request, NULL);
-        if (block && request->known) {
-            mf_h2_frozen_of(block)->noted = true;
-            request->known->frozen = mf_block_take(block);
-        }
-    }
+    if (!block)
+        block = freeze_known(request);
+    if (!block)
+        block = freeze_new(request, request->fields, request->marks, request->n);
     if (!block) {
         *rc = -ENOMEM;
         return NULL;
@@ -183,23 +269,55 @@ static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .a
 
 /* --- as policy sees it */
 
-static struct known *learn(const struct mf_h2_head_in *head)
+static void view(const struct mf_h2_head_in *head, struct mf_h2_view *view, struct mf_h2_shown *shown, struct mf_pair *pairs,
+                 struct mf_h2_scratch *scratch)
 {
-    if (!head->note || !head->recalled)
+    mf_h2_view_of(head->fields, head->marks, head->n, &head->request, scratch, view);
+    mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, view, true, pairs, scratch, shown);
+}
+
+/* What comes again; NULL: it is too much. */
+static struct known *know(const struct mf_h2_share *share, const struct mf_h2_head_in *head)
+{
+    struct mf_h2_view viewed;
+    struct mf_h2_shown shown;
+    uint8_t room[SCRATCH];
+    view(head, &viewed, &shown, share->shown, &(struct mf_h2_scratch){room, sizeof room, 0});
+    if (viewed.lost || shown.lost)
         return NULL;
-    if (*head->note)
-        return *head->note;
-    struct known *known = mf_zalloc(sizeof *known + MF_H2_SHOWN_ROOM(head->n - head->request.regular) * sizeof *known->pairs);
-    if (!known)
-        return NULL;
-    struct mf_h2_scratch scratch = {known->scratch, sizeof known->scratch, 0};
-    mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &known->view);
-    mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, &known->view, true, known->pairs, &scratch, &known->shown);
-    if (known->view.lost || known->shown.lost) {
-        mf_free(known);
-        return NULL;
+    size_t n = (size_t)(shown.headers + shown.n_headers - share->shown);
+    struct known *known = mf_zalloc(sizeof *known + (n + 1) * sizeof *known->pairs);
+    if (known)
+        view(head, &known->view, &known->shown, known->pairs, &(struct mf_h2_scratch){known->scratch, SCRATCH, 0});
+    return known;
+}
+
+/* Where its pairs show what changes. Each has a name of its own, so that nothing is joined. */
+static void find_holes(struct known *known, const struct mf_h2_like *like)
+{
+    for (uint32_t i = 0; i < like->n_holes; i++) {
+        const struct mf_pair *field = &like->head.fields[like->holes[i]];
+        while (known->pairs[known->holes[i]].key.ptr != field->key.ptr)
+            known->holes[i]++;
     }
-    return *head->note = known;
+}
+
+static struct known *learn(const struct mf_h2_share *share, const struct mf_h2_head_in *head)
+{
+    const struct mf_h2_like *like = head->like;
+    if (!head->note || !(head->recalled || like))
+        return NULL;
+    struct known *known = *head->note;
+    if (!known) {
+        *head->note = known = know(share, like ? &like->head : head);
+        if (known && like)
+            find_holes(known, like);
+    }
+    for (uint32_t i = 0; known && like && i < like->n_holes; i++) {
+        struct mf_slice value = head->fields[like->holes[i]].value;
+        known->pairs[known->holes[i]].value = value.ptr ? value : MF_SLICE("");
+    }
+    return known;
 }
 
 enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head)
@@ -217,6 +335,8 @@ void mf_h2_request_forget(void *note)
     struct known *known = note;
     if (known->frozen)
         mf_h2_frozen_drop(known->frozen);
+    if (known->stamped)
+        mf_h2_frozen_drop(known->stamped);
     mf_free(known);
 }
 
@@ -260,22 +380,21 @@ static void refuse(struct request *request, struct mf_call *call, enum mf_outcom
 void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const struct mf_h2_head_in *head)
 {
     struct request request;
-    struct mf_h2_view view = {.timeout_ms = -1};
+    struct mf_h2_view viewed = {.timeout_ms = -1};
     uint8_t room[MF_H2_SCRATCH];
     struct mf_h2_scratch scratch = {room, sizeof room, 0};
     request.share = source->share;
     request.fields = head->fields;
     request.marks = head->marks;
     request.n = head->n;
-    request.known = head->over ? NULL : learn(head);
-    request.frozen = request.known ? request.known->frozen : NULL;
-    request.view = request.known ? &request.known->view : &view;
+    request.known = head->over ? NULL : learn(source->share, head);
+    request.like = head->like;
+    request.frozen = NULL;
+    request.view = request.known ? &request.known->view : &viewed;
     request.base.length = (uint32_t)head->block.len;
     struct mf_h2_shown shown = {0};
-    if (!request.known && !head->over) {
-        mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
-        mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, &view, true, source->share->shown, &scratch, &shown);
-    }
+    if (!request.known && !head->over)
+        view(head, &viewed, &shown, source->share->shown, &scratch);
     call->kind = request.view->grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
     call->ops = source->ops[call->kind];
     show(&request, source, request.known ? &request.known->shown : &shown);
@@ -303,23 +422,23 @@ void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, stru
 {
     struct mf_block *frame = call->frame;
     call->frame = NULL;
-    struct mf_h2_frozen *frozen = mf_h2_frozen_of(frame);
+    struct mf_h2_list list = mf_h2_frozen_list(mf_h2_frozen_of(frame), source->share);
     struct request request;
-    struct mf_h2_view view;
-    struct mf_h2_request parsed;
+    struct mf_h2_view viewed;
+    struct mf_h2_head_in head = {.fields = list.fields, .marks = list.marks, .n = list.n};
     uint8_t room[MF_H2_SCRATCH];
     struct mf_h2_scratch scratch = {room, sizeof room, 0};
-    (void)mf_h2_fields_request(frozen->fields, frozen->marks, frozen->n, &parsed); /* it was, before */
-    mf_h2_view_of(frozen->fields, frozen->marks, frozen->n, &parsed, &scratch, &view);
     struct mf_h2_shown shown;
-    mf_h2_shown_of(frozen->fields, frozen->marks, frozen->n, &parsed, &view, true, source->share->shown, &scratch, &shown);
+    (void)mf_h2_fields_request(list.fields, list.marks, list.n, &head.request); /* it was, before */
+    view(&head, &viewed, &shown, source->share->shown, &scratch);
     request.share = source->share;
-    request.fields = frozen->fields;
-    request.marks = frozen->marks;
-    request.n = frozen->n;
+    request.fields = list.fields;
+    request.marks = list.marks;
+    request.n = list.n;
     request.known = NULL;
+    request.like = NULL;
     request.frozen = frame;
-    request.view = &view;
+    request.view = &viewed;
     request.base.length = call->bytes_up;
     show(&request, source, &shown);
     request.base.refused = back || !waited ? NULL : MF_CONTAINER(waited, struct mf_lane, queue)->pool->peer;

@@ -31,12 +31,36 @@ static void check_output(struct mf_h2_conn *h2)
     mf_conn_pause(conn, MF_PAUSE_OUTPUT);
 }
 
-static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                     uint32_t n)
+/* Fields that are to be put. */
+struct list {
+    const struct mf_pair *fields;
+    const struct mf_h2_mark *marks; /* NULL: they are made */
+    uint32_t n;
+    struct mf_h2_again *again;      /* or NULL */
+};
+
+static struct mf_h2_mark mark_at(const struct list *list, uint32_t i)
 {
-    size_t len = mf_hpack_put_begin(&h2->_tables->encoder, to);
-    for (uint32_t i = 0; i < n; i++)
-        len += mf_hpack_put(&h2->_tables->encoder, to + len, fields[i], marks ? marks[i] : mf_h2_mark_of(fields[i]));
+    return list->marks ? list->marks[i] : mf_h2_mark_of(list->fields[i]);
+}
+
+/* `holes`: how long each of them is here. */
+static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct list *list, size_t holes[MF_H2_HOLES])
+{
+    struct mf_hpack_encoder *encoder = &h2->_tables->encoder;
+    struct mf_h2_again *again = list->again;
+    size_t len = mf_hpack_put_begin(encoder, to);
+    uint32_t hole = 0;
+    for (uint32_t i = 0; i < list->n; i++) {
+        bool is_hole = again && hole < again->n_holes && again->holes[hole].field == i;
+        size_t put = is_hole ? mf_hpack_put_raw(encoder, to + len, list->fields[i], mark_at(list, i))
+                             : mf_hpack_put(encoder, to + len, list->fields[i], mark_at(list, i));
+        if (is_hole) {
+            again->holes[hole].at = (uint32_t)len;
+            holes[hole++] = put;
+        }
+        len += put;
+    }
     return len;
 }
 
@@ -60,19 +84,43 @@ static int put_split(struct mf_h2_conn *h2, struct mf_slice block, uint32_t id, 
     return 0;
 }
 
-static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const struct mf_h2_again *again)
+/* How long it may be with its holes; 0: it is not to be put again now. */
+static size_t room_again(const struct mf_h2_conn *h2, const struct list *list)
 {
-    uint8_t *to = mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + again->len);
+    const struct mf_h2_again *again = list->again;
+    if (!again || again->conn != h2->serial || again->generation != h2->_tables->encoder.table.generation)
+        return 0;
+    size_t room = again->len;
+    for (uint32_t i = 0; i < again->n_holes; i++)
+        room += MF_HPACK_PUT_ROOM(list->fields[again->holes[i].field]);
+    return room <= h2->peer.frame ? room : 0;
+}
+
+static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const struct list *list, size_t room)
+{
+    const struct mf_h2_again *again = list->again;
+    uint8_t *to = mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room), *at = to + MF_H2_HEAD_LEN;
     if (!to)
         return -ENOMEM;
-    mf_h2_put_head(to, &(struct mf_h2_head){again->len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
-    memcpy(to + MF_H2_HEAD_LEN, again->bytes, again->len);
-    mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + again->len);
+    size_t from = 0;
+    for (uint32_t i = 0; i < again->n_holes; i++) {
+        uint32_t field = again->holes[i].field, until = again->holes[i].at;
+        memcpy(at, again->bytes + from, until - from);
+        at += until - from;
+        at += mf_hpack_put_raw(&h2->_tables->encoder, at, list->fields[field], mark_at(list, field));
+        from = until;
+    }
+    memcpy(at, again->bytes + from, again->len - from);
+    at += again->len - from;
+    uint32_t len = (uint32_t)(at - to - MF_H2_HEAD_LEN);
+    mf_h2_put_head(to, &(struct mf_h2_head){len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
+    mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
     return 0;
 }
 
 /* A block that changed nothing in the table means the same as long as nobody else does. Without memory it is forgotten. */
-static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, uint64_t before, struct mf_slice block)
+static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, uint64_t before, struct mf_slice block,
+                       const size_t holes[MF_H2_HOLES])
 {
     again->conn = 0;
     if (h2->_tables->encoder.table.generation != before || block.len == 0 || block.len > AGAIN)
@@ -80,28 +128,38 @@ static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, u
     uint8_t *bytes = mf_resize(again->bytes, block.len);
     if (!bytes)
         return;
-    memcpy(bytes, block.ptr, block.len);
-    *again = (struct mf_h2_again){h2->serial, before, (uint32_t)block.len, bytes};
+    size_t from = 0, len = 0;
+    for (uint32_t i = 0; i < again->n_holes; i++) {
+        size_t until = again->holes[i].at;
+        memcpy(bytes + len, block.ptr + from, until - from);
+        len += until - from;
+        from = until + holes[i];
+        again->holes[i].at = (uint32_t)len;
+    }
+    memcpy(bytes + len, block.ptr + from, block.len - from);
+    again->conn = h2->serial;
+    again->generation = before;
+    again->len = (uint32_t)(len + block.len - from);
+    again->bytes = bytes;
 }
 
-static int put_new(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *fields, const struct mf_h2_mark *marks,
-                   uint32_t n, uint8_t flags, struct mf_h2_again *again)
+static int put_new(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const struct list *list)
 {
-    size_t room = MF_HPACK_BEGIN_ROOM;
-    for (uint32_t i = 0; i < n; i++)
-        room += MF_HPACK_PUT_ROOM(fields[i]);
+    size_t room = MF_HPACK_BEGIN_ROOM, holes[MF_H2_HOLES];
+    for (uint32_t i = 0; i < list->n; i++)
+        room += MF_HPACK_PUT_ROOM(list->fields[i]);
     bool one = room <= h2->peer.frame;
     uint64_t before = h2->_tables->encoder.table.generation;
     uint8_t *to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
     if (!to)
         return -ENOMEM;
     if (!one)
-        return put_split(h2, mf_slice_of(to, encode(h2, to, fields, marks, n)), id, flags);
-    uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, fields, marks, n);
+        return put_split(h2, mf_slice_of(to, encode(h2, to, list, holes)), id, flags);
+    uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, list, holes);
     mf_h2_put_head(to, &(struct mf_h2_head){len, id, MF_H2_HEADERS, (uint8_t)(flags | MF_H2_END_HEADERS)});
     mf_sock_commit(&h2->conn.sock, MF_H2_HEAD_LEN + len);
-    if (again)
-        note_again(h2, again, before, mf_slice_of(to + MF_H2_HEAD_LEN, len));
+    if (list->again)
+        note_again(h2, list->again, before, mf_slice_of(to + MF_H2_HEAD_LEN, len), holes);
     return 0;
 }
 
@@ -111,11 +169,11 @@ int mf_h2_send_fields(struct mf_h2_conn *h2, uint32_t id, const struct mf_pair *
     if (!mf_conn_open(&h2->conn))
         return MF_ECLOSED;
     uint8_t flags = end ? MF_H2_END_STREAM : 0;
+    struct list list = {fields, marks, n, again};
     int rc = mf_h2_core_tables(h2);
-    bool same = rc == 0 && again && again->conn == h2->serial && again->len <= h2->peer.frame &&
-                again->generation == h2->_tables->encoder.table.generation;
+    size_t room = rc == 0 ? room_again(h2, &list) : 0;
     if (rc == 0)
-        rc = same ? put_again(h2, id, flags, again) : put_new(h2, id, fields, marks, n, flags, again);
+        rc = room ? put_again(h2, id, flags, &list, room) : put_new(h2, id, flags, &list);
     if (rc < 0)
         mf_conn_unwritten(&h2->conn);
     else

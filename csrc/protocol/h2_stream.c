@@ -9,7 +9,8 @@
 void mf_h2_stream_forget(struct mf_h2_again *again)
 {
     mf_free(again->bytes);
-    *again = (struct mf_h2_again){0};
+    again->bytes = NULL;
+    again->conn = again->len = 0;
 }
 
 struct mf_h2_stream *mf_h2_stream_open(struct mf_h2_conn *h2, const struct mf_pair *fields,

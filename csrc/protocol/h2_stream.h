@@ -7,6 +7,7 @@
 struct mf_h2_conn;
 struct mf_h2_chunk;
 struct mf_h2_late;
+struct mf_h2_like;
 
 struct mf_h2_stream {
     struct mf_h2_conn *conn;
@@ -43,6 +44,8 @@ struct mf_h2_head_in {
     struct mf_slice block;          /* as it came */
     uint64_t generation;            /* of the decoder's table before it */
     bool recalled;                  /* the same bytes came before, and were not decoded again */
+    const struct mf_h2_like *like;  /* REQUEST: it is like this one that came before (h2_like.h); `request` and `note` are of
+                                       that; or NULL */
     void **note;                    /* NULL, or a place where the role may keep what it makes of just these fields, as long
                                        as they are recalled: until on_forget */
 };
@@ -62,12 +65,20 @@ struct mf_h2_end {
 };
 
 /* A block that was put, to be put again without being encoded, while the connection's table is as it was then. The role's,
- * zeroed at first, and kept with what the fields were made of: whoever passes it says that they are the same again. */
+ * zeroed at first, and kept with what the fields were made of: whoever passes it says that they are the same again, but for
+ * the values of the fields at `holes`, which the role names in their order before it passes it first. Those stay out of the
+ * table. */
+enum { MF_H2_HOLES = 4 };
 struct mf_h2_again {
     uint64_t conn, generation; /* which one's, and what its table was */
     uint32_t len;
-    uint8_t *bytes;
+    uint8_t *bytes;            /* without the holes */
+    uint32_t n_holes;
+    struct {
+        uint32_t field, at;    /* which field; the bytes before it */
+    } holes[MF_H2_HOLES];
 };
+/* What was put; its holes stay. */
 void mf_h2_stream_forget(struct mf_h2_again *again);
 
 /* In all that follows `again` may be NULL, and so may `marks`: then they are made.
