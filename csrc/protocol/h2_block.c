@@ -228,10 +228,16 @@ static void begin(struct mf_h2_conn *h2, uint32_t id, struct mf_h2_head_in *in, 
 
 /* --- frames */
 
-static void headers(struct mf_h2_conn *h2, uint32_t id, struct mf_h2_head_in *in, int rc)
-{
+/* A stream that a frame names, NULL where it is not alive; and its state. */
+struct named {
     struct mf_h2_stream *stream;
-    enum mf_h2_state state = mf_h2_core_state(h2, id, &stream);
+    enum mf_h2_state state;
+};
+
+static void headers(struct mf_h2_conn *h2, uint32_t id, struct named named, struct mf_h2_head_in *in, int rc)
+{
+    struct mf_h2_stream *stream = named.stream;
+    enum mf_h2_state state = named.state;
     struct mf_h2_step step = mf_h2_state_step(state, MF_H2_IN_HEADERS);
     if (step.verdict == MF_H2_PASS)
         return;
@@ -250,23 +256,19 @@ static void headers(struct mf_h2_conn *h2, uint32_t id, struct mf_h2_head_in *in
 }
 
 /* What ends the connection although the block would be right. */
-static int forbidden(const struct mf_h2_conn *h2, uint32_t id)
+static int forbidden(const struct mf_h2_conn *h2, uint32_t id, struct named named)
 {
-    struct mf_h2_stream *stream;
-    enum mf_h2_state state = mf_h2_core_state(h2, id, &stream);
-    if (state == MF_H2_IDLE && (!h2->server || !(id & 1)))
+    if (named.state == MF_H2_IDLE && (!h2->server || !(id & 1)))
         return MF_EH2_ORDER;
-    if (state != MF_H2_ENDED || stream || !h2->server)
+    if (named.state != MF_H2_ENDED || named.stream || !h2->server)
         return 0;
     uint32_t back = (h2->last_in - id) / 2; /* streams that were passed over were never opened (5.1.1) */
     return back < 64 && !(h2->_used >> back & 1) ? MF_EH2_ORDER : MF_EH2_CLOSED;
 }
 
 /* `promised` is refused. Before the peer knows that, it is no error (RFC 9113 6.5.2). */
-static int promise(struct mf_h2_conn *h2, const struct mf_h2_head *head, uint32_t promised)
+static int promise(const struct mf_h2_conn *h2, enum mf_h2_state state, uint32_t promised)
 {
-    struct mf_h2_stream *stream;
-    enum mf_h2_state state = mf_h2_core_state(h2, head->stream, &stream);
     if (h2->server || h2->_acked || promised <= h2->last_in || (promised & 1) || state == MF_H2_IDLE ||
         state == MF_H2_ENDED)
         return MF_EH2_ORDER;
@@ -278,7 +280,9 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
     struct mf_slice payload = mf_slice_of(rest.ptr + MF_H2_HEAD_LEN, head->len), fragment;
     struct mf_h2_headers parsed;
     struct mf_h2_push push = {.promised = 0};
+    struct named named;
     int rc, of_stream = 0;
+    named.state = mf_h2_core_state(h2, head->stream, &named.stream);
     if (head->type == MF_H2_HEADERS) {
         rc = mf_h2_frame_headers(head, payload, &parsed);
         fragment = parsed.block;
@@ -287,12 +291,12 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
             rc = 0;
         }
         if (rc == 0)
-            rc = forbidden(h2, head->stream);
+            rc = forbidden(h2, head->stream, named);
     } else {
         rc = mf_h2_frame_push(head, payload, &push);
         fragment = push.block;
         if (rc == 0)
-            rc = promise(h2, head, push.promised);
+            rc = promise(h2, named.state, push.promised);
     }
     if (rc < 0) {
         mf_h2_core_fail(h2, mf_h2_frame_code(rc), rc);
@@ -300,10 +304,9 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
     }
     struct mf_slice block;
     struct mf_h2_head_in in;
-    struct mf_h2_stream *stream = mf_h2_core_find(h2, head->stream);
     mf_h2_core_fetch(h2, head->stream);
     long took = join(h2, head, rest, fragment, &block);
-    if (took <= 0 || !decode(h2, block, stream && stream->head_in, &in))
+    if (took <= 0 || !decode(h2, block, named.stream && named.stream->head_in, &in))
         return took < 0 ? took : 0;
     if (head->type == MF_H2_PUSH_PROMISE) {
         h2->last_in = push.promised;
@@ -311,6 +314,6 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
         return took;
     }
     in.ended = head->flags & MF_H2_END_STREAM;
-    headers(h2, head->stream, &in, of_stream);
+    headers(h2, head->stream, named, &in, of_stream);
     return took;
 }

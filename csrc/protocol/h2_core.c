@@ -409,11 +409,9 @@ static int move_tables(struct mf_h2_tables *tables, void *in, void *out, bool pa
     return 0;
 }
 
-int mf_h2_core_tables(struct mf_h2_conn *h2)
+int mf_h2_core_make_tables(struct mf_h2_conn *h2)
 {
     struct mf_h2_tables *tables = h2->_tables;
-    if (tables && !tables->packed)
-        return 0;
     if (!tables)
         tables = mf_zalloc(sizeof *tables);
     if (!tables)

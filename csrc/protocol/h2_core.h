@@ -75,8 +75,12 @@ struct mf_h2_tables {
     struct mf_h2_likes likes; /* of requests */
     bool packed;
 };
+int mf_h2_core_make_tables(struct mf_h2_conn *h2);
 /* They are there and unpacked: 0 or -ENOMEM. */
-int mf_h2_core_tables(struct mf_h2_conn *h2);
+static inline int mf_h2_core_tables(struct mf_h2_conn *h2)
+{
+    return h2->_tables && !h2->_tables->packed ? 0 : mf_h2_core_make_tables(h2);
+}
 /* Nothing happens: only what they hold is kept. Without memory they stay as they are. */
 void mf_h2_core_pack(struct mf_h2_conn *h2);
 void mf_h2_core_drop_tables(struct mf_h2_conn *h2);
