@@ -23,6 +23,7 @@ def judge(record: Counts, counted: Counts) -> tuple[list[str], list[str], list[s
         if name not in counted:
             bad.append(f"{name} is in the record but is not counted any more")
         elif name not in record:
+            lines.append(f"{name:28} {'':>12} {counted[name]:>12,.1f}")
             bad.append(f"{name} is not in the record")
         else:
             change = counted[name] / record[name] - 1
