@@ -48,7 +48,7 @@ struct rig_h2 {
 
 static const char *const rig_h2_usual[RIG_H2_USUAL][2] = {
     {":method", "POST"}, {":scheme", "http"}, {":path", "/" FRAMES_SERVICE "/Echo"}, {":authority", "demo:50051"},
-    {"te", "trailers"}, {"content-type", "application/grpc"}, {"grpc-timeout", "3S"}, {"user-agent", "grpc-c-bench/1.0"},
+    {"te", "trailers"}, {"content-type", "application/grpc"}, {"grpc-timeout", "900S"}, {"user-agent", "grpc-c-bench/1.0"},
     {"grpc-accept-encoding", "identity,deflate,gzip"}, {"x-user", "bench"},
 };
 

@@ -153,7 +153,7 @@ static inline struct rig *rig_open(struct rig_shape shape)
     mf_limits_default(&options.limits);
     options.limits.upstream_trials = 0; /* each provider takes one connection */
     if (shape.h2)
-        options.limits.h2_streams = RIG_STREAMS;
+        options.limits.h2_streams = options.limits.max_calls_per_connection = RIG_STREAMS;
     bench_must(mf_engine_new(&options, &rig->engine, &why), "an engine");
     struct mf_listen_options listen = {.name = MF_SLICE("rig"), .protocol = MF_LISTEN_DUBBO};
     if (rig->shape.h2)
