@@ -27,7 +27,7 @@ HEARTBEAT = struct.pack(">HBBqi", 0xDABB, 0x80 | 0x40 | 0x20 | 2, 0, 1, 1) + b"N
 HEAD = 16
 SPARE = 200  # descriptors beside the connections
 STREAMS, STREAM_CONNECTIONS = 100, 10  # quiet streams on each of so many connections
-REST_S, REST_TRIES = 0.1, 50  # between two looks until memory has come to rest
+REST_S, REST_LOOKS, REST_TRIES = 0.1, 20, 100  # memory has come to rest when so many looks in a row find the same
 FEW = (*LAYER4, "haproxy-h2")  # those that need or reserve more than one descriptor for a connection
 Measure = dict[str, Any]
 
@@ -50,11 +50,12 @@ def answered(connection: socket.socket) -> bool:
 
 
 def resident(pid: int) -> int:
-    """Bytes, once they no longer change."""
-    last = -1
+    """Bytes, once they no longer change: what was held for a connection in use is given back by then."""
+    last, same = -1, 0
     for _ in range(REST_TRIES):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        if pages == last:
+        same = same + 1 if pages == last else 0
+        if same == REST_LOOKS:
             break
         last = pages
         time.sleep(REST_S)

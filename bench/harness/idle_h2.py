@@ -13,8 +13,10 @@ _MESSAGE = b"\0\0\0\0\x10" + b"0123456789abcdef"
 _FIELDS = (
     (b":method", b"POST"), (b":scheme", b"http"), (b":path", f"/{SERVICE}/Echo".encode()),
     (b":authority", SERVICE.encode()), (b"te", b"trailers"), (b"content-type", b"application/grpc"),
+    (b"user-agent", b"grpc-bench/1.0"), (b"grpc-accept-encoding", b"identity,deflate,gzip"), (b"x-user", b"bench"),
 )  # fmt: skip
-_PLAIN = http2.HeaderEncoder(0).encode(_FIELDS)  # the same on every stream: nothing goes into the table
+_FIRST = http2.HeaderEncoder().encode(_FIELDS)  # goes into a connection's table, as any client's does
+_PLAIN = http2.HeaderEncoder(0).encode(_FIELDS)  # the same on every stream: nothing goes there
 
 
 def _frames(connection: socket.socket) -> Iterator[http2.Frame]:
@@ -32,7 +34,7 @@ def answered(connection: socket.socket) -> bool:
     connection.sendall(
         http2.PREFACE
         + http2.Settings().encode()
-        + http2.Headers(1, http2.Flag.END_HEADERS, _PLAIN).encode()
+        + http2.Headers(1, http2.Flag.END_HEADERS, _FIRST).encode()
         + http2.Data(1, http2.Flag.END_STREAM, _MESSAGE).encode()
     )
     decoder, trailers, body = http2.HeaderDecoder(), [(b"", b"")], b""
