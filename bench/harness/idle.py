@@ -49,13 +49,13 @@ def answered(connection: socket.socket) -> bool:
     return got[:2] == HEARTBEAT[:2]
 
 
-def resident(pid: int) -> int:
+def resident(pid: int, looks: int = REST_LOOKS) -> int:
     """Bytes, once they no longer change: what was held for a connection in use is given back by then."""
     last, same = -1, 0
     for _ in range(REST_TRIES):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         same = same + 1 if pages == last else 0
-        if same == REST_LOOKS:
+        if same == looks:
             break
         last = pages
         time.sleep(REST_S)
@@ -102,6 +102,7 @@ class Memory:
     plan: Plan
     directory: Path
     counts: tuple[int, ...] = (1000, 10_000)
+    looks: int = REST_LOOKS
     measures: list[Measure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -133,13 +134,13 @@ class Memory:
                 return self._look(proxy, count)
 
     def _look(self, proxy: Program, count: int) -> tuple[float, float, float, float]:
-        before, kernel = resident(proxy.pid), kernel_bytes()
+        before, kernel = resident(proxy.pid, self.looks), kernel_bytes()
         streams = 0.0
         h2 = self.plan.protocol == "grpc"
         with connections(proxy.address, count, idle_h2.answered if h2 else answered) as found:
-            after, kernel_after = resident(proxy.pid), kernel_bytes()
+            after, kernel_after = resident(proxy.pid, self.looks), kernel_bytes()
             for one in found[:STREAM_CONNECTIONS] if h2 else ():
                 idle_h2.open_streams(one, STREAMS)
             if h2:
-                streams = (resident(proxy.pid) - after) / STREAMS / STREAM_CONNECTIONS / 1024
+                streams = (resident(proxy.pid, self.looks) - after) / STREAMS / STREAM_CONNECTIONS / 1024
         return before / 2**20, (after - before) / count / 1024, (kernel_after - kernel) / count / 1024, streams
