@@ -126,8 +126,9 @@ static void encode(void *arg, uint64_t n)
 static void huffman_decode(void *arg, uint64_t n)
 {
     uint8_t to[128];
+    bool plain;
     for (uint64_t i = 0; i < n; i++)
-        bench_sink += (uint64_t)mf_huffman_decode(*(struct mf_slice *)arg, to, sizeof to);
+        bench_sink += (uint64_t)mf_huffman_decode(*(struct mf_slice *)arg, to, sizeof to, &plain);
 }
 
 static void huffman_put(void *arg, uint64_t n)
