@@ -217,13 +217,37 @@ INLINE int string(struct reading *in, struct text *text, struct mf_h2_mark *mark
     return decode_text(in, text);
 }
 
+/* As memmove, mostly without the call. */
+INLINE void copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    uint64_t first[2], last[2];
+    if (n > 32 || n < 4) {
+        memmove(to, from, n);
+    } else if (n >= 16) {
+        memcpy(first, from, 16);
+        memcpy(last, from + n - 16, 16);
+        memcpy(to, first, 16);
+        memcpy(to + n - 16, last, 16);
+    } else if (n >= 8) {
+        memcpy(first, from, 8);
+        memcpy(last, from + n - 8, 8);
+        memcpy(to, first, 8);
+        memcpy(to + n - 8, last, 8);
+    } else {
+        memcpy(first, from, 4);
+        memcpy(last, from + n - 4, 4);
+        memcpy(to, first, 4);
+        memcpy(to + n - 4, last, 4);
+    }
+}
+
 INLINE void write_text(uint8_t *to, const struct text *text)
 {
     bool plain;
     if (text->lost)
         mf_huffman_decode(mf_slice_of(text->raw, text->raw_len), to, text->len, &plain);
     else if (text->len)
-        memmove(to, text->ptr, text->len); /* a name of an entry that is just being overwritten */
+        copy(to, text->ptr, text->len); /* maybe a name of an entry that is just being overwritten */
 }
 
 /* The name of a field whose name is an index. */
