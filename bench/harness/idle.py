@@ -1,6 +1,6 @@
 """Resident memory: of the idle process, and of each connection that was used once and then stays open.
 
-Each connection sends one heartbeat, or of HTTP/2 makes one call, and gets its answer, so that the proxy has met its
+Each connection sends one heartbeat, or of HTTP/2 makes a few calls, and gets its answer, so that the proxy has met its
 protocol and served it; then nothing. Of HTTP/2 streams are opened then, on some of the connections, and left quiet. A
 layer-4 proxy has a second connection for each, to the provider, whose memory counts as the first one's.
 """
