@@ -7,5 +7,5 @@ $(BUILD)/bench/count: bench/instructions/count.c $(wildcard bench/c/*.h) $(BUILD
 .PHONY: instructions instructions-record
 instructions: $(VENV)/.built $(BUILD)/bench/count ## count instructions; fails where one grew by over 5 %
 	CC="$(CC)" $(PY) -m bench.instructions check
-instructions-record: $(VENV)/.built $(BUILD)/bench/count ## write the record of instructions anew
-	CC="$(CC)" $(PY) -m bench.instructions record
+instructions-record: $(VENV)/.built $(BUILD)/bench/count ## write the record anew: make instructions-record RECORD='--only grpc'
+	CC="$(CC)" $(PY) -m bench.instructions record $(RECORD)

@@ -6,6 +6,9 @@
 #include "codec/h2_frame.h"
 #include "codec/h2_shown.h"
 #include "codec/huffman.h"
+#include "protocol/h2_memo.h"
+
+#include <errno.h>
 
 #ifdef WITH_NGHTTP2
 #include <nghttp2/nghttp2.h>
@@ -52,6 +55,29 @@ static void judge(void *arg, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         bench_must(mf_h2_fields_request(fields, marks, count, &request), "a request");
         bench_sink += request.path.len;
+    }
+}
+
+/* A block that is known, the last of all that a connection may keep. */
+static void recall(void *arg, uint64_t n)
+{
+    struct mf_h2_memos *memos = arg;
+    struct mf_slice block = blocks.steady;
+    for (uint64_t i = 0; i < n; i++) {
+        struct mf_h2_memo *memo = mf_h2_memo_find(memos, block, decoder.table.generation, false);
+        bench_must(memo ? 0 : MF_EH2_ORDER, "a recalled block");
+        bench_sink += memo->head.n;
+    }
+}
+
+static void keep_all(struct mf_h2_conn *h2, struct mf_h2_memos *memos)
+{
+    for (int i = 0; i < MF_H2_MEMOS; i++) {
+        struct mf_slice block = i < MF_H2_MEMOS - 1 ? blocks.mixed : blocks.steady;
+        struct mf_h2_head_in head = {.kind = MF_H2_REQUEST, .fields = fields, .marks = marks, .block = block};
+        head.n = decode_one(block);
+        head.generation = decoder.table.generation;
+        bench_must(mf_h2_memo_keep(h2, memos, &head, mf_slice_of(scratch, sizeof scratch)) ? 0 : -ENOMEM, "a memory");
     }
 }
 
@@ -126,8 +152,9 @@ static void encode(void *arg, uint64_t n)
 static void huffman_decode(void *arg, uint64_t n)
 {
     uint8_t to[128];
+    bool plain;
     for (uint64_t i = 0; i < n; i++)
-        bench_sink += (uint64_t)mf_huffman_decode(*(struct mf_slice *)arg, to, sizeof to);
+        bench_sink += (uint64_t)mf_huffman_decode(*(struct mf_slice *)arg, to, sizeof to, &plain);
 }
 
 static void huffman_put(void *arg, uint64_t n)
@@ -214,6 +241,11 @@ int main(int argc, char **argv)
     bench_op("hpack.encode_steady", encode, &blocks.steady);
     bench_op("hpack.encode_mixed", encode, &blocks.mixed);
     rivals(&blocks.mixed);
+    struct mf_h2_conn h2 = {.ops = &(struct mf_h2_ops){0}};
+    struct mf_h2_memos memos = {0};
+    keep_all(&h2, &memos);
+    bench_op("h2.recalled", recall, &memos);
+    mf_h2_memo_drop(&h2, &memos);
     bench_op("h2.view", view, NULL);
     bench_op("h2.shown", show, NULL);
 

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { RIG_NOT_READ = 12 }; /* a serialization that is not read: protostuff */
+enum { RIG_NOT_READ = 12 /* a serialization that is not read: protostuff */, RIG_STREAMS = 65536 };
 
 struct rig_shape {
     uint32_t connections;
@@ -17,6 +17,7 @@ struct rig_shape {
     bool tcp;                /* over loopback; else over UNIX sockets */
     bool opaque;             /* a serialization that is not read: routed by the listener's service */
     bool label;              /* each request is given this workload's label, routed by it and stamped */
+    bool h2;                 /* HTTP/2, which rig_h2.h speaks */
 };
 
 struct rig_bytes {
@@ -151,8 +152,12 @@ static inline struct rig *rig_open(struct rig_shape shape)
     struct mf_engine_options options = {.embed = rig->loop, .table = rig->table, .trace = rig->trace};
     mf_limits_default(&options.limits);
     options.limits.upstream_trials = 0; /* each provider takes one connection */
+    if (shape.h2)
+        options.limits.h2_streams = options.limits.max_calls_per_connection = RIG_STREAMS;
     bench_must(mf_engine_new(&options, &rig->engine, &why), "an engine");
     struct mf_listen_options listen = {.name = MF_SLICE("rig"), .protocol = MF_LISTEN_DUBBO};
+    if (rig->shape.h2)
+        listen.protocol = MF_LISTEN_HTTP2;
     if (rig->shape.opaque)
         listen.service = MF_SLICE(FRAMES_SERVICE);
     rig_address(rig, "proxy", text, &listen.bind);

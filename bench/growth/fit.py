@@ -50,6 +50,19 @@ EXPECTED: dict[str, dict[str, tuple[float, float, str]]] = {
         "call": (1, ALLOWED, "the kernel copies; small ones cost what a system call does"),
         "call_of_16": (1, ALLOWED, "16 calls at once"),
     },
+    "streams": {
+        "call": (0, ALLOWED, "falls at first, as more calls share a turn"),
+        "call_beside_quiet": (0, ALLOWED, "16 streams call, the others are quiet"),
+        "memory": (1, ALLOWED, "of quiet streams alone, at both ends"),
+    },
+    "header_bytes": {
+        "call": (0, ALLOWED, "the same each time: recalled"),
+        "call_fresh": (1, ALLOWED, "another value each time"),
+    },
+    "header_count": {
+        "call": (0, ALLOWED, "the same each time: recalled"),
+        "call_fresh": (1, ALLOWED, "another value each time"),
+    },
 }
 
 

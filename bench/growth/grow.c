@@ -4,8 +4,10 @@
  * services   of the usual shape: 20 an application, 8 instances
  * labels     values of the label that an application's instances carry, each by one instance; 20 services
  * endpoints  instances of an application that carry no label; 20 services
- * connections, message: the whole engine over loopback TCP (rig.h), CPU time of its turns */
-#include "rig.h"
+ * connections, message: the whole engine over loopback TCP (rig.h), CPU time of its turns
+ * streams, header_bytes, header_count: the same for gRPC (rig_h2.h): streams of one connection; bytes of one field more
+ *   than a request usually has; fields more than that, each with a value of 16 bytes */
+#include "rig_h2.h"
 #include "world.h"
 
 #include <malloc.h>
@@ -144,6 +146,63 @@ static void message(size_t size)
     rig_close(rig);
 }
 
+/* --- gRPC */
+
+struct h2_load {
+    struct rig_h2 *it;
+    uint32_t calls;
+};
+
+static double h2_call(void *arg)
+{
+    struct h2_load *load = arg;
+    struct rig *rig = load->it->rig;
+    rig->spent = 0;
+    rig->calls = 0;
+    for (double end = bench_now() + bench.ms * 1e6; rig->calls == 0 || bench_now() < end;)
+        rig_h2_exchange(load->it, 1, load->calls);
+    return rig->spent / (double)rig->calls;
+}
+
+static struct rig_h2 *h2_open(struct rig_h2_shape shape)
+{
+    shape.connections = shape.answers = 1;
+    shape.message = shape.answer = 100;
+    shape.tcp = true;
+    struct rig_h2 *it = rig_h2_open(shape);
+    it->rig->turn = rig_timed_turn;
+    rig_h2_exchange(it, 1, 1);
+    return it;
+}
+
+/* `memory` of streams that are open at both ends. */
+static void streams(uint32_t size)
+{
+    if (size > bench.most)
+        return;
+    struct rig_h2 *it = h2_open((struct rig_h2_shape){0});
+    bench_rounds(named("streams", "call", size), h2_call, &(struct h2_load){it, size});
+    rig_h2_close(it);
+    it = h2_open((struct rig_h2_shape){0}); /* which has no memory of streams yet */
+    size_t base = live;
+    rig_h2_quiet(it, size);
+    memory("streams", size, base);
+    bench_rounds(named("streams", "call_beside_quiet", size), h2_call, &(struct h2_load){it, ACTIVE});
+    rig_h2_close(it);
+}
+
+/* The same fields each time only where the tables have room for all of them. */
+static void header(const char *axis, uint32_t size, uint32_t fields, size_t len)
+{
+    if (size > bench.most)
+        return;
+    for (int fresh = fields * (len + 42) > 2048; fresh < 2; fresh++) {
+        struct rig_h2 *it = h2_open((struct rig_h2_shape){.extra = fields, .extra_len = len, .fresh = fresh});
+        bench_rounds(named(axis, fresh ? "call_fresh" : "call", size), h2_call, &(struct h2_load){it, ACTIVE});
+        rig_h2_close(it);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct mf_mem_ops counted = {counted_alloc, counted_resize, counted_release};
@@ -160,5 +219,11 @@ int main(int argc, char **argv)
         connections(size);
     for (size_t size = 64; size <= 4 << 20; size *= 4)
         message(size);
+    for (uint32_t size = 1; size <= 4096; size *= 4)
+        streams(size);
+    for (uint32_t size = 16; size <= 8192; size *= 2)
+        header("header_bytes", size, 1, size);
+    for (uint32_t size = 1; size <= 64; size *= 2)
+        header("header_count", size, size, 16);
     return 0;
 }

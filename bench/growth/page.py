@@ -16,6 +16,9 @@ ABOUT = {
     "endpoints": "Instances of one application without a label; 20 services.",
     "connections": "Callers' connections to the engine; CPU time of the engine's turns, over loopback TCP.",
     "message": "Bytes of a request's argument and of its answer; one connection, CPU time of the engine's turns.",
+    "streams": "Streams of one HTTP/2 connection; gRPC calls of 100 bytes, CPU time of the engine's turns.",
+    "header_bytes": "Bytes of one field beside the ten of a gRPC call; 16 calls at once.",
+    "header_count": "Fields of 16 bytes beside the ten of a gRPC call; 16 calls at once.",
 }
 UNIT = {
     "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")),
@@ -26,7 +29,7 @@ COUNT = ((1e6, "M"), (1e3, "k"), (1, ""))
 #: What each size counts, for the axis.
 SIZE = {
     "services": "services", "labels": "label values", "endpoints": "instances", "connections": "connections",
-    "message": "bytes",
+    "message": "bytes", "streams": "streams", "header_bytes": "bytes", "header_count": "fields",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Resident memory: of the idle process, and of each connection that was used once and then stays open.
 
-Each connection sends one heartbeat, or of HTTP/2 makes one call, and gets its answer, so that the proxy has met its
+Each connection sends one heartbeat, or of HTTP/2 makes a few calls, and gets its answer, so that the proxy has met its
 protocol and served it; then nothing. Of HTTP/2 streams are opened then, on some of the connections, and left quiet. A
 layer-4 proxy has a second connection for each, to the provider, whose memory counts as the first one's.
 """
@@ -27,7 +27,7 @@ HEARTBEAT = struct.pack(">HBBqi", 0xDABB, 0x80 | 0x40 | 0x20 | 2, 0, 1, 1) + b"N
 HEAD = 16
 SPARE = 200  # descriptors beside the connections
 STREAMS, STREAM_CONNECTIONS = 100, 10  # quiet streams on each of so many connections
-REST_S, REST_TRIES = 0.1, 50  # between two looks until memory has come to rest
+REST_S, REST_LOOKS, REST_TRIES = 0.1, 20, 100  # memory has come to rest when so many looks in a row find the same
 FEW = (*LAYER4, "haproxy-h2")  # those that need or reserve more than one descriptor for a connection
 Measure = dict[str, Any]
 
@@ -49,12 +49,13 @@ def answered(connection: socket.socket) -> bool:
     return got[:2] == HEARTBEAT[:2]
 
 
-def resident(pid: int) -> int:
-    """Bytes, once they no longer change."""
-    last = -1
+def resident(pid: int, looks: int = REST_LOOKS) -> int:
+    """Bytes, once they no longer change: what was held for a connection in use is given back by then."""
+    last, same = -1, 0
     for _ in range(REST_TRIES):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        if pages == last:
+        same = same + 1 if pages == last else 0
+        if same == looks:
             break
         last = pages
         time.sleep(REST_S)
@@ -101,6 +102,7 @@ class Memory:
     plan: Plan
     directory: Path
     counts: tuple[int, ...] = (1000, 10_000)
+    looks: int = REST_LOOKS
     measures: list[Measure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -132,13 +134,13 @@ class Memory:
                 return self._look(proxy, count)
 
     def _look(self, proxy: Program, count: int) -> tuple[float, float, float, float]:
-        before, kernel = resident(proxy.pid), kernel_bytes()
+        before, kernel = resident(proxy.pid, self.looks), kernel_bytes()
         streams = 0.0
         h2 = self.plan.protocol == "grpc"
         with connections(proxy.address, count, idle_h2.answered if h2 else answered) as found:
-            after, kernel_after = resident(proxy.pid), kernel_bytes()
+            after, kernel_after = resident(proxy.pid, self.looks), kernel_bytes()
             for one in found[:STREAM_CONNECTIONS] if h2 else ():
                 idle_h2.open_streams(one, STREAMS)
             if h2:
-                streams = (resident(proxy.pid) - after) / STREAMS / STREAM_CONNECTIONS / 1024
+                streams = (resident(proxy.pid, self.looks) - after) / STREAMS / STREAM_CONNECTIONS / 1024
         return before / 2**20, (after - before) / count / 1024, (kernel_after - kernel) / count / 1024, streams

@@ -49,7 +49,7 @@ class Session:
         samples: list[Sample] = []
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             if self.suite.kind == "memory":
-                self._apart(Memory(self.plan, Path(directory), (50, 100) if self.quick else (1000, 10_000)))
+                self._apart(Memory(self.plan, Path(directory), *(((50, 100), 1) if self.quick else ())))
             elif self.suite.kind == "startup":
                 self._apart(Startup(self.plan, Path(directory), *((2, 50) if self.quick else ())))
             else:

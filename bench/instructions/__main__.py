@@ -23,6 +23,7 @@ def judge(record: Counts, counted: Counts) -> tuple[list[str], list[str], list[s
         if name not in counted:
             bad.append(f"{name} is in the record but is not counted any more")
         elif name not in record:
+            lines.append(f"{name:28} {'':>12} {counted[name]:>12,.1f}")
             bad.append(f"{name} is not in the record")
         else:
             change = counted[name] / record[name] - 1
@@ -65,9 +66,16 @@ def check(program: Path, path: Path) -> None:
 @main.command()
 @click.option("--program", type=click.Path(path_type=Path), default=ROOT / "build/bench/count")
 @click.option("--record", "path", type=click.Path(path_type=Path), default=RECORD)
-def record(program: Path, path: Path) -> None:
+@click.option("--only", default="", help="A part of the names that are written anew; the others stay as they are.")
+def record(program: Path, path: Path, only: str) -> None:
     """Writes the record anew."""
-    new = {"instructions": _count(program), "toolchain": toolchain()}
+    counted, tools = _count(program), toolchain()
+    if only:
+        kept = json.loads(path.read_text())
+        if kept["toolchain"] != tools:
+            sys.exit(f"The others are of {_said(kept['toolchain'])}, here is {_said(tools)}.")
+        counted = kept["instructions"] | {name: n for name, n in counted.items() if only in name}
+    new = {"instructions": counted, "toolchain": tools}
     path.write_text(json.dumps(new, indent=2, sort_keys=True) + "\n")
     click.echo(f"{path} written: {len(new['instructions'])} operations, {_said(new['toolchain'])}")
 

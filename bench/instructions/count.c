@@ -3,7 +3,7 @@
  * What is counted is all that happens below a function count__NAME, and nothing else. Prints NAME TIMES for each. Two
  * runs with different N give the instructions of one (count.py). Nothing in it may depend on time or chance: the clock
  * is ours and moves by 1 us when it is read, the seeds are fixed, and the engine's peers live in its own thread. */
-#include "rig.h"
+#include "rig_h2.h"
 #include "world.h"
 
 #include "codec/traceid.h"
@@ -274,6 +274,59 @@ static void calls(const char *name, void (*turn)(struct rig *), struct rig_shape
     rig_close(rig);
 }
 
+COUNTED count__grpc_1x1(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+COUNTED count__grpc_1x100(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+COUNTED count__grpc_16x64(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+COUNTED count__grpc_label_1x100(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+COUNTED count__grpc_trace_1x100(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+COUNTED count__grpc_stream(struct rig *rig)
+{
+    OF_ITS_OWN;
+    rig_turn(rig);
+}
+
+/* Of a message where answers have many. */
+static void grpc(const char *name, void (*turn)(struct rig *), struct rig_h2_shape shape, uint32_t each, uint64_t n)
+{
+    shape.message = 100;
+    shape.answer = shape.answers ? 1024 : 100;
+    shape.answers = shape.answers ? shape.answers : 1;
+    struct rig_h2 *it = rig_h2_open(shape);
+    for (int i = 0; i < 8; i++)
+        rig_h2_exchange(it, shape.connections, each);
+    it->rig->turn = turn;
+    it->rig->calls = 0;
+    while (it->rig->calls * shape.answers < n)
+        rig_h2_exchange(it, shape.connections, each);
+    done(name, it->rig->calls * shape.answers);
+    rig_h2_close(it);
+}
+
 int main(int argc, char **argv)
 {
     long n = argc == 2 ? atol(argv[1]) : 0;
@@ -289,5 +342,13 @@ int main(int argc, char **argv)
     calls("call_opaque_64", count__call_opaque_64, (struct rig_shape){.connections = 1, .opaque = true}, 64, (uint64_t)n);
     calls("call_16_connections", count__call_16_connections, (struct rig_shape){.connections = 16}, 1, (uint64_t)n);
     calls("call_label_16", count__call_label_16, (struct rig_shape){.connections = 1, .label = true}, 16, (uint64_t)n);
+    grpc("grpc_1x1", count__grpc_1x1, (struct rig_h2_shape){.connections = 1}, 1, (uint64_t)n);
+    grpc("grpc_1x100", count__grpc_1x100, (struct rig_h2_shape){.connections = 1}, 100, (uint64_t)n);
+    grpc("grpc_16x64", count__grpc_16x64, (struct rig_h2_shape){.connections = 16}, 64, (uint64_t)n);
+    struct rig_h2_shape label = {.connections = 1, .label = true};
+    grpc("grpc_label_1x100", count__grpc_label_1x100, label, 100, (uint64_t)n);
+    struct rig_h2_shape trace = {.connections = 1, .extra = 1, .extra_len = 55, .trace = true, .fresh = true};
+    grpc("grpc_trace_1x100", count__grpc_trace_1x100, trace, 100, (uint64_t)n);
+    grpc("grpc_stream", count__grpc_stream, (struct rig_h2_shape){.connections = 1, .answers = 1024}, 1, (uint64_t)n);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static const struct mf_mem_ops libc_ops = {malloc, realloc, free};
 static const struct mf_mem_ops *ops = &libc_ops;
@@ -48,6 +49,14 @@ void mf_mem_trim(void)
     if (ops == &libc_ops)
         malloc_trim(0);
 #endif
+}
+
+void mf_mem_forget(void *ptr, size_t len)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)ptr + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)ptr + len) / page * page;
+    if (ops == &libc_ops && begin < end) /* what another allocator gives may be no memory of its process alone */
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 /* Where the allocation begins stands before the line. */

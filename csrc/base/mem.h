@@ -19,6 +19,8 @@ void *mf_resize(void *ptr, size_t size);
 void mf_free(void *ptr);
 /* Gives the kernel back what is free. Takes a while: after a rush, not after a call. */
 void mf_mem_trim(void);
+/* What lies there is needed no more, though it is still allocated: the kernel gets the pages that are wholly in it. */
+void mf_mem_forget(void *ptr, size_t len);
 enum { MF_HUGE_PAGE = 2 << 20 };
 
 /* Zeroed, and beginning at a cache line; freed by mf_free_line alone. From MF_HUGE_PAGE on it begins at such a page, and

@@ -106,11 +106,6 @@ bool mf_h2_name_token(uint8_t c)
     return kinds[c] != 0;
 }
 
-static bool blank(uint8_t c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* Not 0 where a byte of `word` is below 0x20 or is 0x7f. */
 static uint64_t control(uint64_t word)
 {
@@ -146,7 +141,7 @@ bool mf_h2_value_good(struct mf_slice value)
 {
     if (value.len == 0)
         return true;
-    if (blank(value.ptr[0]) || blank(value.ptr[value.len - 1]))
+    if (!mf_h2_value_trim(value))
         return false;
     if (clean(value.ptr, value.len))
         return true;

@@ -42,5 +42,11 @@ struct mf_h2_mark mf_h2_mark_judge(struct mf_pair field, struct mf_h2_mark known
 bool mf_h2_name_good(struct mf_slice name);
 /* No control character but the tab, and no space or tab at either end (RFC 9113 8.2.1, RFC 9110 5.5). */
 bool mf_h2_value_good(struct mf_slice value);
+/* The second half of that. */
+static inline bool mf_h2_value_trim(struct mf_slice value)
+{
+    uint8_t first = value.len ? value.ptr[0] : 0, last = value.len ? value.ptr[value.len - 1] : 0;
+    return first != ' ' && first != '\t' && last != ' ' && last != '\t';
+}
 /* True for the characters of a token, upper-case letters among them. */
 bool mf_h2_name_token(uint8_t c);

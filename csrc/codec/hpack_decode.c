@@ -20,7 +20,7 @@ struct reading {
 struct text {
     const uint8_t *raw, *ptr;
     size_t raw_len, len;
-    bool huffman, lost;
+    bool huffman, lost, plain; /* `plain`: it is known to have no control character */
 };
 #define INLINE static inline __attribute__((always_inline))
 
@@ -173,7 +173,7 @@ INLINE int decode_text(struct reading *in, struct text *text)
     struct mf_slice raw = {text->raw, text->raw_len};
     if (!in->out->over) {
         uint8_t *to = in->room->scratch + in->out->scratch_used;
-        len = mf_huffman_decode(raw, to, in->room->scratch_len - in->out->scratch_used);
+        len = mf_huffman_decode(raw, to, in->room->scratch_len - in->out->scratch_used, &text->plain);
         if (len >= 0) {
             text->ptr = to;
             text->len = (size_t)len;
@@ -197,7 +197,7 @@ INLINE int string(struct reading *in, struct text *text, struct mf_h2_mark *mark
     if (in->at == in->end)
         return MF_EHPACK_SHORT;
     text->huffman = *in->at & 0x80;
-    text->lost = false;
+    text->lost = text->plain = false;
     int rc = integer(in, 7, &len);
     if (rc < 0)
         return rc;
@@ -217,12 +217,37 @@ INLINE int string(struct reading *in, struct text *text, struct mf_h2_mark *mark
     return decode_text(in, text);
 }
 
+/* As memmove, mostly without the call. */
+INLINE void copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    uint64_t first[2], last[2];
+    if (n > 32 || n < 4) {
+        memmove(to, from, n);
+    } else if (n >= 16) {
+        memcpy(first, from, 16);
+        memcpy(last, from + n - 16, 16);
+        memcpy(to, first, 16);
+        memcpy(to + n - 16, last, 16);
+    } else if (n >= 8) {
+        memcpy(first, from, 8);
+        memcpy(last, from + n - 8, 8);
+        memcpy(to, first, 8);
+        memcpy(to + n - 8, last, 8);
+    } else {
+        memcpy(first, from, 4);
+        memcpy(last, from + n - 4, 4);
+        memcpy(to, first, 4);
+        memcpy(to + n - 4, last, 4);
+    }
+}
+
 INLINE void write_text(uint8_t *to, const struct text *text)
 {
+    bool plain;
     if (text->lost)
-        mf_huffman_decode(mf_slice_of(text->raw, text->raw_len), to, text->len);
+        mf_huffman_decode(mf_slice_of(text->raw, text->raw_len), to, text->len, &plain);
     else if (text->len)
-        memmove(to, text->ptr, text->len); /* a name of an entry that is just being overwritten */
+        copy(to, text->ptr, text->len); /* maybe a name of an entry that is just being overwritten */
 }
 
 /* The name of a field whose name is an index. */
@@ -267,7 +292,8 @@ INLINE int literal(struct reading *in, unsigned bits, bool insert, uint8_t flags
         struct mf_slice key = {name.ptr, name.len};
         if (!index && !mark.name && !(mark.name = (uint8_t)mf_h2_name_of(key)) && !mf_h2_name_good(key))
             mark.flags |= MF_H2_MARK_BAD_NAME;
-        if (!mf_h2_value_good(mf_slice_of(value.ptr, value.len)))
+        struct mf_slice text = mf_slice_of(value.ptr, value.len);
+        if (value.plain ? !mf_h2_value_trim(text) : !mf_h2_value_good(text))
             mark.flags |= MF_H2_MARK_BAD_VALUE;
     }
     bool wanted = count(in, name.len, value.len);

@@ -45,48 +45,38 @@ static unsigned one_code(uint64_t word, unsigned *bits)
     return look >> 8 & 0xff;
 }
 
-/* The last `n` bytes of a text, less than 8, at the left of a word whose other bits are ones, as padding is. */
+/* The last `n` bytes of a text, less than 8, at the left of a word. */
 static uint64_t last_bytes(struct mf_slice text, size_t n)
 {
     const uint8_t *end = text.ptr + text.len;
-    uint64_t word;
     if (n == 0)
-        return UINT64_MAX;
+        return 0;
     if (text.len >= 8)
-        word = mf_get64(end - 8) << 8 * (8 - n);
-    else if (n >= 4)
-        word = (uint64_t)mf_get32(end - n) << 32 | (uint64_t)mf_get32(end - 4) << 8 * (8 - n);
-    else
-        word = (uint64_t)end[-(ptrdiff_t)n] << 56 | (uint64_t)*(end - n + n / 2) << (56 - 8 * (n / 2))
-               | (uint64_t)end[-1] << (64 - 8 * n);
-    return word | UINT64_MAX >> 8 * n;
-}
-
-/* Shifts ones in. */
-static uint64_t pass(uint64_t word, unsigned bits)
-{
-    return ~(~word << bits);
+        return mf_get64(end - 8) << 8 * (8 - n);
+    if (n >= 4)
+        return (uint64_t)mf_get32(end - n) << 32 | (uint64_t)mf_get32(end - 4) << 8 * (8 - n);
+    return (uint64_t)end[-(ptrdiff_t)n] << 56 | (uint64_t)*(end - n + n / 2) << (56 - 8 * (n / 2))
+           | (uint64_t)end[-1] << (64 - 8 * n);
 }
 
 /* Decodes into `to`, or, where it is NULL, counts. */
-static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text, uint8_t *to, size_t room, bool write)
+static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text, uint8_t *to, size_t room, bool write,
+                                                            bool *plain)
 {
     size_t at = 0; /* in bits */
     size_t n = 0;
-    while (at / 8 + 8 <= text.len && (!write || room - n >= 8)) {
-        uint64_t word = mf_get64(text.ptr + at / 8) << at % 8; /* 57 bits: four looks */
-        unsigned i = 0;
-        for (; i < 4; i++) {
-            uint32_t look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
-            if (__builtin_expect(count(look) == 0, 0))
-                break;
+    *plain = true;
+    uint64_t word = text.len >= 8 ? mf_get64(text.ptr) : 0;
+    while (at / 8 + 8 <= text.len && (!write || room - n >= 4)) {
+        /* The bits that lie in `word`, two looks of them at least, and some behind them: needed only after both looks. */
+        uint64_t more = mf_get64(text.ptr + at / 8) << at % 8;
+        uint32_t one = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
+        uint32_t two = huffman_looks[word << all_bits(one) >> (64 - HUFFMAN_LOOK)];
+        if (__builtin_expect(count(two) == 0, 0)) { /* of no code both are the same */
             if (write)
-                put_both(to + n, look);
-            n += count(look);
-            word <<= all_bits(look);
-            at += all_bits(look);
-        }
-        if (i < 4) {
+                put_both(to + n, one);
+            n += count(one);
+            at += all_bits(one);
             if (at / 8 + 8 > text.len)
                 break;
             unsigned bits;
@@ -98,7 +88,18 @@ static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text
                 to[n] = (uint8_t)symbol;
             n++;
             at += bits;
+            *plain = false;
+            word = at / 8 + 8 <= text.len ? mf_get64(text.ptr + at / 8) << at % 8 : 0;
+            continue;
         }
+        if (write) {
+            put_both(to + n, one);
+            put_both(to + n + count(one), two);
+        }
+        n += count(one) + count(two);
+        unsigned bits = all_bits(one) + all_bits(two);
+        at += bits;
+        word = more << bits;
     }
     while (text.len - at / 8 >= 8) { /* little room is left */
         unsigned bits, symbol = one_code(mf_get64(text.ptr + at / 8) << at % 8, &bits);
@@ -108,8 +109,9 @@ static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text
             return MF_ELIMIT;
         to[n++] = (uint8_t)symbol;
         at += bits;
+        *plain &= bits <= HUFFMAN_LOOK;
     }
-    uint64_t word = pass(last_bytes(text, text.len - at / 8), at % 8);
+    word = last_bytes(text, text.len - at / 8) << at % 8;
     for (size_t left = text.len * 8 - at; left > 0;) {
         uint32_t look = huffman_looks[word >> (64 - HUFFMAN_LOOK)];
         unsigned bits = all_bits(look);
@@ -118,7 +120,7 @@ static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text
                 put_both(to + n, look);
             n += count(look);
         } else {
-            if (left < 8 && word == UINT64_MAX)
+            if (left < 8 && word >> (64 - left) == (UINT64_C(1) << left) - 1)
                 break; /* padding (5.2) */
             unsigned symbol = one_code(word, &bits);
             if (bits > left)
@@ -130,21 +132,23 @@ static inline __attribute__((always_inline)) int64_t decode(struct mf_slice text
             if (write)
                 to[n] = (uint8_t)symbol;
             n++;
+            *plain &= bits <= HUFFMAN_LOOK;
         }
-        word = pass(word, bits);
+        word <<= bits;
         left -= bits;
     }
     return (int64_t)n;
 }
 
-int64_t mf_huffman_decode(struct mf_slice text, uint8_t *to, size_t room)
+int64_t mf_huffman_decode(struct mf_slice text, uint8_t *to, size_t room, bool *plain)
 {
-    return decode(text, to, room, true);
+    return decode(text, to, room, true, plain);
 }
 
 int64_t mf_huffman_decoded_len(struct mf_slice text)
 {
-    return decode(text, NULL, SIZE_MAX, false);
+    bool plain;
+    return decode(text, NULL, SIZE_MAX, false, &plain);
 }
 
 size_t mf_huffman_len(struct mf_slice text)

@@ -13,8 +13,10 @@
  *
  * Returns the text's length; MF_ELIMIT when it is longer than `room`; MF_EHPACK_HUFFMAN for the EOS symbol, and for
  * an end that is neither a symbol nor less than 8 bits of ones (RFC 7541 5.2). Which of the two comes first is the
- * error. */
-int64_t mf_huffman_decode(struct mf_slice in, uint8_t *to, size_t room);
+ * error.
+ *
+ * `*plain`: there is no control character in it, by the length of its codes; false says nothing. */
+int64_t mf_huffman_decode(struct mf_slice in, uint8_t *to, size_t room, bool *plain);
 
 /* How long the text is, without making it; or MF_EHPACK_HUFFMAN. */
 int64_t mf_huffman_decoded_len(struct mf_slice in);

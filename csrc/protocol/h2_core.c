@@ -377,36 +377,25 @@ void mf_h2_core_drop_tables(struct mf_h2_conn *h2)
         return;
     mf_h2_memo_drop(h2, &h2->_tables->memos);
     mf_h2_like_drop(h2, &h2->_tables->likes);
-    mf_free(h2->_tables->decoder_memory);
-    mf_free(h2->_tables->encoder_memory);
+    mf_pages_give(&h2->share->tables, h2->_tables->room);
+    mf_free(h2->_tables->packed);
     mf_free(h2->_tables);
     h2->_tables = NULL;
 }
 
-/* Takes both over, or frees what there is. */
-static int move_tables(struct mf_h2_tables *tables, void *in, void *out, bool pack)
+static void settle_in(struct mf_h2_tables *tables, struct mf_pages_piece room)
 {
-    if (!in || !out) {
-        mf_free(in);
-        mf_free(out);
-        return -ENOMEM;
-    }
-    if (pack) {
-        mf_hpack_decoder_pack(&tables->decoder, in);
-        mf_hpack_encoder_pack(&tables->encoder, out);
-    } else if (tables->packed) {
-        mf_hpack_decoder_unpack(&tables->decoder, in);
-        mf_hpack_encoder_unpack(&tables->encoder, out);
+    void *behind = (uint8_t *)room.bytes + mf_hpack_decoder_room(MF_HPACK_TABLE);
+    if (tables->packed) {
+        mf_hpack_decoder_unpack(&tables->decoder, room.bytes);
+        mf_hpack_encoder_unpack(&tables->encoder, behind);
+        mf_free(tables->packed);
+        tables->packed = NULL;
     } else {
-        mf_hpack_decoder_init(&tables->decoder, in, MF_HPACK_TABLE);
-        mf_hpack_encoder_init(&tables->encoder, out, MF_HPACK_TABLE);
+        mf_hpack_decoder_init(&tables->decoder, room.bytes, MF_HPACK_TABLE);
+        mf_hpack_encoder_init(&tables->encoder, behind, MF_HPACK_TABLE);
     }
-    mf_free(tables->decoder_memory);
-    mf_free(tables->encoder_memory);
-    tables->decoder_memory = in;
-    tables->encoder_memory = out;
-    tables->packed = pack;
-    return 0;
+    tables->room = room;
 }
 
 int mf_h2_core_make_tables(struct mf_h2_conn *h2)
@@ -414,15 +403,17 @@ int mf_h2_core_make_tables(struct mf_h2_conn *h2)
     struct mf_h2_tables *tables = h2->_tables;
     if (!tables)
         tables = mf_zalloc(sizeof *tables);
-    if (!tables)
+    struct mf_pages_piece room = {0};
+    if (tables)
+        room = mf_pages_take(&h2->share->tables);
+    if (!room.bytes) {
+        if (!h2->_tables)
+            mf_free(tables);
         return -ENOMEM;
-    int rc = move_tables(tables, mf_alloc(mf_hpack_decoder_room(MF_HPACK_TABLE)),
-                         mf_alloc(mf_hpack_encoder_room(MF_HPACK_TABLE)), false);
-    if (rc < 0 && !h2->_tables)
-        mf_free(tables);
-    else
-        h2->_tables = tables;
-    return rc;
+    }
+    settle_in(tables, room);
+    h2->_tables = tables;
+    return 0;
 }
 
 void mf_h2_core_pack(struct mf_h2_conn *h2)
@@ -439,6 +430,13 @@ void mf_h2_core_pack(struct mf_h2_conn *h2)
         return;
     mf_h2_memo_drop(h2, &tables->memos); /* they point into the table */
     mf_h2_like_drop(h2, &tables->likes);
-    (void)move_tables(tables, mf_alloc(mf_hpack_decoder_packed(&tables->decoder) + 1),
-                      mf_alloc(mf_hpack_encoder_packed(&tables->encoder) + 1), true);
+    size_t len = (mf_hpack_decoder_packed(&tables->decoder) + 7) / 8 * 8;
+    uint8_t *packed = mf_alloc(len + mf_hpack_encoder_packed(&tables->encoder));
+    if (!packed)
+        return;
+    mf_hpack_decoder_pack(&tables->decoder, packed);
+    mf_hpack_encoder_pack(&tables->encoder, packed + len);
+    mf_pages_give(&h2->share->tables, tables->room);
+    tables->room = (struct mf_pages_piece){0};
+    tables->packed = packed;
 }

@@ -70,10 +70,10 @@ void mf_h2_core_acked(struct mf_h2_conn *h2);
 struct mf_h2_tables {
     struct mf_hpack_decoder decoder;
     struct mf_hpack_encoder encoder;
-    void *decoder_memory, *encoder_memory;
+    struct mf_pages_piece room;
+    void *packed; /* both, while nothing happens; NULL: they are in `room` */
     struct mf_h2_memos memos;
     struct mf_h2_likes likes; /* of requests */
-    bool packed;
 };
 int mf_h2_core_make_tables(struct mf_h2_conn *h2);
 /* They are there and unpacked: 0 or -ENOMEM. */

@@ -13,6 +13,7 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
 {
     const struct mf_limits *limits = local->limits;
     *share = (struct mf_h2_share){.dialer = {ops, index}, .local = local, .calls = calls};
+    mf_pages_init(&share->tables, mf_hpack_decoder_room(MF_HPACK_TABLE) + mf_hpack_encoder_room(MF_HPACK_TABLE));
     struct mf_hpack_room *room = &share->room;
     room->max_fields = (uint32_t)limits->h2_fields;
     room->max_size = (uint32_t)limits->h2_header_list;
@@ -47,6 +48,7 @@ void mf_h2_share_quiet(struct mf_h2_share *share)
 void mf_h2_share_dispose(struct mf_h2_share *share)
 {
     trim(share, 0);
+    mf_pages_dispose(&share->tables);
     mf_free(share->shown);
     mf_free(share->fields);
     mf_free(share->marks);

@@ -1,6 +1,7 @@
 #pragma once
 /* h2_share: what a worker's HTTP/2 connections share: room to decode one block of fields, to change and to encode one, and
  * memory of streams that have ended; and HTTP/2 as a pool's dialer. */
+#include "base/pages.h"
 #include "call/pool.h"
 #include "codec/hpack.h"
 
@@ -20,6 +21,7 @@ struct mf_h2_share {
     uint8_t *joined;           /* h2Block bytes: a block that came in pieces */
     uint8_t *encoded;          /* one that is longer than a frame */
     size_t encoded_len;
+    struct mf_pages tables;    /* of fields, those in use: a decoder's and an encoder's */
     struct {
         void *first;
         uint32_t size, n;

@@ -274,7 +274,7 @@ def test_samples_are_taken(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_memory_of_a_stream_is_seen(plan: Plan, tmp_path: Path) -> None:
-    memory = idle.Memory(plan, tmp_path, counts=(20,))
+    memory = idle.Memory(plan, tmp_path, counts=(20,), looks=1)
     memory.run()
     assert memory.failures == []
     found = {one["what"]: one["values"] for one in memory.measures if one["rival"] == "direct"}

@@ -85,6 +85,19 @@ def test_check(check, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[
     assert check(90.0, here | {"compiler": "gcc 1.0"}).exit_code == 1
 
 
+def test_record_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "count", lambda *_: {"a_1": 1.0, "a_2": 2.0, "b": 3.0})
+    path = tmp_path / "record.json"
+
+    def run(tools: dict[str, str]) -> tuple[int, dict[str, float]]:
+        path.write_text(json.dumps({"instructions": {"a_1": 9.0, "b": 9.0}, "toolchain": tools}))
+        done = CliRunner().invoke(program.main, ["record", "--record", str(path), "--only", "a_"])
+        return done.exit_code, json.loads(path.read_text())["instructions"]
+
+    assert run(toolchain()) == (0, {"a_1": 1.0, "a_2": 2.0, "b": 9.0})
+    assert run(toolchain() | {"libc": "other"}) == (1, {"a_1": 9.0, "b": 9.0})
+
+
 def test_the_record_names_what_is_counted() -> None:
     kept = json.loads(program.RECORD.read_text())
     source = program.RECORD.with_name("count.c").read_text()

@@ -110,7 +110,7 @@ def test_syscalls_of_the_relay(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_memory_of_a_connection_is_seen(plan: Plan, tmp_path: Path) -> None:
-    memory = idle.Memory(plan, tmp_path, counts=(50,))
+    memory = idle.Memory(plan, tmp_path, counts=(50,), looks=1)
     memory.run()
     assert memory.failures == []
     found = {one["what"]: one["values"] for one in memory.measures}

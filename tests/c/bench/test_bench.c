@@ -1,7 +1,7 @@
 /* The harness of the micro-benchmarks: what it drops, what it prints, and that its sample frames are real ones. */
 #include "../../../bench/c/bench.h"
 #include "../../../bench/c/frames.h"
-#include "../../../bench/c/rig.h"
+#include "../../../bench/c/rig_h2.h"
 #include "../../../bench/c/world.h"
 #include "test.h"
 
@@ -103,11 +103,43 @@ static void test_rig(void)
     }
 }
 
+/* The same of gRPC; a stream that windows hold up takes more. */
+static void test_rig_h2(void)
+{
+    static const struct rig_h2_shape shapes[] = {
+        {.connections = 1, .message = 100, .answer = 100, .answers = 1},
+        {.connections = 16, .message = 100, .answer = 100, .answers = 1, .label = true},
+        {.connections = 1, .message = 100, .answer = 100, .answers = 1, .extra = 1, .extra_len = 55, .trace = true, .fresh = true},
+        {.connections = 2, .message = 100, .answer = 1000, .answers = 500, .extra = 80, .extra_len = 100, .tcp = true},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct rig_h2 *it = rig_h2_open(shapes[i]);
+        struct mf_counters counters;
+        uint32_t connections = shapes[i].connections, most = connections == 1 ? 64 : 8;
+        for (int n = 0; n < 4; n++) /* all is known, and the upstream connection is made */
+            rig_h2_exchange(it, connections, most);
+        it->rig->turn = counting_turn;
+        turns = 0;
+        for (uint32_t calls = 1; calls <= most; calls *= 2)
+            rig_h2_exchange(it, connections, calls);
+        if (!shapes[i].tcp)
+            CHECK_INT(turns, most == 64 ? 14 : 8);
+        rig_h2_quiet(it, 50);
+        mf_engine_counters(it->rig->engine, &counters);
+        CHECK_INT(mf_load_relaxed(&counters.calls_active), 50);
+        rig_h2_exchange(it, connections, 3);
+        mf_engine_counters(it->rig->engine, &counters);
+        CHECK_INT(mf_load_relaxed(&counters.calls), it->rig->calls + 50);
+        rig_h2_close(it);
+    }
+}
+
 int main(void)
 {
     test_settled();
     test_frames();
     test_world();
     test_rig();
+    test_rig_h2();
     return test_end("bench/c");
 }

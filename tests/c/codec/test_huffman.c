@@ -5,8 +5,11 @@
 static int64_t decode(struct mf_slice in, uint8_t *to, size_t room)
 {
     in = guarded(in);
-    int64_t n = mf_huffman_decode(in, to, room), len = mf_huffman_decoded_len(in);
+    bool plain;
+    int64_t n = mf_huffman_decode(in, to, room, &plain), len = mf_huffman_decoded_len(in);
     CHECK(n == MF_ELIMIT ? len > (int64_t)room || len < 0 : n == len);
+    for (int64_t i = 0; i < n; i++)
+        CHECK(!plain || (to[i] >= 0x20 && to[i] != 0x7f));
     return n;
 }
 
