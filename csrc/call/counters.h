@@ -63,7 +63,7 @@
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
     X(limit_h2_kept, counter, "limit h2Kept: HTTP/2 requests that could not have been sent elsewhere, as they are too long to be kept") \
-    X(limit_ping_timeout, counter, "limit pingTimeout: connections to peers that answered no HTTP/2 PING")          \
+    X(limit_ping_timeout, counter, "limit pingTimeout: connections to HTTP/2 peers that answered no PING, or whose TCP did not answer")  \
     X(limit_peer_header_list, counter, "calls and answers with more header fields than their receiver has said that it takes")  \
     X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, as no more connections are made to a peer that takes no more calls") \
     X(limit_h2_interims, counter, "limit h2Interims: HTTP/2 answers cut off, as too many interim ones came before them")  \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import struct
 import threading
@@ -157,6 +158,11 @@ class Peer:
 
     def ping(self, data: bytes = b"12345678") -> None:
         self.send(frames.PingFrame(0, opaque_data=data))
+
+    def vanish(self) -> None:
+        """As if its host were gone: nothing that is sent to it arrives, and nobody is told."""
+        with self._sending:
+            vanish(self.sock)
 
     # --- what came
 
@@ -315,6 +321,13 @@ class Peer:
             if event.kind == "HEADERS" and (mark := event.get(MARK)):
                 self.marks.setdefault(mark, []).append(event.stream)
             self._changed.notify_all()
+
+
+def vanish(sock: socket.socket) -> None:
+    """Drop whatever arrives for a TCP socket before the kernel looks at it: a filter that takes no packet."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # return 0
+    filter_of = struct.pack("HL", 1, ctypes.addressof(program))
+    sock.setsockopt(socket.SOL_SOCKET, 26, filter_of)  # SO_ATTACH_FILTER
 
 
 def data_frame(stream: int, data: bytes, end: bool = False, padding: int | None = None) -> frames.Frame:
