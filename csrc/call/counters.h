@@ -54,6 +54,7 @@
     X(h2_resets_out, counter, "HTTP/2 streams reset here")                                                             \
     X(h2_goaways_in, counter, "GOAWAY frames of HTTP/2 peers")                                                         \
     X(h2_goaways_out, counter, "GOAWAY frames sent")                                                                   \
+    X(bad_deadlines, counter, "HTTP/2 calls with a deadline that is not of its form: it is none, and passes as it is")    \
     X(limit_max_body, counter, "limit maxBody")                                                                        \
     X(limit_max_depth, counter, "limit maxDepth")                                                                      \
     X(limit_max_classes, counter, "limit maxClasses")                                                                  \

@@ -276,6 +276,8 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
         mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, &view, true, source->share->shown, &scratch, &shown);
     }
+    if (request.view->bad_timeout)
+        MF_COUNT(source->share->local, bad_deadlines);
     call->kind = request.view->grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
     call->ops = source->ops[call->kind];
     show(&request, source, request.known ? &request.known->shown : &shown);
