@@ -35,7 +35,7 @@ class Event:
     kind: str
     stream: int = 0
     fields: Fields = field(default_factory=list)
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     end: bool = False
     code: int = 0
     last: int = 0
@@ -48,7 +48,8 @@ class Event:
 
 
 class Peer:
-    """One connection. It acknowledges SETTINGS and PING, and with ``credit`` gives back what it reads at once."""
+    """One connection. It acknowledges SETTINGS and PING, and with ``credit`` gives back what it reads at once; it reads
+    at most ``bite`` bytes at a time, and only while ``reading`` is set."""
 
     def __init__(
         self,
@@ -58,8 +59,11 @@ class Peer:
         credit: bool = True,
         greet: bool = True,
         acks: bool = True,
+        bite: int = 1 << 16,
     ) -> None:
         self.sock, self.client, self.credit, self.acks = sock, client, credit, acks
+        self.bite, self.reading = bite, threading.Event()
+        self.reading.set()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.events: list[Event] = []
         self._streams: dict[int, list[Event]] = {}
@@ -215,6 +219,7 @@ class Peer:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+        self.reading.set()
         self._thread.join(10)
         self.sock.close()
 
@@ -234,8 +239,9 @@ class Peer:
         begun = self.client
         kept: tuple[frames.Frame, bytearray] | None = None
         while True:
+            self.reading.wait()
             try:
-                data = self.sock.recv(1 << 16)
+                data = self.sock.recv(self.bite)
             except OSError:
                 data = b""
             if not data:
@@ -258,6 +264,8 @@ class Peer:
         self, one: Any, length: int, kept: tuple[Any, bytearray] | None
     ) -> tuple[Any, bytearray] | None:
         event = Event(type(one).__name__.removesuffix("Frame").upper(), one.stream_id)
+        if kept and (not isinstance(one, frames.ContinuationFrame) or one.stream_id != kept[0].stream_id):
+            self._note(Event("TORN", one.stream_id))  # a frame within a header block
         if isinstance(one, frames.HeadersFrame):
             kept = (one, bytearray(one.data))
         elif isinstance(one, frames.ContinuationFrame) and kept:
@@ -340,6 +348,10 @@ def data_frame(stream: int, data: bytes, end: bool = False, padding: int | None 
     return made
 
 
-def connect(port: int, **options: Any) -> Peer:
-    """A caller's connection."""
-    return Peer(socket.create_connection((HOST, port), timeout=None), True, **options)
+def connect(port: int, receive: int = 0, **options: Any) -> Peer:
+    """A caller's connection; ``receive``: bytes that its kernel may keep for it."""
+    sock = socket.socket()
+    if receive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    sock.connect((HOST, port))
+    return Peer(sock, True, **options)
