@@ -101,26 +101,26 @@ def test_early_answers_hold_nothing(behind: Through, world: World) -> None:
     provider = world.provider()
     (port,) = behind.to(provider.port)
     caller = world.caller(port)
-    bodies = 60 * 400_000
-    early = []
+    sent = 0
 
-    def upload(i: int) -> None:
+    def upload(i: int) -> int:
         call = caller.call(f"early-{i}", end=False)
         call.data(b"x")
-        provider.take(f"early-{i}").headers([*ANSWER, ("grpc-status", "9")], True)
+        stream = provider.take(f"early-{i}")
+        stream.headers([*ANSWER, ("grpc-status", "9")], True)
         assert call.status() == "9"
-        early.append(call)
-        for one in early[-5:]:
-            caller.peer.push(one.number, LONG)
+        return caller.peer.push(call.number, LONG)
 
-    for i in range(10):
+    for i in range(50):
         upload(i)
     with growth(behind.sidecars) as found:
-        for i in range(10, 70):
-            upload(i)
+        for i in range(50, 400):
+            sent += upload(i)
         caller.peer.until("credit for all of it", lambda: caller.peer.room() > 32_000)
-    assert found.most < bodies // 10
+    assert sent > 2_000_000
+    assert found.most < sent // 3
     assert caller.peer.kinds("GOAWAY") == []
+    assert all(Stream(peer, e.stream).of("RSTSTREAM") for peer in provider.peers for e in peer.kinds("HEADERS")[:-1])
     last = caller.call("last")
     provider.take("last").answer()
     assert last.status() == "0"
