@@ -118,7 +118,7 @@ def test_early_answers_hold_nothing(behind: Through, world: World) -> None:
             sent += upload(i)
         caller.peer.until("credit for all of it", lambda: caller.peer.room() > 32_000)
     assert sent > 2_000_000
-    assert found.most < sent // 3
+    assert found.most < sent // 2
     assert caller.peer.kinds("GOAWAY") == []
     assert all(Stream(peer, e.stream).of("RSTSTREAM") for peer in provider.peers for e in peer.kinds("HEADERS")[:-1])
     last = caller.call("last")
