@@ -85,3 +85,17 @@ def test_vanishes_when_no_ping_is_allowed(behind: Through, world: World) -> None
     assert len([e for e in peer.kinds("PING") if not e.ack]) == 1
     serving = Serving(provider, gone=[peer])
     until("there is another way to it", lambda: serving.status(caller.call("again")) == "0")
+
+
+def test_caller_vanishes(behind: Through, world: World) -> None:
+    """A caller that is gone without a word while it waits: TCP asks, and the provider hears of it."""
+    provider = world.provider()
+    (port,) = behind.to(provider.port, tcpKeepalive=1000)
+    caller, other = world.caller(port), world.caller(port)
+    caller.call("waiting", end=False)
+    stream = provider.take("waiting")
+    stays = other.call("stays", end=False)
+    caller.peer.vanish()
+    assert stream.gone(60).code == CANCEL
+    provider.take("stays").answer()
+    assert stays.status() == "0"
