@@ -91,6 +91,35 @@ static void test_in_order(bool at_provider, bool one_more)
     mesh_close();
 }
 
+/* A provider that wants no table, and then one again, each time while nothing happens and the tables are kept packed. */
+static void test_quiet_tables(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    uint32_t id = 1;
+    say_head(a, id, CALL "\nx-kept: in the table", true);
+    struct peer *b = provider();
+    for (int turn = 0; turn < 4; turn++) {
+        for (int i = 0; i < 4; i++, id += 2) {
+            size_t before = b->conn->out.len;
+            if (id > 1)
+                say_head(a, id, CALL "\nx-kept: in the table", true);
+            settle();
+            const uint8_t *block = b->conn->out.ptr + before + MF_H2_HEAD_LEN; /* its first bytes say what the table is */
+            if (turn)
+                CHECK_INT(turn % 2 ? block[0] == 0x20 : memcmp(block, "\x3f\xe1\x1f", 3) == 0, i == 0);
+            CHECK(strstr(told(b, id), " x-kept=in the table>|"));
+            say_head(b, id, OK "\ngrpc-status: 0", true);
+            CHECK(strstr((settle(), told(a, id)), "grpc-status=0"));
+        }
+        pass(2500);
+        say_settings(b, &(struct mf_h2_pair){MF_H2_HEADER_TABLE_SIZE, turn % 2 ? 4096 : 0}, 1);
+        settle();
+    }
+    CHECK_INT((hear(b), b->goaways), 0);
+    mesh_close();
+}
+
 /* A provider that never acknowledges is served and serves, by what the standard allows without that, for settingsTimeout. */
 static void test_no_ack(void)
 {
@@ -280,6 +309,7 @@ int main(void)
 {
     for (int i = 0; i < 4; i++)
         test_in_order(i & 1, i & 2);
+    test_quiet_tables();
     test_no_ack();
     test_streams_at_once();
     for (int i = 0; i < 4; i++)
