@@ -63,7 +63,7 @@
     X(MF_EH2_WINDOW, -5240, protocol, "more HTTP/2 content than its window allows, or a window above 2^31-1")          \
     X(MF_EH2_CLOSED, -5241, protocol, "an HTTP/2 frame on a stream that has ended")                                    \
     X(MF_EH2_SILENT, -5242, protocol, "HTTP/2 settings that were not acknowledged in time")                            \
-    X(MF_EH2_LIST, -5243, limit, "more header fields than the provider has said that it takes")                        \
+    X(MF_EH2_LIST, -5243, limit, "more header fields than the provider's MAX_HEADER_LIST_SIZE allows")                 \
     X(MF_EHPACK_SHORT, -5250, protocol, "a header block that ends within a field")                                     \
     X(MF_EHPACK_INTEGER, -5251, protocol, "a number in a header block that is too large")                              \
     X(MF_EHPACK_INDEX, -5252, protocol, "a header block with an index that means nothing")                             \

@@ -54,6 +54,7 @@
     X(h2_resets_out, counter, "HTTP/2 streams reset here")                                                             \
     X(h2_goaways_in, counter, "GOAWAY frames of HTTP/2 peers")                                                         \
     X(h2_goaways_out, counter, "GOAWAY frames sent")                                                                   \
+    X(bad_deadlines, counter, "HTTP/2 calls with a deadline that is not of its form: it is none, and passes as it is")    \
     X(limit_max_body, counter, "limit maxBody")                                                                        \
     X(limit_max_depth, counter, "limit maxDepth")                                                                      \
     X(limit_max_classes, counter, "limit maxClasses")                                                                  \
@@ -63,7 +64,7 @@
     X(limit_max_calls, counter, "limit maxCalls")                                                                      \
     X(limit_max_calls_per_connection, counter, "limit maxCallsPerConnection")                                          \
     X(limit_h2_kept, counter, "limit h2Kept: HTTP/2 requests that could not have been sent elsewhere, as they are too long to be kept") \
-    X(limit_ping_timeout, counter, "limit pingTimeout: connections to peers that answered no HTTP/2 PING")          \
+    X(limit_ping_timeout, counter, "limit pingTimeout: connections to HTTP/2 peers that answered no PING, or whose TCP did not answer")  \
     X(limit_peer_header_list, counter, "calls and answers with more header fields than their receiver has said that it takes")  \
     X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, as no more connections are made to a peer that takes no more calls") \
     X(limit_h2_interims, counter, "limit h2Interims: HTTP/2 answers cut off, as too many interim ones came before them")  \

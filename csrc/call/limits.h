@@ -47,7 +47,7 @@
     X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \
     X(stall_timeout, stallTimeout, ms, 300000, 1, "HTTP/2 content that waits for its reader to take some of it")        \
-    X(ping_timeout, pingTimeout, ms, 20000, 1, "an HTTP/2 PING of ours that is not answered, before its connection is given up") \
+    X(ping_timeout, pingTimeout, ms, 20000, 1, "an HTTP/2 PING of ours that is not answered, before its connection is given up; no new calls go there after a second") \
     X(settings_timeout, settingsTimeout, ms, 10000, 1, "HTTP/2 settings of ours that are not acknowledged")            \
     X(call_timeout, callTimeout, ms, 60000, 1, "a call whose caller and policy name no timeout")                       \
     X(max_call_timeout, maxCallTimeout, ms, 3600000, 1, "what a caller may ask for as its call's timeout")             \

@@ -249,7 +249,7 @@ static void learn(struct mf_pool *pool, struct mf_link *link, int rc)
             pool->suspected = !mf_lane_speaks(pool);
         else
             mf_pool_rest_unreached(pool, rc < 0 ? rc : -ECONNRESET);
-    } else if (rc == -ETIMEDOUT) {
+    } else if (rc == -ETIMEDOUT && !link->retired) { /* else there are others by now, which tell */
         mf_pool_rest_failed(pool, rc);
     } else if (link->readonly) { /* it has stopped: the next connect finds out whether it is back */
         pool->readonly_until = mf_health_rest(mf_local_now(local), local->limits);

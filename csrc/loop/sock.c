@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -210,6 +211,14 @@ int mf_sock_keepalive(struct mf_sock *sock, int idle_s, int interval_s, int coun
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0)
         return -errno;
     return 0;
+}
+
+int mf_sock_arrive_within(struct mf_sock *sock, uint64_t ms)
+{
+    unsigned within = ms < INT_MAX ? (unsigned)ms : INT_MAX;
+    if (!(sock->_state & MF_S_STREAM_TCP))
+        return 0;
+    return setsockopt(sock->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &within, sizeof within) < 0 ? -errno : 0;
 }
 
 bool mf_sock_local_error(int rc)

@@ -82,6 +82,8 @@ size_t mf_sock_left(const struct mf_sock *sock);
 /* Asks a TCP peer that is silent for `idle_s` whether it is there, `count` times, `interval_s` apart; then the connection
  * fails with -ETIMEDOUT. 0 or a negated errno; 0 and no effect on a UNIX socket. */
 int mf_sock_keepalive(struct mf_sock *sock, int idle_s, int interval_s, int count);
+/* A TCP connection fails with -ETIMEDOUT, too, once bytes that were written have not arrived for `ms`. Likewise. */
+int mf_sock_arrive_within(struct mf_sock *sock, uint64_t ms);
 /* Whether an error of connecting or writing says something of this machine and nothing of the peer: descriptors
  * (-EMFILE, -ENFILE), memory (-ENOMEM, -ENOBUFS), no local port free (-EADDRNOTAVAIL), a local filter (-EACCES, -EPERM), the
  * interface is down (-ENETDOWN), a UNIX listener's queue is full for the moment (-EAGAIN). */

@@ -205,7 +205,7 @@ static void on_sent(struct mf_h2_stream *h2, size_t len)
 }
 
 static const struct mf_fault too_long = {
-    MF_OUTCOME_TOO_LONG, "meshfast: the answer has more header fields than the caller has said that it takes"};
+    MF_OUTCOME_TOO_LONG, "meshfast: the answer has more header fields than the caller's MAX_HEADER_LIST_SIZE allows"};
 
 /* Fields as their receiver counts them (RFC 9113 6.5.2). */
 static bool fits(const struct mf_h2_conn *h2, const struct mf_h2_head_in *head)

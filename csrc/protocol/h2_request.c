@@ -395,6 +395,8 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
     struct mf_h2_shown shown = {0};
     if (!request.known && !head->over)
         view(head, &viewed, &shown, source->share->shown, &scratch);
+    if (request.view->bad_timeout)
+        MF_COUNT(source->share->local, bad_deadlines);
     call->kind = request.view->grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
     call->ops = source->ops[call->kind];
     show(&request, source, request.known ? &request.known->shown : &shown);

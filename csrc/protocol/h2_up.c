@@ -142,6 +142,7 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
 static void on_data(struct mf_h2_stream *h2, struct mf_slice data, bool ended)
 {
     struct mf_h2_asked *stream = stream_of(h2);
+    up_of(h2->conn)->heard_at = mf_local_now(h2->conn->share->local);
     if (!stream->call) {
         mf_h2_stream_credit(h2, data.len, MF_H2_PART_LEAST);
         return;
@@ -247,8 +248,11 @@ static void on_pong(struct mf_h2_conn *h2)
 static void on_ready(struct mf_h2_conn *h2)
 {
     struct mf_h2_up *up = up_of(h2);
-    mf_conn_wait(&h2->conn, mf_local_now(h2->share->local) + h2->share->local->limits->heartbeat * MS_NS);
+    const struct mf_limits *limits = h2->share->local->limits;
+    mf_conn_wait(&h2->conn, mf_local_now(h2->share->local) + limits->heartbeat * MS_NS);
     mf_conn_keepalive(&h2->conn); /* it is asked by PING only while calls wait */
+    /* And not always then: what it was sent shows it, too, in the time that a PING would take. */
+    (void)mf_sock_arrive_within(&h2->conn.sock, limits->heartbeat + limits->ping_timeout);
     (void)mf_pool_connected(up->link.pool, &up->link);
     mf_pool_alive(up->link.pool, &up->link); /* its settings are a word */
 }
@@ -268,6 +272,8 @@ static void on_goaway(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway)
 
 static void on_lost(struct mf_h2_conn *h2, int rc)
 {
+    if (rc == -ETIMEDOUT && h2->conn.ready)
+        MF_COUNT(h2->conn.local, limit_ping_timeout);
     mf_pool_lost(up_of(h2)->link.pool, &up_of(h2)->link, rc);
 }
 
@@ -283,12 +289,15 @@ static bool silent(struct mf_h2_up *up, uint64_t now)
     }
     const struct mf_limits *limits = conn->local->limits;
     if (now - up->probe_at >= limits->ping_timeout * MS_NS) {
-        MF_COUNT(conn->local, limit_ping_timeout);
         mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
         return true;
     }
-    if (now - up->probe_at >= PROBE_NS)
+    if (now - up->probe_at >= PROBE_NS && !up->link.retired) {
+        /* Who comes new does not wait with the others: the peer may be there, and only this way to it is gone. */
         mf_pool_silent(up->link.pool, &up->link);
+        mf_h2_conn_goaway(&up->h2, true);
+        mf_pool_retire(up->link.pool, &up->link);
+    }
     mf_conn_wait(conn, now - up->probe_at >= PROBE_NS ? up->probe_at + limits->ping_timeout * MS_NS : up->probe_at + PROBE_NS);
     return false;
 }

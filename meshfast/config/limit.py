@@ -145,7 +145,8 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "ping_timeout", "pingTimeout", "ms", 20000, 1,
-        "an HTTP/2 PING of ours that is not answered, before its connection is given up",
+        "an HTTP/2 PING of ours that is not answered, before its connection is given up; no new calls go there after a"
+        " second",
     ),  # fmt: skip
     Limit("settings_timeout", "settingsTimeout", "ms", 10000, 1, "HTTP/2 settings of ours that are not acknowledged"),
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),

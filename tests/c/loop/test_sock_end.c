@@ -189,11 +189,14 @@ static void test_keepalive(void)
     CHECK_INT(option(fds[0], IPPROTO_TCP, TCP_KEEPINTVL), 10);
     CHECK_INT(option(fds[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
     CHECK_INT(mf_sock_keepalive(&a.sock, -1, 10, 3), -EINVAL);
+    CHECK_INT(mf_sock_arrive_within(&a.sock, 1500), 0);
+    CHECK_INT(option(fds[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 1500);
     quit(&a);
     close(fds[1]);
     unix_pair(fds);
     end_open(&a, fds[0]);
     CHECK_INT(mf_sock_keepalive(&a.sock, 60, 10, 3), 0);
+    CHECK_INT(mf_sock_arrive_within(&a.sock, 1500), 0);
     CHECK_INT(mf_sock_left(&a.sock), 0);
     quit(&a);
     close(fds[1]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import struct
 import threading
@@ -34,7 +35,7 @@ class Event:
     kind: str
     stream: int = 0
     fields: Fields = field(default_factory=list)
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     end: bool = False
     code: int = 0
     last: int = 0
@@ -47,7 +48,8 @@ class Event:
 
 
 class Peer:
-    """One connection. It acknowledges SETTINGS and PING, and with ``credit`` gives back what it reads at once."""
+    """One connection. It acknowledges SETTINGS and PING, and with ``credit`` gives back what it reads at once; it reads
+    at most ``bite`` bytes at a time, and only while ``reading`` is set."""
 
     def __init__(
         self,
@@ -57,8 +59,11 @@ class Peer:
         credit: bool = True,
         greet: bool = True,
         acks: bool = True,
+        bite: int = 1 << 16,
     ) -> None:
         self.sock, self.client, self.credit, self.acks = sock, client, credit, acks
+        self.bite, self.reading = bite, threading.Event()
+        self.reading.set()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.events: list[Event] = []
         self._streams: dict[int, list[Event]] = {}
@@ -158,6 +163,11 @@ class Peer:
     def ping(self, data: bytes = b"12345678") -> None:
         self.send(frames.PingFrame(0, opaque_data=data))
 
+    def vanish(self) -> None:
+        """As if its host were gone: nothing that is sent to it arrives, and nobody is told."""
+        with self._sending:
+            vanish(self.sock)
+
     # --- what came
 
     def wait(self, what: str, find: Callable[[Event], object], seconds: float = SECONDS) -> Event:
@@ -209,6 +219,7 @@ class Peer:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+        self.reading.set()
         self._thread.join(10)
         self.sock.close()
 
@@ -228,8 +239,9 @@ class Peer:
         begun = self.client
         kept: tuple[frames.Frame, bytearray] | None = None
         while True:
+            self.reading.wait()
             try:
-                data = self.sock.recv(1 << 16)
+                data = self.sock.recv(self.bite)
             except OSError:
                 data = b""
             if not data:
@@ -252,6 +264,8 @@ class Peer:
         self, one: Any, length: int, kept: tuple[Any, bytearray] | None
     ) -> tuple[Any, bytearray] | None:
         event = Event(type(one).__name__.removesuffix("Frame").upper(), one.stream_id)
+        if kept and (not isinstance(one, frames.ContinuationFrame) or one.stream_id != kept[0].stream_id):
+            self._note(Event("TORN", one.stream_id))  # a frame within a header block
         if isinstance(one, frames.HeadersFrame):
             kept = (one, bytearray(one.data))
         elif isinstance(one, frames.ContinuationFrame) and kept:
@@ -317,6 +331,13 @@ class Peer:
             self._changed.notify_all()
 
 
+def vanish(sock: socket.socket) -> None:
+    """Drop whatever arrives for a TCP socket before the kernel looks at it: a filter that takes no packet."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # return 0
+    filter_of = struct.pack("HL", 1, ctypes.addressof(program))
+    sock.setsockopt(socket.SOL_SOCKET, 26, filter_of)  # SO_ATTACH_FILTER
+
+
 def data_frame(stream: int, data: bytes, end: bool = False, padding: int | None = None) -> frames.Frame:
     """A DATA frame, with padding if it is told how much."""
     made = frames.DataFrame(stream, data, pad_length=padding or 0)
@@ -327,6 +348,10 @@ def data_frame(stream: int, data: bytes, end: bool = False, padding: int | None 
     return made
 
 
-def connect(port: int, **options: Any) -> Peer:
-    """A caller's connection."""
-    return Peer(socket.create_connection((HOST, port), timeout=None), True, **options)
+def connect(port: int, receive: int = 0, **options: Any) -> Peer:
+    """A caller's connection; ``receive``: bytes that its kernel may keep for it."""
+    sock = socket.socket()
+    if receive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    sock.connect((HOST, port))
+    return Peer(sock, True, **options)

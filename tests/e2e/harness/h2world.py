@@ -110,11 +110,13 @@ class Caller:
 
 
 class Provider:
-    """A server on a free ``port``; its connections greet unless told otherwise."""
+    """A server on a free ``port``; its connections greet unless told otherwise. ``receive``: as ``connect``."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, receive: int = 0, **options: Any) -> None:
         self._options = options
         self._server = socket.create_server((HOST, 0), backlog=128)
+        if receive:
+            self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         self.port = int(self._server.getsockname()[1])
         self.peers: list[Peer] = []
         self._thread = threading.Thread(target=self._accept, name="provider", daemon=True)

@@ -27,6 +27,7 @@ class Through(Way):
         super().__init__(way.removesuffix(TWO))
         self.is_two = way.endswith(TWO)
         self.sidecars: list[Sidecar] = []
+        self.addresses: list[tuple[int, dict[str, str]]] = []  # of the instances, as the caller's sidecar has them
 
     def to(self, *instances: Instance, **limits: int) -> tuple[int, ...]:
         """Where a caller finds the instances, each a port or a port and its labels: they themselves, or a sidecar."""
@@ -45,6 +46,7 @@ class Through(Way):
             ]
             self.sidecars.append(self.sidecar([], doors, limits=limits))
             listed = [(door, labels) for door, (_, labels) in zip(inside, listed, strict=True)]
+        self.addresses = listed
         front = free_port()
         door = {"name": "out", "bind": f"tcp://{ANY}:{front}", "direction": "outbound", "service": SERVICE}
         documents = [entry(listed), *policy]
