@@ -19,6 +19,7 @@ from rich.table import Table
 from bench.harness.html import page
 from bench.harness.instructions import count
 from bench.harness.measure import Plan, Point, Sample, default_cpus
+from bench.harness.picture import draw
 from bench.harness.process import BenchError
 from bench.harness.profile import take as take_profile
 from bench.harness.report import print_comparison, print_result
@@ -284,6 +285,17 @@ def report(result: Path, out: Path | None, base: str) -> None:
     """A result as one page of HTML with plots, which needs nothing else."""
     path = out or result.with_suffix(".html")
     _write(path, page(load_result(result), base))
+    console.print(f"Written to {path}", soft_wrap=True)
+
+
+@main.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=None, help="[default: beside the result, .svg]")
+def plot(result: Path, out: Path | None) -> None:
+    """CPU per call of a result as one picture, an SVG file."""
+    path, whole = out or result.with_suffix(".svg"), result.resolve()
+    source = str(whole.relative_to(ROOT)) if whole.is_relative_to(ROOT) else whole.name
+    _write(path, draw(load_result(result), source))
     console.print(f"Written to {path}", soft_wrap=True)
 
 

@@ -1,28 +1,50 @@
-"""An HTTP/2 request as policy sees it: the service it means, and its headers."""
+"""An HTTP/2 request as policy sees it: the core's own view of one, for questions that are asked in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from meshfast import _core
 from meshfast.model import Http
 
-__all__ = ["headers", "joined", "names", "param", "path"]
+__all__ = ["View", "param", "path", "view"]
 
 Pairs = Iterable[tuple[str, str]]
 
-_STANDS_FOR = {"tri-service-group": "group", "tri-service-version": "version"}  # what Triple calls Dubbo's own
+GRPC = ("content-type", "application/grpc")
 
 
-def names(http: Http) -> tuple[str, str, str]:
-    """The service and the method that the path names, ``/service/method`` behind any context, and the host, which is
-    the service where the path's is not listed. Empty where there is none."""
-    before, slash, method = path(http).rpartition("/")
-    service = before.rpartition("/")[2] if slash else ""
-    host = http.authority
-    if not host.endswith("]"):  # an IPv6 address without a port
-        head, colon, port = host.rpartition(":")
-        host = head if colon and port.isdigit() else host
-    return (service, method, host) if service else (host, "", "")
+@dataclass(frozen=True, slots=True)
+class View:
+    """``service``, ``method``: what it means, and ``alias``: how its service may be listed instead. ``http``: with its
+    authority as it is compared. ``headers``: as the table is asked with them, ``shown``: as conditions see them,
+    ``labels``: as labels are found in them, of which the last of a name counts. ``refused``: why no rule is asked at
+    all; empty otherwise."""
+
+    service: str
+    method: str
+    alias: str
+    http: Http
+    headers: list[tuple[str, str]]
+    shown: dict[str, str]
+    labels: list[tuple[str, str]]
+    refused: str
+
+
+def view(http: Http, pairs: Pairs) -> View:
+    """A POST that says nothing of its content is taken for one of gRPC where its path can be."""
+    given = [(name.lower(), value) for name, value in pairs]
+    before, _, last = path(http).rpartition("/")
+    rpc = bool(last and before.rpartition("/")[2])
+    plain = not rpc or http.method != "POST" or any(name == GRPC[0] for name, _ in given)
+    fields = given if plain else [*given, GRPC]
+    asked = (http.method or None, http.scheme or None, http.authority or None, http.path)
+    refused, service, method, alias, authority, headers, lists, labels = _core.h2_view(asked, fields)
+    if not plain:
+        headers = [pair for pair in headers if pair != GRPC]
+    compared = replace(http, authority=authority)
+    return View(service, method, alias, compared, headers, dict(headers + lists), labels, refused or "")
 
 
 def path(http: Http) -> str:
@@ -37,20 +59,3 @@ def param(http: Http, name: str) -> str | None:
         if key == name and one:
             return value
     return None
-
-
-def headers(pairs: Pairs) -> list[tuple[str, str]]:
-    """The headers by their names on the wire; behind them ``group`` and ``version``, where Triple's stand for them."""
-    out = [(name.lower(), value) for name, value in pairs]
-    return out + [(_STANDS_FOR[name], value) for name, value in out if name in _STANDS_FOR]
-
-
-def joined(pairs: Pairs) -> dict[str, str]:
-    """What conditions compare: a header that comes several times is one list, a cookie's pieces are one; of ``group``
-    and ``version`` the last counts."""
-    out: dict[str, str] = {}
-    for name, value in pairs:
-        if name in out and name not in _STANDS_FOR.values():
-            value = out[name] + ("; " if name == "cookie" else ",") + value
-        out[name] = value
-    return out

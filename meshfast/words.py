@@ -26,7 +26,7 @@ class Asked:
     headers: Mapping[str, str]
     labels: Mapping[str, str]
     workload: Mapping[str, str]
-    http: Http | None = None  # then headers are as httpview.joined has them
+    http: Http | None = None  # then as httpview.view has it, and its headers
 
 
 def holds(condition: Condition) -> str:

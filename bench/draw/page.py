@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-STYLE = """
-:root { --ink: #1d2733; --soft: #66727f; --rule: #dde3e9; }
-.blue { --c: #1668b8; } .orange { --c: #d0813a; } .grey { --c: #8a97a5; } .red { --c: #c22f2f; }
+COLOURS = {
+    "blue": "#1668b8", "sky": "#6db3ea", "orange": "#d0813a", "grey": "#8a97a5", "red": "#c22f2f", "green": "#6a9e58",
+    "violet": "#8f6bb3", "brown": "#8a6a4f",
+}  # fmt: skip
+INK, SOFT = "#1d2733", "#66727f"
+_NAMES = " ".join(f".{name} {{ --c: {value}; }}" for name, value in COLOURS.items())
+STYLE = f"""
+:root {{ --ink: {INK}; --soft: {SOFT}; --rule: #dde3e9; }}
+{_NAMES}""" + """
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); margin: 0 auto;
        max-width: 1240px; padding: 28px; background: #fff; }

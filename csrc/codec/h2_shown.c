@@ -152,6 +152,12 @@ static bool join(const struct mf_pair *own, const uint16_t *next, uint32_t i, bo
     return any;
 }
 
+/* Of these the last counts, for conditions too. */
+static bool stands_for_dubbo(struct mf_slice name)
+{
+    return mf_slice_eq(name, MF_SLICE("version")) || mf_slice_eq(name, MF_SLICE("group"));
+}
+
 static uint32_t add_joined(const struct mf_pair *own, uint32_t n, struct mf_pair *to, struct mf_h2_scratch *scratch,
                            struct mf_h2_shown *out)
 {
@@ -168,7 +174,7 @@ static uint32_t add_joined(const struct mf_pair *own, uint32_t n, struct mf_pair
         first[bucket] = (uint16_t)i;
     }
     for (uint32_t i = 1; i <= n; i++) {
-        if (done[i] || !next[i] || !join(own, next, i, done, scratch, &joined))
+        if (done[i] || !next[i] || stands_for_dubbo(own[i - 1].key) || !join(own, next, i, done, scratch, &joined))
             continue;
         out->lost += !joined.ptr;
         add(out, &to[out->n_joined++], own[i - 1].key, joined);

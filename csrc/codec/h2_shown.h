@@ -7,8 +7,8 @@
  *               `------------------------- conditions --------------------------'
  *
  * A label is what the last field of its name says, as in the map that Dubbo makes of them, else a member of baggage. A
- * condition sees all values of a name, as RFC 9110 5.3 joins them (cookies: RFC 9113 8.2.3), and no baggage, which anyone
- * may add to. Pure: no malloc, no clock, no descriptor. */
+ * condition sees all values of a name, as RFC 9110 5.3 joins them (cookies: RFC 9113 8.2.3), but for `version` and `group`;
+ * and no baggage, which anyone may add to. Pure: no malloc, no clock, no descriptor. */
 #include "codec/h2_view.h"
 
 enum {

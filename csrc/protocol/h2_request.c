@@ -360,6 +360,7 @@ static void show(struct request *request, struct mf_h2_source *source, const str
         .n_headers = shown->n_headers,
         .name_lengths = shown->name_lengths,
         .fold_names = true,
+        .joined = true,
         .now = mf_local_now(local),
         .http = &request->http,
     };

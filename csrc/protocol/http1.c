@@ -111,7 +111,14 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
     if (!fields)
         return -ENOMEM;
     mf_http1_head_fields(head, fields);
-    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .fold_names = true};
+    struct mf_http_view http = {
+        .method = head->method,
+        .scheme = head->scheme.len ? head->scheme : MF_SLICE("http"),
+        .authority = head->authority,
+        .path = head->path,
+        .query = head->query,
+    };
+    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .fold_names = true, .http = &http};
     struct mf_route route;
     query.now = mf_local_now(local);
     query.random = mf_local_random(local);

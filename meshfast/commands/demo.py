@@ -22,8 +22,8 @@ from meshfast.demo.show import Report, Show
     help="The event loop of the sidecars.",
 )  # fmt: skip
 @click.option(
-    "--every", type=click.FloatRange(1, 1000), default=10, show_default=True, metavar="MS",
-    help="Milliseconds between two calls of one of the four callers in the background.",
+    "--every", type=click.FloatRange(1, 1000), default=20, show_default=True, metavar="MS",
+    help="Milliseconds between two calls of one of the eight callers in the background.",
 )  # fmt: skip
 @click.option(
     "--dir", "directory", type=click.Path(file_okay=False, path_type=Path), default=None,
@@ -31,8 +31,9 @@ from meshfast.demo.show import Report, Show
 )  # fmt: skip
 @FORMAT
 def demo(keep: bool, loop: str, every: float, directory: Path | None, output: str) -> None:
-    """Start three applications with a sidecar beside each, in a baseline and two environments; call them with and
-    without traffic labels; start and stop one more instance while calls run; and check where every call went.
+    """Start three applications with a sidecar beside each, in a baseline and two environments; call them in Dubbo2 and
+    Triple, with and without traffic labels; start and stop one more instance while calls run; kill one; and check where
+    every call went.
 
     Exits with 1 when a call went elsewhere or was lost.
     """

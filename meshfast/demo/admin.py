@@ -10,6 +10,7 @@ import msgspec
 from meshfast.ask import ask
 from meshfast.demo.process import DemoError
 from meshfast.demo.topology import HOST, LABEL
+from meshfast.demo.wire import METHOD, TRIPLE
 
 
 async def page(port: int, path: str) -> bytes:
@@ -31,14 +32,14 @@ async def ready(port: int) -> bool:
         return False
 
 
-def explain_path(service: str, label: str) -> str:
-    query = {"service": service} | ({"label": f"{LABEL}={label}"} if label else {})
-    return f"/explain?{urlencode(query)}"
+def explain_path(protocol: str, service: str, label: str) -> str:
+    query = {"http": f"/{service}/{METHOD}"} if protocol == TRIPLE else {"service": service}
+    return f"/explain?{urlencode(query | ({'label': f'{LABEL}={label}'} if label else {}))}"
 
 
-async def explain(port: int, service: str, label: str) -> Any:
+async def explain(port: int, protocol: str, service: str, label: str) -> Any:
     """Why this sidecar sends a call where it sends it, as the page's JSON."""
-    return msgspec.json.decode(await page(port, explain_path(service, label)))
+    return msgspec.json.decode(await page(port, explain_path(protocol, service, label)))
 
 
 async def counter(port: int, name: str) -> float:

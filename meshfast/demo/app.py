@@ -1,7 +1,8 @@
 """One application of the demonstration: ``python -m meshfast.demo.app --name B --env dev1 --listen 127.0.0.1:1 ...``.
 
-It serves ``demo.<name>`` and, to answer, calls the next application through its sidecar. It hands on the trace id
-(x-request-id) and nothing else: it has never heard of traffic labels.
+It serves ``demo.<name>`` in Dubbo2 and Triple on one port and, to answer, calls the next application through its
+sidecar, in the protocol in which it was called. It hands on the trace id (x-request-id) and nothing else: it has never
+heard of traffic labels.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import argparse
 import asyncio
 import contextlib
 import signal
-from collections.abc import Mapping
 
-from meshfast import dubbo
-from meshfast.demo.wire import TRACE, Address, Client, Server
+from meshfast.demo.protocols import consumer, server
+from meshfast.demo.wire import PROTOCOLS, TRACE, Address, Asked
 
 ARROW = " -> "
 NEXT_TIMEOUT = 8.0  # seconds
@@ -32,40 +32,39 @@ class Application:
     def __init__(self, name: str, env: str, sidecar: Address, following: str) -> None:
         self.me = f"{name}({env or 'base'})"
         self.following = following
-        self.client = Client(sidecar)
+        self.clients = {protocol: consumer(protocol, sidecar) for protocol in PROTOCOLS}
 
-    async def answer(self, request: dubbo.Request) -> tuple[str, Mapping[str, str]]:
-        """The path from here on, and the trace id so that the caller can tell whose answer this is."""
-        trace = request.attachments.get(TRACE, "")
-        path = self.me
-        if self.following:
-            path += ARROW + await self._next(trace)
-        return path, {TRACE: trace}
+    async def answer(self, asked: Asked) -> str:
+        """The path from here on."""
+        return self.me + ARROW + await self._next(asked) if self.following else self.me
 
-    async def _next(self, trace: str) -> str:
+    async def _next(self, asked: Asked) -> str:
         try:
-            response = await self.client.call(self.following, (self.me,), {TRACE: trace}, NEXT_TIMEOUT)
+            client = self.clients[asked.protocol]
+            reply = await client.call(self.following, self.me, {TRACE: asked.trace}, NEXT_TIMEOUT)
         except (OSError, ValueError) as error:
             return f"[{self.following}: {error or type(error).__name__}]"
-        if response.exception is not None:
-            return f"[{self.following}: status {response.status}, {response.exception}]"
-        if response.attachments.get(TRACE, "") != trace:
-            return f"[{self.following}: the answer to another call]"
-        return str(response.value)
+        if reply.error or reply.trace != asked.trace:
+            return f"[{self.following}: {reply.error or 'the answer to another call'}]"
+        return reply.value
+
+    async def close(self) -> None:
+        for client in self.clients.values():
+            with contextlib.suppress(OSError):
+                await client.close()
 
 
 async def run(options: argparse.Namespace) -> None:
     application = Application(options.name, options.env, address(options.sidecar), options.next)
-    server = Server(application.answer)
+    serving = server(application.answer)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await server.start(address(options.listen))
+    await serving.start(address(options.listen))
     print(f"{application.me} serves demo.{options.name} on {options.listen}", flush=True)
     await stop.wait()
-    await server.stop(GRACE)
-    with contextlib.suppress(OSError):
-        await application.client.close()
+    await serving.stop(GRACE)
+    await application.close()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ FOREVER = float("inf")
 class Call:
     """One call as its caller saw it. Times in seconds on one clock; ``label`` empty: none was sent."""
 
+    protocol: str
     label: str
     sent: float
     answered: float
@@ -73,7 +74,7 @@ class Tally:
     strayed: list[Call] = field(default_factory=list)
     elsewhere: list[Call] = field(default_factory=list)  # answered, but from where policy did not allow
     leaked: list[Call] = field(default_factory=list)  # without a label, yet in a labelled environment
-    paths: Counter[tuple[str, str]] = field(default_factory=Counter)  # by label and path
+    paths: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by protocol, label and path
     slowest: float = 0.0  # milliseconds
 
     def add(self, call: Call, timeline: Timeline) -> None:
@@ -83,7 +84,7 @@ class Tally:
             self.lost.append(call)
             return
         self.answered += 1
-        self.paths[call.label, call.value] += 1
+        self.paths[call.protocol, call.label, call.value] += 1
         self.slowest = max(self.slowest, call.milliseconds)
         if call.strayed:
             self.strayed.append(call)

@@ -7,41 +7,40 @@ import time
 import uuid
 
 from meshfast.demo.judge import Call
+from meshfast.demo.protocols import consumer
 from meshfast.demo.topology import LABEL, service
-from meshfast.demo.wire import TRACE, Address, Client
+from meshfast.demo.wire import PROTOCOLS, TRACE, Address, Consumer
 
 TIMEOUT = 10.0  # seconds: a call without an answer by then is lost
 
 
-async def call(client: Client, label: str, first: str = "A") -> Call:
+async def call(client: Consumer, protocol: str, label: str, first: str = "A") -> Call:
     """One call to the first application, with a trace id of its own and the label, if any."""
     trace = uuid.uuid4().hex
-    attachments = {TRACE: trace} | ({LABEL: label} if label else {})
+    headers = {TRACE: trace} | ({LABEL: label} if label else {})
     sent = time.monotonic()
     try:
-        response = await client.call(service(first), ("demo",), attachments, TIMEOUT)
+        reply = await client.call(service(first), "demo", headers, TIMEOUT)
     except (OSError, ValueError) as error:
-        return Call(label, sent, time.monotonic(), error=str(error) or type(error).__name__)
-    answered = time.monotonic()
-    if response.exception is not None:
-        return Call(label, sent, answered, error=f"status {response.status}: {response.exception}")
-    strayed = response.attachments.get(TRACE, "") != trace
-    return Call(label, sent, answered, str(response.value), strayed=strayed)
+        return Call(protocol, label, sent, time.monotonic(), error=str(error) or type(error).__name__)
+    strayed = not reply.error and reply.trace != trace
+    return Call(protocol, label, sent, time.monotonic(), reply.value, reply.error, strayed)
 
 
 class Load:
-    """A caller per label, each on a connection of its own, each sending on time whether or not answers have come."""
+    """A caller per protocol and label, each on a connection of its own, each sending on time whether or not answers
+    have come."""
 
     def __init__(self, gateway: Address, labels: tuple[str, ...], interval: float) -> None:
         self.calls: list[Call] = []
-        self._clients = {label: Client(gateway) for label in labels}
+        self._clients = {(p, label): consumer(p, gateway) for p in PROTOCOLS for label in labels}
         self._interval = interval
         self._running: set[asyncio.Task[None]] = set()
         self._callers: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
 
     def start(self) -> None:
-        self._callers = [asyncio.create_task(self._caller(label)) for label in self._clients]
+        self._callers = [asyncio.create_task(self._caller(*each)) for each in self._clients]
 
     async def stop(self) -> list[Call]:
         """Sends no more, waits for what is in flight, and returns every call."""
@@ -53,14 +52,14 @@ class Load:
             await client.close()
         return self.calls
 
-    async def _caller(self, label: str) -> None:
+    async def _caller(self, protocol: str, label: str) -> None:
         due = time.monotonic()
         while not self._stop.is_set():
-            one = asyncio.create_task(self._one(label))
+            one = asyncio.create_task(self._one(protocol, label))
             self._running.add(one)
             one.add_done_callback(self._running.discard)
             due = max(due + self._interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
-    async def _one(self, label: str) -> None:
-        self.calls.append(await call(self._clients[label], label))
+    async def _one(self, protocol: str, label: str) -> None:
+        self.calls.append(await call(self._clients[protocol, label], protocol, label))

@@ -41,12 +41,12 @@ def entry(app: str, places: Iterable[Place]) -> str:
         f"metadata: {{name: {app.lower()}}}",
         "spec:",
         f"  hosts: [{service(app)}]",
-        "  ports: [{name: dubbo, number: 20880, protocol: TCP}]",
+        "  ports: [{name: rpc, number: 20880, protocol: TCP}]  # Dubbo2 and Triple, told apart by what comes",
         "  endpoints:",
     ]
     for place in places:
         labels = f", labels: {{{LABEL}: {place.instance.env}}}" if place.instance.env else ""
-        lines.append(f"  - {{address: {HOST}, ports: {{dubbo: {place.inbound}}}{labels}}}")
+        lines.append(f"  - {{address: {HOST}, ports: {{rpc: {place.inbound}}}{labels}}}")
     return "\n".join(lines) + "\n"
 
 

@@ -14,10 +14,12 @@ from meshfast.demo.explain import Why, why
 from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.load import Load, call
 from meshfast.demo.process import READY_TIMEOUT, Child, Children, DemoError
+from meshfast.demo.protocols import consumer
 from meshfast.demo.show import Check, Hop, Report, Show, Walk
 from meshfast.demo.topology import (
     APPS,
     HOST,
+    KILLED,
     LATE,
     START,
     Gateway,
@@ -30,12 +32,13 @@ from meshfast.demo.topology import (
     place,
     service,
 )
-from meshfast.demo.wire import Client
+from meshfast.demo.wire import PROTOCOLS
 
 LABELS = ("dev1", "dev2", "", "dev9")  # nobody is labelled dev9
 TIME_LIMIT = 120.0  # seconds, for all of it
 TAKE_TIMEOUT = 15.0  # seconds, for a change to reach every sidecar
 SPREAD_LIMIT = 1.0  # seconds: a changed file is live by then
+BACK_TIMEOUT = 15.0  # seconds, for an instance that is back to be used again
 SETTLE = 1.5  # seconds of load before, between and after the changes
 POLL = 0.02  # seconds
 
@@ -46,7 +49,7 @@ class Options:
 
     directory: Path
     loop: str = "auto"
-    interval: float = 0.01
+    interval: float = 0.02
     keep: bool = False
 
 
@@ -63,7 +66,8 @@ class Demo:
         self.places = {instance: place(instance, self.ports) for instance in (*START, LATE)}
         self.timeline = Timeline(START)
         self._mesh = options.directory / "mesh"
-        self._client = Client((HOST, self.gateway.outbound))
+        self._clients = {protocol: consumer(protocol, (HOST, self.gateway.outbound)) for protocol in PROTOCOLS}
+        self._apps: dict[Instance, Child] = {}
         self.kept = False  # all is checked, and left running
 
     async def run(self) -> Report:
@@ -73,6 +77,7 @@ class Demo:
                 await self._walks("Calls by hand: the path, and why it left the label's environment", LABELS)
                 await self._inside(Instance("A", "dev1"))
                 await self._switch()
+                await self._kill()
                 await self._trace_memory()
                 if self.options.keep:
                     limit.reschedule(None)
@@ -112,7 +117,8 @@ class Demo:
             yield
             self.children.check()
         finally:
-            await self._client.close()
+            for client in self._clients.values():
+                await client.close()
             codes = await self._stop_all()
         bad = [f"{name}: {code}" for name, code in codes.items() if code != 0]
         found = f"{len(codes)} processes, {', '.join(bad) or 'exit code 0 each'}"
@@ -125,15 +131,18 @@ class Demo:
         return codes | await self.children.stop_these(self.children.all)
 
     async def _start(self, one: Place) -> tuple[Place, Child, Child]:
+        return one, await self._start_app(one), await self._start_sidecar(one.instance.file)
+
+    async def _start_app(self, one: Place) -> Child:
         instance = one.instance
         next_app = following(instance.app)
-        app = await self.children.start(
+        app = self._apps[instance] = await self.children.start(
             f"{instance.file}-app", "meshfast.demo.app",
             "--name", instance.app, "--env", instance.env,
             "--listen", f"{HOST}:{one.app}", "--sidecar", f"{HOST}:{one.outbound}",
             "--next", service(next_app) if next_app else "",
         )  # fmt: skip
-        return one, app, await self._start_sidecar(instance.file)
+        return app
 
     async def _start_sidecar(self, name: str) -> Child:
         own = self.options.directory / "sidecars" / f"{name}.yaml"
@@ -156,16 +165,17 @@ class Demo:
     async def _walks(self, title: str, labels: Iterable[str]) -> None:
         self.show.title(title)
         for label in labels:
-            one = await call(self._client, label)
-            await self._walk(one, label, self.gateway.admin)
+            for protocol, client in self._clients.items():
+                await self._walk(await call(client, protocol, label), label, self.gateway.admin)
 
     async def _inside(self, instance: Instance) -> None:
-        """A call that begins in an environment, with no label and a trace id that nobody knows."""
+        """Calls that begin in an environment, with no label and a trace id that nobody knows."""
         own = self.places[instance]
-        client = Client((HOST, own.outbound))
-        one = await call(client, "", following(instance.app))
-        await client.close()
-        await self._walk(one, instance.env, own.admin, instance)
+        for protocol in PROTOCOLS:
+            client = consumer(protocol, (HOST, own.outbound))
+            one = await call(client, protocol, "", following(instance.app))
+            await client.close()
+            await self._walk(one, instance.env, own.admin, instance)
 
     async def _walk(self, one: Call, label: str, asked: int, inside: Instance | None = None) -> None:
         """Shows the way of a call that counts as labelled `label`; each hop by the word of the sidecar that made it,
@@ -173,7 +183,7 @@ class Demo:
         self.children.check()
         hops = []
         for instance in one.hops or ():
-            told = await self._why(asked, instance.app, label)
+            told = await self._why(asked, one.protocol, instance.app, label)
             hops.append(Hop(instance, told.reason, told.peer == f"{HOST}:{self.places[instance].inbound}"))
             asked = self.places[instance].admin
         first = following(inside.app) if inside else APPS[0]
@@ -182,8 +192,8 @@ class Demo:
         self.report.walks.append(walk)
         self.show.walk(walk)
 
-    async def _why(self, port: int, app: str, label: str) -> Why:
-        return why(await admin.explain(port, service(app), label), app)
+    async def _why(self, port: int, protocol: str, app: str, label: str) -> Why:
+        return why(await admin.explain(port, protocol, service(app), label), app)
 
     # --- the change
 
@@ -209,14 +219,17 @@ class Demo:
         self.children.check()
         found = self.report.load = tally(calls, self.timeline)
         self.show.paths(found)
-        self._check("no call in the background is lost", found.sent > 0 and not found.lost,
-                    f"{found.answered} of {found.sent} answered")  # fmt: skip
+        each = {p: tally((one for one in calls if one.protocol == p), self.timeline) for p in PROTOCOLS}
+        self._check("no call in the background is lost", all(one.sent and not one.lost for one in each.values()),
+                    ", ".join(f"{p}: {one.answered} of {one.sent} answered" for p, one in each.items()))  # fmt: skip
         self._check("each went where policy allowed at its time", not found.elsewhere,
                     f"{len(found.elsewhere)} elsewhere")  # fmt: skip
         self._check("none got the answer to another", not found.strayed, f"{len(found.strayed)} strayed")
         self._check("none without a label entered an environment", not found.leaked, f"{len(found.leaked)} did")
-        new, old = (found.paths["dev1", path_text(path("dev1", running))] for running in ((*START, LATE), START))
-        self._check(f"dev1 used {LATE} while it was there", new > 0 and old > 0, f"{new} calls, {old} without it")
+        ways = [path_text(path("dev1", running)) for running in ((*START, LATE), START)]
+        used = {p: [found.paths[p, "dev1", way] for way in ways] for p in PROTOCOLS}
+        self._check(f"dev1 used {LATE} while it was there", all(all(one) for one in used.values()),
+                    ", ".join(f"{p}: {new} calls, {old} without it" for p, (new, old) in used.items()))  # fmt: skip
         slow = [f"{what}: {took:.2f} s" for what, took in self.report.changes.items()]
         self._check("each change was live within a second", max(self.report.changes.values()) <= SPREAD_LIMIT,
                     ", ".join(slow))  # fmt: skip
@@ -229,21 +242,57 @@ class Demo:
         self._write_mesh(running)
         wanted = path(LATE.env, running)[-1]
         ports = [self.gateway.admin, *(self.places[instance].admin for instance in (*START, LATE))]
-        await asyncio.gather(*(self._taken(port, wanted) for port in ports))
+        await asyncio.gather(*(self._taken(port, protocol, wanted) for port in ports for protocol in PROTOCOLS))
         ended = time.monotonic()
         self.timeline.end_change(ended)
         self.report.changes[what] = ended - began
         self.show.line(f"{what}: {len(ports)} sidecars route by it after {ended - began:.2f} s")
 
-    async def _taken(self, port: int, wanted: Instance) -> None:
+    async def _taken(self, port: int, protocol: str, wanted: Instance) -> None:
         """Returns once this sidecar would send a call labelled like LATE to `wanted`."""
         deadline = time.monotonic() + TAKE_TIMEOUT
         peer = f"{HOST}:{self.places[wanted].inbound}"
-        while (await self._why(port, LATE.app, LATE.env)).peer != peer:
+        while (await self._why(port, protocol, LATE.app, LATE.env)).peer != peer:
             self.children.check()
             if time.monotonic() > deadline:
                 raise DemoError(f"the sidecar with admin port {port} does not take a change; see {self.children.logs}")
             await asyncio.sleep(POLL)
+
+    async def _kill(self) -> None:
+        """The application of KILLED ends without a word, its sidecar stays: its calls go to the baseline until it is
+        back."""
+        self.show.title(f"{KILLED} is killed")
+        await self.children.kill(self._apps[KILLED])
+        self._now([one for one in START if one != KILLED])
+        await self._walks(f"Without {KILLED}, which is still listed", (KILLED.env,))
+        app = await self._start_app(self.places[KILLED])
+        await self.children.ready(app, self.places[KILLED].app)
+        began = time.monotonic()
+        self.timeline.begin_change(START, began)
+        for protocol in PROTOCOLS:
+            await self._found_again(protocol)
+        self.timeline.end_change(time.monotonic())
+        self.show.line(f"{KILLED} is back, and used again after {time.monotonic() - began:.2f} s")
+        await self._walks(f"With {KILLED} again", (KILLED.env,))
+
+    async def _found_again(self, protocol: str) -> None:
+        """Calls until one has gone to KILLED; none of them is lost or goes where it may not."""
+        deadline = time.monotonic() + BACK_TIMEOUT
+        while True:
+            one = await call(self._clients[protocol], protocol, KILLED.env)
+            if one.value not in self.timeline.allowed(KILLED.env, one.sent, one.answered):
+                raise DemoError(f"{protocol}: {one.error or one.value}, while {KILLED} comes back")
+            if one.hops and KILLED in one.hops:
+                return
+            if time.monotonic() > deadline:
+                raise DemoError(f"{KILLED} is back for {BACK_TIMEOUT:.0f} s and not used; see {self.children.logs}")
+            await asyncio.sleep(POLL)
+
+    def _now(self, running: Iterable[Instance]) -> None:
+        """These run from now on, whatever was before."""
+        now = time.monotonic()
+        self.timeline.begin_change(running, now)
+        self.timeline.end_change(now)
 
     def _write_mesh(self, running: Iterable[Instance]) -> None:
         policy.write(self._mesh / "mesh.yaml", policy.mesh(self.places[instance] for instance in running))
@@ -276,7 +325,7 @@ class Demo:
         self.show.title("Still running; end it with Ctrl-C")
         self.show.topology((self.places[i] for i in START), self.gateway, self.options.directory)
         url = f"http://{HOST}:{self.places[Instance('B', 'dev1')].admin}"
-        self.show.line(f"try: curl '{url}{admin.explain_path(service('C'), 'dev1')}'")
+        self.show.line(f"try: curl '{url}{admin.explain_path(PROTOCOLS[0], service('C'), 'dev1')}'")
         self.show.line("or edit the policy: a good change is live within a second, a bad one is refused in the logs")
         while True:
             self.children.check()

@@ -15,6 +15,7 @@ from rich.text import Text
 from meshfast.demo.app import ARROW
 from meshfast.demo.judge import Call, Tally
 from meshfast.demo.topology import APPS, HOST, Gateway, Instance, Place
+from meshfast.demo.wire import PROTOCOLS
 
 
 def label_text(label: str) -> str:
@@ -50,7 +51,7 @@ class Walk:
 
     def __str__(self) -> str:
         beside = f", from beside {self.inside}" if self.inside else ""
-        return f"{label_text(self.call.label)}{beside}: {self.path}"
+        return f"{self.call.protocol}  {label_text(self.call.label)}{beside}: {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Report:
             "directory": str(self.directory),
             "calls": [
                 {
-                    "label": w.call.label, "from": str(w.inside or ""), "path": w.path,
+                    "protocol": w.call.protocol, "label": w.call.label, "from": str(w.inside or ""), "path": w.path,
                     "ms": w.call.milliseconds, "good": w.right,
                 }
                 for w in self.walks
@@ -93,7 +94,10 @@ class Report:
             "load": {
                 "sent": load.sent, "answered": load.answered, "lost": len(load.lost),
                 "elsewhere": len(load.elsewhere), "slowest_ms": load.slowest,
-                "paths": [{"label": label, "path": path, "calls": n} for (label, path), n in load.paths.items()],
+                "paths": [
+                    {"protocol": protocol, "label": label, "path": path, "calls": n}
+                    for (protocol, label, path), n in load.paths.items()
+                ],
             },
             "checks": [{"name": c.name, "good": c.good, "detail": c.detail} for c in self.checks],
         }  # fmt: skip
@@ -140,9 +144,11 @@ class Show:
         table = Table(box=self._box)
         table.add_column("label")
         table.add_column("path")
-        table.add_column("calls", justify="right")
-        for (label, path), n in sorted(load.paths.items()):
-            table.add_row(label_text(label), path, str(n))
+        for protocol in PROTOCOLS:
+            table.add_column(protocol, justify="right")
+        for label, path in sorted({(label, path) for _, label, path in load.paths}):
+            counts = (load.paths[protocol, label, path] for protocol in PROTOCOLS)
+            table.add_row(label_text(label), path, *map(str, counts))
         self.console.print(table)
 
     def summary(self, report: Report) -> None:
@@ -168,7 +174,8 @@ class Show:
         )  # fmt: skip
         for what, calls in kinds:
             for call in calls[:shown]:
-                self.line(f"  {what}: {label_text(call.label)}: {call.error or call.value}", "red")
+                one = f"{call.protocol}, {label_text(call.label)}: {call.error or call.value}"
+                self.line(f"  {what}: {one}", "red")
 
 
 def _cell(place: Place | None) -> str:

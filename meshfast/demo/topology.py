@@ -37,6 +37,7 @@ class Instance:
 BASELINE = tuple(Instance(app) for app in APPS)
 START = (*BASELINE, Instance("A", "dev1"), Instance("B", "dev1"), Instance("B", "dev2"), Instance("C", "dev2"))
 LATE = Instance("C", "dev1")
+KILLED = Instance("C", "dev2")
 
 
 def service(app: str) -> str:

@@ -1,108 +1,89 @@
-"""A Dubbo2 consumer and a provider on asyncio streams: one connection each, any number of calls on it at a time."""
+"""What the applications of the demonstration say to each other, in either protocol, and the server that takes both on
+one port."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import struct
-from collections.abc import Awaitable, Callable, Mapping
-
-from meshfast import dubbo
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 TRACE = "x-request-id"
 METHOD = "walk"
+DUBBO, TRIPLE = PROTOCOLS = ("Dubbo2", "Triple")
 
 Address = tuple[str, int]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
-async def read_frame(reader: asyncio.StreamReader) -> tuple[dubbo.Head, bytes] | None:
-    """The next whole frame and its head; None when the connection has ended. ProtocolError: not Dubbo2."""
-    try:
-        start = await reader.readexactly(dubbo.HEAD_LENGTH)
-        head = dubbo.parse_head(start)
-        if head is None:
-            return None
-        return head, start + await reader.readexactly(head.body_length)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a call came back with. ``error``: why it has no value; empty otherwise."""
+
+    value: str = ""
+    trace: str = ""
+    error: str = ""
 
 
-def heartbeat_answer(head: dubbo.Head) -> bytes:
-    """The answer to a heartbeat: an event with the same id and a null body."""
-    return struct.pack(">HBBQIc", 0xDABB, 0x20 | head.serialization, 20, head.request_id, 1, b"N")
-
-
-class Client:
+class Consumer(ABC):
     """Calls over one connection, made when first needed and again when it was lost.
 
     A call that gets no answer raises TimeoutError, or ConnectionError when the connection ended; it is not repeated,
     so that what was lost is seen.
     """
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._connecting = asyncio.Lock()
-
-    async def call(
-        self, service: str, args: tuple[str, ...], attachments: Mapping[str, str], timeout: float
-    ) -> dubbo.Response:
+    @abstractmethod
+    async def call(self, service: str, text: str, headers: Mapping[str, str], timeout: float) -> Reply:
         """Calls METHOD of `service`; `timeout` in seconds covers connecting too."""
-        number = next(self._numbers)
-        frame = dubbo.encode_request(number, service, METHOD, args, attachments)
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        try:
-            async with asyncio.timeout(timeout):
-                (await self._connected()).write(frame)
-                return dubbo.decode_response(await answer)
-        finally:
-            self._waiting.pop(number, None)
 
-    async def _connected(self) -> asyncio.StreamWriter:
-        async with self._connecting:
-            if self._writer is None:
-                reader, self._writer = await asyncio.open_connection(*self.address)
-                self._reading = asyncio.create_task(self._read(reader, self._writer))
-            return self._writer
-
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while (frame := await read_frame(reader)) is not None:
-            head, data = frame
-            if head.is_request:
-                if head.is_event and head.is_two_way:
-                    writer.write(heartbeat_answer(head))
-                continue
-            waiting = self._waiting.get(head.request_id)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(data)
-        self._writer = None
-        writer.close()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(ConnectionResetError("the connection ended before the answer came"))
-
+    @abstractmethod
     async def close(self) -> None:
         """Ends the connection; calls that still wait fail."""
-        if self._writer is not None:
-            self._writer.close()
-        if self._reading is not None:
-            await self._reading
 
 
-Answer = Callable[[dubbo.Request], Awaitable[tuple[str, Mapping[str, str]]]]
+Answer = Callable[["Asked"], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that came in. ``protocol``: in which, so that the next one is made in it, too."""
+
+    protocol: str
+    headers: Mapping[str, str]
+
+    @property
+    def trace(self) -> str:
+        return self.headers.get(TRACE, "")
+
+
+class Serving(ABC):
+    """One connection that a server took. ``spawn`` runs a call beside it."""
+
+    def __init__(self, streams: Streams, answer: Answer, spawn: Spawn) -> None:
+        self.reader, self.writer = streams
+        self.answer = answer
+        self.spawn = spawn
+
+    @abstractmethod
+    async def serve(self, begun: bytes) -> None:
+        """Until it ends; `begun` is what was read of it already."""
+
+    def leave(self) -> None:
+        """No new call is taken any more."""
+        self.writer.close()
 
 
 class Server:
-    """Answers every call with what `answer` returns for it: a value and attachments."""
+    """Answers every call with what `answer` returns for it. ``kinds``: a protocol's first two bytes, and its end."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, kinds: dict[bytes, type[Serving]]) -> None:
         self._answer = answer
+        self._kinds = kinds
         self._calls: set[asyncio.Task[None]] = set()
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._serving: set[Serving] = set()
         self._server: asyncio.Server | None = None
         self._stopping = False
 
@@ -117,6 +98,8 @@ class Server:
             self._server.close()
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace)
+        for one in self._serving:
+            one.leave()
         for writer in self._connections:
             writer.close()
         if self._connections:
@@ -131,20 +114,21 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (frame := await read_frame(reader)) is not None:
-                head, data = frame
-                if head.is_event:
-                    if head.is_request and head.is_two_way:
-                        writer.write(heartbeat_answer(head))
-                elif head.is_request:
-                    call = asyncio.create_task(self._one(head, data, writer))
-                    self._calls.add(call)
-                    call.add_done_callback(self._calls.discard)
+            begun = await reader.readexactly(2)
+            if (kind := self._kinds.get(begun)) is not None:
+                one = kind((reader, writer), self._answer, self._spawn)
+                self._serving.add(one)
+                try:
+                    await one.serve(begun)
+                finally:
+                    self._serving.discard(one)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
         finally:
             writer.close()
             del self._connections[writer]
 
-    async def _one(self, head: dubbo.Head, data: bytes, writer: asyncio.StreamWriter) -> None:
-        value, attachments = await self._answer(dubbo.parse_request(data))
-        if head.is_two_way and not writer.is_closing():
-            writer.write(dubbo.encode_response(head.request_id, value, attachments))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        call = asyncio.create_task(work)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from meshfast import config, dubbo
+from meshfast import config
 from meshfast.demo import load, policy
 from meshfast.demo.app import Application
 from meshfast.demo.explain import Why, why
 from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.process import Children, DemoError
+from meshfast.demo.protocols import consumer, server
 from meshfast.demo.topology import (
     HOST,
     LATE,
@@ -31,9 +32,9 @@ from meshfast.demo.topology import (
     place,
     service,
 )
-from meshfast.demo.wire import TRACE, Client, Server
+from meshfast.demo.wire import DUBBO, PROTOCOLS, Asked
 from meshfast.explain import explain
-from meshfast.model import LabelKind, TargetKind
+from meshfast.model import Http, LabelKind, TargetKind
 from meshfast.routing import Table
 
 OLD = "A(dev1) -> B(dev1) -> C(base)"
@@ -109,18 +110,18 @@ def test_what_is_allowed_while_the_mesh_changes(sent: float, answered: float, al
 
 
 def test_tally_finds_what_went_wrong() -> None:
-    late, early = Call("dev1", 5, 6, NEW), Call("dev1", 15, 16, OLD)
-    lost, failed = Call("dev2", 5, 6, error="TimeoutError"), Call("", 5, 6, "A(base) -> [demo.B: status 80]")
-    leaked = Call("", 5, 6, "A(base) -> B(dev2) -> C(base)")
-    strayed = Call("", 5, 6.5, BASE, strayed=True)
-    good = Call("dev1", 15, 15.5, NEW)
+    late, early = Call(DUBBO, "dev1", 5, 6, NEW), Call(DUBBO, "dev1", 15, 16, OLD)
+    lost, failed = Call(DUBBO, "dev2", 5, 6, error="TimeoutError"), Call(DUBBO, "", 5, 6, "A(base) -> [demo.B: 80]")
+    leaked = Call(DUBBO, "", 5, 6, "A(base) -> B(dev2) -> C(base)")
+    strayed = Call(DUBBO, "", 5, 6.5, BASE, strayed=True)
+    good = Call(DUBBO, "dev1", 15, 15.5, NEW)
     found = tally([late, early, lost, failed, leaked, strayed, good], changed())
     assert (found.sent, found.answered) == (7, 5)
     assert found.lost == [lost, failed]
     assert found.elsewhere == [late, early, leaked]
     assert found.leaked == [leaked]
     assert found.strayed == [strayed]
-    assert found.paths["dev1", NEW] == 2
+    assert found.paths[DUBBO, "dev1", NEW] == 2
     assert found.slowest == 1500
 
 
@@ -180,23 +181,24 @@ def test_why(tmp_path: Path, label: str, reason: str) -> None:
     policy.write(tmp_path / "mesh.yaml", policy.mesh(places.values()))
     table = Table()
     table.publish(config.load([str(tmp_path)]))
-    page = explain(table, "demo.C", labels={"trafficLabel": label} if label else {})
     chosen = places[Instance("C", "" if reason else label)]
-    assert why(page, "C") == Why(f"{HOST}:{chosen.inbound}", reason)
+    for asked in ({"service": "demo.C"}, {"http": Http("POST", "http", "", "/demo.C/walk")}):
+        page = explain(table, labels={"trafficLabel": label} if label else {}, **asked)
+        assert why(page, "C") == Why(f"{HOST}:{chosen.inbound}", reason)
 
 
 # --- applications
 
 
 def test_applications_in_a_row_without_sidecars() -> None:
-    """A -> B -> C, each dialling the next: the path comes back, with the trace id and no label."""
-    seen: list[dict[str, str]] = []
+    """A -> B -> C, each dialling the next: the path comes back, with the trace id and no label, by one protocol all the
+    way."""
+    seen: list[Asked] = []
 
     class Watched(Application):
-        async def answer(self, request: dubbo.Request) -> tuple[str, dict[str, str]]:
-            seen.append(dict(request.attachments))
-            value, attachments = await super().answer(request)
-            return value, dict(attachments)
+        async def answer(self, asked: Asked) -> str:
+            seen.append(asked)
+            return await super().answer(asked)
 
     async def scene() -> list[Call]:
         ports = Ports()
@@ -206,38 +208,41 @@ def test_applications_in_a_row_without_sidecars() -> None:
             after = following(app)
             sidecar = (HOST, numbers[after]) if after else (HOST, 0)
             application = Watched(app, "dev1" if app == "B" else "", sidecar, service(after) if after else "")
-            server = Server(application.answer)
-            await server.start((HOST, numbers[app]))
-            servers.append(server)
+            servers.append(server(application.answer))
+            await servers[-1].start((HOST, numbers[app]))
             applications.append(application)
-        client = Client((HOST, numbers["A"]))
-        calls = await asyncio.gather(*(load.call(client, label) for label in ["dev1", ""] * 20))
-        await client.close()
-        for application in applications:
-            await application.client.close()
-        for server in servers:
-            await server.stop(1)
+        clients = {protocol: consumer(protocol, (HOST, numbers["A"])) for protocol in PROTOCOLS}
+        work = [load.call(client, p, label) for label in ["dev1", ""] * 20 for p, client in clients.items()]
+        calls = await asyncio.gather(*work)
+        for end in (*clients.values(), *applications):
+            await end.close()
+        for one in servers:
+            await one.stop(1)
         ports.close()
         return list(calls)
 
     calls = asyncio.run(scene())
     assert {call.value for call in calls} == {"A(base) -> B(dev1) -> C(base)"}
     assert not any(call.strayed or call.error for call in calls)
-    at_a = [a for a in seen if "trafficLabel" in a]
-    assert len(seen) == 120 and len(at_a) == 20
-    assert len({a[TRACE] for a in seen}) == 40
+    at_a = [asked for asked in seen if {"trafficLabel", "trafficlabel"} & set(asked.headers)]
+    assert len(seen) == 240 and len(at_a) == 40
+    assert len({asked.trace for asked in seen}) == 80
+    assert [sum(asked.protocol == p for asked in seen) for p in PROTOCOLS] == [120, 120]
 
 
-def test_an_application_says_why_it_has_no_answer() -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_application_says_why_it_has_no_answer(protocol: str) -> None:
     async def scene() -> Call:
         ports = Ports()
         dead, own = ports.take(), ports.take()
-        server = Server(Application("A", "", (HOST, dead), "demo.B").answer)
-        await server.start((HOST, own))
-        client = Client((HOST, own))
-        one = await load.call(client, "dev1")
-        await client.close()
-        await server.stop(1)
+        application = Application("A", "", (HOST, dead), "demo.B")
+        serving = server(application.answer)
+        await serving.start((HOST, own))
+        client = consumer(protocol, (HOST, own))
+        one = await load.call(client, protocol, "dev1")
+        for end in (client, application):
+            await end.close()
+        await serving.stop(1)
         ports.close()
         return one
 
@@ -256,12 +261,12 @@ def test_a_connection_that_comes_as_the_server_stops_is_ended(turns: int) -> Non
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
         ports = Ports()
         port = ports.take()
-        server = Server(Application("C", "", (HOST, port), "").answer)
-        await server.start((HOST, port))
+        serving = server(Application("C", "", (HOST, port), "").answer)
+        await serving.start((HOST, port))
         caller = socket.create_connection((HOST, port), 10)
         for _ in range(turns):
             await asyncio.sleep(0)
-        await server.stop(10)
+        await serving.stop(10)
         ports.close()
         return caller
 
@@ -272,20 +277,21 @@ def test_a_connection_that_comes_as_the_server_stops_is_ended(turns: int) -> Non
     assert complaints == []
 
 
-def test_calls_fail_when_the_connection_ends() -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_calls_fail_when_the_connection_ends(protocol: str) -> None:
     async def scene() -> Call:
         async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(16)
             writer.close()
 
-        server = await asyncio.start_server(hang_up, HOST, 0)
-        client = Client((HOST, server.sockets[0].getsockname()[1]))
-        one = await load.call(client, "")
+        hangs_up = await asyncio.start_server(hang_up, HOST, 0)
+        client = consumer(protocol, (HOST, hangs_up.sockets[0].getsockname()[1]))
+        one = await load.call(client, protocol, "")
         await client.close()
-        server.close()
+        hangs_up.close()
         return one
 
-    assert "connection ended" in asyncio.run(scene()).error
+    assert asyncio.run(scene()).error
 
 
 # --- processes

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import random
 import re
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from faults import report
 from faults.verdict import Row
 
 from bench.draw.axis import Axis, LogAxis, plain
+from bench.draw.columns import Column, columns, picture
 from bench.draw.page import Html, bullets, figure, html, key, page, row, section, table
 from bench.draw.plot import Bar, Line, Scale, bars, lines, percentiles
+from bench.harness.picture import draw
+from bench.run import load_result
 
 NASTY = '<b>&"'
+ROOT = Path(__file__).parents[2]
+PICTURES = [path for path in sorted(ROOT.glob("docs/*.svg")) if "data-source" in path.read_text()]
 
 
 @pytest.mark.parametrize("kind", [Axis, LogAxis])
@@ -92,6 +99,53 @@ def test_text_is_escaped_wherever_it_comes_in() -> None:
     assert NASTY not in whole and "&amp;lt;" not in whole
     assert not re.search(r"https?:|src=|<script|@import|url\(", whole)
     assert isinstance(html("a"), Html) and html(html("<")) == "&lt;"
+
+
+# --- columns
+
+
+def tops(drawing: list[str]) -> list[tuple[float, float, float]]:
+    """Of every column: where it begins, how wide it is, and how high."""
+    found = (re.search(r'<rect x="(.*?)" y=".*?" width="(.*?)" height="(.*?)"', part) for part in drawing)
+    return [(float(one[1]), float(one[2]), float(one[3])) for one in found if one]
+
+
+def test_columns_are_as_high_as_the_logarithms_of_their_values() -> None:
+    group = [Column("a", "blue", 1, 1, 1), Column("b", "grey", 10, 9, 11), Column("c", "grey", 100, 100, 100)]
+    (_, wide, first), (_, _, second), (_, _, third) = tops(columns([("x", group)], 300, 20, 200))
+    assert second - first == pytest.approx(third - second, rel=0.02) and wide > 10
+    assert third < 200 - 20
+
+
+def test_one_that_is_missing_leaves_a_gap() -> None:
+    whole = [Column(name, "blue", 2, 1, 3) for name in "abc"]
+    found = tops(columns([("x", whole), ("y", [whole[0], whole[2]])], 300, 20, 200))
+    (a, wide, _), _, (c, _, _), (a2, wide2, _), (c2, _, _) = found
+    assert c - a == pytest.approx(c2 - a2, abs=0.2) and wide == wide2
+
+
+def test_a_picture_stands_alone() -> None:
+    drawn = picture(NASTY, [(NASTY, [Column(NASTY, "blue", 2, 1, 3)])], [NASTY], NASTY)
+    assert NASTY not in drawn and "var(" not in drawn
+    whole = ElementTree.fromstring(drawn)
+    assert whole.get("data-source") == NASTY and whole.get("aria-label") == NASTY
+    size = [float(value) for value in (whole.get("viewBox") or "").split()][2:]
+    assert size == [float(whole.get("width") or 0), float(whole.get("height") or 0)]
+    for one in whole.iter("{http://www.w3.org/2000/svg}text"):
+        assert 0 <= float(one.get("x") or 0) <= size[0] and 0 <= float(one.get("y") or 0) <= size[1]
+    assert picture("t", [], [], "s")
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_of_its_result(path: Path) -> None:
+    source = ElementTree.fromstring(path.read_text()).get("data-source") or ""
+    drawn = draw(load_result(ROOT / source), source)
+    assert path.read_text() == drawn, f"run python -m bench.run plot {source} -o {path.relative_to(ROOT)}"
+
+
+def test_readme_shows_a_picture_of_figures() -> None:
+    shown = re.findall(r"!\[[^\]]*\]\((\S+\.svg)\)", (ROOT / "README.md").read_text())
+    assert {ROOT / one for one in shown} >= set(PICTURES) and PICTURES
 
 
 def test_page_of_the_faults() -> None:

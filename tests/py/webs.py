@@ -15,7 +15,7 @@ kind: ServiceEntry
 metadata: {{name: shop}}
 spec:
   hosts: [cart.shop, com.x.Cart]
-  ports: [{{number: 80, name: dubbo, protocol: DUBBO}}]
+  ports: [{{number: 80, name: web, protocol: HTTP}}, {{number: 1, name: dubbo, protocol: DUBBO}}]
   endpoints:
 {endpoints}
 ---
@@ -24,7 +24,19 @@ kind: VirtualService
 metadata: {{name: by-label}}
 spec:
   hosts: ["*"]
-  http: [{{route: [{{destination: {{subset: $env}}}}]}}]
+  http:
+  - match:
+    - {{uri: {{prefix: /kept/}}, method: {{exact: GET}}, scheme: {{exact: http}}, authority: {{exact: "cart.shop:81"}},
+       queryParams: {{a: {{exact: "1"}}}}, headers: {{x-user: {{exact: "a,b"}}}}}}
+    route: [{{destination: {{subset: none}}}}]
+  - route: [{{destination: {{subset: $env}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop}}
+spec:
+  host: shop
+  subsets: [{{name: none, labels: {{no: such}}}}]
 ---
 apiVersion: istio.alibabacloud.com/v1
 kind: TrafficLabel
@@ -35,10 +47,10 @@ spec:
 
 
 def shop(*endpoints: tuple[int, str]) -> str:
-    """Policy that routes cart.shop and com.x.Cart to these ports by the label env."""
+    """Policy that routes cart.shop and com.x.Cart to these ports by the label env; Dubbo would go where nobody is."""
     lines = [
-        f"  - {{address: 127.0.0.1, ports: {{dubbo: {port}}}, labels: {{{f'env: {env}' if env else ''}}}}}"
-        for port, env in endpoints
+        f"  - {{address: 127.0.0.1, ports: {{web: {port}, dubbo: {i}}}, labels: {{{f'env: {env}' if env else ''}}}}}"
+        for i, (port, env) in enumerate(endpoints, 1)
     ]
     return POLICY.format(endpoints="\n".join(lines))
 

@@ -11,7 +11,8 @@ MODULES = {"pickle", "marshal", "shelve", "dill"}
 CALLS = {"eval", "exec", "compile", "__import__"}
 #: Forbidden besides in what reads bytes from outside: there a name may be the wire's.
 BY_NAME = {"getattr", "setattr", "globals", "importlib"}
-READERS = {"meshfast/dubbo.py", "meshfast/hessian.py", "meshfast/http2.py", "meshfast/demo/wire.py"}
+READERS = {"meshfast/dubbo.py", "meshfast/hessian.py", "meshfast/http2.py"}
+READERS |= {f"meshfast/demo/{name}.py" for name in ("wire", "dubbo2", "triple")}
 
 
 def names(tree: ast.AST, calls: set[str]) -> list[str]:

@@ -115,6 +115,9 @@ static void test_versions(void)
     SHOW(GRPC "version=v2\ngroup=canary\n"); /* nobody's but its own */
     both("version", "v2");
     both("group", "canary");
+    SHOW(HEAD "version=v2\ngroup=canary\nversion=v3\ngroup=g\n"); /* the last, as where Dubbo's own stand for them */
+    both("version", "v3");
+    both("group", "g");
     SHOW(HEAD "version=v2\ngroup=canary\n");
     both("version", "v2");
     both("group", "canary");

@@ -19,7 +19,7 @@ from meshfast.commands.explain import command
 from meshfast.config import dfa
 from meshfast.errors import ConfigError, StateError
 from meshfast.explain import explain
-from meshfast.httpview import headers, joined, names, param
+from meshfast.httpview import param, view
 from meshfast.model import Family, Http
 from meshfast.routing import Table
 from meshfast.sidecar import Sidecar
@@ -130,27 +130,47 @@ def test_a_uri_in_any_case() -> None:
 
 # --- the request
 
+Pairs = list[tuple[str, str]]
+
 
 @pytest.mark.parametrize(
     ("path", "authority", "meant"),
     [
-        ("/a.Cart/add", "h:1", ("a.Cart", "add", "h")),
+        ("/a.Cart/add", "H:1", ("a.Cart", "add", "h")),
         ("/ctx/a.Cart/add?x=/y", "h", ("a.Cart", "add", "h")),
-        ("/index.html", "h.example:8080", ("h.example", "", "")),
-        ("/", "[::1]:80", ("[::1]", "", "")),
-        ("*", "[::1]", ("[::1]", "", "")),
-        ("/a//m", "", ("", "", "")),
+        ("/index.html", "H.example:8080", ("h.example", "POST", "")),
+        ("/", "[::1]:80", ("[::1]", "POST", "")),
+        ("/a//m", "", ("", "POST", "")),
     ],
 )
 def test_which_service_is_meant(path: str, authority: str, meant: tuple[str, str, str]) -> None:
-    assert names(Http("POST", "http", authority, path)) == meant
+    seen = view(Http("POST", "http", authority, path), [])
+    assert (seen.service, seen.method, seen.alias) == meant
+    assert seen.http == Http("POST", "http", authority.lower(), path) and seen.refused == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "sent", "service"),
+    [
+        ("POST", [], "a.Cart"),  # nothing is said of its content: a call
+        ("GET", [], "web"),
+        ("POST", [("Content-Type", "text/plain")], "web"),
+        ("POST", [("content-type", "application/grpc+proto")], "a.Cart"),
+        ("POST", [("content-type", "application/json"), ("tri-service-version", "1")], "a.Cart"),
+        ("GET", [("content-type", "application/grpc")], "a.Cart"),
+    ],
+)
+def test_what_makes_a_path_name_a_service(method: str, sent: Pairs, service: str) -> None:
+    assert view(Http(method, "http", "web:80", "/a.Cart/add"), sent).service == service
 
 
 def test_headers_and_parameters() -> None:
     sent = [("X", "a"), ("tri-service-group", "g"), ("group", "mine"), ("x", "b"), ("Cookie", "k"), ("cookie", "l")]
-    pairs = headers(sent)
-    shown = joined(pairs)
+    seen = view(Http(path="/a.Cart/add"), [*sent, ("baggage", "env=dev1;p,x=c")])
+    shown, found = seen.shown, dict(seen.labels)
     assert (shown["x"], shown["cookie"], shown["group"], shown["tri-service-group"]) == ("a,b", "k; l", "g", "g")
+    assert shown["version"] == "1.0.0" and "env" not in shown and "content-type" not in shown
+    assert (found["x"], found["env"]) == ("b", "dev1")
     http = Http(path="/?a=1&a=2&b&=c")
     assert [param(http, name) for name in ("a", "b", "", "d")] == ["1", "", "c", None]
     assert param(Http(path="/"), "a") is None and param(Http(path="/?"), "") is None
@@ -187,9 +207,8 @@ ROUTES = virtual(
 )  # fmt: skip
 MESH = (CART, STOCK, ROUTES, label("env"))
 GROUP = [("Tri-Service-Group", "g")]
+BAGGAGE = [("baggage", "env=dev1")]
 
-
-Pairs = list[tuple[str, str]]
 
 
 def answer(http: Http | None, pairs: Pairs | None = None, service: str = "", **asked: Any) -> dict[str, Any]:
@@ -201,9 +220,11 @@ def answer(http: Http | None, pairs: Pairs | None = None, service: str = "", **a
 @pytest.mark.parametrize(
     ("http", "pairs", "rule", "service", "address"),
     [
-        (Http("GET", authority="CART.SHOP", path="/x?a=1"), [], "", "CART.SHOP", ""),
+        (Http("GET", authority="CART.SHOP", path="/x?a=1"), [], "web", "cart.shop", "10.0.0.1:50051"),
         (Http("GET", authority="cart.shop:80", path="/x?a=1"), [], "web", "cart.shop", "10.0.0.1:50051"),
-        (Http("GET", authority="cart.shop:80", path="/com.x.Cart/m?a=1"), [], "web", "com.x.Cart", "10.0.0.1:50051"),
+        (Http("GET", authority="cart.shop:80", path="/com.x.Cart/m?a=1"), [], "web", "cart.shop", "10.0.0.1:50051"),
+        (Http("POST", "https", "cart.shop", "/com.x.Other/m"), [], "secure", "cart.shop", "10.0.0.1:50051"),
+        (Http(path="/com.x.Cart/m", scheme="https"), BAGGAGE, "secure", "com.x.Cart", "10.0.0.2:50051"),
         (Http("GET", authority="cart.shop", path="/?b&a=1"), [("Env", "dev1")], "web", "cart.shop", "10.0.0.2:50051"),
         (Http(path="/com.x.Cart/m"), [*GROUP, ("env", "dev2")], "cased", "com.x.Cart", "10.0.0.3:1"),
         (Http(path="/ctx/com.x.Cart/m"), GROUP, "", "com.x.Cart", ""),
@@ -218,10 +239,18 @@ def test_decisions(http: Http, pairs: list[tuple[str, str]], rule: str, service:
     table = Table()
     table.publish(load(*MESH))
     try:
-        route = table.lookup(service, headers(pairs), said["labels"], http=http, random=0)
+        seen = view(http, pairs)
+        route = table.lookup(service, seen.headers, said["labels"], http=seen.http, random=0)
     except StateError:
         route = None
     assert (route.address if route else "") == address
+
+
+@pytest.mark.parametrize("path", ["/com.x.Cart/../m", "/com.x.Cart/%2e/m", "/com.x.Cart\\m/x", "/com.x.Cart/%2fm"])
+def test_a_path_that_is_refused(path: str) -> None:
+    said = answer(Http(path=path))
+    assert said["error"] == "refused: a :path that two readers may take for two different ones"
+    assert (said["address"], said["refused"], said["branches"]) == ("", False, [])
 
 
 def test_dubbo_is_as_it_was() -> None:
