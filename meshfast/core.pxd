@@ -335,6 +335,7 @@ cdef extern from "meshfast.h" nogil:
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
     enum:
         MF_STAT_STATUS
+        MF_STAT_OTHER
         MF_STAT_GRPC
         MF_STAT_GRPC_OTHER
         MF_STAT_HTTP
@@ -487,7 +488,11 @@ cdef extern from "meshfast.h" nogil:
         uint8_t service_len
         uint8_t method_len
         uint8_t subset_len
+        uint8_t fallbacks
+        uint8_t tries
+        int32_t rule
         uint16_t labels_len
+        uint16_t http
         uint32_t code
         const char *service
         const char *method

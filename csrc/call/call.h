@@ -145,3 +145,16 @@ void mf_callee_gone(struct mf_callee *callee, const struct mf_fault *fault);
 
 /* True where the table has a row: for the exhaustive test and the picture in the docs. */
 bool mf_call_legal(enum mf_call_state state, enum mf_call_event event, enum mf_call_state *next);
+
+/* inline */
+
+static inline uint32_t mf_call_slot(const struct mf_call *call)
+{
+    return call->id & ((1u << MF_CALL_SLOT_BITS) - 1);
+}
+
+/* What is kept of it beside this, or NULL. */
+static inline struct mf_note *mf_call_note(const struct mf_call *call)
+{
+    return call->noted ? call->calls->local->notes->of_slots[mf_call_slot(call)] : NULL;
+}

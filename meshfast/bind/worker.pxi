@@ -94,11 +94,9 @@ cdef int64_t _status(const mf_record *record):
     cdef bytes name = mf_stat_status_name(record.status)
     if name.isdigit():
         return int(name)
-    if record.code:
-        return record.code
     if record.status >= MF_STAT_HTTP:
-        return 100 * (record.status - MF_STAT_HTTP + 1)
-    return -1 if record.status == MF_STAT_GRPC_OTHER else 0  # 0 is one of gRPC's
+        return record.http if record.http else 100 * (record.status - MF_STAT_HTTP + 1)
+    return record.code if record.status in (MF_STAT_GRPC_OTHER, MF_STAT_OTHER) else 0
 
 
 cdef tuple _record(const mf_record *record, double base):
@@ -109,7 +107,8 @@ cdef tuple _record(const mf_record *record, double base):
         addr_text(&record.caller) if record.caller.len else "", addr_text(&record.peer) if record.peer.len else "",
         record.subset[:record.subset_len].decode("utf-8", "replace"), _labels(record),
         mf_stat_protocol_name(record.status).decode(), _status(record), mf_outcome_name(<mf_outcome>record.outcome).decode(),
-        record.bytes_up, record.bytes_down, record.took / 1e9, <int64_t>record.request_id,
+        record.http, record.bytes_up, record.bytes_down, record.took / 1e9, record.rule, record.fallbacks, record.tries,
+        <int64_t>record.request_id,
     )
 
 
