@@ -57,7 +57,7 @@ test-c: $(ASAN_TESTS) ## C tests under AddressSanitizer and UndefinedBehaviorSan
 
 test-embed: $(BUILD)/opt/embed ## a C program with meshfast.h and libmeshfast.a alone, without Python
 	@$< && ! ldd $< | grep -q python
-$(BUILD)/opt/embed: tests/embed/embed.c $(BUILD)/opt/libmeshfast.a
+$(BUILD)/opt/embed $(BUILD)/opt/serve: $(BUILD)/opt/%: tests/embed/%.c $(BUILD)/opt/libmeshfast.a
 	$(CC) $(OPT) $< $(BUILD)/opt/libmeshfast.a -lpthread -o $@
 
 # --- Python
