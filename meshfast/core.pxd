@@ -472,6 +472,7 @@ cdef extern from "meshfast.h" nogil:
         mf_stat_shard counts
         uint8_t kind
         mf_bool other
+        mf_bool rest
     mf_slice mf_tallied_first(const mf_tallied *one)
     mf_slice mf_tallied_second(const mf_tallied *one)
     cdef struct mf_record:

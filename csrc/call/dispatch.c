@@ -425,9 +425,9 @@ static void outbound(struct mf_call *call, struct mf_request *request)
 static void count_inbound(struct mf_call *call, const struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
-    bool over;
-    mf_call_set_shard(call, mf_tally_find(&local->services, MF_INBOUND, request->query.service, mf_slice_of(NULL, 0), &over));
-    if (over)
+    enum mf_tally_place whose;
+    mf_call_set_shard(call, mf_tally_find(&local->services, MF_INBOUND, request->query.service, mf_slice_of(NULL, 0), &whose));
+    if (whose != MF_TALLY_OWN)
         MF_COUNT(local, limit_max_inbound_services);
 }
 

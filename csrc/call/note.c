@@ -12,7 +12,7 @@ int mf_notes_init(struct mf_notes *notes, struct mf_local *local, uint32_t sampl
     notes->of_slots = mf_zalloc(limits->max_calls * sizeof *notes->of_slots);
     int rc = notes->of_slots ? 0 : -ENOMEM;
     if (rc == 0 && notes->by_method)
-        rc = mf_tally_init(&notes->methods, limits->max_methods, local->random);
+        rc = mf_tally_init(&notes->methods, limits->max_methods, limits->max_service_methods, local->random);
     if (rc == 0 && sample)
         rc = mf_ring_init(&notes->ring, sizeof(struct mf_record), limits->access_records);
     return rc;
@@ -104,9 +104,11 @@ struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const s
             MF_COUNT(local, limit_access_records);
         return NULL;
     }
-    bool over = false;
-    note->method = notes->by_method ? mf_tally_find(&notes->methods, direction, query->service, query->method, &over) : NULL;
-    if (over)
+    enum mf_tally_place whose = MF_TALLY_OWN;
+    note->method = notes->by_method ? mf_tally_find(&notes->methods, direction, query->service, query->method, &whose) : NULL;
+    if (whose == MF_TALLY_REST)
+        MF_COUNT(local, limit_max_service_methods);
+    else if (whose == MF_TALLY_OTHERS)
         MF_COUNT(local, limit_max_methods);
     note->up = note->down = 0;
     note->logged = logged;

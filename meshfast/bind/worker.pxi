@@ -67,8 +67,9 @@ cdef void _add_service(void *arg, const mf_tallied *one) noexcept with gil:
 
 
 cdef void _add_method(void *arg, const mf_tallied *one) noexcept with gil:
-    names = ("other", "other") if one.other else (_text(mf_tallied_first(one)), _text(mf_tallied_second(one)))
-    _add(<dict>arg, (_DIRECTIONS[one.kind], *names), one)
+    service = "other" if one.other else _text(mf_tallied_first(one))
+    method = "other" if one.other or one.rest else _text(mf_tallied_second(one))
+    _add(<dict>arg, (_DIRECTIONS[one.kind], service, method), one)
 
 
 cdef list _tallied(mf_engine *engine, bint methods):
@@ -254,7 +255,7 @@ cdef class Engine:
                 for (direction, service), counts in _tallied(self.ptr, False)]
 
     def method_stats(self) -> list:
-        """The same by direction, service and method: as many as limit maxMethods says."""
+        """The same by direction, service and method: as many as limits maxMethods and maxServiceMethods say."""
         return [{"direction": direction, "service": service, "method": method} | counts
                 for (direction, service, method), counts in _tallied(self.ptr, True)]
 

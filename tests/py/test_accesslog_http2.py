@@ -142,3 +142,22 @@ def test_content_and_the_way(backend: str) -> None:
                     assert [(one["bytes_up"], one["bytes_down"]) for one in rows] == [(90000, 2 * len(MIB))]
 
     play(story)
+
+
+def test_a_service_leaves_places_to_others() -> None:
+    """Methods are what callers say: who says many takes no more places than are one service's."""
+
+    async def story() -> None:
+        async with Server() as app:
+            limits = {"maxMethods": 8, "maxServiceMethods": 3}
+            with running("epoll", direction="inbound", forward=app.address, limits=limits) as it:
+                async with calling(it.address) as peer:
+                    for i in range(10):
+                        await peer.ask(asks(f"/com.x.Many/m{i}", GRPC))
+                    await peer.ask(asks("/com.x.Cart/add", GRPC))
+                found = {(one["service"], one["method"]): one["begun"] for one in it.engine.method_stats()}
+                many = {("com.x.Many", name): 1 for name in ("m0", "m1", "m2")}
+                assert found == many | {("com.x.Many", "other"): 7, ("com.x.Cart", "add"): 1}
+                assert (it.count("limit_max_service_methods"), it.count("limit_max_methods")) == (7, 0)
+
+    play(story)
