@@ -238,14 +238,6 @@ static void end(struct mf_call *call)
         caller->ops->idle(caller);
 }
 
-void mf_call_keep_note(struct mf_call *call, struct mf_note *note)
-{
-    if (!note)
-        return;
-    call->calls->local->notes->of_slots[mf_call_slot(call)] = note;
-    call->noted = true;
-}
-
 static __attribute__((noinline, cold)) void note_end(struct mf_call *call, int status_index, enum mf_outcome outcome,
                                                      uint64_t bytes_down, const struct mf_callee *callee)
 {
