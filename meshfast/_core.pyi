@@ -377,7 +377,7 @@ class Engine:
 
     def method_stats(self) -> list[dict[str, Any]]:
         """What ended calls counted by ``direction``, ``service`` and ``method``, else as of ``Table.stats``. As many as
-        limit maxMethods says; those of more are ``other``."""
+        limits maxMethods and maxServiceMethods say; those of more are ``other``."""
 
     def ended_here(self) -> dict[str, int]:
         """Calls that no provider answered: outcome -> how many. csrc/call/outcome.h."""

@@ -364,6 +364,7 @@ cdef extern from "meshfast.h" nogil:
     void mf_stat_sum(const mf_stat *stat, mf_stat_shard *out)
     enum:
         MF_STAT_STATUS
+        MF_STAT_OTHER
         MF_STAT_GRPC
         MF_STAT_GRPC_OTHER
         MF_STAT_HTTP
@@ -500,6 +501,7 @@ cdef extern from "meshfast.h" nogil:
         mf_stat_shard counts
         uint8_t kind
         mf_bool other
+        mf_bool rest
     mf_slice mf_tallied_first(const mf_tallied *one)
     mf_slice mf_tallied_second(const mf_tallied *one)
     cdef struct mf_record:
@@ -516,7 +518,11 @@ cdef extern from "meshfast.h" nogil:
         uint8_t service_len
         uint8_t method_len
         uint8_t subset_len
+        uint8_t fallbacks
+        uint8_t tries
+        int32_t rule
         uint16_t labels_len
+        uint16_t http
         uint32_t code
         const char *service
         const char *method

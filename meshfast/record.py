@@ -23,16 +23,20 @@ class Record(NamedTuple):
     protocol: str  # dubbo, grpc, http: whose status it is; "" for none
     status: int  # Dubbo's, gRPC's, HTTP's; 0 for none, which of gRPC alone is one
     outcome: str
-    bytes_up: int
+    http_status: int  # what an HTTP caller was told, with a grpc-status or without; 0 for none
+    bytes_up: int  # of HTTP/2 the content, of Dubbo2 the frame
     bytes_down: int
     duration: float  # seconds
+    rule: int  # of the service, from 0, by which it went; -1 for none
+    fallbacks: int  # targets of the rule that were passed over
+    tries: int  # instances that were chosen by rules, one after the other
     request_id: int  # signed, as Java prints it; of HTTP/2 the stream's
 
 
 FIELDS = Record._fields
 TEXT = (
     "{time} {direction} {caller} {service}.{method} {peer} {subset} {labels} {status} {outcome} "
-    "{bytes_up} {bytes_down} {duration} {request_id}"
+    "{bytes_up} {bytes_down} {duration} {request_id} {protocol} {http_status} {rule} {fallbacks} {tries}"
 )
 
 

@@ -228,24 +228,11 @@ static void end(struct mf_call *call)
         caller->ops->idle(caller);
 }
 
-static uint32_t slot_of(const struct mf_call *call)
-{
-    return call->id & ((1u << MF_CALL_SLOT_BITS) - 1);
-}
-
-void mf_call_keep_note(struct mf_call *call, struct mf_note *note)
-{
-    if (!note)
-        return;
-    call->calls->local->notes->of_slots[slot_of(call)] = note;
-    call->noted = true;
-}
-
 static __attribute__((noinline, cold)) void note_end(struct mf_call *call, int status_index, enum mf_outcome outcome,
                                                      uint64_t bytes_down, const struct mf_callee *callee)
 {
     struct mf_local *local = call->calls->local;
-    struct mf_note *note = local->notes->of_slots[slot_of(call)];
+    struct mf_note *note = mf_call_note(call);
     bool answered = call->two_way && outcome <= MF_OUTCOME_REMOTE_ERROR;
     struct mf_note_end end = {
         .outcome = (uint8_t)outcome,
@@ -253,8 +240,9 @@ static __attribute__((noinline, cold)) void note_end(struct mf_call *call, int s
         .two_way = call->two_way,
         .answered = answered,
         .took = answered ? call->took : mf_local_now(local) - call->begun,
-        .bytes_up = call->bytes_up,
-        .bytes_down = bytes_down,
+        .bytes_up = call->ops->asked ? note->up : call->bytes_up,
+        .bytes_down = note->down + bytes_down,
+        .tries = call->tries,
         .peer = callee ? callee->addr : NULL,
     };
     if (call->stat && call->stat->of)
@@ -369,6 +357,8 @@ static void follow(struct mf_call *call)
         mf_timer_cancel(mf_loop_timers(call->calls->local->loop), &call->timer);
         call->deadline = 0;
     }
+    if (call->noted)
+        mf_call_note(call)->up = 0; /* of what was sent to another */
     call->ops->asked(call->caller, call);
 }
 
@@ -380,13 +370,14 @@ static void await_answer(struct mf_call *call, const struct mf_call_input *input
         call->frame = input->frame;
     if (call->frame)
         call->calls->kept += call->bytes_up;
-    count_sent(call);
     call->callee = input->callee;
     call->callee->n_calls++;
     call->callee->n_asked++;
     mf_list_push(&call->callee->calls, &call->place);
     if (call->ops->asked)
-        follow(call);
+        follow(call); /* what counts is its content, part by part */
+    else
+        count_sent(call);
 }
 
 static void join_queue(struct mf_call *call, const struct mf_call_input *input)
@@ -460,6 +451,8 @@ static void send_more(struct mf_call *call, const struct mf_call_input *input)
 {
     if (call->stat)
         mf_count(&call->stat->bytes_up, input->message->data.len);
+    if (call->noted)
+        mf_call_note(call)->up += input->message->data.len;
     call->asking = !(input->message->parts & MF_PART_END);
     call->callee->ops->more(call->callee, call, input->message);
 }
@@ -484,8 +477,11 @@ static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, 
 
 static void deliver_part(struct mf_call *call, const struct mf_call_input *input)
 {
-    if (hand_on(call, input->message))
-        call->answering = true;
+    if (!hand_on(call, input->message))
+        return;
+    call->answering = true;
+    if (call->noted)
+        mf_call_note(call)->down += input->message->data.len;
 }
 
 static void deliver(struct mf_call *call, const struct mf_call_input *input)

@@ -134,8 +134,6 @@ void mf_call_unkeep(struct mf_call *call);
 void mf_call_set_stat(struct mf_call *call, struct mf_stat *stat, bool fallback);
 /* The same where no rule counts it: what is counted in outlives the call. NULL: nothing. */
 void mf_call_set_shard(struct mf_call *call, struct mf_stat_shard *shard);
-/* Keeps a note of it; NULL: none. */
-void mf_call_keep_note(struct mf_call *call, struct mf_note *note);
 /* The caller of a one-way call is gone: the call goes on without it. */
 void mf_call_detach(struct mf_call *call);
 /* A caller is gone: its two-way calls end, the others go on without it. */
@@ -145,3 +143,24 @@ void mf_callee_gone(struct mf_callee *callee, const struct mf_fault *fault);
 
 /* True where the table has a row: for the exhaustive test and the picture in the docs. */
 bool mf_call_legal(enum mf_call_state state, enum mf_call_event event, enum mf_call_state *next);
+
+/* inline */
+
+static inline uint32_t mf_call_slot(const struct mf_call *call)
+{
+    return call->id & ((1u << MF_CALL_SLOT_BITS) - 1);
+}
+
+/* Keeps a note of it; NULL: none. */
+static inline void mf_call_keep_note(struct mf_call *call, struct mf_note *note)
+{
+    call->noted = note != NULL;
+    if (note)
+        call->calls->local->notes->of_slots[mf_call_slot(call)] = note;
+}
+
+/* What is kept of it beside this, or NULL. */
+static inline struct mf_note *mf_call_note(const struct mf_call *call)
+{
+    return call->noted ? call->calls->local->notes->of_slots[mf_call_slot(call)] : NULL;
+}

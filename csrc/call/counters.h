@@ -81,6 +81,7 @@
     X(limit_max_memory, counter, "limit maxMemory: long frames and unread answers refused, connections closed")        \
     X(limit_max_inbound_services, counter, "limit maxInboundServices: inbound calls counted as `other`")               \
     X(limit_max_methods, counter, "limit maxMethods: calls counted as `other`")                                        \
+    X(limit_max_service_methods, counter, "limit maxServiceMethods: calls counted as `other` of their service")           \
     X(limit_access_records, counter, "limit accessRecords: records of the access log dropped for want of room")        \
     X(limit_http_head, counter, "limit httpHead: connections answered with 431")                                       \
     X(limit_h2_streams, counter, "limit h2Streams: streams refused")                                                   \

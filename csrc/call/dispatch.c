@@ -253,6 +253,14 @@ static __attribute__((noinline, cold)) bool relent(struct mf_request *request)
     return true;
 }
 
+/* What did not get so far has no rule. */
+static __attribute__((noinline, cold)) void note_route(const struct mf_call *call, const struct mf_route *route, int rc)
+{
+    struct mf_record *record = &mf_call_note(call)->record;
+    record->rule = rc == 0 || rc == MF_EROUTE_PEER || rc == MF_EROUTE_DOWN ? route->rule : -1;
+    record->fallbacks = rc == 0 ? route->fallbacks : 0;
+}
+
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
  * that is full, or that we lack something to reach, is only passed over by this call, and only for one of the same target:
  * its callers' traffic must not change places for that. Where all ask for no calls, one of those has it. */
@@ -293,6 +301,8 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             return;
         }
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
+        if (__builtin_expect(call->noted, 0))
+            note_route(call, &route, rc);
         if (rc < 0) {
             if (rc != MF_EROUTE_SERVICE || !unlisted(call, request))
                 mf_dispatch_fail(call, rc, why_not(rc, query, text));
@@ -415,9 +425,9 @@ static void outbound(struct mf_call *call, struct mf_request *request)
 static void count_inbound(struct mf_call *call, const struct mf_request *request)
 {
     struct mf_local *local = call->calls->local;
-    bool over;
-    mf_call_set_shard(call, mf_tally_find(&local->services, MF_INBOUND, request->query.service, mf_slice_of(NULL, 0), &over));
-    if (over)
+    enum mf_tally_place whose;
+    mf_call_set_shard(call, mf_tally_find(&local->services, MF_INBOUND, request->query.service, mf_slice_of(NULL, 0), &whose));
+    if (whose != MF_TALLY_OWN)
         MF_COUNT(local, limit_max_inbound_services);
 }
 
@@ -436,16 +446,16 @@ static void inbound(struct mf_call *call, struct mf_request *request)
         end_with(call, MF_OUTCOME_NO_PEER, "meshfast: this listener has no forward address");
 }
 
-static struct mf_note *note_of(struct mf_inlet *inlet, const struct mf_query *query, uint64_t request_id,
-                               const struct mf_conn *from)
+static struct mf_note *note_of(struct mf_inlet *inlet, const struct mf_query *query, const struct mf_query *labelled,
+                               uint64_t request_id, const struct mf_conn *from)
 {
-    return mf_note_begin(inlet->local->notes, (uint8_t)inlet->options->direction, query, request_id,
+    return mf_note_begin(inlet->local->notes, (uint8_t)inlet->options->direction, query, labelled, request_id,
                          from ? from->sock.fd : -1);
 }
 
 static __attribute__((noinline, cold)) void take_note(struct mf_call *call, const struct mf_request *request)
 {
-    mf_call_keep_note(call, note_of(request->inlet, &request->query, call->caller_id, request->from));
+    mf_call_keep_note(call, note_of(request->inlet, &request->query, request->said, call->caller_id, request->from));
 }
 
 void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const struct mf_fault *fault)
@@ -453,20 +463,22 @@ void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const 
     struct mf_query *query = &request->query;
     query->n_headers = 0; /* where the reading stopped is not where they end */
     if (request->inlet->notes)
-        mf_call_keep_note(call, note_of(request->inlet, query, call->caller_id, request->from));
+        mf_call_keep_note(call, note_of(request->inlet, query, query, call->caller_id, request->from));
     mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = fault});
 }
 
 void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_t request_id, bool two_way,
-                           const struct mf_fault *fault, uint8_t stat)
+                           const struct mf_fault *fault, uint8_t stat, uint16_t http)
 {
     struct mf_local *local = inlet->local;
     mf_count(&local->ended_here[fault->outcome], 1);
     struct mf_query nothing = {.now = mf_local_now(local)};
-    struct mf_note *note = inlet->notes ? note_of(inlet, &nothing, request_id, from) : NULL;
-    if (note)
-        mf_note_end(local->notes, note,
-                    &(struct mf_note_end){.outcome = (uint8_t)fault->outcome, .status = stat, .two_way = two_way});
+    struct mf_note *note = inlet->notes ? note_of(inlet, &nothing, &nothing, request_id, from) : NULL;
+    if (!note)
+        return;
+    note->record.http = http;
+    mf_note_end(local->notes, note,
+                &(struct mf_note_end){.outcome = (uint8_t)fault->outcome, .status = stat, .two_way = two_way});
 }
 
 void mf_dispatch(struct mf_call *call, struct mf_request *request)

@@ -45,9 +45,9 @@ void mf_dispatch(struct mf_call *call, struct mf_request *request);
 void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct mf_queue *back);
 /* For one that cannot be read: ends the call with `fault`. */
 void mf_dispatch_refuse(struct mf_call *call, struct mf_request *request, const struct mf_fault *fault);
-/* For one that no call was begun for: counts it, as what its caller is told. */
+/* For one that no call was begun for: counts it, as what its caller is told (`http`: the status of HTTP, or 0). */
 void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_t request_id, bool two_way,
-                           const struct mf_fault *fault, uint8_t stat);
+                           const struct mf_fault *fault, uint8_t stat, uint16_t http);
 /* Ends the call with what an error means; `text` (may be NULL) instead of the error's own. */
 void mf_dispatch_fail(struct mf_call *call, int rc, const char *text);
 

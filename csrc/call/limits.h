@@ -28,6 +28,7 @@
     X(max_memory, maxMemory, bytes, 268435456, 16777216, "memory that input and output of one worker's connections take; half of it is for what waits for peers") \
     X(max_inbound_services, maxInboundServices, count, 256, 0, "services whose inbound calls one worker counts apart, before the rest are `other`") \
     X(max_methods, maxMethods, count, 0, 0, "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted") \
+    X(max_service_methods, maxServiceMethods, count, 64, 1, "of those, methods of one service, before the rest are `other` of it") \
     X(access_records, accessRecords, count, 8192, 1, "records of one worker that wait for the access log")                \
     X(http_head, httpHead, bytes, 16384, 256, "line and fields of the first request of an HTTP/1 connection")          \
     X(h2_streams, h2Streams, count, 100, 1, "HTTP/2 streams that one caller may have open at once")                    \

@@ -12,7 +12,7 @@ int mf_notes_init(struct mf_notes *notes, struct mf_local *local, uint32_t sampl
     notes->of_slots = mf_zalloc(limits->max_calls * sizeof *notes->of_slots);
     int rc = notes->of_slots ? 0 : -ENOMEM;
     if (rc == 0 && notes->by_method)
-        rc = mf_tally_init(&notes->methods, limits->max_methods, local->random);
+        rc = mf_tally_init(&notes->methods, limits->max_methods, limits->max_service_methods, local->random);
     if (rc == 0 && sample)
         rc = mf_ring_init(&notes->ring, sizeof(struct mf_record), limits->access_records);
     return rc;
@@ -76,21 +76,23 @@ static uint16_t put_labels(struct mf_local *local, const struct mf_query *query,
     return (uint16_t)at;
 }
 
-static void begin_record(struct mf_notes *notes, struct mf_record *record, uint8_t direction,
-                         const struct mf_query *query, uint64_t request_id, int caller_fd)
+static void begin_record(struct mf_notes *notes, struct mf_record *record, uint8_t direction, const struct mf_query *query,
+                         const struct mf_query *labelled, uint64_t request_id, int caller_fd)
 {
     record->direction = direction;
     record->request_id = request_id;
-    record->code = 0;
+    record->code = record->http = 0;
+    record->rule = -1;
+    record->fallbacks = 0;
     if (caller_fd < 0 || mf_sock_peer(caller_fd, &record->caller) < 0)
         record->caller.len = 0;
     record->service_len = cut(record->service, sizeof record->service, query->service);
     record->method_len = cut(record->method, sizeof record->method, query->method);
-    record->labels_len = put_labels(notes->local, query, record->labels);
+    record->labels_len = put_labels(notes->local, labelled, record->labels);
 }
 
 struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const struct mf_query *query,
-                              uint64_t request_id, int caller_fd)
+                              const struct mf_query *labelled, uint64_t request_id, int caller_fd)
 {
     struct mf_local *local = notes->local;
     bool logged = notes->sample && mf_local_random(local) % MF_NOTE_ALL_CALLS < notes->sample;
@@ -102,19 +104,17 @@ struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const s
             MF_COUNT(local, limit_access_records);
         return NULL;
     }
-    bool over = false;
-    note->method = notes->by_method ? mf_tally_find(&notes->methods, direction, query->service, query->method, &over) : NULL;
-    if (over)
+    enum mf_tally_place whose = MF_TALLY_OWN;
+    note->method = notes->by_method ? mf_tally_find(&notes->methods, direction, query->service, query->method, &whose) : NULL;
+    if (whose == MF_TALLY_REST)
+        MF_COUNT(local, limit_max_service_methods);
+    else if (whose == MF_TALLY_OTHERS)
         MF_COUNT(local, limit_max_methods);
+    note->up = note->down = 0;
     note->logged = logged;
     if (logged)
-        begin_record(notes, &note->record, direction, query, request_id, caller_fd);
+        begin_record(notes, &note->record, direction, query, labelled, request_id, caller_fd);
     return note;
-}
-
-void mf_note_code(struct mf_notes *notes, uint32_t slot, uint32_t code)
-{
-    notes->of_slots[slot]->record.code = code;
 }
 
 static void count(struct mf_stat_shard *counts, const struct mf_note_end *end)
@@ -141,6 +141,7 @@ static void log_it(struct mf_notes *notes, struct mf_record *record, const struc
     record->bytes_up = end->bytes_up;
     record->bytes_down = end->bytes_down;
     record->outcome = end->outcome;
+    record->tries = end->tries;
     record->status = end->two_way ? end->status : MF_STAT_LOST;
     record->subset_len = cut(record->subset, sizeof record->subset, end->subset);
     if (end->peer)

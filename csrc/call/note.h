@@ -20,8 +20,11 @@ struct mf_record {
     uint8_t direction, outcome;
     uint8_t status;          /* what the caller was told, its place in statistics; MF_STAT_LOST: nothing */
     uint8_t service_len, method_len, subset_len;
+    uint8_t fallbacks, tries; /* targets passed over by the rule; peers that were chosen */
+    int32_t rule;            /* of the service, from 0; -1: none */
     uint16_t labels_len;
-    uint32_t code;           /* the status itself, where `status` stands for several; 0: not known */
+    uint16_t http;           /* the status of HTTP that its caller was told; 0: none */
+    uint32_t code;           /* the status itself, where `status` stands for several others; 0: not known */
     char service[MF_RECORD_SERVICE], method[MF_RECORD_METHOD], subset[MF_RECORD_SUBSET];
     uint8_t labels[MF_RECORD_LABELS]; /* name and value in turn, each behind a byte that says its length */
 };
@@ -29,6 +32,7 @@ struct mf_record {
 struct mf_note {
     struct mf_note *_made, *_free;
     struct mf_stat_shard *method; /* NULL: not counted */
+    uint64_t up, down;            /* bytes of content that went on part by part */
     bool logged;
     struct mf_record record;      /* where logged: its beginning is filled, its end to come */
 };
@@ -47,17 +51,14 @@ struct mf_notes {
 /* Ready for that share of calls; the limits say how many methods are counted. 0 or -ENOMEM. */
 int mf_notes_init(struct mf_notes *notes, struct mf_local *local, uint32_t sample);
 void mf_notes_dispose(struct mf_notes *notes);
-/* For a request that is to be dispatched; NULL: nobody asks for this one. `caller_fd`: -1 where there is none. */
+/* For a request that is to be dispatched; NULL: nobody asks for this one. `labelled`: where its labels are looked
+ * for. `caller_fd`: -1 where there is none. */
 struct mf_note *mf_note_begin(struct mf_notes *notes, uint8_t direction, const struct mf_query *query,
-                              uint64_t request_id, int caller_fd);
-
-/* The answer to the call in that slot, of which a note is kept, has this status: HTTP's, of which statistics know the class
- * alone, or another than those they know. */
-void mf_note_code(struct mf_notes *notes, uint32_t slot, uint32_t code);
+                              const struct mf_query *labelled, uint64_t request_id, int caller_fd);
 
 /* How a call ended. */
 struct mf_note_end {
-    uint8_t outcome, status; /* as in mf_record */
+    uint8_t outcome, status, tries; /* as in mf_record */
     bool two_way, answered;
     uint64_t took, bytes_up, bytes_down;
     const struct mf_addr *peer; /* NULL: it reached none */

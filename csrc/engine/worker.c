@@ -85,7 +85,7 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
     if (rc == 0)
         rc = mf_calls_init(&worker->calls, &worker->local);
     if (rc == 0)
-        rc = mf_tally_init(&worker->local.services, limits->max_inbound_services, worker->local.random);
+        rc = mf_tally_init(&worker->local.services, limits->max_inbound_services, 0, worker->local.random);
     if (rc == 0 && (options->access_sample || limits->max_methods)) {
         rc = mf_notes_init(&worker->notes, &worker->local, options->access_sample);
         worker->local.notes = &worker->notes;

@@ -24,7 +24,7 @@ static void turn_away(struct mf_dubbo_down *down, const struct mf_dubbo_head *he
     mf_dubbo_frame_refuse(&down->conn, head, fault);
     if ((head->flags & MF_DUBBO_REQUEST) && !(head->flags & MF_DUBBO_EVENT))
         mf_dispatch_turn_away(down->source.inlet, &down->conn, head->id, head->flags & MF_DUBBO_TWO_WAY, fault,
-                              mf_dubbo_code_stats[fault->outcome]);
+                              mf_dubbo_code_stats[fault->outcome], 0);
 }
 
 /* No more is read; answers that are due still go out. */

@@ -112,6 +112,8 @@ static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, str
         stopping(up, call, head, body);
     } else if (nobody(up, call, head, body)) {
         return;
+    } else if (call->noted) {
+        mf_call_note(call)->record.code = head->status;
     }
     struct mf_message message = {
         .parts = MF_PART_WHOLE,

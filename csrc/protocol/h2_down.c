@@ -60,6 +60,17 @@ static void settle(struct stream *stream)
     }
 }
 
+/* HTTP's, of an answer of ours. */
+static uint16_t local_status(enum mf_h2_reads reads, enum mf_outcome outcome)
+{
+    return reads == MF_H2_READS_GRPC ? 200 : (uint16_t)mf_h2_code_http(outcome);
+}
+
+static const uint8_t *stats_of(enum mf_h2_reads reads)
+{
+    return reads == MF_H2_READS_GRPC ? mf_h2_code_grpc_stats : mf_h2_code_http_stats;
+}
+
 /* Of an answer that is not to be had, as far as its caller has none of it yet. */
 static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
 {
@@ -131,9 +142,10 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
     if (!call) {
         mf_count(rc == MF_ELIMIT ? &share->local->counters.limit_max_calls : &share->local->counters.out_of_memory, 1);
         struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
+        enum mf_h2_reads reads = mf_h2_request_reads(head);
         mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault,
-                              mf_h2_code_http_stats[MF_OUTCOME_OVERLOAD]);
-        put_local(stream, mf_h2_request_reads(head), &fault);
+                              stats_of(reads)[MF_OUTCOME_OVERLOAD], local_status(reads, MF_OUTCOME_OVERLOAD));
+        put_local(stream, reads, &fault);
         return;
     }
     stream->call = call;
@@ -335,10 +347,13 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
     part(stream);
     if (!mf_conn_open(&stream->h2.conn->conn))
         return;
-    if (stream->answering)
+    if (stream->answering) {
         mf_h2_stream_reset(&stream->h2, mf_h2_code_reset(fault->outcome));
-    else
-        put_local(stream, call->kind, fault);
+        return;
+    }
+    if (call->noted)
+        mf_call_note(call)->record.http = local_status(call->kind, fault->outcome);
+    put_local(stream, call->kind, fault);
 }
 
 static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)

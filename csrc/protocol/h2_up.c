@@ -48,6 +48,8 @@ static void judge(const struct mf_h2_asked *stream, const struct mf_call *call, 
     int status = mf_h2_code_grpc_of_answer(text, stream->status);
     message->outcome = (uint8_t)mf_h2_code_outcome_grpc(status);
     message->stat = (uint8_t)mf_stat_grpc_index(status);
+    if (call->noted)
+        mf_call_note(call)->record.code = (uint32_t)status;
 }
 
 static void pass(struct mf_h2_asked *stream, struct mf_message *message, bool ended, const struct mf_h2_head_in *last)
@@ -135,6 +137,8 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         stream->status = head->response.status;
         if (nobody(stream, head))
             return;
+        if (stream->call->noted)
+            mf_call_note(stream->call)->record.http = head->response.status;
     }
     pass(stream, &message, head->ended, head);
 }

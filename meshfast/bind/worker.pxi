@@ -67,8 +67,9 @@ cdef void _add_service(void *arg, const mf_tallied *one) noexcept with gil:
 
 
 cdef void _add_method(void *arg, const mf_tallied *one) noexcept with gil:
-    names = ("other", "other") if one.other else (_text(mf_tallied_first(one)), _text(mf_tallied_second(one)))
-    _add(<dict>arg, (_DIRECTIONS[one.kind], *names), one)
+    service = "other" if one.other else _text(mf_tallied_first(one))
+    method = "other" if one.other or one.rest else _text(mf_tallied_second(one))
+    _add(<dict>arg, (_DIRECTIONS[one.kind], service, method), one)
 
 
 cdef list _tallied(mf_engine *engine, bint methods):
@@ -94,11 +95,9 @@ cdef int64_t _status(const mf_record *record):
     cdef bytes name = mf_stat_status_name(record.status)
     if name.isdigit():
         return int(name)
-    if record.code:
-        return record.code
     if record.status >= MF_STAT_HTTP:
-        return 100 * (record.status - MF_STAT_HTTP + 1)
-    return -1 if record.status == MF_STAT_GRPC_OTHER else 0  # 0 is one of gRPC's
+        return record.http if record.http else 100 * (record.status - MF_STAT_HTTP + 1)
+    return record.code if record.status in (MF_STAT_GRPC_OTHER, MF_STAT_OTHER) else 0
 
 
 cdef tuple _record(const mf_record *record, double base):
@@ -109,7 +108,8 @@ cdef tuple _record(const mf_record *record, double base):
         addr_text(&record.caller) if record.caller.len else "", addr_text(&record.peer) if record.peer.len else "",
         record.subset[:record.subset_len].decode("utf-8", "replace"), _labels(record),
         mf_stat_protocol_name(record.status).decode(), _status(record), mf_outcome_name(<mf_outcome>record.outcome).decode(),
-        record.bytes_up, record.bytes_down, record.took / 1e9, <int64_t>record.request_id,
+        record.http, record.bytes_up, record.bytes_down, record.took / 1e9, record.rule, record.fallbacks, record.tries,
+        <int64_t>record.request_id,
     )
 
 
@@ -255,7 +255,7 @@ cdef class Engine:
                 for (direction, service), counts in _tallied(self.ptr, False)]
 
     def method_stats(self) -> list:
-        """The same by direction, service and method: as many as limit maxMethods says."""
+        """The same by direction, service and method: as many as limits maxMethods and maxServiceMethods say."""
         return [{"direction": direction, "service": service, "method": method} | counts
                 for (direction, service, method), counts in _tallied(self.ptr, True)]
 

@@ -99,6 +99,10 @@ LIMITS: tuple[Limit, ...] = (
         "methods whose calls one worker counts apart, before the rest are `other`; 0: none is counted",
     ),  # fmt: skip
     Limit(
+        "max_service_methods", "maxServiceMethods", "count", 64, 1,
+        "of those, methods of one service, before the rest are `other` of it",
+    ),  # fmt: skip
+    Limit(
         "access_records", "accessRecords", "count", 8192, 1, "records of one worker that wait for the access log"
     ),
     Limit("http_head", "httpHead", "bytes", 16384, 256, "line and fields of the first request of an HTTP/1 connection"),

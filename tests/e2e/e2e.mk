@@ -15,6 +15,14 @@ PYDUBBO_VERSION := 3.0.0b1
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
 	$(PY) -m pytest -q tests/e2e $(E2E_ARGS)
 
+# In two parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
+E2E_streams := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py)
+E2E_dubbo   := $(filter-out $(E2E_streams),$(wildcard tests/e2e/test_*.py))
+.PHONY: interop-parts interop-streams interop-dubbo
+interop-parts: interop-streams interop-dubbo
+interop-streams interop-dubbo: interop-%: $(VENV)/.built peers
+	MESHFAST_PART=$* $(PY) -m pytest -q $(E2E_$*) $(E2E_ARGS)
+
 # A peer that cannot be had is told by the tests, which know whether that may be.
 peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_JAVA)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -82,6 +84,28 @@ def play_timed(one: Fault, loop: str, way: Way) -> Row:
     return row
 
 
+def _timely(name: str, loop: str, way: Way) -> tuple[Row, float]:
+    """A row, and how long it took."""
+    started = time.monotonic()
+    one = FAULTS[name]
+    row = play_timed(one, loop, way) if way.timed else play(one, loop, way)
+    return row, time.monotonic() - started
+
+
+def play_all(jobs: Sequence[tuple[str, str]], way: Way, beside: bool) -> Iterator[tuple[int, Row, float]]:
+    """The rows as they end, with their places. Beside each other they come from both ends, so that those of one fault,
+    which are heavy at the same time, mostly do not meet."""
+    if not beside:
+        for place, (name, loop) in enumerate(jobs):
+            yield place, *_timely(name, loop, way)
+        return
+    ends = [place for pair in zip(range(len(jobs)), reversed(range(len(jobs))), strict=True) for place in pair]
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        played = {pool.submit(_timely, *jobs[place], way): place for place in dict.fromkeys(ends)}
+        for done in as_completed(played):
+            yield played[done], *done.result()
+
+
 def _in_order() -> list[Fault]:
     return sorted(FAULTS.values(), key=lambda one: (one.grpc, ROOMS.index(one.play.__module__)))
 
@@ -100,22 +124,27 @@ def _chosen(context: click.Context, parameter: click.Parameter, value: str) -> t
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="One row's fault.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 32), help="Of the sidecar.")
 @click.option("--timed", is_flag=True, help="Times decide, beside those of a twin to which nothing happens.")
+@click.option("--beside", is_flag=True, help="Two rows at once: half the time, where counts decide.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="A copy of the JSON.")
 def main(
-    only: tuple[str, ...], loops: tuple[str, ...], seconds: float, workers: int, timed: bool, out: Path | None
-) -> None:
+    only: tuple[str, ...], loops: tuple[str, ...], seconds: float, workers: int, timed: bool, beside: bool,
+    out: Path | None,
+) -> None:  # fmt: skip
     """Play faults under load. Exit code 1 when a row is not met."""
+    if timed and beside:
+        raise click.UsageError("--timed needs the machine for one row at a time")
     way = Way(seconds, workers, timed)
     began = time.monotonic()
-    rows: list[Row] = []
+    jobs: list[tuple[str, str]] = []
     for one in _in_order():
         if one.name not in only if only else one.long and seconds < LONG_S:
             continue
-        for loop in (one.loop,) if one.loop else loops or LOOPS:
-            started = time.monotonic()
-            row = play_timed(one, loop, way) if timed else play(one, loop, way)
-            rows.append(row)
-            print_row(console, row, time.monotonic() - started)
+        jobs += [(one.name, loop) for loop in ((one.loop,) if one.loop else loops or LOOPS)]
+    found: dict[int, Row] = {}
+    for place, row, seconds_taken in play_all(jobs, way, beside):
+        found[place] = row
+        print_row(console, row, seconds_taken)
+    rows = [found[place] for place in sorted(found)]
     took = time.monotonic() - began
     print_table(console, rows, took)
     OUT.mkdir(parents=True, exist_ok=True)

@@ -225,3 +225,21 @@ def test_the_page_and_the_instances(backend: str, tmp_path: Path) -> None:
                 assert (one["state"], one["down_for"], one["failures"], one["calls_active"]) == ("up", 0, 0, 0)
 
     play(story)
+
+
+def test_a_status_without_a_name_is_told_as_it_is() -> None:
+    async def odd(provider: Provider, writer: asyncio.StreamWriter, frame: object) -> None:
+        raw = bytearray(provider.answer(frame))  # type: ignore[arg-type]
+        raw[3] = 77
+        writer.write(raw)
+
+    async def story() -> None:
+        async with closing(app := Provider(handler=odd)):
+            await app.start()
+            with running("epoll", direction="inbound", forward=app.address, access_sample=1.0) as it:
+                async with closing(caller := await Caller.connect(it.address)):
+                    await caller.ask("com.x.Cart")
+                one = Record(*it.engine.access_records()[0])
+                assert (one.protocol, one.status, one.http_status, one.rule) == ("dubbo", 77, 0, -1)
+
+    play(story)

@@ -7,6 +7,7 @@ import gc
 
 import pytest
 from peers import Caller, Provider, closing, mesh
+from webs2 import GRPC, Server, asks, calling
 
 from meshfast import _core, config
 from meshfast.loop import NativeSelector
@@ -42,6 +43,32 @@ def test_calls_in_the_callers_own_loop(selector):
                     selector.loop.close()
         finally:
             engine.stop()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(program())
+
+
+def test_http2_in_the_callers_own_loop(selector):
+    async def program() -> None:
+        async with Server() as base, Server() as dev1:
+            table = Table()
+            table.publish(config.load_texts([("mesh.yaml", mesh((base, ""), (dev1, "dev1")).encode())]))
+            engine = _core.Engine(table.native, workers=0, loop=selector.loop)
+            address = engine.listen("out", "127.0.0.1:0")
+            engine.start()
+            try:
+                async with calling(address) as caller:
+                    labels = [[(b"env", b"dev1")] if i % 2 else [] for i in range(100)]
+                    calls = [
+                        caller.ask(asks("/com.x.Cart/hi", GRPC, *more), b"x" * i * 100) for i, more in enumerate(labels)
+                    ]
+                    done = await asyncio.gather(*calls)
+                    assert [len(one.body) for one in done] == [i * 100 for i in range(100)]
+                    assert {one.get(b"grpc-status") for one in done} == {b"0"}
+                    assert [len(server.peers[0].streams) for server in (base, dev1)] == [50, 50]
+                    assert engine.counters()["answers"] == 100
+            finally:
+                engine.stop()
 
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         runner.run(program())

@@ -187,14 +187,14 @@ def test_a_fifo_without_a_reader_is_an_error(tmp_path):
 
 CALL = Record(
     1764188694.25, "outbound", "com.x.Cart", "add", "10.0.0.1:999", "10.0.0.7:20880", "dev1", {"env": "dev1", "z": "a"},
-    "dubbo", 20, "ok", 120, 60, 0.0015, -7,
+    "dubbo", 20, "ok", 0, 120, 60, 0.0015, 1, 0, 2, -7,
 )  # fmt: skip
 
 
 def test_a_call_as_text_and_as_json():
     assert text_line("text")(CALL) == (
         b"2025-11-26T20:24:54.250000Z outbound 10.0.0.1:999 com.x.Cart.add 10.0.0.7:20880 dev1 env=dev1,z=a 20 ok "
-        b"120 60 0.001500 -7\n"
+        b"120 60 0.001500 -7 dubbo 0 1 0 2\n"
     )
     assert text_line("{status} 100% {{{outcome}}}")(CALL) == b"20 100% {ok}\n"
     said = json.loads(json_line(FIELDS)(CALL))

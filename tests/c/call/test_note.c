@@ -39,14 +39,14 @@ static void test_records(void)
     CHECK_INT(mf_addr_parse(MF_SLICE("10.0.0.1:20880"), &peer), 0);
     struct mf_note_end end = {.outcome = MF_OUTCOME_REMOTE_ERROR, .status = 9, .two_way = true, .answered = true,
                               .took = 5, .bytes_up = 6, .bytes_down = 7, .peer = &peer, .subset = MF_SLICE("dev1")};
-    struct mf_note *first = mf_note_begin(&w.notes, 1, &query, 42, -1);
+    struct mf_note *first = mf_note_begin(&w.notes, 1, &query, &query, 42, -1);
     mf_note_end(&w.notes, first, &end);
     char name[200];
     memset(name, 'n', sizeof name);
     query.service = query.method = end.subset = mf_slice_of(name, sizeof name);
     end.two_way = false;
     end.peer = NULL;
-    CHECK(mf_note_begin(&w.notes, 0, &query, 43, -1) == first); /* used again */
+    CHECK(mf_note_begin(&w.notes, 0, &query, &query, 43, -1) == first); /* used again */
     mf_note_end(&w.notes, first, &end);
 
     struct mf_record record;
@@ -64,16 +64,16 @@ static void test_records(void)
     end.two_way = true;
     end.status = MF_STAT_HTTP + 3;
     for (int i = 0; i < 2; i++) { /* with its status told, and used again without */
-        w.notes.of_slots[5] = mf_note_begin(&w.notes, 0, &query, 7, -1);
+        w.notes.of_slots[5] = mf_note_begin(&w.notes, 0, &query, &query, 7, -1);
         if (i == 0)
-            mf_note_code(&w.notes, 5, 429);
+            w.notes.of_slots[5]->record.http = 429;
         mf_note_end(&w.notes, w.notes.of_slots[5], &end);
         CHECK_INT(mf_ring_pop(&w.notes.ring, &record), 1);
-        CHECK(record.status == MF_STAT_HTTP + 3 && record.code == (i == 0 ? 429 : 0) && record.request_id == 7);
+        CHECK(record.status == MF_STAT_HTTP + 3 && record.http == (i == 0 ? 429 : 0) && record.rule == -1 && record.request_id == 7);
     }
 
     for (int i = 0; i < 10; i++)
-        mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &query, 0, -1), &end);
+        mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &query, &query, 0, -1), &end);
     CHECK_INT(mf_load_relaxed(&w.bare.local.counters.limit_access_records), 6);
     int n = 0;
     while (mf_ring_pop(&w.notes.ring, &record))
@@ -88,7 +88,7 @@ static void test_sampled(void)
     struct mf_query query = asks("s", "m");
     int n = 0;
     for (int i = 0; i < 10000; i++)
-        n += mf_note_begin(&w.notes, 0, &query, 0, -1) != NULL;
+        n += mf_note_begin(&w.notes, 0, &query, &query, 0, -1) != NULL;
     CHECK(n > 2200 && n < 2800);
     CHECK(w.notes.ring._tail == 0); /* calls in flight have said nothing */
     close_world();
@@ -100,11 +100,11 @@ static void test_methods(void)
     struct mf_query add = asks("s", "add"), other = asks("s", "other");
     struct mf_note_end ok = {.outcome = MF_OUTCOME_OK, .two_way = true, .answered = true, .took = 60000, .bytes_up = 3};
     struct mf_note_end late = {.outcome = MF_OUTCOME_TIMEOUT, .status = 3, .two_way = true, .took = 1};
-    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &ok);
-    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &late);
+    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, &add, 0, -1), &ok);
+    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, &add, 0, -1), &late);
     struct mf_note_end asked = {.status = MF_STAT_GRPC + 14, .outcome = MF_OUTCOME_NO_PEER, .two_way = true, .took = 1};
-    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, 0, -1), &asked);
-    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &other, 0, -1), &ok);
+    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &add, &add, 0, -1), &asked);
+    mf_note_end(&w.notes, mf_note_begin(&w.notes, 0, &other, &other, 0, -1), &ok);
     CHECK_INT(mf_load_relaxed(&w.bare.local.counters.limit_max_methods), 1);
     uint32_t at = 0;
     const struct mf_tallied *one = mf_tally_next(&w.notes.methods, &at);

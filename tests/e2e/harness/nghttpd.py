@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from .process import BUILD, PROJECT, Process, accepts, free_port, need, need_tool
+from .process import BUILD, PROJECT, RUN, Process, accepts, free_port, need, need_tool
 
 LARGE = 3 << 20
 
@@ -16,7 +16,7 @@ class Nghttpd(Process):
     def __init__(self) -> None:
         program = need_tool("nghttpd")
         self.port = free_port()
-        self.files: Path = BUILD / "run" / "htdocs"
+        self.files: Path = RUN / "htdocs"
         self.files.mkdir(parents=True, exist_ok=True)
         (self.files / "index.html").write_text("a page of some bytes\n" * 20)
         (self.files / "large").write_bytes(bytes(i % 251 for i in range(LARGE)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,7 +15,10 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 BUILD = PROJECT / "build" / "e2e"
-LOGS = BUILD / "logs"
+#: Of a run that has another beside it: its files and ports are its own.
+PART = os.environ.get("MESHFAST_PART", "")
+LOGS = BUILD / "logs" / PART
+RUN = BUILD / "run" / PART
 HOST = "127.0.0.1"
 # The Dubbo SDK replaces a loopback address by the machine's own, so what it is to reach must listen on all of them.
 ANY = "0.0.0.0"
@@ -37,19 +42,19 @@ def need_tool(name: str) -> str:
     return path
 
 
-_given: set[int] = set()
+#: Below those that the kernel gives to callers, and each part's own.
+PORTS = {"": (10_000, 32_000), "streams": (10_000, 21_000), "dubbo": (21_000, 32_000)}
+_ports = iter(random.sample(range(*PORTS[PART]), PORTS[PART][1] - PORTS[PART][0]))
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, never the same twice: for peers that cannot be given port 0 and
-    asked afterwards."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
+    """A TCP port that nobody listens on, never the same twice: for peers that cannot be given port 0 and asked
+    afterwards."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((ANY, port))
             return port
+    raise RuntimeError("no port is left")
 
 
 def until(what: str, check: Callable[[], object], seconds: float = 30.0) -> None:

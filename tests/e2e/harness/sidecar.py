@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from . import mesh
-from .process import BUILD, HOST, PROJECT, Process, free_port, need
+from .process import HOST, PROJECT, RUN, Process, free_port, need
 
 _numbers = itertools.count(1)
 SAMPLE = re.compile(r"^(?P<name>[a-z_]+)(?:\{[^}]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
@@ -35,7 +35,7 @@ class Sidecar(Process):
     ) -> None:
         need((PROJECT / "meshfast" / "commands" / "proxy.py").exists(), "the proxy")
         name = f"sidecar-{loop}-{next(_numbers)}"
-        self.folder: Path = BUILD / "run" / name
+        self.folder: Path = RUN / name
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.admin = free_port()

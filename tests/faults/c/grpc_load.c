@@ -6,21 +6,13 @@
  *   --answer N   answers have N bytes, not those of their call
  *   --shut N     a stream's window is N bytes, and never more
  *   --abandon    each call is reset as soon as it is sent */
+#include "caller.h"
 #include "grpc_ask.h"
 #include "h2_body.h"
 #include "h2_frames.h"
-#include "phases.h"
 
-#include <getopt.h>
-
-enum { CONNS_MAX = 1024, INFLIGHT_MAX = 8192, ALSO_MAX = 4 << 20, OUT_HIGH = 1 << 20 };
+enum { OUT_HIGH = 1 << 20 };
 enum { STATUS_HTTP = 99, STATUS_RESET = 100, REFUSED_STREAM = 7, CANCEL = 8, CANCELLED = 1 };
-
-#define MS UINT64_C(1000000)
-#define ERROR_REST (10 * MS)
-#define DIAL_REST (50 * MS)
-
-enum state { FREE, RESTING, SENT, LOST };
 
 struct slot {
     uint32_t id, expect, from; /* the stream, 0: none; who is to answer, and who does */
@@ -45,49 +37,38 @@ struct conn {
 };
 
 static struct {
-    const char *connect, *service, *timeout, *also, *also_timeout, *extra[ASK_EXTRA_MOST];
-    uint32_t connections, inflight, also_calls, payload, also_payload, answer, shut, n_extra;
-    uint64_t rest, pace, deadline;
-    bool named, abandon;
-} options = {.connections = 8, .inflight = 50, .deadline = 10000 * MS, .payload = 200, .also_payload = 200,
+    const char *service, *timeout, *also, *also_timeout, *extra[ASK_EXTRA_MOST];
+    uint32_t payload, also_payload, answer, shut, n_extra;
+    bool abandon;
+} options = {.payload = 200, .also_payload = 200,
              .service = "org.meshfast.faults.Busy", .also = "org.meshfast.faults.Slow",
              .timeout = "3000", .also_timeout = "3000"};
 
 static struct {
-    int epoll;
     struct addrinfo *to;
     struct conn *conns;
     struct ask asks[2]; /* the calls that are kept going, and `also` */
-    uint32_t mask, expect, busy;
+    uint32_t mask, expect;
     uint64_t random, now;
-    bool paused, pause_told, over;
-    struct commands commands;
 } self;
-
-static char stdin_mark;
 
 static struct phase *phase_of(const struct slot *slot)
 {
     return phases.all[slot->phase];
 }
 
-static uint32_t n_slots(void)
-{
-    return options.inflight + options.also_calls;
-}
-
 /* --- connections */
 
 static void leave(struct conn *conn, struct slot *slot, uint64_t rest)
 {
-    self.busy -= slot->state == SENT;
+    caller.busy -= slot->state == SENT;
     if (slot->id) {
         conn->places[slot->id / 2 & self.mask] = 0;
         conn->streams--;
     }
     slot->id = 0;
-    slot->state = rest || options.pace ? RESTING : FREE;
-    slot->at = options.pace ? slot->at + options.pace : self.now + rest;
+    slot->state = rest || caller.pace ? RESTING : FREE;
+    slot->at = caller.pace ? slot->at + caller.pace : self.now + rest;
 }
 
 static void hang_up(struct conn *conn)
@@ -129,7 +110,7 @@ static void dial(struct conn *conn)
         hang_up(conn);
         return;
     }
-    net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->h2.events = EPOLLIN | EPOLLOUT, conn);
+    net_watch(caller.epoll, EPOLL_CTL_ADD, fd, conn->h2.events = EPOLLIN | EPOLLOUT, conn);
 }
 
 static void flush(struct conn *conn)
@@ -141,7 +122,7 @@ static void flush(struct conn *conn)
         shutdown(conn->h2.fd, SHUT_WR);
     uint32_t events = EPOLLIN | (bytes_held(out) ? EPOLLOUT : 0u);
     if (events != conn->h2.events)
-        net_watch(self.epoll, EPOLL_CTL_MOD, conn->h2.fd, conn->h2.events = events, conn);
+        net_watch(caller.epoll, EPOLL_CTL_MOD, conn->h2.fd, conn->h2.events = events, conn);
 }
 
 /* --- calls */
@@ -166,7 +147,7 @@ static void send_call(struct conn *conn, uint32_t i)
 {
     struct slot *slot = &conn->slots[i];
     struct h2_conn *h2 = &conn->h2;
-    bool also = i >= options.inflight;
+    bool also = i >= caller.inflight;
     const struct ask *ask = &self.asks[also];
     uint32_t *place;
     do /* a stream whose place is taken by a slow one is never used: numbers may be left out */
@@ -186,7 +167,7 @@ static void send_call(struct conn *conn, uint32_t i)
     h2_put_head(to, len, H2_HEADERS, H2_END_HEADERS, slot->id);
     h2->out.end += H2_HEAD + len;
     put_body(conn, slot);
-    self.busy++;
+    caller.busy++;
     conn->streams++;
     phase_of(slot)->sent++;
 }
@@ -211,25 +192,25 @@ static void call_answered(struct conn *conn, struct slot *slot)
         phase->late++;
     else if (slot->bad || !body_whole(&slot->answer))
         phase->crossed++;
-    else if (options.named && slot->expect && slot->from != slot->expect)
+    else if (caller.named && slot->expect && slot->from != slot->expect)
         phase->misrouted++;
     else
         phase->right++;
     if (slot->state != LOST)
         hist_add(&phase->latency, self.now - slot->at);
-    leave(conn, slot, options.rest);
+    leave(conn, slot, caller.rest);
 }
 
 /* Begins what can be begun, and looks for what should have ended. */
 static void tend(struct conn *conn)
 {
-    bool may_call = conn->open && conn->h2.greeted && !conn->leaves && !conn->halved && !self.paused;
+    bool may_call = conn->open && conn->h2.greeted && !conn->leaves && !conn->halved && !caller.paused;
     for (uint32_t i = 0; i < n_slots(); i++) {
         struct slot *slot = &conn->slots[i];
-        bool also = i >= options.inflight;
-        if (slot->state == SENT && self.now - slot->at > options.deadline) {
+        bool also = i >= caller.inflight;
+        if (slot->state == SENT && self.now - slot->at > caller.deadline) {
             slot->state = LOST; /* still known, should its answer come late */
-            self.busy--;
+            caller.busy--;
             phase_of(slot)->lost++;
         }
         if (slot->id && conn->open)
@@ -237,7 +218,7 @@ static void tend(struct conn *conn)
         if (slot->state == RESTING && self.now >= slot->at)
             slot->state = FREE;
         if (slot->state != FREE || !may_call || (also && !conn->also_left) ||
-            conn->streams + (also ? options.inflight : 0) >= conn->h2.streams_most || bytes_held(&conn->h2.out) >= OUT_HIGH)
+            conn->streams + (also ? caller.inflight : 0) >= conn->h2.streams_most || bytes_held(&conn->h2.out) >= OUT_HIGH)
             continue;
         conn->also_left -= also;
         send_call(conn, i);
@@ -337,8 +318,10 @@ static int on_goaway(struct h2_conn *h2, uint32_t last, uint32_t code)
 
 static const struct h2_end end = {on_headers, on_data, on_reset, on_credit, on_goaway, ask_see};
 
-static void on_event(struct conn *conn, uint32_t events)
+static void on_event(void *what, uint32_t events, uint64_t now)
 {
+    struct conn *conn = what;
+    self.now = now;
     if (!conn->open)
         return;
     if (conn->connecting && events & (EPOLLERR | EPOLLHUP)) {
@@ -356,78 +339,58 @@ static void on_event(struct conn *conn, uint32_t events)
     tend(conn);
 }
 
-/* With --pace: not all in one moment, again and again. */
-static void spread(void)
+/* --- as it is told, and the end */
+
+static void expect(const char *name)
 {
-    uint64_t n = (uint64_t)options.connections * options.inflight;
-    for (uint64_t i = 0; i < n && options.pace; i++) {
-        struct slot *slot = &self.conns[i / options.inflight].slots[i % options.inflight];
-        if (slot->state != FREE)
-            continue;
-        slot->state = RESTING;
-        slot->at = self.now + options.pace * i / n;
-    }
+    self.expect = name[0] == '*' ? 0 : ask_hash(mf_slice_str(name));
 }
 
-/* --- commands and the end */
-
-static void obey(char *line)
+static void half(uint32_t i)
 {
-    char *verb = strtok(line, " "), *word = strtok(NULL, " ");
-    if (verb && !strcmp(verb, "phase") && word) {
-        phase_begin(word);
-        reply("ok");
-    } else if (verb && !strcmp(verb, "expect") && word) {
-        self.expect = word[0] == '*' ? 0 : ask_hash(mf_slice_str(word));
-        reply("ok");
-    } else if (verb && !strcmp(verb, "pause")) {
-        self.paused = true;
-        self.pause_told = false;
-    } else if (verb && !strcmp(verb, "resume")) {
-        self.paused = false;
-        spread();
-        reply("ok");
-    } else if (verb && !strcmp(verb, "half")) {
-        for (uint32_t i = 0; i < options.connections; i++)
-            self.conns[i].halved = self.conns[i].open && !self.conns[i].connecting;
-        reply("ok");
-    } else if (verb && !strcmp(verb, "also")) {
-        for (uint32_t i = 0; i < options.connections; i++)
-            self.conns[i].also_left = options.also_calls;
-        reply("ok");
-    } else if (verb && !strcmp(verb, "count")) {
-        phase_count(word ? phases.all[0] : phases.now);
-    } else if (verb && !strcmp(verb, "quit")) {
-        self.over = self.paused = self.pause_told = true;
-    } else {
-        die(EXIT_USAGE, "'%s' is not a command", verb ? verb : "");
-    }
+    self.conns[i].halved = self.conns[i].open && !self.conns[i].connecting;
+}
+
+static void also(uint32_t i)
+{
+    self.conns[i].also_left = caller.also_calls;
+}
+
+static void rest(uint32_t i, uint32_t n, uint64_t until)
+{
+    struct slot *slot = &self.conns[i].slots[n];
+    if (slot->state != FREE)
+        return;
+    slot->state = RESTING;
+    slot->at = until;
+}
+
+static void dial_or_tend(uint32_t i, uint64_t now)
+{
+    struct conn *conn = &self.conns[i];
+    self.now = now;
+    if (!conn->open && now >= conn->dial_at && !caller.over)
+        dial(conn);
+    tend(conn);
 }
 
 static void parse_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"connect", 1, NULL, 'C'}, {"connections", 1, NULL, 'c'}, {"inflight", 1, NULL, 'i'},
-        {"payload", 1, NULL, 'p'}, {"rest", 1, NULL, 'r'}, {"deadline", 1, NULL, 'd'}, {"service", 1, NULL, 'n'},
-        {"attach", 1, NULL, 'a'}, {"named", 0, NULL, 'N'}, {"also", 1, NULL, 'A'}, {"also-calls", 1, NULL, 'K'},
-        {"also-payload", 1, NULL, 'P'}, {"also-timeout", 1, NULL, 'T'}, {"pace", 1, NULL, 'e'},
-        {"answer", 1, NULL, 'w'}, {"shut", 1, NULL, 's'}, {"abandon", 0, NULL, 'x'}, {0}};
+        CALLER_OPTIONS,
+        {"payload", 1, NULL, 'p'}, {"service", 1, NULL, 'n'}, {"attach", 1, NULL, 'a'}, {"also", 1, NULL, 'A'},
+        {"also-payload", 1, NULL, 'P'}, {"also-timeout", 1, NULL, 'T'}, {"answer", 1, NULL, 'w'},
+        {"shut", 1, NULL, 's'}, {"abandon", 0, NULL, 'x'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (caller_option(c, optarg))
+            continue;
         switch (c) {
-        case 'C': options.connect = optarg; break;
-        case 'c': options.connections = (uint32_t)number(optarg, 1, CONNS_MAX); break;
-        case 'i': options.inflight = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
         case 'p': options.payload = (uint32_t)number(optarg, BODY_HEAD, ALSO_MAX); break;
         case 'w': options.answer = (uint32_t)number(optarg, BODY_HEAD, ALSO_MAX); break;
-        case 'r': options.rest = number(optarg, 0, 10000000) * 1000; break;
-        case 'd': options.deadline = number(optarg, 1, 3600000) * MS; break;
         case 'n': options.service = optarg; break;
-        case 'N': options.named = true; break;
         case 'A': options.also = optarg; break;
-        case 'K': options.also_calls = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
         case 'P': options.also_payload = (uint32_t)number(optarg, BODY_HEAD, ALSO_MAX); break;
         case 'T': options.also_timeout = optarg; break; /* empty: it names none */
-        case 'e': options.pace = number(optarg, 1, 10000) * MS; break;
         case 's': options.shut = (uint32_t)number(optarg, 1, INT32_MAX); break;
         case 'x': options.abandon = true; break;
         case 'a':
@@ -438,7 +401,7 @@ static void parse_options(int argc, char **argv)
         default: die(EXIT_USAGE, "see tests/faults/README.md");
         }
     }
-    if (!options.connect || optind != argc)
+    if (!caller.connect || optind != argc)
         die(EXIT_USAGE, "usage: grpc_load --connect HOST:PORT [options]; see tests/faults/README.md");
 }
 
@@ -459,11 +422,11 @@ static void init_asks(void)
 
 static void init_conns(void)
 {
-    self.to = net_resolve(options.connect);
-    self.conns = must_alloc(options.connections * sizeof *self.conns);
+    self.to = net_resolve(caller.connect);
+    self.conns = must_alloc(caller.connections * sizeof *self.conns);
     for (self.mask = 3; self.mask < 2 * n_slots(); self.mask = self.mask * 2 + 1)
         ;
-    for (uint32_t i = 0; i < options.connections; i++) {
+    for (uint32_t i = 0; i < caller.connections; i++) {
         struct conn *conn = &self.conns[i];
         conn->slots = must_alloc(n_slots() * sizeof *conn->slots);
         conn->places = must_alloc((self.mask + 1) * sizeof *conn->places);
@@ -471,41 +434,16 @@ static void init_conns(void)
     }
 }
 
+static const struct caller_ops ops = {expect, half, also, rest, on_event, dial_or_tend};
+
 int main(int argc, char **argv)
 {
     parse_options(argc, argv);
     body_init();
     init_asks();
     self.random = now_ns();
-    self.epoll = epoll_create1(EPOLL_CLOEXEC);
-    net_nonblocking(STDIN_FILENO);
-    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
-    if (options.also_calls)
-        phase_begin("also");
-    phase_begin("start");
-    self.paused = self.pause_told = true; /* until `resume` */
+    caller_begin(&ops);
     init_conns();
-    while (!(self.over && !self.busy)) {
-        struct epoll_event events[256];
-        int n = epoll_wait(self.epoll, events, 256, 1);
-        self.now = now_ns();
-        for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr != &stdin_mark)
-                on_event(events[i].data.ptr, events[i].events);
-            else if (!commands_read(&self.commands, obey))
-                exit(EXIT_FAILED); /* who would read the counts is gone */
-        }
-        for (uint32_t i = 0; i < options.connections; i++) {
-            struct conn *conn = &self.conns[i];
-            if (!conn->open && self.now >= conn->dial_at && !self.over)
-                dial(conn);
-            tend(conn);
-        }
-        if (self.paused && !self.pause_told && !self.busy) {
-            self.pause_told = true;
-            reply("ok");
-        }
-    }
-    phases_report();
+    caller_run();
     return 0;
 }

@@ -6,9 +6,9 @@
  *   drain    GOAWAY on every connection as it is meant to be: the last stream that came; those that are open are answered
  *   cut N    GOAWAY that leaves out the last N streams that came: those are not answered, and count as no calls
  *   beat     a PING on every connection */
-#include "command.h"
 #include "h2_body.h"
 #include "h2_frames.h"
+#include "server.h"
 
 #include <getopt.h>
 
@@ -38,17 +38,12 @@ struct conn {
 };
 
 static struct {
-    int epoll, listener;
     uint64_t delay, calls, connections;
     uint32_t answer, streams;
     const char *name;
     struct conn *conns, *dead;
     struct stream *first, **last;
-    bool over;
-    struct commands commands;
 } self = {.last = &self.first};
-
-static char listener_mark, stdin_mark;
 
 static struct stream **find(struct conn *conn, uint32_t id)
 {
@@ -214,7 +209,7 @@ static void flush(struct conn *conn)
     }
     uint32_t events = (bytes_held(out) ? EPOLLOUT : 0u) | (bytes_held(out) < 4 * OUT_HIGH ? EPOLLIN : 0u);
     if (events != conn->h2.events)
-        net_watch(self.epoll, EPOLL_CTL_MOD, conn->h2.fd, conn->h2.events = events, conn);
+        net_watch(serving.epoll, EPOLL_CTL_MOD, conn->h2.fd, conn->h2.events = events, conn);
 }
 
 static void on_event(struct conn *conn, uint32_t events)
@@ -237,7 +232,7 @@ static void on_event(struct conn *conn, uint32_t events)
 static void accept_all(void)
 {
     int fd;
-    while ((fd = net_accept(self.listener)) >= 0) {
+    while ((fd = net_accept(serving.listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
         h2_conn_init(&conn->h2, fd, true);
         if (self.streams) {
@@ -252,7 +247,7 @@ static void accept_all(void)
             conn->next->at = &conn->next;
         self.conns = conn;
         self.connections++;
-        net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->h2.events = EPOLLIN, conn);
+        net_watch(serving.epoll, EPOLL_CTL_ADD, fd, conn->h2.events = EPOLLIN, conn);
     }
 }
 
@@ -319,6 +314,21 @@ static void obey(char *line)
     reply("ok");
 }
 
+static void event(void *what, uint32_t events)
+{
+    on_event(what, events);
+}
+
+static void bury(void)
+{
+    for (struct conn *conn; (conn = self.dead);) {
+        self.dead = conn->next;
+        free(conn);
+    }
+}
+
+static const struct server_ops ops = {release, accept_all, event, obey, bury};
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
@@ -338,27 +348,9 @@ int main(int argc, char **argv)
     if (self.name && strlen(self.name) > FROM_MOST)
         die(EXIT_USAGE, "a name has at most %d bytes", FROM_MOST);
     body_init();
-    self.epoll = epoll_create1(EPOLL_CLOEXEC);
-    self.listener = net_listen(at);
-    net_nonblocking(STDIN_FILENO);
-    net_watch(self.epoll, EPOLL_CTL_ADD, self.listener, EPOLLIN, &listener_mark);
-    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
-    while (!self.over) {
-        struct epoll_event events[256];
-        int n = epoll_wait(self.epoll, events, 256, release());
-        for (int i = 0; i < n; i++) {
-            void *what = events[i].data.ptr;
-            if (what == &listener_mark)
-                accept_all();
-            else if (what == &stdin_mark)
-                self.over = !commands_read(&self.commands, obey);
-            else
-                on_event(what, events[i].events);
-        }
-        for (struct conn *conn; (conn = self.dead);) {
-            self.dead = conn->next;
-            free(conn);
-        }
-    }
+    server_begin();
+    serving.listener = net_listen(at);
+    server_watch_listener();
+    server_run(&ops);
     return 0;
 }

@@ -13,19 +13,10 @@
  * What can become of a call: right; an error (by status); crossed (a body that is not the call's own, or an answer to
  * no call); misrouted (right, from another provider than expected); cut (in flight when its connection ended); lost (no
  * answer within --deadline on a connection that is there). */
-#include "phases.h"
+#include "caller.h"
 #include "request.h"
 
-#include <getopt.h>
-
-enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10, CONNS_MAX = 1024, INFLIGHT_MAX = 8192 };
-enum { ALSO_MAX = 4 << 20 };
-
-#define MS UINT64_C(1000000)
-#define ERROR_REST (10 * MS)
-#define DIAL_REST (50 * MS)
-
-enum state { FREE, RESTING, SENT, LOST };
+enum { OUT_ROOM = 256 << 10, IN_ROOM = 256 << 10 };
 
 struct slot {
     uint64_t id, at, nonce; /* `at`: sent, or rests until */
@@ -46,37 +37,20 @@ struct conn {
 };
 
 static struct {
-    const char *connect;
-    uint32_t connections, inflight;
-    uint64_t rest, pace, deadline;
-    bool named;
     struct request_options request, also;
-    uint32_t also_calls;
-} options = {.connections = 8, .inflight = 50, .deadline = 10000 * MS,
-             .request = {.service = "org.meshfast.faults.Busy", .version = "1.0.0", .method = "echo", .payload = 200},
+} options = {.request = {.service = "org.meshfast.faults.Busy", .version = "1.0.0", .method = "echo", .payload = 200},
              .also = {.service = "org.meshfast.faults.Slow", .version = "1.0.0", .method = "echo", .payload = 200}};
 
 static struct {
-    int epoll;
     struct addrinfo *to;
     struct conn *conns;
     struct request request, also;
     char expect[NAME_ROOM];
-    uint32_t busy;
-    bool paused, pause_told, over;
-    struct commands commands;
 } self;
-
-static char stdin_mark;
 
 static struct phase *phase_of(const struct slot *slot)
 {
     return phases.all[slot->phase]; /* the first is `also`, where there are such calls */
-}
-
-static uint32_t n_slots(void)
-{
-    return options.inflight + options.also_calls;
 }
 
 /* --- connections */
@@ -84,9 +58,9 @@ static uint32_t n_slots(void)
 static void leave(struct slot *slot, uint64_t rest, uint64_t now)
 {
     if (slot->state == SENT)
-        self.busy--;
-    slot->state = rest || options.pace ? RESTING : FREE;
-    slot->at = options.pace ? slot->at + options.pace : now + rest;
+        caller.busy--;
+    slot->state = rest || caller.pace ? RESTING : FREE;
+    slot->at = caller.pace ? slot->at + caller.pace : now + rest;
 }
 
 static void hang_up(struct conn *conn, uint64_t now)
@@ -120,7 +94,7 @@ static void dial(struct conn *conn, uint64_t now)
         hang_up(conn, now);
         return;
     }
-    net_watch(self.epoll, EPOLL_CTL_ADD, conn->fd, conn->events = EPOLLIN | EPOLLOUT, conn);
+    net_watch(caller.epoll, EPOLL_CTL_ADD, conn->fd, conn->events = EPOLLIN | EPOLLOUT, conn);
 }
 
 static void flush(struct conn *conn)
@@ -144,14 +118,14 @@ static void flush(struct conn *conn)
     }
     uint32_t events = EPOLLIN | (conn->out_end ? EPOLLOUT : 0u);
     if (events != conn->events)
-        net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
+        net_watch(caller.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
 }
 
 /* --- calls */
 
 static void send_call(struct conn *conn, uint32_t at, uint64_t now)
 {
-    bool also = at >= options.inflight;
+    bool also = at >= caller.inflight;
     struct request *request = also ? &self.also : &self.request;
     struct slot *slot = &conn->slots[at];
     slot->id = ++conn->sequence << 16 | at;
@@ -161,20 +135,20 @@ static void send_call(struct conn *conn, uint32_t at, uint64_t now)
     memcpy(slot->expect, self.expect, NAME_ROOM);
     slot->nonce = request_put(request, conn->out + conn->out_end, slot->id);
     conn->out_end += request->len;
-    self.busy++;
+    caller.busy++;
     phase_of(slot)->sent++;
 }
 
 /* Begins what can be begun, and looks for what should have ended. */
 static void tend(struct conn *conn, uint64_t now)
 {
-    bool may_call = conn->fd >= 0 && !conn->connecting && !conn->readonly && !conn->halved && !self.paused;
+    bool may_call = conn->fd >= 0 && !conn->connecting && !conn->readonly && !conn->halved && !caller.paused;
     for (uint32_t i = 0; i < n_slots(); i++) {
         struct slot *slot = &conn->slots[i];
-        bool also = i >= options.inflight;
-        if (slot->state == SENT && now - slot->at > options.deadline) {
+        bool also = i >= caller.inflight;
+        if (slot->state == SENT && now - slot->at > caller.deadline) {
             slot->state = LOST; /* still known, should its answer come late */
-            self.busy--;
+            caller.busy--;
             phase_of(slot)->lost++;
         }
         if (slot->state == RESTING && now >= slot->at)
@@ -211,7 +185,7 @@ static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint6
     struct phase *phase = phase_of(slot);
     uint64_t took = now - slot->at;
     bool in_time = slot->state == SENT;
-    leave(slot, frame[3] == WIRE_OK ? options.rest : ERROR_REST, now);
+    leave(slot, frame[3] == WIRE_OK ? caller.rest : ERROR_REST, now);
     if (!in_time) {
         phase->late++;
     } else if (frame[3] != WIRE_OK) {
@@ -219,9 +193,9 @@ static void on_answer(struct conn *conn, const uint8_t *frame, size_t len, uint6
         phase->statuses[frame[3]]++;
         hist_add(&phase->failing, took);
     } else {
-        const struct request *request = at < options.inflight ? &self.request : &self.also;
+        const struct request *request = at < caller.inflight ? &self.request : &self.also;
         size_t own = request->answer_len;
-        bool named = options.named && request == &self.request, fits = named ? len > own : len == own;
+        bool named = caller.named && request == &self.request, fits = named ? len > own : len == own;
         if (!fits || !request_check(request, body, own, slot->nonce))
             phase->crossed++;
         else if (named && slot->expect[0] != '*' && !is_from(body + own, len - own, slot->expect))
@@ -276,8 +250,9 @@ static void on_readable(struct conn *conn, uint64_t now)
     memmove(conn->in, conn->in + at, conn->in_end);
 }
 
-static void on_event(struct conn *conn, uint32_t events, uint64_t now)
+static void on_event(void *what, uint32_t events, uint64_t now)
 {
+    struct conn *conn = what;
     if (conn->fd < 0)
         return;
     if (conn->connecting) {
@@ -293,78 +268,55 @@ static void on_event(struct conn *conn, uint32_t events, uint64_t now)
         tend(conn, now);
 }
 
-/* With --pace: not all in one moment, again and again. */
-static void spread(uint64_t now)
+/* --- as it is told, and the end */
+
+static void expect(const char *name)
 {
-    uint64_t n = (uint64_t)options.connections * options.inflight;
-    for (uint64_t i = 0; i < n && options.pace; i++) {
-        struct slot *slot = &self.conns[i / options.inflight].slots[i % options.inflight];
-        if (slot->state != FREE)
-            continue;
-        slot->state = RESTING;
-        slot->at = now + options.pace * i / n;
-    }
+    snprintf(self.expect, NAME_ROOM, "%s", name);
 }
 
-/* --- commands and the end */
-
-static void obey(char *line)
+static void half(uint32_t i)
 {
-    char *verb = strtok(line, " "), *word = strtok(NULL, " ");
-    if (verb && !strcmp(verb, "phase") && word) {
-        phase_begin(word);
-        reply("ok");
-    } else if (verb && !strcmp(verb, "expect") && word && strlen(word) < NAME_ROOM) {
-        snprintf(self.expect, NAME_ROOM, "%s", word);
-        reply("ok");
-    } else if (verb && !strcmp(verb, "pause")) {
-        self.paused = true;
-        self.pause_told = false;
-    } else if (verb && !strcmp(verb, "resume")) {
-        self.paused = false;
-        spread(now_ns());
-        reply("ok");
-    } else if (verb && !strcmp(verb, "half")) {
-        for (uint32_t i = 0; i < options.connections; i++)
-            self.conns[i].halved = self.conns[i].fd >= 0 && !self.conns[i].connecting;
-        reply("ok");
-    } else if (verb && !strcmp(verb, "also")) {
-        for (uint32_t i = 0; i < options.connections; i++)
-            self.conns[i].also_left = options.also_calls;
-        reply("ok");
-    } else if (verb && !strcmp(verb, "count")) {
-        phase_count(word ? phases.all[0] : phases.now);
-    } else if (verb && !strcmp(verb, "quit")) {
-        self.over = self.paused = self.pause_told = true;
-    } else {
-        die(EXIT_USAGE, "'%s' is not a command", verb ? verb : "");
-    }
+    self.conns[i].halved = self.conns[i].fd >= 0 && !self.conns[i].connecting;
+}
+
+static void also(uint32_t i)
+{
+    self.conns[i].also_left = caller.also_calls;
+}
+
+static void rest(uint32_t i, uint32_t n, uint64_t until)
+{
+    struct slot *slot = &self.conns[i].slots[n];
+    if (slot->state != FREE)
+        return;
+    slot->state = RESTING;
+    slot->at = until;
+}
+
+static void dial_or_tend(uint32_t i, uint64_t now)
+{
+    struct conn *conn = &self.conns[i];
+    if (conn->fd < 0 && now >= conn->dial_at && !caller.over)
+        dial(conn, now);
+    tend(conn, now);
 }
 
 static void parse_options(int argc, char **argv)
 {
-    static const struct option known[] = {{"connect", 1, NULL, 'C'},  {"connections", 1, NULL, 'c'},
-                                          {"inflight", 1, NULL, 'i'}, {"payload", 1, NULL, 'p'},
-                                          {"rest", 1, NULL, 'r'},     {"deadline", 1, NULL, 'd'},
-                                          {"service", 1, NULL, 'n'},  {"attach", 1, NULL, 'a'},
-                                          {"named", 0, NULL, 'N'},    {"also", 1, NULL, 'A'},
-                                          {"also-calls", 1, NULL, 'K'}, {"also-payload", 1, NULL, 'P'},
-                                          {"also-timeout", 1, NULL, 'T'}, {"pace", 1, NULL, 'e'}, {0}};
+    static const struct option known[] = {
+        CALLER_OPTIONS,
+        {"payload", 1, NULL, 'p'}, {"service", 1, NULL, 'n'}, {"attach", 1, NULL, 'a'}, {"also", 1, NULL, 'A'},
+        {"also-payload", 1, NULL, 'P'}, {"also-timeout", 1, NULL, 'T'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (caller_option(c, optarg))
+            continue;
         switch (c) {
-        case 'C': options.connect = optarg; break;
-        case 'c': options.connections = (uint32_t)number(optarg, 1, CONNS_MAX); break;
-        case 'i': options.inflight = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
         case 'p': options.request.payload = number(optarg, NONCE_LEN, 16384); break;
-        case 'r': options.rest = number(optarg, 0, 10000000) * 1000; break;
-        case 'd': options.deadline = number(optarg, 1, 3600000) * MS; break;
         case 'n': options.request.service = optarg; break;
-        case 'N': options.named = true; break;
         case 'A': options.also.service = optarg; break;
-        case 'K': options.also_calls = (uint32_t)number(optarg, 1, INFLIGHT_MAX); break;
         case 'P': options.also.payload = number(optarg, NONCE_LEN, ALSO_MAX); break;
         case 'T': options.also.timeout = optarg; break; /* empty: it names none */
-        case 'e': options.pace = number(optarg, 1, 10000) * MS; break;
         case 'a':
             if (options.request.n_attach == ATTACH_MAX || !strchr(optarg, '='))
                 die(EXIT_USAGE, "--attach takes KEY=VALUE, at most %d times", ATTACH_MAX);
@@ -373,61 +325,36 @@ static void parse_options(int argc, char **argv)
         default: die(EXIT_USAGE, "see tests/faults/README.md");
         }
     }
-    if (!options.connect || optind != argc)
+    if (!caller.connect || optind != argc)
         die(EXIT_USAGE, "usage: load --connect HOST:PORT [options]; see tests/faults/README.md");
 }
 
 static void open_all(void)
 {
-    self.to = net_resolve(options.connect);
-    self.conns = must_alloc(options.connections * sizeof *self.conns);
-    for (uint32_t i = 0; i < options.connections; i++) {
+    self.to = net_resolve(caller.connect);
+    self.conns = must_alloc(caller.connections * sizeof *self.conns);
+    for (uint32_t i = 0; i < caller.connections; i++) {
         struct conn *conn = &self.conns[i];
         conn->fd = -1;
         conn->slots = must_alloc(n_slots() * sizeof *conn->slots);
         conn->in_cap = IN_ROOM + self.also.answer_len;
-        conn->out_cap = OUT_ROOM + options.inflight * self.request.len + options.also_calls * self.also.len;
+        conn->out_cap = OUT_ROOM + caller.inflight * self.request.len + caller.also_calls * self.also.len;
         conn->in = must_alloc(conn->in_cap);
         conn->out = must_alloc(conn->out_cap);
     }
 }
 
+static const struct caller_ops ops = {expect, half, also, rest, on_event, dial_or_tend};
+
 int main(int argc, char **argv)
 {
     parse_options(argc, argv);
     request_init(&self.request, &options.request);
-    self.request.answer[0] = (uint8_t)(options.named ? 0x94 : 0x91);
+    self.request.answer[0] = (uint8_t)(caller.named ? 0x94 : 0x91);
     request_init(&self.also, &options.also);
     strcpy(self.expect, "*");
-    self.epoll = epoll_create1(EPOLL_CLOEXEC);
-    net_nonblocking(STDIN_FILENO);
-    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
-    if (options.also_calls)
-        phase_begin("also");
-    phase_begin("start");
-    self.paused = self.pause_told = true; /* until `resume` */
+    caller_begin(&ops);
     open_all();
-    while (!(self.over && !self.busy)) {
-        struct epoll_event events[256];
-        int n = epoll_wait(self.epoll, events, 256, 1);
-        uint64_t now = now_ns();
-        for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr != &stdin_mark)
-                on_event(events[i].data.ptr, events[i].events, now);
-            else if (!commands_read(&self.commands, obey))
-                exit(EXIT_FAILED); /* who would read the counts is gone */
-        }
-        for (uint32_t i = 0; i < options.connections; i++) {
-            struct conn *conn = &self.conns[i];
-            if (conn->fd < 0 && now >= conn->dial_at && !self.over)
-                dial(conn, now);
-            tend(conn, now);
-        }
-        if (self.paused && !self.pause_told && !self.busy) {
-            self.pause_told = true;
-            reply("ok");
-        }
-    }
-    phases_report();
+    caller_run();
     return 0;
 }

@@ -3,7 +3,7 @@
  * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
  * argument. With --most it hangs up over a longer body. Commands: `count` is answered with "ok CALLS CONNECTIONS"; `beat` sends a heartbeat on every connection. */
 #include "bytes.h"
-#include "command.h"
+#include "server.h"
 #include "wire.h"
 
 #include <getopt.h>
@@ -28,7 +28,6 @@ struct due {
 };
 
 static struct {
-    int epoll, listener;
     uint64_t delay;
     size_t answer, most;
     const char *name;
@@ -37,11 +36,7 @@ static struct {
     struct due *first, **last;
     struct conn *conns;
     uint64_t calls, connections;
-    bool over;
-    struct commands commands;
 } self = {.last = &self.first, .most = WIRE_MAX_BODY};
-
-static char listener_mark, stdin_mark;
 
 /* What is used up needs no memory: a thousand idle connections cost nothing. */
 static void consume(struct bytes *b, size_t len)
@@ -130,7 +125,7 @@ static bool flush(struct conn *conn)
     }
     uint32_t events = (conn->ready ? EPOLLOUT : 0u) | (bytes_held(&conn->out) < OUT_HIGH ? EPOLLIN : 0u);
     if (events != conn->events)
-        net_watch(self.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
+        net_watch(serving.epoll, EPOLL_CTL_MOD, conn->fd, conn->events = events, conn);
     return true;
 }
 
@@ -165,7 +160,7 @@ static bool on_event(struct conn *conn, uint32_t events)
 static void accept_all(void)
 {
     int fd;
-    while ((fd = net_accept(self.listener)) >= 0) {
+    while ((fd = net_accept(serving.listener)) >= 0) {
         struct conn *conn = must_alloc(sizeof *conn);
         conn->fd = fd;
         conn->next = self.conns;
@@ -174,7 +169,7 @@ static void accept_all(void)
             conn->next->at = &conn->next;
         self.conns = conn;
         self.connections++;
-        net_watch(self.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
+        net_watch(serving.epoll, EPOLL_CTL_ADD, fd, conn->events = EPOLLIN, conn);
     }
 }
 
@@ -225,6 +220,18 @@ static void obey(char *line)
     reply("ok %llu %llu", (unsigned long long)self.calls, (unsigned long long)self.connections);
 }
 
+static void event(void *what, uint32_t events)
+{
+    if (!on_event(what, events))
+        end(what);
+}
+
+static void nothing(void)
+{
+}
+
+static const struct server_ops ops = {release, accept_all, event, obey, nothing};
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
@@ -250,23 +257,9 @@ int main(int argc, char **argv)
         self.n_padding = (size_t)(wire_put_string(self.padding, text, self.answer) - self.padding);
         free(text);
     }
-    self.epoll = epoll_create1(EPOLL_CLOEXEC);
-    self.listener = net_listen(at);
-    net_nonblocking(STDIN_FILENO);
-    net_watch(self.epoll, EPOLL_CTL_ADD, self.listener, EPOLLIN, &listener_mark);
-    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
-    while (!self.over) {
-        struct epoll_event events[256];
-        int n = epoll_wait(self.epoll, events, 256, release());
-        for (int i = 0; i < n; i++) {
-            void *what = events[i].data.ptr;
-            if (what == &listener_mark)
-                accept_all();
-            else if (what == &stdin_mark)
-                self.over = !commands_read(&self.commands, obey);
-            else if (!on_event(what, events[i].events))
-                end(what);
-        }
-    }
+    server_begin();
+    serving.listener = net_listen(at);
+    server_watch_listener();
+    server_run(&ops);
     return 0;
 }

@@ -15,7 +15,7 @@
  *   refuse                   RST for all, and nobody listens
  *   count                    answers: ok OPEN ACCEPTED ENDED SINGLE, the last: bytes that were a send of their own
  * Every command is answered with a line that begins with "ok". */
-#include "command.h"
+#include "server.h"
 
 #include <getopt.h>
 
@@ -47,16 +47,11 @@ static struct {
     struct addrinfo *to;
     struct sockaddr_storage at; /* where we listen, once known */
     socklen_t at_len;
-    int epoll, listener;
     struct pair *pairs;
     enum act act[2];
     uint64_t amount[2], since;
     uint64_t open, accepted, ended, single;
-    bool over;
-    struct commands commands;
-} self = {.listen_at = "127.0.0.1:0", .listener = -1};
-
-static char listener_mark, stdin_mark;
+} self = {.listen_at = "127.0.0.1:0"};
 
 static void end(struct pair *pair, bool hard)
 {
@@ -183,7 +178,7 @@ static void watch(struct pair *pair)
         bool write = out->full || (i == 1 && pair->connecting);
         uint32_t events = ((read && !pair->connecting) ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u);
         if (events != pair->events[i])
-            net_watch(self.epoll, EPOLL_CTL_MOD, pair->fds[i], pair->events[i] = events, pair);
+            net_watch(serving.epoll, EPOLL_CTL_MOD, pair->fds[i], pair->events[i] = events, pair);
     }
 }
 
@@ -212,7 +207,7 @@ static bool waits_for_time(void)
 static void accept_all(void)
 {
     int fd;
-    while (self.listener >= 0 && (fd = net_accept(self.listener)) >= 0) {
+    while (serving.listener >= 0 && (fd = net_accept(serving.listener)) >= 0) {
         struct pair *pair = must_alloc(sizeof *pair);
         pair->fds[0] = fd;
         pair->fds[1] = socket(self.to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -228,8 +223,8 @@ static void accept_all(void)
             }
             pair->connecting = true;
         }
-        net_watch(self.epoll, EPOLL_CTL_ADD, pair->fds[0], 0, pair);
-        net_watch(self.epoll, EPOLL_CTL_ADD, pair->fds[1], 0, pair);
+        net_watch(serving.epoll, EPOLL_CTL_ADD, pair->fds[0], 0, pair);
+        net_watch(serving.epoll, EPOLL_CTL_ADD, pair->fds[1], 0, pair);
         watch(pair);
     }
 }
@@ -258,20 +253,20 @@ static void on_event(struct pair *pair, uint32_t events)
 
 static void open_listener(void)
 {
-    if (self.listener >= 0)
+    if (serving.listener >= 0)
         return;
     int on = 1;
     if (!self.at_len) {
-        self.listener = net_listen(self.listen_at);
+        serving.listener = net_listen(self.listen_at);
         self.at_len = sizeof self.at;
-        getsockname(self.listener, (struct sockaddr *)&self.at, &self.at_len);
+        getsockname(serving.listener, (struct sockaddr *)&self.at, &self.at_len);
     } else {
-        self.listener = socket(self.at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (self.listener < 0 || setsockopt(self.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
-            bind(self.listener, (struct sockaddr *)&self.at, self.at_len) || listen(self.listener, 4096))
+        serving.listener = socket(self.at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (serving.listener < 0 || setsockopt(serving.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+            bind(serving.listener, (struct sockaddr *)&self.at, self.at_len) || listen(serving.listener, 4096))
             die(EXIT_FAILED, "cannot listen again: %s", strerror(errno));
     }
-    net_watch(self.epoll, EPOLL_CTL_ADD, self.listener, EPOLLIN, &listener_mark);
+    server_watch_listener();
 }
 
 static void cut_all(void)
@@ -302,9 +297,9 @@ static void obey(char *line)
     if (!strcmp(words[0], "cut") || !strcmp(words[0], "refuse"))
         cut_all();
     if (!strcmp(words[0], "refuse")) {
-        if (self.listener >= 0)
-            close(self.listener);
-        self.listener = -1;
+        if (serving.listener >= 0)
+            close(serving.listener);
+        serving.listener = -1;
     } else {
         open_listener();
     }
@@ -329,6 +324,23 @@ static void obey(char *line)
     reply("ok");
 }
 
+static int until_more(void)
+{
+    return waits_for_time() ? 1 : -1;
+}
+
+static void event(void *what, uint32_t events)
+{
+    on_event(what, events);
+}
+
+static void pump_now(void)
+{
+    pump_all(now_ns());
+}
+
+static const struct server_ops ops = {until_more, accept_all, event, obey, pump_now};
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"to", 1, NULL, 't'}, {0}};
@@ -342,23 +354,8 @@ int main(int argc, char **argv)
     }
     if (!self.to)
         die(EXIT_USAGE, "usage: relay [--listen HOST:PORT] --to HOST:PORT");
-    self.epoll = epoll_create1(EPOLL_CLOEXEC);
-    net_nonblocking(STDIN_FILENO);
-    net_watch(self.epoll, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &stdin_mark);
+    server_begin();
     open_listener();
-    while (!self.over) {
-        struct epoll_event events[64];
-        int n = epoll_wait(self.epoll, events, 64, waits_for_time() ? 1 : -1);
-        for (int i = 0; i < n; i++) {
-            void *what = events[i].data.ptr;
-            if (what == &listener_mark)
-                accept_all();
-            else if (what == &stdin_mark)
-                self.over = !commands_read(&self.commands, obey);
-            else
-                on_event(what, events[i].events);
-        }
-        pump_all(now_ns());
-    }
+    server_run(&ops);
     return 0;
 }

@@ -70,6 +70,7 @@ def slow_readers(stage: Stage) -> None:
     )
     _gather(crowd, READERS)
     stage.last(max(stage.row.seconds, READER_CALLS * READER_MS / 1000 + 1.0))
+    wait_for("half of them are not read", lambda: stage.moved("limit_output_high_total") >= READERS // 2)
     _grown(stage, READER_EACH, READERS, paced=True)
     paused, answered = stage.moved("limit_output_high_total"), slow.ask("count")[0]
     found = f"{paused:,} pauses, {answered:,} of {READERS * READER_CALLS:,} calls were let through"
