@@ -8,7 +8,7 @@ import pytest
 import test_grpc
 import test_grpc_life
 from conftest import GrpcPeers
-from harness.grpc import CANCELLED, JAVA, OK, Grpc
+from harness.grpc import CANCELLED, JAVA, OK
 from harness.h2tap import Tap
 from harness.load import loaded
 from harness.process import until
@@ -24,16 +24,6 @@ COUPLES = ((JAVA, "grpc-go"), ("grpcio", JAVA))
 def couple(request: pytest.FixtureRequest) -> tuple[str, str]:
     value: tuple[str, str] = request.param
     return value
-
-
-@pytest.fixture
-def asking(couple: tuple[str, str], grpc_peers: GrpcPeers) -> Grpc:
-    return grpc_peers.caller(couple[0])
-
-
-@pytest.fixture
-def offering(couple: tuple[str, str]) -> str:
-    return couple[1]
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -58,8 +48,14 @@ test_deadline = test_grpc.test_deadline
 test_cancel = test_grpc.test_cancel
 test_status = test_grpc.test_status
 test_details = test_grpc.test_details
-test_max_age = test_grpc_life.test_max_age
-test_graceful_stop = test_grpc_life.test_graceful_stop
+
+
+def test_max_age(through: Through, grpc_peers: GrpcPeers) -> None:
+    test_grpc_life.test_max_age(through, grpc_peers.caller(JAVA), JAVA, grpc_peers)
+
+
+def test_graceful_stop(through: Through, grpc_peers: GrpcPeers) -> None:
+    test_grpc_life.test_graceful_stop(through, grpc_peers.caller(JAVA), "grpc-go", grpc_peers)
 
 
 def test_kill(through: Through, grpc_peers: GrpcPeers) -> None:

@@ -125,8 +125,9 @@ def test_local_answers(chain: Chain) -> None:
 
 
 def test_renewed(chain: Chain) -> None:
-    """A proxy that takes its configuration anew says GOAWAY under load: no call is lost."""
+    """A proxy that takes its configuration anew says GOAWAY under load: no call is lost, nor is a stream."""
     said = chain.count("h2_goaways_in")
+    streaming = chain.caller.start("stream", ref=chain.ref, method="produce", count=100, size=1000, pause=10)
     with loaded(chain.caller, chain.ref, threads=16, pause=1) as report:
         for turn in range(1, 3):
             chain.proxy.renew()
@@ -136,6 +137,8 @@ def test_renewed(chain: Chain) -> None:
             until("calls afterwards", lambda after=after: report()["good"] > after + 200)
         last = report(end=True)
     assert (last["wrong"], last["failed"]) == (0, 0), last["errors"]
+    streamed = streaming.result(60)
+    assert (streamed["code"], streamed["got"], streamed["wrong"]) == (OK, 100, 0), streamed
 
 
 def test_idle(chain: Chain) -> None:

@@ -154,7 +154,7 @@ http {{
             "static_resources": {"clusters": [cluster]},
         }
         flags = ["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1", "-l", "warn"]
-        drain = ["--drain-time-s", "2", "--drain-strategy", "immediate"]
+        drain = ["--drain-time-s", "30", "--drain-strategy", "immediate"]
         return [binary, "--config-yaml", json.dumps(settings), *flags, *drain]
 
     def _listener(self) -> None:
