@@ -13,6 +13,8 @@
 /* Servers that follow gRPC's defaults end connections of those who ask oftener in silence. */
 #define PING_EVERY_NS UINT64_C(300000000000)
 #define MS_NS UINT64_C(1000000)
+/* How much sooner than ours a provider may count the same deadline, which goes on in whole milliseconds at the coarsest. */
+#define SOONER_NS (5 * MS_NS)
 enum { PREFIX = 5 }; /* what a message of gRPC begins with */
 
 static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
@@ -185,6 +187,13 @@ static void cut(struct mf_call *call, const struct mf_h2_end *end)
     mf_call_step(call, MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = &message});
 }
 
+/* A provider gave it up because its time is over, as we would have a moment later. */
+static bool out_of_time(const struct mf_call *call, const struct mf_h2_end *end)
+{
+    return end->code == MF_H2_CANCEL && !call->answering && call->deadline &&
+           mf_local_now(call->calls->local) + SOONER_NS >= call->deadline;
+}
+
 static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
 {
     struct mf_h2_asked *stream = stream_of(h2);
@@ -204,7 +213,9 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
                                   "meshfast: overload: the provider takes nothing of the request; see limits.stallTimeout"};
     if (untouched)
         fault = (struct mf_fault){MF_OUTCOME_NONE_UP, "meshfast: the provider did not take the call"};
-    if (end->why == MF_H2_BY_PEER && !untouched)
+    if (end->why == MF_H2_BY_PEER && !untouched && out_of_time(call, end))
+        mf_call_step(call, MF_CALL_ON_TIMEOUT, &(struct mf_call_input){0});
+    else if (end->why == MF_H2_BY_PEER && !untouched)
         cut(call, end);
     else if (end->why == MF_H2_BY_PEER || end->why == MF_H2_BY_RULE)
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});

@@ -1,5 +1,6 @@
-# real peers: Apache Dubbo for Java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module proxy, Envoy
-# and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's programs and curl from Debian
+# real peers: Apache Dubbo for Java and grpc-java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module
+# proxy, Envoy and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's programs,
+# haproxy, nginx and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built

@@ -30,6 +30,35 @@ static void test_deadline(void)
     mesh_close();
 }
 
+/* The provider has the same deadline and ends the stream by it, a moment before ours: that is the end by time, and no
+ * cancelled call; long before it is the provider's own affair. */
+static void test_deadline_of_provider(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    say_head(a, 1, CALL "\ngrpc-timeout: 100m", true);
+    say_head(a, 3, FIELDS("/svc/hi", "text/plain") "\ntri-service-timeout: 100", true);
+    say_head(a, 5, CALL "\ngrpc-timeout: 100m", true);
+    say_head(a, 7, CALL "\ngrpc-timeout: 100m", true); /* answered in part */
+    say_head(a, 9, CALL "\ngrpc-timeout: 1S", true);
+    struct peer *b = provider();
+    say_head(b, 7, OK, false);
+    pass(98);
+    say_rst(b, 1, MF_H2_CANCEL);
+    say_rst(b, 3, MF_H2_CANCEL);
+    say_rst(b, 5, MF_H2_INTERNAL_ERROR);
+    say_rst(b, 7, MF_H2_CANCEL);
+    say_rst(b, 9, MF_H2_CANCEL);
+    settle();
+    CHECK(strstr(told(a, 1), "grpc-status=4 "));
+    CHECK_STARTS(told(a, 3), "<:status=504 ");
+    CHECK_TOLD(a, 5, "!2");
+    CHECK_TOLD(a, 7, T_OK "!8");
+    CHECK_TOLD(a, 9, "!8");
+    CHECK_INT(COUNTED(limit_call_timeout), 2);
+    mesh_close();
+}
+
 /* Time that was spent waiting is not there any more. */
 static void test_less_time(void)
 {
@@ -257,6 +286,7 @@ static void test_list_late(void)
 int main(void)
 {
     test_deadline();
+    test_deadline_of_provider();
     test_less_time();
     test_no_time();
     test_no_deadline();

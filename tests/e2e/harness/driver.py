@@ -28,6 +28,7 @@ class Driver(Process):
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # another one: a peer may not read on until what it says is read
         self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
         self._reader.start()
 
@@ -38,6 +39,7 @@ class Driver(Process):
         line = json.dumps({"id": number, "op": op, **fields})
         with self._lock:
             self._waiting[number] = future
+        with self._writing:
             assert self.child.stdin is not None
             self.child.stdin.write(line + "\n")
             self.child.stdin.flush()

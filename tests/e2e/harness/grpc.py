@@ -1,4 +1,5 @@
-"""gRPC peers by two hands, grpcio and grpc-go, driven alike: each process is a caller, one instance, or both."""
+"""gRPC peers by three hands, grpcio, grpc-go and grpc-java, driven alike: each process is a caller, one instance, or
+both."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from .driver import Driver
-from .process import BUILD, HOST, PROJECT, accepts, need
+from .java import JVM
+from .process import BUILD, HOST, PROJECT, accepts, need, need_tool
 
 SERVICE = "meshfast.peer.Echo"
 KINDS = ("grpcio", "grpc-go")
+JAVA = "grpc-java"
 OK, CANCELLED, UNKNOWN, DEADLINE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 0, 1, 2, 4, 12, 13, 14
 Metadata = Iterable[tuple[str, str | bytes]]
 _numbers = itertools.count(1)
@@ -26,6 +29,10 @@ def command(kind: str) -> list[str]:
     if kind == "grpcio":
         need(importlib.util.find_spec("grpc") is not None, "grpcio")
         return [sys.executable, str(PROJECT / "tests" / "e2e" / "grpcio" / "peer.py")]
+    if kind == JAVA:
+        folder = BUILD / "java" / "grpc"
+        need((folder / "classes" / "meshfast" / "peer" / "GrpcDriver.class").exists(), "the peer of grpc-java")
+        return [need_tool("java"), *JVM, "-cp", f"{folder / 'classes'}:{folder / 'lib'}/*", "meshfast.peer.GrpcDriver"]
     program = BUILD / "grpc" / "peer"
     need(program.exists(), "the peer of grpc-go")
     return [str(program)]
@@ -40,7 +47,8 @@ class Grpc(Driver):
 
     def export(self, name: str, port: int = 0, **params: Any) -> int:
         """Offer the service as instance ``name``; its port. ``age``: how long a connection may live, ``keepalive``:
-        how often it asks after a silent one, both in milliseconds; ``streams``: how many on a connection."""
+        how often it asks after a silent one, both in milliseconds; ``streams``: how many on a connection; ``strict``,
+        grpc-java's: as few PINGs from its callers as the SDK allows by default."""
         taken = int(self.do("export", name=name, port=port, params=texts(params)))
         self.ready(f"{self.name} on port {taken}", lambda: accepts(taken))
         return taken

@@ -16,13 +16,16 @@ SERIALIZATIONS = {
     "java-3.3": ("hessian2", "fastjson2", "nativejava", "java"),
 }
 
-# What 2.7 reaches into on a JDK of today; 3.3 needs a part of it for Java serialization of JDK classes.
-OPENS = ("java.lang", "java.math", "java.util", "java.util.concurrent", "java.net", "java.text")
-FLAGS = [
+JVM = [
     "-XX:TieredStopAtLevel=1",  # a test's JVM lives for minutes: start fast
     "-XX:+UseSerialGC",
     "-Xmx512m",
     "-Djava.net.preferIPv4Stack=true",
+]
+# What 2.7 reaches into on a JDK of today; 3.3 needs a part of it for Java serialization of JDK classes.
+OPENS = ("java.lang", "java.math", "java.util", "java.util.concurrent", "java.net", "java.text")
+FLAGS = [
+    *JVM,
     f"-Duser.home={BUILD / 'home'}",  # the SDK leaves caches and thread dumps there
     "-Ddubbo.service.shutdown.wait=3000",
     "-Ddubbo.application.logger=slf4j",
