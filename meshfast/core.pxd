@@ -130,12 +130,42 @@ cdef extern from "meshfast.h" nogil:
 
     # codec/h2_fields.h
     cdef struct mf_h2_request:
+        mf_slice method
+        mf_slice scheme
+        mf_slice authority
+        mf_slice path
+        mf_slice host
+        uint32_t regular
         uint32_t at
     cdef struct mf_h2_response:
         uint32_t at
     int mf_h2_fields_request(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, mf_h2_request *out)
     int mf_h2_fields_response(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, mf_h2_response *out)
     int mf_h2_fields_trailers(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, uint32_t *at)
+
+    # codec/h2_view.h, h2_shown.h
+    enum:
+        MF_H2_SCRATCH
+    cdef struct mf_h2_scratch:
+        uint8_t *to
+        size_t room
+        size_t used
+    cdef struct mf_h2_view:
+        uint8_t flavour
+        mf_slice service
+        mf_slice method
+        mf_slice alias
+    cdef struct mf_h2_shown:
+        const mf_pair *labels
+        const mf_pair *headers
+        uint32_t n_labels
+        uint32_t n_headers
+    void mf_h2_view_of(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, const mf_h2_request *request,
+                       mf_h2_scratch *scratch, mf_h2_view *out)
+    int mf_h2_view_path_check(const mf_h2_view *view)
+    size_t MF_H2_SHOWN_ROOM(uint32_t n)
+    void mf_h2_shown_of(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, const mf_h2_request *request,
+                        const mf_h2_view *view, bint baggage, mf_pair *to, mf_h2_scratch *scratch, mf_h2_shown *out)
 
     # codec/h2_frame.h
     enum:

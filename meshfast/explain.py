@@ -48,11 +48,10 @@ def explain(
     An HTTP/2 request says by ``http`` which service and method it means; its headers may be repeated.
     """
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
-    other = ""
+    carried, labels, other, error = dict(pairs), dict(labels or {}), "", ""
     if http is not None:
-        pairs = httpview.headers(pairs)
-        service, method, other = httpview.names(http)
-    carried, labels = dict(pairs), dict(labels or {})
+        service, method, other, said, pairs, error = httpview.view(http, pairs)
+        carried = {name.lower(): value for name, value in said}
     found = {label.name: value for label in table.labels() if (value := _carried(label, carried, http))} | labels
     shown = carried if http is None else httpview.joined(pairs)
     asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
@@ -61,6 +60,8 @@ def explain(
     answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}
     if http is not None:
         answer["http"] = asdict(http)
+    if error:
+        return answer | _nowhere(error)
     unknown = _undefined(table, labels, first.service)
     if unknown:
         return answer | _refused(table, unknown)
@@ -131,9 +132,13 @@ def _refused(table: Table, label: str) -> dict[str, Any]:
     known = sorted(_defined(table))
     hint = did_you_mean(label, known)
     defined = listed("defined are", known, "no label is defined: add a TrafficLabel")
+    error = f"no TrafficLabel defines the label {label}"
+    return _nowhere(error) | {"hint": f"{hint} {defined}" if hint else defined, "refused": True}
+
+
+def _nowhere(error: str) -> dict[str, Any]:
     return {
-        "address": "", "error": f"no TrafficLabel defines the label {label}",
-        "hint": f"{hint} {defined}" if hint else defined, "refused": True,
+        "address": "", "error": error, "hint": "", "refused": False,
         "subset": "", "rule": "", "origin": "", "fallbacks": 0, "timeout_ms": 0, "why": "", "steps": [], "branches": [],
     }  # fmt: skip
 

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from meshfast import _core
 from meshfast.model import Http
 
-__all__ = ["headers", "joined", "names", "param", "path"]
+__all__ = ["View", "joined", "param", "path", "view"]
 
 Pairs = Iterable[tuple[str, str]]
 
-_STANDS_FOR = {"tri-service-group": "group", "tri-service-version": "version"}  # what Triple calls Dubbo's own
+_GRPC = ("content-type", "application/grpc")
+_LAST = ("group", "version")  # Dubbo's own, of which the last counts
 
 
-def names(http: Http) -> tuple[str, str, str]:
-    """The service and the method that the path names, ``/service/method`` behind any context, and the host, which is
-    the service where the path's is not listed. Empty where there is none."""
-    before, slash, method = path(http).rpartition("/")
-    service = before.rpartition("/")[2] if slash else ""
-    host = http.authority
-    if not host.endswith("]"):  # an IPv6 address without a port
-        head, colon, port = host.rpartition(":")
-        host = head if colon and port.isdigit() else host
-    return (service, method, host) if service else (host, "", "")
+class View(NamedTuple):
+    """What the core makes of a request. ``other``: another name of the service; ``labels`` and ``headers``: its fields as
+    labels and as conditions find them, the last of a name first; ``error``: why its path is refused, or ""."""
+
+    service: str
+    method: str
+    other: str
+    labels: list[tuple[str, str]]
+    headers: list[tuple[str, str]]
+    error: str
+
+
+def view(http: Http, pairs: Pairs) -> View:
+    """A request as calls on the wire are seen. One without a content type is taken for gRPC's, where its path names a
+    service and a method."""
+    fields = [(name.lower(), value) for name, value in pairs]
+    _, service, method = ("//" + path(http)).rsplit("/", 2)
+    if service and method and not any(name == "content-type" for name, _ in fields):
+        found = _view(http, [*fields, _GRPC])
+        labels, shown = ([one for one in pairs if one != _GRPC] for pairs in (found.labels, found.headers))
+        return found._replace(labels=labels, headers=shown)
+    return _view(http, fields)
+
+
+def _view(http: Http, fields: list[tuple[str, str]]) -> View:
+    sent = (http.method or None, http.scheme or None, http.authority or None, http.path or None)
+    return View(*_core.h2_view(sent, fields)[1:])
 
 
 def path(http: Http) -> str:
@@ -39,18 +59,12 @@ def param(http: Http, name: str) -> str | None:
     return None
 
 
-def headers(pairs: Pairs) -> list[tuple[str, str]]:
-    """The headers by their names on the wire; behind them ``group`` and ``version``, where Triple's stand for them."""
-    out = [(name.lower(), value) for name, value in pairs]
-    return out + [(_STANDS_FOR[name], value) for name, value in out if name in _STANDS_FOR]
-
-
 def joined(pairs: Pairs) -> dict[str, str]:
     """What conditions compare: a header that comes several times is one list, a cookie's pieces are one; of ``group``
     and ``version`` the last counts."""
     out: dict[str, str] = {}
     for name, value in pairs:
-        if name in out and name not in _STANDS_FOR.values():
+        if name in out and name not in _LAST:
             value = out[name] + ("; " if name == "cookie" else ",") + value
         out[name] = value
     return out

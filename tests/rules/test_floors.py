@@ -38,7 +38,8 @@ ORDER = {
 PYTHON = (
     ("model", "record", "sink", "exposition", "pretty", "hints", "where"),
     ("errors", "logs", "address"),
-    ("", "_core", "config", "ask", "fixed", "httpview"),
+    ("", "_core", "config", "ask", "fixed"),
+    ("httpview",),
     ("words",),
     ("hessian", "loop", "source", "apply", "eventlog"),
     ("dubbo", "http2", "routing"),

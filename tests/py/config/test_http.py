@@ -19,7 +19,7 @@ from meshfast.commands.explain import command
 from meshfast.config import dfa
 from meshfast.errors import ConfigError, StateError
 from meshfast.explain import explain
-from meshfast.httpview import headers, joined, names, param
+from meshfast.httpview import joined, param, view
 from meshfast.model import Family, Http
 from meshfast.routing import Table
 from meshfast.sidecar import Sidecar
@@ -28,6 +28,7 @@ from meshfast.where import pages
 DUBBO = {"name": "dubbo", "number": 20880, "protocol": "DUBBO"}
 TRI = {"name": "tri", "number": 50051, "protocol": "TRI"}
 ONE = [{"address": "10.0.0.1"}]
+Pairs = list[tuple[str, str]]
 
 
 def places(*ports: Doc, endpoints: list[Doc] = ONE) -> list[tuple[str, str]]:
@@ -136,20 +137,51 @@ def test_a_uri_in_any_case() -> None:
     [
         ("/a.Cart/add", "h:1", ("a.Cart", "add", "h")),
         ("/ctx/a.Cart/add?x=/y", "h", ("a.Cart", "add", "h")),
-        ("/index.html", "h.example:8080", ("h.example", "", "")),
-        ("/", "[::1]:80", ("[::1]", "", "")),
-        ("*", "[::1]", ("[::1]", "", "")),
-        ("/a//m", "", ("", "", "")),
+        ("/index.html", "H.example:8080", ("h.example", "POST", "")),
+        ("/", "[::1]:80", ("[::1]", "POST", "")),
+        ("*", "[::1]", ("[::1]", "POST", "")),
+        ("/a//m", "", ("", "POST", "")),
     ],
 )
 def test_which_service_is_meant(path: str, authority: str, meant: tuple[str, str, str]) -> None:
-    assert names(Http("POST", "http", authority, path)) == meant
+    assert view(Http("POST", "http", authority, path), [])[:3] == meant
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "more", "meant", "why"),
+    [
+        ("/a.B/m", "application/json", [], ("h", "POST", ""), ""),
+        ("/a.B/m", "application/json", [("Tri-Service-Version", "1")], ("a.B", "m", "h"), ""),
+        ("/a.B/m", "application/grpcfoo", [], ("h", "POST", ""), ""),
+        ("/a.B/m", "application/triple+wrapper", [], ("a.B", "m", "h"), ""),
+        ("/a.B", "application/grpc", [], ("", "a.B", "h"), "names no service and method"),
+        ("//m", "application/grpc", [], ("", "m", "h"), "names no service and method"),
+        ("/a.B//m", "application/grpc", [], ("", "m", "h"), "two readers"),
+        ("/x/%2e%2e/a.B/m", "", [], ("a.B", "m", "h"), "two readers"),
+        ("x/a.B/m", "", [], ("a.B", "m", "h"), "neither begins with /"),
+    ],
+)
+def test_what_the_content_type_says(path: str, kind: str, more: Pairs, meant: tuple[str, ...], why: str) -> None:
+    http = Http("POST", "http", "h:1", path)
+    said = view(http, [*([("Content-Type", kind)] if kind else []), *more])
+    assert said[:3] == meant
+    assert why in said.error and bool(why) is bool(said.error)
+    assert answer(http, [("content-type", kind)] if kind else [])["error"]
+
+
+def test_versions_and_labels_as_on_the_wire() -> None:
+    asked = Http(path="/a.B/m")
+    assert dict(view(asked, []).headers) == {"version": "1.0.0"}
+    assert dict(view(asked, [("version", "2")]).headers) == {"version": "2"}
+    assert dict(view(asked, [("version", "2"), ("tri-x", "y")]).headers)["version"] == "1.0.0"
+    assert dict(view(Http(path="/x"), []).headers) == {}
+    said = view(asked, [("baggage", "Env=dev%31;p, a=b"), ("a", "c")])
+    assert said.labels == [("Env", "dev1"), ("a", "b"), *said.headers]
 
 
 def test_headers_and_parameters() -> None:
     sent = [("X", "a"), ("tri-service-group", "g"), ("group", "mine"), ("x", "b"), ("Cookie", "k"), ("cookie", "l")]
-    pairs = headers(sent)
-    shown = joined(pairs)
+    shown = joined(view(Http(path="/a.B/m"), sent).headers)
     assert (shown["x"], shown["cookie"], shown["group"], shown["tri-service-group"]) == ("a,b", "k; l", "g", "g")
     http = Http(path="/?a=1&a=2&b&=c")
     assert [param(http, name) for name in ("a", "b", "", "d")] == ["1", "", "c", None]
@@ -186,10 +218,8 @@ ROUTES = virtual(
     },
 )  # fmt: skip
 MESH = (CART, STOCK, ROUTES, label("env"))
+BAGGAGE = ("Baggage", "ENV=dev1")
 GROUP = [("Tri-Service-Group", "g")]
-
-
-Pairs = list[tuple[str, str]]
 
 
 def answer(http: Http | None, pairs: Pairs | None = None, service: str = "", **asked: Any) -> dict[str, Any]:
@@ -201,7 +231,9 @@ def answer(http: Http | None, pairs: Pairs | None = None, service: str = "", **a
 @pytest.mark.parametrize(
     ("http", "pairs", "rule", "service", "address"),
     [
-        (Http("GET", authority="CART.SHOP", path="/x?a=1"), [], "", "CART.SHOP", ""),
+        (Http("GET", authority="CART.SHOP", path="/x?a=1"), [], "web", "cart.shop", "10.0.0.1:50051"),
+        (Http("GET", authority="cart.shop", path="/x?a=2"), [], "", "cart.shop", ""),
+        (Http("GET", authority="cart.shop", path="/?a=1"), [BAGGAGE], "web", "cart.shop", "10.0.0.2:50051"),
         (Http("GET", authority="cart.shop:80", path="/x?a=1"), [], "web", "cart.shop", "10.0.0.1:50051"),
         (Http("GET", authority="cart.shop:80", path="/com.x.Cart/m?a=1"), [], "web", "com.x.Cart", "10.0.0.1:50051"),
         (Http("GET", authority="cart.shop", path="/?b&a=1"), [("Env", "dev1")], "web", "cart.shop", "10.0.0.2:50051"),
@@ -218,7 +250,7 @@ def test_decisions(http: Http, pairs: list[tuple[str, str]], rule: str, service:
     table = Table()
     table.publish(load(*MESH))
     try:
-        route = table.lookup(service, headers(pairs), said["labels"], http=http, random=0)
+        route = table.lookup(service, view(http, pairs).headers, said["labels"], http=http, random=0)
     except StateError:
         route = None
     assert (route.address if route else "") == address
