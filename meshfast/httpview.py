@@ -17,8 +17,8 @@ _LAST = ("group", "version")  # Dubbo's own, of which the last counts
 
 
 class View(NamedTuple):
-    """What the core makes of a request. ``other``: another name of the service; ``labels`` and ``headers``: its fields as
-    labels and as conditions find them, the last of a name first; ``error``: why its path is refused, or ""."""
+    """What the core makes of a request. ``other``: another name of the service; ``labels``, ``headers``: its fields as
+    labels and as conditions find them; ``error``: why its path is refused, or ""."""
 
     service: str
     method: str

@@ -202,14 +202,14 @@ static struct known *learn(const struct mf_h2_head_in *head)
     return *head->note = known;
 }
 
-enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head)
+uint8_t mf_h2_request_kind(const struct mf_h2_head_in *head)
 {
     struct mf_h2_view view = {0};
     uint8_t room[MF_H2_SCRATCH];
     struct mf_h2_scratch scratch = {room, sizeof room, 0};
     if (!head->over)
         mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
-    return view.grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
+    return view.grpc;
 }
 
 void mf_h2_request_forget(void *note)
@@ -276,8 +276,8 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
         mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, &view, true, source->share->shown, &scratch, &shown);
     }
-    call->kind = request.view->grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
-    call->ops = source->ops[call->kind];
+    call->kind = request.view->grpc;
+    call->ops = source->ops[call->kind != MF_H2_READS_HTTP];
     show(&request, source, request.known ? &request.known->shown : &shown);
     if (head->over) {
         refuse(&request, call, MF_OUTCOME_TOO_LONG,
