@@ -221,7 +221,7 @@ class Table:
     def remove(self, name: str, pattern: int) -> None:
         """Takes a service away. Raises StateError when there is none."""
 
-    def publish_labels(self, labels: Sequence[tuple[str, Sequence[_Source]]], traces: Sequence[_Source]) -> None:
+    def publish_labels(self, labels: Sequence[tuple[str, int, Sequence[_Source]]], traces: Sequence[_Source]) -> None:
         """The label plan: (name, sources) each, a source and each of ``traces`` (kind, text, format).
 
         Raises ValueError for more than 16 labels, 8 sources of one, or 8 keys of trace ids.

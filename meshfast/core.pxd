@@ -283,6 +283,7 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_label:
         mf_slice name
         uint32_t index
+        uint8_t except_ "except"
         uint32_t n_sources
         mf_label_source sources[8]
     cdef struct mf_labels:

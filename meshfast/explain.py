@@ -29,7 +29,20 @@ from typing import Any
 
 from meshfast import httpview
 from meshfast.config.document import did_you_mean, listed
-from meshfast.model import Family, Field, Http, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
+from meshfast.model import (
+    Family,
+    Field,
+    Http,
+    Label,
+    LabelKind,
+    Origin,
+    Pattern,
+    Rule,
+    Service,
+    Speaks,
+    Target,
+    TargetKind,
+)
 from meshfast.routing import Decision, Step, Table
 from meshfast.words import Asked, differs, holds
 
@@ -48,11 +61,12 @@ def explain(
     An HTTP/2 request says by ``http`` which service and method it means; its headers may be repeated.
     """
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
-    carried, labels, other, error = dict(pairs), dict(labels or {}), "", ""
+    carried, labels, speaks, other, error = dict(pairs), dict(labels or {}), Speaks.DUBBO, "", ""
     if http is not None:
-        service, method, other, said, pairs, error = httpview.view(http, pairs)
+        speaks, service, method, other, said, pairs, error = httpview.view(http, pairs)
         carried = {name.lower(): value for name, value in said}
-    found = {label.name: value for label in table.labels() if (value := _carried(label, carried, http))} | labels
+    defined = [label for label in table.labels() if label.protocols & speaks]
+    found = {label.name: value for label in defined if (value := _carried(label, carried, http))} | labels
     shown = carried if http is None else httpview.joined(pairs)
     asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
     asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meshfast import _core
-from meshfast.model import Http
+from meshfast.model import Http, Speaks
 
 __all__ = ["View", "joined", "param", "path", "view"]
 
 Pairs = Iterable[tuple[str, str]]
 
+_FLAVOURS = (Speaks.HTTP, Speaks.GRPC, Speaks.TRIPLE)  # enum mf_h2_flavour
 _GRPC = ("content-type", "application/grpc")
 _LAST = ("group", "version")  # Dubbo's own, of which the last counts
 
@@ -20,6 +21,7 @@ class View(NamedTuple):
     """What the core makes of a request. ``other``: another name of the service; ``labels``, ``headers``: its fields as
     labels and as conditions find them; ``error``: why its path is refused, or ""."""
 
+    speaks: Speaks
     service: str
     method: str
     other: str
@@ -42,7 +44,8 @@ def view(http: Http, pairs: Pairs) -> View:
 
 def _view(http: Http, fields: list[tuple[str, str]]) -> View:
     sent = (http.method or None, http.scheme or None, http.authority or None, http.path or None)
-    return View(*_core.h2_view(sent, fields)[1:])
+    found = _core.h2_view(sent, fields)
+    return View(_FLAVOURS[found[0]], *found[1:])
 
 
 def path(http: Http) -> str:

@@ -220,6 +220,9 @@ void mf_h2_request_forget(void *note)
     mf_free(known);
 }
 
+static const uint8_t speaks[] = {
+    [MF_H2_PLAIN] = MF_SPEAKS_HTTP, [MF_H2_GRPC] = MF_SPEAKS_GRPC, [MF_H2_TRIPLE] = MF_SPEAKS_TRIPLE};
+
 static void show(struct request *request, struct mf_h2_source *source, const struct mf_h2_shown *shown)
 {
     struct mf_request *base = &request->base;
@@ -239,6 +242,7 @@ static void show(struct request *request, struct mf_h2_source *source, const str
         .headers = shown->headers,
         .n_headers = shown->n_headers,
         .name_lengths = shown->name_lengths,
+        .speaks = speaks[view->flavour],
         .fold_names = true,
         .now = mf_local_now(local),
         .http = &request->http,

@@ -111,7 +111,8 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
     if (!fields)
         return -ENOMEM;
     mf_http1_head_fields(head, fields);
-    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .fold_names = true};
+    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .speaks = MF_SPEAKS_HTTP,
+                             .fold_names = true};
     struct mf_route route;
     query.now = mf_local_now(local);
     query.random = mf_local_random(local);

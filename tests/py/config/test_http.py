@@ -144,7 +144,7 @@ def test_a_uri_in_any_case() -> None:
     ],
 )
 def test_which_service_is_meant(path: str, authority: str, meant: tuple[str, str, str]) -> None:
-    assert view(Http("POST", "http", authority, path), [])[:3] == meant
+    assert view(Http("POST", "http", authority, path), [])[1:4] == meant
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_which_service_is_meant(path: str, authority: str, meant: tuple[str, str
 def test_what_the_content_type_says(path: str, kind: str, more: Pairs, meant: tuple[str, ...], why: str) -> None:
     http = Http("POST", "http", "h:1", path)
     said = view(http, [*([("Content-Type", kind)] if kind else []), *more])
-    assert said[:3] == meant
+    assert said[1:4] == meant
     assert why in said.error and bool(why) is bool(said.error)
     assert answer(http, [("content-type", kind)] if kind else [])["error"]
 
@@ -177,6 +177,25 @@ def test_versions_and_labels_as_on_the_wire() -> None:
     assert dict(view(Http(path="/x"), []).headers) == {}
     said = view(asked, [("baggage", "Env=dev%31;p, a=b"), ("a", "c")])
     assert said.labels == [("Env", "dev1"), ("a", "b"), *said.headers]
+
+
+@pytest.mark.parametrize(
+    ("protocols", "found"),
+    [("*", "dtgh"), ("dubbo", "dt"), ("grpc", "tg"), ("http", "tgh"), ("triple", "t"), ("dubbo, http", "dtgh")],
+)
+def test_labels_of_some_protocols(protocols: str, found: str) -> None:
+    """A label is found in requests of its protocols alone, and in no other."""
+    beta: Doc = {**label("env"), "apiVersion": "istio.alibabacloud.com/v1beta1"}
+    beta["spec"]["rules"][0]["protocols"] = protocols
+    table = Table()
+    table.publish(load(CART, ROUTES, beta))
+    kinds: dict[str, tuple[Http | None, Pairs]] = {
+        "d": (None, []), "t": (Http(path="/a.B/m"), [("tri-x", "1")]), "g": (Http(path="/a.B/m"), []),
+        "h": (Http(authority="cart.shop", path="/"), []),
+    }  # fmt: skip
+    for kind, (http, more) in kinds.items():
+        said = explain(table, "com.x.Cart", headers=[("env", "dev1"), *more], http=http)
+        assert said["labels"] == ({"env": "dev1"} if kind in found else {}), kind
 
 
 def test_headers_and_parameters() -> None:
