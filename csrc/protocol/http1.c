@@ -23,6 +23,7 @@ static const char *reason(int status)
     return status == 400   ? "Bad Request"
            : status == 404 ? "Not Found"
            : status == 431 ? "Request Header Fields Too Large"
+           : status == 505 ? "HTTP Version Not Supported"
                            : "Service Unavailable";
 }
 
@@ -267,12 +268,17 @@ static int read_head(struct mf_conn *conn, struct mf_slice view, struct mf_http1
     return rc;
 }
 
+static bool is_head(struct mf_slice view)
+{
+    return view.len >= 5 && memcmp(view.ptr, "HEAD ", 5) == 0;
+}
+
 /* Nothing is taken: its other half gets it all. The application beside us judges its requests itself. */
 static size_t on_read(struct mf_conn *conn, struct mf_slice view)
 {
     struct mf_http1_head head = {0};
     bool read = http1_of(conn)->inlet->options->direction == MF_OUTBOUND;
-    http1_of(conn)->bare = view.len >= 5 && memcmp(view.ptr, "HEAD ", 5) == 0;
+    http1_of(conn)->bare = is_head(view);
     int rc = read ? read_head(conn, view, &head) : 0;
     if (rc == 0)
         go(http1_of(conn), &head);
@@ -316,4 +322,13 @@ void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet)
     http1->tries = 0;
     http1->failed = 0;
     http1->whole = http1->bare = http1->waiting = false;
+}
+
+void mf_http1_refuse(struct mf_conn *conn, const struct mf_inlet *inlet, struct mf_slice view)
+{
+    mf_http1_start(conn, inlet);
+    http1_of(conn)->bare = is_head(view);
+    MF_COUNT(conn->local, bad_connections);
+    mf_conn_bad(conn, MF_EH2_PREFACE);
+    answer(conn, 505, "meshfast: this listener takes HTTP/2 with prior knowledge alone, and no upgrade to it");
 }

@@ -18,3 +18,5 @@ struct mf_http1 {
 
 /* `conn` has the room of an mf_http1. What it has said so far is shown to its on_read next. */
 void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet);
+/* Where HTTP/2 alone is spoken: says so, and ends the connection. `view`: what it has said. */
+void mf_http1_refuse(struct mf_conn *conn, const struct mf_inlet *inlet, struct mf_slice view);

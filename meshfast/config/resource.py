@@ -236,8 +236,8 @@ class LabelRulesBeta(LabelRules):
     )
     protocols: str = spec(
         Text(empty=True),
-        'Whose requests carry it: `"*"`, or names with commas: `dubbo` (Dubbo2, Triple), `triple`, `grpc` (and Triple), '
-        "`http` (all of these but Dubbo2); another, or none: nobody's.",
+        'Whose requests carry it: `"*"`, or names with commas: `dubbo` (Dubbo2, Triple), `triple`, `grpc` (and Triple),'
+        " `http` (all of these but Dubbo2); another, or none: nobody's.",
         "*",
     )
 

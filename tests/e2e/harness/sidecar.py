@@ -18,7 +18,7 @@ from . import mesh
 from .process import BUILD, HOST, PROJECT, Process, free_port, need
 
 _numbers = itertools.count(1)
-SAMPLE = re.compile(r"^(?P<name>[a-z_]+)(?:\{[^}]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
+SAMPLE = re.compile(r"^(?P<name>[a-z0-9_]+)(?:\{[^}]*\})? (?P<value>[0-9.e+]+)$", re.MULTILINE)
 
 
 class Sidecar(Process):
