@@ -257,6 +257,7 @@ cdef extern from "meshfast.h" nogil:
         mf_atom64 bytes_up
         mf_atom64 bytes_down
         mf_atom64 fallbacks
+        mf_atom64 relayed
         mf_atom64 one_way
         mf_atom64 status[37]
         mf_atom64 latency[20]

@@ -82,6 +82,7 @@ static void begin_record(struct mf_notes *notes, struct mf_record *record, uint8
     record->direction = direction;
     record->request_id = request_id;
     record->code = 0;
+    record->peer.len = 0;
     if (caller_fd < 0 || mf_sock_peer(caller_fd, &record->caller) < 0)
         record->caller.len = 0;
     record->service_len = cut(record->service, sizeof record->service, query->service);

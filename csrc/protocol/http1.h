@@ -1,6 +1,7 @@
 #pragma once
 /* http1: an HTTP/1 connection, relayed as one: it goes where policy sends its first request, and all that follows goes
  * there too, byte for byte. */
+#include "call/note.h"
 #include "call/relay.h"
 #include "table/peer.h"
 
@@ -11,6 +12,9 @@ struct mf_http1 {
     size_t seen;           /* of the head, so many bytes have been looked at */
     uint32_t tries;        /* peers dialled so far */
     int failed;            /* why the last one could not be */
+    struct mf_stat_shard *stat; /* where it is counted; NULL: no service was found */
+    struct mf_note *note;  /* for the access log; NULL */
+    uint64_t begun;
     bool whole;            /* `seen` is the head's length */
     bool waiting;          /* for a peer: counted as a call in flight */
     bool bare;             /* answers to it have no content: HEAD */

@@ -265,7 +265,7 @@ cdef dict _counts(mf_stat_shard *found):
     return {
         "begun": mf_read64(&found.begun), "done": mf_read64(&found.done),
         "bytes_up": mf_read64(&found.bytes_up), "bytes_down": mf_read64(&found.bytes_down),
-        "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
+        "relayed": mf_read64(&found.relayed), "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
         "grpc": grpc, "http": http, "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
     }
 

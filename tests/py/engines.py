@@ -18,10 +18,11 @@ PATIENCE = 15.0  # seconds; generous: what decides is whether it happens at all
 
 
 class Running:
-    """An engine, and the address of its listener."""
+    """An engine, the address of its listener, and its table."""
 
-    def __init__(self, engine: _core.Engine, address: str) -> None:
+    def __init__(self, engine: _core.Engine, address: str, table: Table) -> None:
         self.engine = engine
+        self.table = table
         self.address = address
 
     def count(self, name: str) -> int:
@@ -51,7 +52,7 @@ def running(
     try:
         address = engine.listen("test", "127.0.0.1:0", **listen)
         engine.start()
-        yield Running(engine, address)
+        yield Running(engine, address, table)
     finally:
         engine.stop()
 
