@@ -162,7 +162,7 @@ def frames_of(data: bytes) -> list[tuple[int, int, int, int]]:
 
 
 def test_long_blocks_to_a_stalled_caller(behind: Through, world: World) -> None:
-    """It reads little by little, while answers with long trailers, PINGs and others' answers wait: the frames of a block
+    """It reads little by little, while answers with long trailers, PINGs and answers of others wait: a block's frames
     follow each other, none is too long, and what ends a stream is said on the first."""
     provider, calls = world.provider(), 20
     (port,) = behind.to(provider.port)

@@ -163,8 +163,8 @@ def test_local_answers(triple: Triple, laid: TripleWay, refer: Refer) -> None:
 
 
 def test_drain_under_calls(triple: Triple, laid: TripleWay, refer: Refer) -> None:
-    """Of a sidecar that drains beside another a consumer loses at most the one call that Dubbo itself drops on a GOAWAY:
-    it has chosen the connection by then and finds it closed."""
+    """Of a sidecar that drains beside another a consumer loses at most the one call that Dubbo itself drops on a
+    GOAWAY: it has chosen the connection by then and finds it closed."""
     consumer, fronts, sidecars = triple.consumer, (free_port(), free_port()), []
     for front in fronts:
         documents = [tri.entry([tri.endpoint(triple.port())])]
