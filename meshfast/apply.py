@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from meshfast import _core
 from meshfast.errors import LimitError
-from meshfast.model import Cluster, Endpoint, Family, Field, Mesh, Pattern, Rule, Service, TargetKind
+from meshfast.model import Cluster, Endpoint, Family, Field, Mesh, Pattern, Rule, Service, Speaks, TargetKind
 
 __all__ = ["Applied", "Writer"]
 
@@ -219,5 +219,8 @@ def _matches_picture(rule: Rule) -> object:
 
 
 def _labels_picture(mesh: Mesh) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
-    labels = tuple((label.name, tuple((s.kind, s.text, s.format) for s in label.sources)) for label in mesh.labels)
+    labels = tuple(
+        (label.name, int(~label.protocols & Speaks.ANY), tuple((s.kind, s.text, s.format) for s in label.sources))
+        for label in mesh.labels
+    )
     return labels, tuple((s.kind, s.text, s.format) for s in mesh.traces)

@@ -143,28 +143,29 @@ cdef extern from "meshfast.h" nogil:
     int mf_h2_fields_response(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, mf_h2_response *out)
     int mf_h2_fields_trailers(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, uint32_t *at)
 
-    # codec/h2_view.h, codec/h2_shown.h
+    # codec/h2_view.h, h2_shown.h
+    enum:
+        MF_H2_SCRATCH
     cdef struct mf_h2_scratch:
         uint8_t *to
         size_t room
         size_t used
     cdef struct mf_h2_view:
+        uint8_t flavour
         mf_slice service
         mf_slice method
         mf_slice alias
-        mf_slice authority
     cdef struct mf_h2_shown:
         const mf_pair *labels
         const mf_pair *headers
         uint32_t n_labels
         uint32_t n_headers
-        uint32_t n_joined
     void mf_h2_view_of(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, const mf_h2_request *request,
                        mf_h2_scratch *scratch, mf_h2_view *out)
     int mf_h2_view_path_check(const mf_h2_view *view)
-    size_t MF_H2_SHOWN_ROOM(size_t n)
+    size_t MF_H2_SHOWN_ROOM(uint32_t n)
     void mf_h2_shown_of(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, const mf_h2_request *request,
-                        const mf_h2_view *view, mf_bool baggage, mf_pair *to, mf_h2_scratch *scratch, mf_h2_shown *out)
+                        const mf_h2_view *view, bint baggage, mf_pair *to, mf_h2_scratch *scratch, mf_h2_shown *out)
 
     # codec/h2_frame.h
     enum:
@@ -256,6 +257,7 @@ cdef extern from "meshfast.h" nogil:
         mf_atom64 bytes_up
         mf_atom64 bytes_down
         mf_atom64 fallbacks
+        mf_atom64 relayed
         mf_atom64 one_way
         mf_atom64 status[37]
         mf_atom64 latency[20]
@@ -282,6 +284,7 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_label:
         mf_slice name
         uint32_t index
+        uint8_t except_ "except"
         uint32_t n_sources
         mf_label_source sources[8]
     cdef struct mf_labels:

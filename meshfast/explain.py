@@ -29,7 +29,20 @@ from typing import Any
 
 from meshfast import httpview
 from meshfast.config.document import did_you_mean, listed
-from meshfast.model import Family, Field, Http, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
+from meshfast.model import (
+    Family,
+    Field,
+    Http,
+    Label,
+    LabelKind,
+    Origin,
+    Pattern,
+    Rule,
+    Service,
+    Speaks,
+    Target,
+    TargetKind,
+)
 from meshfast.routing import Decision, Step, Table
 from meshfast.words import Asked, differs, holds
 
@@ -48,23 +61,21 @@ def explain(
     An HTTP/2 request says by ``http`` which service and method it means; its headers may be repeated.
     """
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
-    sent = shown = dict(pairs)
-    seen = None
-    other = sent.get("interface", "")
+    carried, labels, speaks, other, error = dict(pairs), dict(labels or {}), Speaks.DUBBO, "", ""
     if http is not None:
-        seen = httpview.view(http, pairs)
-        service, method, other, http, pairs = seen.service, seen.method, seen.alias, seen.http, seen.headers
-        sent, shown = dict(seen.labels), seen.shown
-    labels = dict(labels or {})
-    found = {label.name: value for label in table.labels() if (value := _carried(label, sent, http))} | labels
+        speaks, service, method, other, said, pairs, error = httpview.view(http, pairs)
+        carried = {name.lower(): value for name, value in said}
+    defined = [label for label in table.labels() if label.protocols & speaks]
+    found = {label.name: value for label in defined if (value := _carried(label, carried, http))} | labels
+    shown = carried if http is None else httpview.joined(pairs)
     asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
-    asked, first = _first(table, asked, pairs, other)
+    asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))
     service = asked.service if http else service
     answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}
     if http is not None:
         answer["http"] = asdict(http)
-    if seen is not None and seen.refused:
-        return answer | _nowhere(f"refused: {seen.refused}")
+    if error:
+        return answer | _nowhere(error)
     unknown = _undefined(table, labels, first.service)
     if unknown:
         return answer | _refused(table, unknown)
@@ -135,14 +146,14 @@ def _refused(table: Table, label: str) -> dict[str, Any]:
     known = sorted(_defined(table))
     hint = did_you_mean(label, known)
     defined = listed("defined are", known, "no label is defined: add a TrafficLabel")
-    hint = f"{hint} {defined}" if hint else defined
-    return _nowhere(f"no TrafficLabel defines the label {label}") | {"hint": hint, "refused": True}
+    error = f"no TrafficLabel defines the label {label}"
+    return _nowhere(error) | {"hint": f"{hint} {defined}" if hint else defined, "refused": True}
 
 
 def _nowhere(error: str) -> dict[str, Any]:
     return {
-        "address": "", "error": error, "hint": "", "refused": False, "subset": "", "rule": "", "origin": "",
-        "fallbacks": 0, "timeout_ms": 0, "why": "", "steps": [], "branches": [],
+        "address": "", "error": error, "hint": "", "refused": False,
+        "subset": "", "rule": "", "origin": "", "fallbacks": 0, "timeout_ms": 0, "why": "", "steps": [], "branches": [],
     }  # fmt: skip
 
 

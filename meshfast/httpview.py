@@ -1,50 +1,51 @@
-"""An HTTP/2 request as policy sees it: the core's own view of one, for questions that are asked in words."""
+"""An HTTP/2 request as policy sees it: the service it means, and its headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from meshfast import _core
-from meshfast.model import Http
+from meshfast.model import Http, Speaks
 
-__all__ = ["View", "param", "path", "view"]
+__all__ = ["View", "joined", "param", "path", "view"]
 
 Pairs = Iterable[tuple[str, str]]
 
-GRPC = ("content-type", "application/grpc")
+_FLAVOURS = (Speaks.HTTP, Speaks.GRPC, Speaks.TRIPLE)  # enum mf_h2_flavour
+_GRPC = ("content-type", "application/grpc")
+_LAST = ("group", "version")  # Dubbo's own, of which the last counts
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """``service``, ``method``: what it means, and ``alias``: how its service may be listed instead. ``http``: with its
-    authority as it is compared. ``headers``: as the table is asked with them, ``shown``: as conditions see them,
-    ``labels``: as labels are found in them, of which the last of a name counts. ``refused``: why no rule is asked at
-    all; empty otherwise."""
+class View(NamedTuple):
+    """What the core makes of a request. ``other``: another name of the service; ``labels``, ``headers``: its fields as
+    labels and as conditions find them; ``error``: why its path is refused, or ""."""
 
+    speaks: Speaks
     service: str
     method: str
-    alias: str
-    http: Http
-    headers: list[tuple[str, str]]
-    shown: dict[str, str]
+    other: str
     labels: list[tuple[str, str]]
-    refused: str
+    headers: list[tuple[str, str]]
+    error: str
 
 
 def view(http: Http, pairs: Pairs) -> View:
-    """A POST that says nothing of its content is taken for one of gRPC where its path can be."""
-    given = [(name.lower(), value) for name, value in pairs]
-    before, _, last = path(http).rpartition("/")
-    rpc = bool(last and before.rpartition("/")[2])
-    plain = not rpc or http.method != "POST" or any(name == GRPC[0] for name, _ in given)
-    fields = given if plain else [*given, GRPC]
-    asked = (http.method or None, http.scheme or None, http.authority or None, http.path)
-    refused, service, method, alias, authority, headers, lists, labels = _core.h2_view(asked, fields)
-    if not plain:
-        headers = [pair for pair in headers if pair != GRPC]
-    compared = replace(http, authority=authority)
-    return View(service, method, alias, compared, headers, dict(headers + lists), labels, refused or "")
+    """A request as calls on the wire are seen. One without a content type is taken for gRPC's, where its path names a
+    service and a method."""
+    fields = [(name.lower(), value) for name, value in pairs]
+    _, service, method = ("//" + path(http)).rsplit("/", 2)
+    if service and method and not any(name == "content-type" for name, _ in fields):
+        found = _view(http, [*fields, _GRPC])
+        labels, shown = ([one for one in pairs if one != _GRPC] for pairs in (found.labels, found.headers))
+        return found._replace(labels=labels, headers=shown)
+    return _view(http, fields)
+
+
+def _view(http: Http, fields: list[tuple[str, str]]) -> View:
+    sent = (http.method or None, http.scheme or None, http.authority or None, http.path or None)
+    found = _core.h2_view(sent, fields)
+    return View(_FLAVOURS[found[0]], *found[1:])
 
 
 def path(http: Http) -> str:
@@ -59,3 +60,14 @@ def param(http: Http, name: str) -> str | None:
         if key == name and one:
             return value
     return None
+
+
+def joined(pairs: Pairs) -> dict[str, str]:
+    """What conditions compare: a header that comes several times is one list, a cookie's pieces are one; of ``group``
+    and ``version`` the last counts."""
+    out: dict[str, str] = {}
+    for name, value in pairs:
+        if name in out and name not in _LAST:
+            value = out[name] + ("; " if name == "cookie" else ",") + value
+        out[name] = value
+    return out

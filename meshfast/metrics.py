@@ -87,6 +87,7 @@ _SERVICES = {
         ("bytes_down", "answer_bytes", "answer bytes"),
         ("fallbacks", "fallbacks", "calls that came to this subset by a fallback"),
         ("one_way", "one_way", "one-way calls"),
+        ("relayed", "connections", "HTTP/1 connections relayed, by their first request; bytes count as those of calls"),
     )
 }
 _ZEROS = (0,) * len(_SERVICES)
@@ -267,7 +268,7 @@ def _kept(row: Row) -> Kept:
     where = labelled(_WHERE, tuple([row[name] for name in _WHERE]))
     if not row["begun"]:
         return where, _ZEROS, (), (), ()
-    values = tuple([row[key] for key in _SERVICES])
+    values = row["begun"] - row["relayed"], *[row[key] for key in _SERVICES if key != "begun"]
     reasons = tuple([one for one in _some(row["outcomes"]) if one[0] not in _TOLD])
     return where, values, _some(row["status"]), reasons, _told(row, where)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,16 @@ class FallbackCase(IntEnum):
 
     NO_INSTANCE = 0
     NO_AVAILABLE = 1
+
+
+class Speaks(IntFlag):
+    """``enum mf_speaks``, as bits."""
+
+    DUBBO = 1
+    TRIPLE = 2
+    GRPC = 4
+    HTTP = 8
+    ANY = 15
 
 
 class LabelKind(IntEnum):
@@ -216,11 +226,12 @@ class LabelSource:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A traffic label and its sources in order; the first that yields wins."""
+    """A traffic label and its sources in order; the first that yields wins. ``protocols``: whose requests carry it."""
 
     name: str
     sources: tuple[LabelSource, ...]
     origin: Origin | None = None
+    protocols: Speaks = Speaks.ANY
 
 
 @dataclass(frozen=True, slots=True)

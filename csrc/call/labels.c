@@ -3,9 +3,8 @@
 static bool has_trace(const struct mf_labels *plan, const struct mf_query *query)
 {
     for (uint32_t t = 0; t < plan->n_traces; t++)
-        for (uint32_t i = 0; i < query->n_headers; i++)
-            if (query->headers[i].value.ptr && mf_slice_eq(plan->traces[t].text, query->headers[i].key))
-                return true;
+        if (mf_label_key_said(plan->traces[t].text, query))
+            return true;
     return false;
 }
 
@@ -23,6 +22,8 @@ uint32_t mf_labels_find(struct mf_local *local, const struct mf_query *query, st
     mf_label_find(plan, local->trace, query, &local->labels);
     for (uint32_t i = 0; i < plan->n_labels; i++) {
         const struct mf_label *label = &plan->labels[i];
+        if (label->except >> query->speaks & 1)
+            continue;
         switch (local->labels.kind[label->index]) {
         case MF_LABEL_HEADER:
             MF_COUNT(local, labels_header);

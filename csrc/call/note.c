@@ -84,6 +84,7 @@ static void begin_record(struct mf_notes *notes, struct mf_record *record, uint8
     record->code = record->http = 0;
     record->rule = -1;
     record->fallbacks = 0;
+    record->peer.len = 0;
     if (caller_fd < 0 || mf_sock_peer(caller_fd, &record->caller) < 0)
         record->caller.len = 0;
     record->service_len = cut(record->service, sizeof record->service, query->service);

@@ -23,6 +23,9 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
         return view.len;
     }
     mf_count(relay_of(conn)->bytes, view.len);
+    relay_of(conn)->moved += view.len;
+    if (relay_of(conn)->own)
+        mf_count(relay_of(conn)->own, view.len);
     mf_store_relaxed(&relay_of(conn)->traffic->last, conn->sock.last_read);
     if (mf_sock_full(&other->sock))
         mf_conn_pause_for(conn, other);
@@ -68,10 +71,22 @@ static void on_ready(struct mf_conn *conn)
         relay_of(conn)->on_dialled(other, 0);
 }
 
+static void tell_ended(struct mf_relay *down, const struct mf_relay *up, int rc)
+{
+    mf_relay_ended_fn on_ended = down->on_ended;
+    down->on_ended = NULL;
+    if (on_ended)
+        on_ended(&down->conn, rc, down->moved, up ? up->moved : 0);
+}
+
 /* Whatever is not its end must not look like one: to the other side it is a reset, too. */
 static void on_lost(struct mf_conn *conn, int rc)
 {
+    struct mf_relay *own = relay_of(conn), *other = own->other ? relay_of(own->other) : NULL;
     mf_conn_count_gone(conn, rc);
+    tell_ended(own, other, rc);
+    if (other)
+        tell_ended(other, own, rc);
     mf_relay_part(conn, rc);
 }
 
@@ -135,6 +150,9 @@ int mf_relay_dial(struct mf_conn *conn, const struct mf_inlet *inlet, const stru
     relay_of(conn)->traffic = relay_of(up)->traffic = &conn->local->traffic[inlet->options->direction];
     relay_of(conn)->bytes = relay_of(up)->bytes = bytes;
     relay_of(up)->on_dialled = on_dialled;
+    relay_of(conn)->own = relay_of(up)->own = NULL;
+    relay_of(conn)->moved = relay_of(up)->moved = 0;
+    relay_of(conn)->on_ended = relay_of(up)->on_ended = NULL;
     relay_of(up)->other = conn;
     relay_of(conn)->other = up;
     return 0;

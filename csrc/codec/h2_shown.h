@@ -1,31 +1,27 @@
 #pragma once
-/* h2_shown: the fields of an HTTP/2 request as policy looks them up by name: two windows of one array of pairs, in each of
- * which the last of a name counts.
+/* h2_shown: the fields of an HTTP/2 request as policy looks them up by name: two windows of one array of pairs.
  *
- *     baggage | fields as they came | version, group | names that repeat, joined
- *     `------------- labels ----------------'
- *               `------------------------- conditions --------------------------'
+ *     baggage | fields as they came | version, group
+ *     `------------------ labels ------------------'
+ *               `------------- conditions ----------'
  *
  * A label is what the last field of its name says, as in the map that Dubbo makes of them, else a member of baggage. A
- * condition sees all values of a name, as RFC 9110 5.3 joins them (cookies: RFC 9113 8.2.3), but for `version` and `group`;
- * and no baggage, which anyone may add to. Pure: no malloc, no clock, no descriptor. */
+ * condition sees all values of a name (table/match_http.h), and no baggage, which anyone may add to. Pure: no malloc, no
+ * clock, no descriptor. */
 #include "codec/h2_view.h"
 
 enum {
     MF_H2_SHOWN_BAGGAGE = 64,         /* members that are read; W3C lets no more be relied on ... */
     MF_H2_SHOWN_BAGGAGE_TEXT = 8192,  /* ... and no more bytes */
-    MF_H2_SHOWN_JOINED = 1024,        /* fields, beyond which none is joined */
 };
 /* Pairs that always suffice for `n` fields. */
-#define MF_H2_SHOWN_ROOM(n) (2 * (size_t)(n) + 2 + MF_H2_SHOWN_BAGGAGE)
+#define MF_H2_SHOWN_ROOM(n) ((size_t)(n) + 2 + MF_H2_SHOWN_BAGGAGE)
 
 struct mf_h2_shown {
     const struct mf_pair *labels, *headers; /* the windows; a text that is empty has an address */
     uint32_t n_labels, n_headers;
     uint64_t name_lengths; /* bit n % 64: one of them has a name of n bytes */
-    uint32_t n_joined;     /* names that repeat */
-    uint32_t lost;         /* for want of room, or as there were too many: joined values (then without an address, which no
-                              text equals), fields that are not joined, members of baggage */
+    uint32_t lost;         /* members of baggage, for want of room, or as there were too many */
 };
 
 /* `to`: MF_H2_SHOWN_ROOM(n - request->regular) pairs. `baggage`: its members are wanted.

@@ -98,6 +98,41 @@ static bool is_type(struct mf_slice text, struct mf_slice type)
     return next == '+' || next == ';' || next == ' ' || next == '\t';
 }
 
+#define GRPC_TYPES(X)                                                                                                  \
+    X("application/grpc") X("application/grpc+proto") X("application/grpc+json")                                       \
+    X("application/triple") X("application/triple+wrapper") X("application/triple+proto") X("application/triple+json")
+enum { GRPC = 1, TRIPLE = 4 }; /* numbers of those without a format; they follow it */
+
+struct mf_slice mf_h2_view_type(uint8_t grpc)
+{
+    static const struct mf_slice types[] = {
+        {NULL, 0},
+#define X(text) {(const uint8_t *)(text), sizeof(text) - 1},
+        GRPC_TYPES(X)
+#undef X
+    };
+    return grpc < sizeof types / sizeof *types ? types[grpc] : types[GRPC];
+}
+
+/* Of a content type that begins like `first`. */
+static uint8_t number_of(struct mf_slice text, uint8_t first)
+{
+    size_t plain = mf_h2_view_type(first).len, end = plain;
+    if (text.len == plain || text.ptr[plain] != '+')
+        return first;
+    while (end < text.len && text.ptr[end] != ';' && text.ptr[end] != ' ' && text.ptr[end] != '\t')
+        end++;
+    for (uint8_t i = first + 1; i < first + 4; i++) {
+        struct mf_slice type = mf_h2_view_type(i);
+        size_t at = 0;
+        while (at < end && at < type.len && lower(text.ptr[at]) == type.ptr[at])
+            at++;
+        if (at == end && at == type.len)
+            return i;
+    }
+    return first;
+}
+
 static void deadline(int64_t ns, int64_t *least, int32_t *at, uint32_t i, struct mf_h2_view *out)
 {
     if (ns < 0) {
@@ -179,7 +214,8 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
     cut_query(request->path, out);
     bool context = split(out->path, &out->service, &out->method);
     bool triple = is_type(out->content_type, MF_SLICE("application/triple"));
-    out->grpc = triple || is_type(out->content_type, MF_SLICE("application/grpc"));
+    bool grpc = !triple && is_type(out->content_type, MF_SLICE("application/grpc"));
+    out->grpc = triple || grpc ? number_of(out->content_type, triple ? TRIPLE : GRPC) : 0;
     if (out->grpc || (tri && out->service.len && out->method.len)) {
         bool is_triple = triple || tri || dubbo || context;
         out->flavour = is_triple ? MF_H2_TRIPLE : MF_H2_GRPC;

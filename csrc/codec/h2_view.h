@@ -22,7 +22,8 @@ struct mf_h2_scratch {
 
 struct mf_h2_view {
     uint8_t flavour;   /* enum mf_h2_flavour: how it is routed */
-    bool grpc;         /* its caller reads a grpc-status: content-type application/grpc or application/triple */
+    uint8_t grpc;      /* not 0: its caller reads a grpc-status, and the number of what answers of ours have as content type:
+                          mf_h2_view_type */
     bool bad_timeout;  /* a deadline that is not of its form, which is none; it passes as it is */
     bool lost;         /* the scratch was too small for the authority, which is shown as it came: to be refused */
     struct mf_slice service, method; /* GRPC, TRIPLE: of "/context/a.b.C/m" the last two segments, empty where they are
@@ -42,6 +43,10 @@ struct mf_h2_view {
 /* Fields and marks as mf_hpack_decode gives them, well-formed, with what mf_h2_fields_request said of them. */
 void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n,
                    const struct mf_h2_request *request, struct mf_h2_scratch *scratch, struct mf_h2_view *out);
+
+/* application/grpc or application/triple, with the +format that its caller sent where that is one that is known: it takes
+ * no other, perhaps. */
+struct mf_slice mf_h2_view_type(uint8_t grpc);
 
 /* Whether two readers of the path could take it for two paths, so that policy would not look at what is served. 0, or
  * MF_EH2_PATH: neither begins with '/' nor is the '*' of OPTIONS

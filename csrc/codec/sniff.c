@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "codec/h2_frame.h"
+#include "codec/h2_name.h"
 
 static enum mf_protocol dubbo(struct mf_slice in)
 {
@@ -64,6 +65,8 @@ static enum mf_protocol http(struct mf_slice in)
         return MF_PROTOCOL_HTTP2;
     if (rc == MF_EMORE)
         return MF_PROTOCOL_MORE;
+    if (in.len > 3 && memcmp(in.ptr, "PRI", 3) == 0 && !mf_h2_name_token(in.ptr[3]))
+        return MF_PROTOCOL_HTTP2; /* which will say what is wrong with its preface */
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         size_t n = same(in, methods[i]);
         if (n == methods[i].len)

@@ -5,7 +5,8 @@
 enum mf_protocol {
     MF_PROTOCOL_MORE,   /* the bytes so far fit more than one */
     MF_PROTOCOL_DUBBO,  /* starts with 0xDA 0xBB */
-    MF_PROTOCOL_HTTP2,  /* the whole preface of RFC 9113 3.4 */
+    MF_PROTOCOL_HTTP2,  /* the whole preface of RFC 9113 3.4, or one that begins with its word PRI and goes wrong: HTTP/1 keeps
+                           that for it (RFC 9113 11.6) */
     MF_PROTOCOL_HTTP1,  /* a method that HTTP defines, a target and ` HTTP/1.`, or a target of MF_SNIFF_TARGET bytes */
     MF_PROTOCOL_OPAQUE, /* anything else: telnet, QoS commands, another protocol */
 };

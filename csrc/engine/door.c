@@ -49,13 +49,18 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
         return 0;
     }
     conn->frame_by = 0;
-    if (protocol == MF_PROTOCOL_DUBBO) {
+    if (protocol == MF_PROTOCOL_DUBBO && door->protocol != MF_LISTEN_HTTP2) {
         mf_dubbo_down_start(conn, &door->protocols->dubbo, &door->inlet);
         if (door->inlet.readonly && door->protocol != MF_LISTEN_DUBBO) /* else it was told when it came */
             conn->ops->on_readonly(conn, true);
         return conn->ops->on_read(conn, view);
     }
-    if (protocol == MF_PROTOCOL_HTTP2 && door->protocol == MF_LISTEN_AUTO) {
+    bool http2 = door->protocol == MF_LISTEN_HTTP2;
+    if (protocol == MF_PROTOCOL_HTTP1 && http2) {
+        mf_http1_refuse(conn, &door->inlet, view);
+        return view.len;
+    }
+    if (http2 || (protocol == MF_PROTOCOL_HTTP2 && door->protocol == MF_LISTEN_AUTO)) {
         mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return conn->ops->on_read(conn, view);
     }
@@ -122,10 +127,6 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
         int rc = mf_tcp_start(conn, &door->inlet);
         if (rc < 0)
             mf_conn_doom(conn, rc);
-        return;
-    }
-    if (door->protocol == MF_LISTEN_HTTP2) {
-        mf_h2_down_start(conn, &door->protocols->h2, &door->inlet);
         return;
     }
     /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */

@@ -196,6 +196,7 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     base->query.headers = said->attachments;
     base->query.n_headers = said->n_attachments;
     base->query.name_lengths = said->key_lengths;
+    base->query.speaks = MF_SPEAKS_DUBBO;
     base->query.fold_names = false; /* Java's map tells them apart */
     base->query.http = NULL;
     base->query.n_avoid = 0;

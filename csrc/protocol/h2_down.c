@@ -1,7 +1,7 @@
 #include "protocol/h2_down.h"
 
 #include "base/err.h"
-#include "codec/h2_grpc.h"
+#include "codec/h2_view.h"
 #include "protocol/h2_ask.h"
 #include "protocol/h2_code.h"
 #include "protocol/h2_frozen.h"
@@ -61,18 +61,18 @@ static void settle(struct stream *stream)
 }
 
 /* HTTP's, of an answer of ours. */
-static uint16_t local_status(enum mf_h2_reads reads, enum mf_outcome outcome)
+static uint16_t local_status(uint8_t kind, enum mf_outcome outcome)
 {
-    return reads == MF_H2_READS_GRPC ? 200 : (uint16_t)mf_h2_code_http(outcome);
+    return kind != MF_H2_READS_HTTP ? 200 : (uint16_t)mf_h2_code_http(outcome);
 }
 
-static const uint8_t *stats_of(enum mf_h2_reads reads)
+static const uint8_t *stats_of(uint8_t kind)
 {
-    return reads == MF_H2_READS_GRPC ? mf_h2_code_grpc_stats : mf_h2_code_http_stats;
+    return kind != MF_H2_READS_HTTP ? mf_h2_code_grpc_stats : mf_h2_code_http_stats;
 }
 
 /* Of an answer that is not to be had, as far as its caller has none of it yet. */
-static void put_local(struct stream *stream, enum mf_h2_reads reads, const struct mf_fault *fault)
+static void put_local(struct stream *stream, uint8_t kind, const struct mf_fault *fault)
 {
     char status[4], length[24];
     uint8_t message[MF_H2_GRPC_MESSAGE];
@@ -83,10 +83,10 @@ static void put_local(struct stream *stream, enum mf_h2_reads reads, const struc
     bool nobody = inlet->options->direction == MF_INBOUND &&
                   strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
     struct mf_slice text = mf_slice_str(fault->text);
-    if (reads == MF_H2_READS_GRPC) {
+    if (kind != MF_H2_READS_HTTP) {
         snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
         fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("application/grpc")};
+        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), mf_h2_view_type(kind)};
         fields[n++] = (struct mf_pair){MF_SLICE("grpc-status"), mf_slice_str(status)};
         fields[n++] = (struct mf_pair){MF_SLICE("grpc-message"),
                                        mf_slice_of(message, mf_h2_grpc_message_put(message, sizeof message, text))};
@@ -100,7 +100,7 @@ static void put_local(struct stream *stream, enum mf_h2_reads reads, const struc
     if (nobody)
         fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
     struct mf_h2_stream *h2 = &stream->h2;
-    bool ended = stream->ended, whole = reads == MF_H2_READS_GRPC || stream->no_content;
+    bool ended = stream->ended, whole = kind != MF_H2_READS_HTTP || stream->no_content;
     long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
     if (put == 0 && !whole) {
         put = mf_h2_stream_data(h2, text, NULL, false);
@@ -142,10 +142,10 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
     if (!call) {
         mf_count(rc == MF_ELIMIT ? &share->local->counters.limit_max_calls : &share->local->counters.out_of_memory, 1);
         struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
-        enum mf_h2_reads reads = mf_h2_request_reads(head);
-        mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault,
-                              stats_of(reads)[MF_OUTCOME_OVERLOAD], local_status(reads, MF_OUTCOME_OVERLOAD));
-        put_local(stream, reads, &fault);
+        uint8_t kind = mf_h2_request_kind(head);
+        mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault, stats_of(kind)[MF_OUTCOME_OVERLOAD],
+                              local_status(kind, MF_OUTCOME_OVERLOAD));
+        put_local(stream, kind, &fault);
         return;
     }
     stream->call = call;

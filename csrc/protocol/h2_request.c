@@ -320,14 +320,14 @@ static struct known *learn(const struct mf_h2_share *share, const struct mf_h2_h
     return known;
 }
 
-enum mf_h2_reads mf_h2_request_reads(const struct mf_h2_head_in *head)
+uint8_t mf_h2_request_kind(const struct mf_h2_head_in *head)
 {
     struct mf_h2_view view = {0};
     uint8_t room[MF_H2_SCRATCH];
     struct mf_h2_scratch scratch = {room, sizeof room, 0};
     if (!head->over)
         mf_h2_view_of(head->fields, head->marks, head->n, &head->request, &scratch, &view);
-    return view.grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
+    return view.grpc;
 }
 
 void mf_h2_request_forget(void *note)
@@ -339,6 +339,9 @@ void mf_h2_request_forget(void *note)
         mf_h2_frozen_drop(known->stamped);
     mf_free(known);
 }
+
+static const uint8_t speaks[] = {
+    [MF_H2_PLAIN] = MF_SPEAKS_HTTP, [MF_H2_GRPC] = MF_SPEAKS_GRPC, [MF_H2_TRIPLE] = MF_SPEAKS_TRIPLE};
 
 static void show(struct request *request, struct mf_h2_source *source, const struct mf_h2_shown *shown)
 {
@@ -359,8 +362,8 @@ static void show(struct request *request, struct mf_h2_source *source, const str
         .headers = shown->headers,
         .n_headers = shown->n_headers,
         .name_lengths = shown->name_lengths,
+        .speaks = speaks[view->flavour],
         .fold_names = true,
-        .joined = true,
         .now = mf_local_now(local),
         .http = &request->http,
     };
@@ -398,8 +401,8 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         view(head, &viewed, &shown, source->share->shown, &scratch);
     if (request.view->bad_timeout)
         MF_COUNT(source->share->local, bad_deadlines);
-    call->kind = request.view->grpc ? MF_H2_READS_GRPC : MF_H2_READS_HTTP;
-    call->ops = source->ops[call->kind];
+    call->kind = request.view->grpc;
+    call->ops = source->ops[call->kind != MF_H2_READS_HTTP];
     show(&request, source, request.known ? &request.known->shown : &shown);
     if (head->over) {
         refuse(&request, call, MF_OUTCOME_TOO_LONG,

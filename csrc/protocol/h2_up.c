@@ -182,7 +182,7 @@ static void cut(struct mf_call *call, const struct mf_h2_end *end)
         .outcome = MF_OUTCOME_REMOTE_ERROR,
         .code = end->code,
     };
-    message.stat = (uint8_t)(call->kind == MF_H2_READS_GRPC ? mf_stat_grpc_index(mf_h2_code_grpc_of_reset(end->code))
+    message.stat = (uint8_t)(call->kind != MF_H2_READS_HTTP ? mf_stat_grpc_index(mf_h2_code_grpc_of_reset(end->code))
                                                             : mf_stat_http_index(500));
     mf_call_step(call, MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = &message});
 }
@@ -368,7 +368,7 @@ static long put_content(struct mf_h2_asked *stream, const struct mf_call *call, 
 {
     struct mf_slice data = message->data;
     stream->fed = stream->fed || data.len;
-    bool over = call->kind != MF_H2_READS_GRPC || (stream->prefixed == PREFIX && stream->first == 0);
+    bool over = call->kind == MF_H2_READS_HTTP || (stream->prefixed == PREFIX && stream->first == 0);
     size_t first = over ? 0 : of_first(stream, data);
     if (first == 0 || first == data.len) {
         long sent = mf_h2_stream_data(&stream->h2, data, message->source, end);

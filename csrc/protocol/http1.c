@@ -16,6 +16,69 @@ static struct mf_http1 *http1_of(struct mf_conn *conn)
     return (struct mf_http1 *)(void *)conn;
 }
 
+/* --- what is counted and told of it */
+
+/* The service that it goes to, as of now. */
+static void set_stat(struct mf_http1 *http1, struct mf_stat *stat, bool fallback)
+{
+    struct mf_stat_shard *shard = stat ? mf_stat_shard(stat, http1->relay.conn.local->reader) : NULL;
+    if (shard == http1->stat)
+        return;
+    if (http1->stat)
+        mf_count(&http1->stat->done, 1);
+    http1->stat = shard;
+    if (!shard)
+        return;
+    mf_count(&shard->begun, 1);
+    if (fallback)
+        mf_count(&shard->fallbacks, 1);
+}
+
+static void take_note(struct mf_http1 *http1, const struct mf_query *query)
+{
+    struct mf_conn *conn = &http1->relay.conn;
+    struct mf_notes *notes = conn->local->notes;
+    if (notes && notes->sample && !http1->note)
+        http1->note = mf_note_begin(notes, (uint8_t)http1->inlet->options->direction, query, query, 0, conn->sock.fd);
+}
+
+/* `status`: HTTP's that it was told, of an answer of ours; 0: it was relayed, or is gone. */
+static void end(struct mf_http1 *http1, enum mf_outcome outcome, int status, uint64_t up, uint64_t down)
+{
+    struct mf_local *local = http1->relay.conn.local;
+    struct mf_note_end told = {
+        .outcome = (uint8_t)outcome,
+        .status = (uint8_t)(status ? mf_stat_http_index(status) : MF_STAT_LOST),
+        .two_way = status != 0,
+        .took = mf_local_now(local) - http1->begun,
+        .bytes_up = up,
+        .bytes_down = down,
+    };
+    if (http1->stat) {
+        if (status)
+            mf_count(&http1->stat->status[told.status], 1);
+        if (outcome != MF_OUTCOME_OK)
+            mf_count(&http1->stat->outcome[outcome], 1);
+        mf_count(&http1->stat->done, 1);
+    }
+    if (http1->note) {
+        if (http1->stat)
+            told.subset = mf_slice_str(http1->stat->of->subset);
+        if (http1->note->record.peer.len)
+            told.peer = &http1->note->record.peer;
+        http1->note->record.code = (uint32_t)status;
+        http1->note->record.http = (uint16_t)status;
+        mf_note_end(local->notes, http1->note, &told);
+    }
+    http1->stat = NULL;
+    http1->note = NULL;
+}
+
+static void on_ended(struct mf_conn *conn, int rc, uint64_t up, uint64_t down)
+{
+    end(http1_of(conn), rc < 0 ? MF_OUTCOME_LOST : MF_OUTCOME_OK, 0, up, down);
+}
+
 /* --- answers of ours: a head that could not be read leaves nothing to go on with, so each is the connection's last */
 
 static const char *reason(int status)
@@ -23,12 +86,24 @@ static const char *reason(int status)
     return status == 400   ? "Bad Request"
            : status == 404 ? "Not Found"
            : status == 431 ? "Request Header Fields Too Large"
+           : status == 505 ? "HTTP Version Not Supported"
                            : "Service Unavailable";
+}
+
+static enum mf_outcome outcome_of(int status)
+{
+    return status == 404   ? MF_OUTCOME_NO_ROUTE
+           : status == 431 ? MF_OUTCOME_TOO_LONG
+           : status == 503 ? MF_OUTCOME_NO_PEER
+                           : MF_OUTCOME_BAD_REQUEST;
 }
 
 static void answer(struct mf_conn *conn, int status, const char *text)
 {
     char bytes[ANSWER_ROOM];
+    struct mf_query nothing = {.now = mf_local_now(conn->local)};
+    take_note(http1_of(conn), &nothing);
+    end(http1_of(conn), outcome_of(status), status, 0, 0);
     int n = snprintf(bytes, sizeof bytes,
                      "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s\n",
                      status, reason(status), strlen(text) + 1, text);
@@ -75,12 +150,14 @@ static void answer_failed(struct mf_conn *conn, const struct mf_http1_head *head
 struct aim {
     struct mf_peer *peer;
     struct mf_addr addr;
+    struct mf_stat *stat; /* of whoever of the table is chosen or lacking; NULL */
+    bool fallback;
 };
 
 /* Where it would go without us. */
 static int onward(struct mf_conn *conn, const struct mf_inlet *inlet, struct aim *aim)
 {
-    aim->peer = NULL;
+    *aim = (struct aim){0};
     return mf_inlet_address(inlet, conn, &aim->addr) < 0 ? MF_EROUTE_SERVICE : 0;
 }
 
@@ -111,15 +188,12 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
     if (!fields)
         return -ENOMEM;
     mf_http1_head_fields(head, fields);
-    struct mf_http_view http = {
-        .method = head->method,
-        .scheme = head->scheme.len ? head->scheme : MF_SLICE("http"),
-        .authority = head->authority,
-        .path = head->path,
-        .query = head->query,
-    };
-    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .fold_names = true, .http = &http};
+    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .speaks = MF_SPEAKS_HTTP,
+                             .fold_names = true};
+    struct mf_http_view view = {head->method, head->scheme.len ? head->scheme : MF_SLICE("http"), head->authority,
+                                head->path, head->query};
     struct mf_route route;
+    query.http = &view;
     query.now = mf_local_now(local);
     query.random = mf_local_random(local);
     if (http1->tries)
@@ -128,12 +202,24 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
         mf_labels_find(local, &query, NULL);
     query.labels = local->labels.value;
     int rc = look_up(local->table, head, &query, &route);
+    if (rc == MF_EROUTE_PEER) { /* a port that is Dubbo's may take HTTP/1 too, where there is no other */
+        struct mf_route other;
+        query.http = NULL;
+        int other_rc = look_up(local->table, head, &query, &other);
+        if (other_rc == 0 || other_rc == MF_EROUTE_DOWN) {
+            rc = other_rc;
+            route = other;
+        }
+    }
     if (rc == MF_EROUTE_DOWN) {
         query.last_resort = true;
         rc = look_up(local->table, head, &query, &route);
     }
+    take_note(http1, &query);
     mf_free(fields);
+    aim->stat = route.stat;
     if (rc == 0) {
+        aim->fallback = route.fallbacks > 0;
         aim->peer = route.peer;
         aim->addr = route.peer->addr;
     }
@@ -189,12 +275,23 @@ static void failed(struct mf_http1 *http1, int rc)
         mf_peer_set_down(http1->peer, mf_health_rest(now, local->limits));
 }
 
+static void count_bytes(struct mf_http1 *http1)
+{
+    http1->relay.own = &http1->stat->bytes_up;
+    ((struct mf_relay *)(void *)http1->relay.other)->own = &http1->stat->bytes_down;
+}
+
 static void on_dialled(struct mf_conn *conn, int rc)
 {
     struct mf_http1 *http1 = http1_of(conn);
     if (rc == 0) {
         set_waiting(http1, false);
         mf_relay_join(conn);
+        http1->relay.on_ended = on_ended;
+        if (http1->stat) {
+            mf_count(&http1->stat->relayed, 1);
+            count_bytes(http1);
+        }
         MF_COUNT(conn->local, http1_connections);
     } else {
         MF_COUNT(conn->local, upstream_connect_failed);
@@ -210,6 +307,8 @@ static int dial(struct mf_http1 *http1, const struct aim *aim)
     struct mf_conn *conn = &http1->relay.conn;
     http1->tries++;
     http1->peer = aim->peer;
+    if (http1->note)
+        http1->note->record.peer = aim->addr;
     int rc = mf_relay_dial(conn, http1->inlet, &aim->addr, &conn->local->counters.http1_bytes, on_dialled);
     if (rc < 0) {
         failed(http1, rc);
@@ -233,9 +332,12 @@ static bool another_may(const struct mf_http1 *http1, const struct aim *aim)
 static void go(struct mf_http1 *http1, const struct mf_http1_head *head)
 {
     struct mf_conn *conn = &http1->relay.conn;
-    struct aim aim;
+    struct aim aim = {0};
+    struct mf_query nothing = {.now = mf_local_now(conn->local)};
     int rc = choose(conn, head, &aim);
+    take_note(http1, &nothing);
     while (rc == 0) {
+        set_stat(http1, aim.stat, aim.fallback);
         if (http1->tries && !another_may(http1, &aim)) {
             rc = http1->failed;
             break;
@@ -244,6 +346,7 @@ static void go(struct mf_http1 *http1, const struct mf_http1_head *head)
             return;
         rc = choose(conn, head, &aim);
     }
+    set_stat(http1, aim.stat, false);
     answer_failed(conn, head, rc);
 }
 
@@ -273,12 +376,17 @@ static int read_head(struct mf_conn *conn, struct mf_slice view, struct mf_http1
     return rc;
 }
 
+static bool is_head(struct mf_slice view)
+{
+    return view.len >= 5 && memcmp(view.ptr, "HEAD ", 5) == 0;
+}
+
 /* Nothing is taken: its other half gets it all. The application beside us judges its requests itself. */
 static size_t on_read(struct mf_conn *conn, struct mf_slice view)
 {
     struct mf_http1_head head = {0};
     bool read = http1_of(conn)->inlet->options->direction == MF_OUTBOUND;
-    http1_of(conn)->bare = view.len >= 5 && memcmp(view.ptr, "HEAD ", 5) == 0;
+    http1_of(conn)->bare = is_head(view);
     int rc = read ? read_head(conn, view, &head) : 0;
     if (rc == 0)
         go(http1_of(conn), &head);
@@ -294,6 +402,8 @@ static void on_lost(struct mf_conn *conn, int rc)
 {
     set_waiting(http1_of(conn), false);
     let_go(http1_of(conn));
+    if (http1_of(conn)->stat || http1_of(conn)->note) /* its caller has not waited for an answer */
+        end(http1_of(conn), MF_OUTCOME_CANCELLED, 0, 0, 0);
     mf_relay_part(conn, rc);
 }
 
@@ -321,5 +431,17 @@ void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet)
     http1->seen = 0;
     http1->tries = 0;
     http1->failed = 0;
+    http1->stat = NULL;
+    http1->note = NULL;
+    http1->begun = mf_local_now(conn->local);
     http1->whole = http1->bare = http1->waiting = false;
+}
+
+void mf_http1_refuse(struct mf_conn *conn, const struct mf_inlet *inlet, struct mf_slice view)
+{
+    mf_http1_start(conn, inlet);
+    http1_of(conn)->bare = is_head(view);
+    MF_COUNT(conn->local, bad_connections);
+    mf_conn_bad(conn, MF_EH2_PREFACE);
+    answer(conn, 505, "meshfast: this listener takes HTTP/2 with prior knowledge alone, and no upgrade to it");
 }

@@ -106,6 +106,8 @@ void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const s
         bool ends = false;
         out->value[label->index] = mf_slice_of(NULL, 0);
         out->kind[label->index] = MF_LABEL_NONE;
+        if (label->except >> query->speaks & 1)
+            continue;
         for (uint32_t j = 0; j < label->n_sources; j++) {
             struct mf_slice value = from_source(label, &label->sources[j], trace, query, out->kept[i], &ends);
             if (value.len || ends) {
@@ -160,6 +162,8 @@ void mf_label_remember(const struct mf_labels *plan, struct mf_trace *trace, con
         n_ids += ids[n_ids].len > 0;
     }
     for (uint32_t i = 0; n_ids && i < plan->n_labels; i++) {
+        if (plan->labels[i].except >> query->speaks & 1)
+            continue;
         struct mf_trace_entry entry = {.value = carried(&plan->labels[i], query), .label = plan->labels[i].id,
                                        .caller = caller, .replace = trust == MF_LABELS_TRUST};
         for (uint32_t j = 0; entry.value.len && j < n_ids; j++) {

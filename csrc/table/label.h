@@ -31,11 +31,15 @@ struct mf_label_source {
     struct mf_slice text; /* the key, or the local value */
 };
 
+/* What a request speaks, as far as labels are told apart by it. */
+enum mf_speaks { MF_SPEAKS_DUBBO, MF_SPEAKS_TRIPLE, MF_SPEAKS_GRPC, MF_SPEAKS_HTTP };
+
 struct mf_label {
     struct mf_slice name;
     uint32_t index; /* the table's number of the name; set when it is published */
     bool own_first; /* its first source is the header of its own name; set when it is published */
     uint32_t id;    /* what the trace memory knows it by: no other name ever had it; set when it is published */
+    uint8_t except; /* bits 1 << enum mf_speaks: requests of these do not carry it; it is not found in them */
     uint32_t n_sources;
     struct mf_label_source sources[MF_LABEL_SOURCES];
 };

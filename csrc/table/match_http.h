@@ -46,11 +46,9 @@ static inline bool same_field(struct mf_slice a, struct mf_slice b)
     return a.len == b.len && mf_headers_same_name(a, b, true);
 }
 
-/* Whether there is one before the last, `seen`, that is to be joined with it. */
+/* Whether there is one before the last, `seen`. */
 static inline bool http_is_list(const struct mf_query *query, struct mf_slice name, const struct mf_slice *seen)
 {
-    if (query->joined)
-        return false;
     for (const struct mf_pair *field = query->headers; &field->value != seen; field++)
         if (same_field(field->key, name))
             return !same_field(name, MF_SLICE("group")) && !same_field(name, MF_SLICE("version"));

@@ -23,8 +23,8 @@ struct mf_query {
     const struct mf_pair *headers;
     uint64_t name_lengths;         /* bit n % 64: a header may have a name of n bytes; 0: not known */
     uint32_t n_headers;
+    uint8_t speaks;                /* enum mf_speaks */
     bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
-    bool joined;                   /* HTTP: of a name that repeats, the last is the list of all its values */
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
     const struct mf_http_view *http; /* not NULL: it is HTTP, and goes where that is spoken; Dubbo: NULL */
     uint64_t now;                  /* monotonic ns: peers down until later are not available */

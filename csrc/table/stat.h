@@ -14,10 +14,11 @@ enum { MF_STAT_LOST = 12, MF_STAT_OTHER = 13, MF_STAT_GRPC = 14, MF_STAT_GRPC_OT
 struct mf_stat;
 
 struct mf_stat_shard {
-    mf_atom64 begun, done;       /* calls */
+    mf_atom64 begun, done;       /* calls and relayed connections */
     mf_atom64 bytes_up, bytes_down;
     mf_atom64 fallbacks;         /* calls that came here by a fallback */
     mf_atom64 one_way;
+    mf_atom64 relayed;           /* of `begun`: connections whose bytes are relayed */
     mf_atom64 status[MF_STAT_STATUS]; /* by mf_stat_status_index, mf_stat_grpc_index, mf_stat_http_index */
     mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
     mf_atom64 latency_sum_ns;

@@ -134,17 +134,19 @@ cdef class Table:
         check(mf_table_remove(self.ptr, texts.slice(name), <mf_service_pattern>pattern), name)
 
     def publish_labels(self, labels, traces) -> None:
-        """The label plan: `labels` is (name, sources) each; a source, and each of `traces`, (kind, text, format)."""
+        """The label plan: `labels` is (name, protocols that do not carry it as bits, sources) each; a source, and each of
+        `traces`, (kind, text, format)."""
         cdef mf_labels plan
         cdef _Texts texts = _Texts()
         if len(labels) > MF_PLAN_LABELS or len(traces) > MF_LABEL_SOURCES:
             raise ValueError(f"at most {MF_PLAN_LABELS} labels and {MF_LABEL_SOURCES} trace id keys")
         _memset(&plan, 0, sizeof(plan))
-        for name, sources in labels:
+        for name, without, sources in labels:
             if len(sources) > MF_LABEL_SOURCES:
                 raise ValueError(f"label {name}: at most {MF_LABEL_SOURCES} sources")
             i = plan.n_labels
             plan.labels[i].name = texts.slice(name)
+            plan.labels[i].except_ = without
             for kind, text, form in sources:
                 j = plan.labels[i].n_sources
                 plan.labels[i].sources[j].kind = <mf_label_kind><int>kind
@@ -263,7 +265,7 @@ cdef dict _counts(mf_stat_shard *found):
     return {
         "begun": mf_read64(&found.begun), "done": mf_read64(&found.done),
         "bytes_up": mf_read64(&found.bytes_up), "bytes_down": mf_read64(&found.bytes_down),
-        "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
+        "relayed": mf_read64(&found.relayed), "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
         "grpc": grpc, "http": http, "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
     }
 

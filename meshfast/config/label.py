@@ -10,7 +10,7 @@ from meshfast.config import hint
 from meshfast.config.document import Place, Report, did_you_mean
 from meshfast.config.read import Resource
 from meshfast.config.resource import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
-from meshfast.model import LabelKind, LabelSource, TraceFormat
+from meshfast.model import LabelKind, LabelSource, Speaks, TraceFormat
 
 MAX_LABELS = 16  # MF_PLAN_LABELS
 MAX_SOURCES = 8  # MF_LABEL_SOURCES
@@ -20,6 +20,13 @@ LOCAL_TAG = "ASM_TRAFFIC_TAG"  # the workload's label that $(localLabel) means
 TRACES = ("traceparent", "b3", "x-b3-traceid", "x-request-id", "EagleEye-TraceID", "sw8")
 _FORMATS = {"traceparent": TraceFormat.TRACEPARENT, "b3": TraceFormat.B3, "sw8": TraceFormat.SW8}
 _CALL = re.compile(r"\$(?:\(([A-Za-z]+)\)|([A-Za-z]+)(?:\(([^()]*)\))?)")
+
+#: Dubbo is Dubbo2 and Triple; Triple is a gRPC, and that is HTTP.
+PROTOCOLS = {
+    "*": Speaks.ANY, "dubbo": Speaks.DUBBO | Speaks.TRIPLE, "tri": Speaks.TRIPLE, "triple": Speaks.TRIPLE,
+    "grpc": Speaks.GRPC | Speaks.TRIPLE, "http": Speaks.HTTP | Speaks.GRPC | Speaks.TRIPLE,
+    "http2": Speaks.HTTP | Speaks.GRPC | Speaks.TRIPLE,
+}  # fmt: skip
 
 # By function: the number of its arguments.
 FUNCTIONS = {
@@ -50,14 +57,14 @@ class Labels:
         selector = spec.workload_selector.labels if spec.workload_selector else {}
         here = all(self.workload.get(k) == v for k, v in selector.items())
         for rules in spec.rules:
-            carried = not isinstance(rules, LabelRulesBeta) or _carried(rules.protocols)
+            carried = _carried(rules.protocols) if isinstance(rules, LabelRulesBeta) else Speaks.ANY
             for rule in rules.labels:
                 if not rule.name:
                     continue
                 self.known.add(rule.name)
                 sources = self._sources(rule, report)
                 if here and carried:
-                    self._define(rule, sources, bool(selector), report)
+                    self._define(rule, sources, carried, bool(selector), report)
                 else:
                     self.idle.append(model.IdleLabel(rule.name, _why(here, selector, rules), rule.at.origin()))
 
@@ -67,14 +74,16 @@ class Labels:
         if count > MAX_LABELS and self.last is not None:
             report.add(self.last, f"{count} labels are defined; the limit is {MAX_LABELS}")
 
-    def _define(self, rule: LabelRule, sources: tuple[LabelSource, ...], selects: bool, report: Report) -> None:
+    def _define(
+        self, rule: LabelRule, sources: tuple[LabelSource, ...], carried: Speaks, selects: bool, report: Report
+    ) -> None:
         """The definition for selected workloads beats the one for all."""
         before = self._selected.get(rule.name)
         if before is not None and before[0] == selects:
             report.add(rule.at, f"the label {rule.name} is defined twice", f"first at {before[1].origin()}")
         elif before is None or selects:
             self._selected[rule.name] = selects, rule.at
-            self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin())
+            self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin(), carried)
             for source in sources:
                 if source.kind is LabelKind.CONTEXT:
                     self.traces.setdefault(source.text, source)
@@ -132,9 +141,12 @@ def _why(here: bool, selector: Mapping[str, str], rules: LabelRules) -> str:
     return f"the protocols {rules.protocols}" if rules.protocols else "no protocol"
 
 
-def _carried(protocols: str) -> bool:
-    """Whether Dubbo is among the protocols."""
-    return bool({"*", "dubbo"} & {p.strip().lower() for p in protocols.split(",")})
+def _carried(protocols: str) -> Speaks:
+    """Whose requests carry it, of the protocols that are known; none of them: nobody's."""
+    found = Speaks(0)
+    for name in protocols.split(","):
+        found |= PROTOCOLS.get(name.strip().lower(), Speaks(0))
+    return found
 
 
 def build(found: Iterable[Resource], workload: Mapping[str, str], report: Report) -> Labels:

@@ -28,9 +28,26 @@ def _host(text: str) -> str:
 _TOKEN = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2, without $
 
 
+# What Triple for Java keeps from its applications: by its own names, as headers of HTTP, or as gRPC's.
+_DROPPED = frozenset(
+    "group interface path application remote.application serialization http-status accept accept-charset "
+    "accept-datetime accept-encoding accept-language access-control-request-headers access-control-request-method "
+    "authorization cache-control connection content-length content-md5 content-type cookie date dnt expect forwarded "
+    "from host http2-settings if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards "
+    "origin pragma proxy-authorization range referer te trailer upgrade upgrade-insecure-requests user-agent "
+    "x-csrf-token x-forwarded-for x-forwarded-host x-forwarded-proto x-http-method-override x-real-ip x-request-id "
+    "x-requested-with keep-alive proxy-connection transfer-encoding baggage".split()
+)
+_RESERVED = ("grpc-", "tri-", "rest-service-", "sec-fetch-")
+
+
 def _label(text: str) -> str:
     if not _TOKEN.fullmatch(text):
         raise Refused(f'"{text}" cannot be the name of a header', "use letters, digits, - . and _")
+    name = text.lower()
+    if name in _DROPPED or name.startswith(_RESERVED) or name.endswith("-bin"):
+        raise Refused(f'"{text}" cannot be a label: receivers of gRPC or Triple keep it for themselves',
+                      "the next hop would not see it; use a name of your own")  # fmt: skip
     return text
 
 
@@ -218,7 +235,10 @@ class LabelRulesBeta(LabelRules):
         ListOf(Choice("opentracing")), "Accepted, without effect.", (), name="attachTo", shown="none"
     )
     protocols: str = spec(
-        Text(empty=True), 'Which protocols carry it: `"*"`, or names with commas (`dubbo`); empty: none.', "*"
+        Text(empty=True),
+        'Whose requests carry it: `"*"`, or names with commas: `dubbo` (Dubbo2, Triple), `triple`, `grpc` (and Triple),'
+        " `http` (all of these but Dubbo2); another, or none: nobody's.",
+        "*",
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
+import hpack
 import pytest
 from harness.h2peer import PROTOCOL, Fields, data_frame, frames
-from harness.h2world import ANSWER, GOOD, MARK, Stream, World
-from harness.process import until
+from harness.h2tap import PREFACE
+from harness.h2world import ANSWER, GOOD, MARK, Stream, World, request
+from harness.process import HOST, until
 from harness.through import Through
 
 GONE = ("reset", "closed", "13", "14", "2", "http 502", "http 503")
@@ -144,3 +148,69 @@ def test_long_blocks(through: Through, world: World) -> None:
         end = call.end()
         assert (end.get("grpc-message"), end.get("grpc-status-details-bin")) == (message, details)
         assert call.status() == "3" and other.status() == "0"
+
+
+def frames_of(data: bytes) -> list[tuple[int, int, int, int]]:
+    """Length, type, flags and stream of each."""
+    found, at = [], 0
+    while at + 9 <= len(data):
+        length = int.from_bytes(data[at : at + 3], "big")
+        found.append((length, data[at + 3], data[at + 4], int.from_bytes(data[at + 5 : at + 9], "big")))
+        at += 9 + length
+    assert at == len(data)
+    return found
+
+
+def test_long_blocks_to_a_stalled_caller(behind: Through, world: World) -> None:
+    """It reads little by little, while answers with long trailers, PINGs and answers of others wait: a block's frames
+    follow each other, none is too long, and what ends a stream is said on the first."""
+    provider, calls = world.provider(), 20
+    (port,) = behind.to(provider.port)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect((HOST, port))
+    encoder = hpack.Encoder()
+    said = PREFACE + frames.SettingsFrame(0).serialize()
+    for i in range(calls):
+        block = encoder.encode(request(f"stalled-{i}"))
+        said += frames.HeadersFrame(2 * i + 1, block, flags=["END_HEADERS", "END_STREAM"]).serialize()
+        said += frames.PingFrame(0, opaque_data=b"%08d" % i).serialize()
+    sock.sendall(said)
+    details = "A" * 40_000
+
+    def answer_all() -> None:
+        for i in range(calls):
+            stream = provider.take(f"stalled-{i}")
+            stream.headers([*ANSWER])
+            stream.headers([("grpc-status", "3"), ("x-number", str(i)), ("grpc-status-details-bin", details)], True)
+
+    world.beside(answer_all)
+    sock.settimeout(20)
+    data, piece = b"", 1
+    while sum(kind == 1 and flags & 1 for _, kind, flags, _ in whole(data)) < calls or not ended(whole(data)):
+        more = sock.recv(piece)
+        assert more, whole(data)[-8:]
+        data += more
+        piece = piece + 1 if len(data) < 2000 else 1 << 16
+    sock.close()
+    came, open_block = whole(data), 0
+    for length, kind, flags, stream_id in came:
+        assert length <= 16_384
+        assert not open_block or (kind, stream_id) == (9, open_block)
+        assert kind != 9 or (open_block and not flags & 1)
+        if kind in (1, 9):
+            open_block = 0 if flags & 4 else stream_id
+    assert sum(kind == 6 and flags & 1 for _, kind, flags, _ in came) == calls
+
+
+def whole(data: bytes) -> list[tuple[int, int, int, int]]:
+    """The frames that are whole."""
+    at = 0
+    while at + 9 <= len(data) and (end := at + 9 + int.from_bytes(data[at : at + 3], "big")) <= len(data):
+        at = end
+    return frames_of(data[:at])
+
+
+def ended(came: list[tuple[int, int, int, int]]) -> bool:
+    """Whether the last block is whole."""
+    return next((bool(flags & 4) for _, kind, flags, _ in reversed(came) if kind in (1, 9)), True)

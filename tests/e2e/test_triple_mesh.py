@@ -160,3 +160,22 @@ def test_local_answers(triple: Triple, laid: TripleWay, refer: Refer) -> None:
         consumer.do("texts-fail", ref=ref)  # no instance
     with pytest.raises(PeerError, match="UNIMPLEMENTED"):
         consumer.chat(ref, 3, 10)  # no such service
+
+
+def test_drain_under_calls(triple: Triple, laid: TripleWay, refer: Refer) -> None:
+    """Of a sidecar that drains beside another a consumer loses at most the one call that Dubbo itself drops on a
+    GOAWAY: it has chosen the connection by then and finds it closed."""
+    consumer, fronts, sidecars = triple.consumer, (free_port(), free_port()), []
+    for front in fronts:
+        documents = [tri.entry([tri.endpoint(triple.port())])]
+        sidecars.append(laid.sidecar(documents, [mesh.outbound(f"tcp://{ANY}:{front}")]))
+    ref = refer(consumer, *fronts)
+    consumer.do("load", ref=ref, load=ref, threads=1, millis=20)
+    until("both are in use", lambda: all(one.count("calls") > 50 for one in sidecars))
+    before = sidecars[1].count("calls")
+    sidecars[0].terminate()
+    assert sidecars[0].wait(60) == 0
+    until("the other has them all", lambda: sidecars[1].count("calls") > before + 100)
+    report = consumer.do("stop", load=ref)
+    assert (report["wrong"], report["answered_by"].keys()) == (0, {"A"})
+    assert report["failed"] <= 1, str(report)

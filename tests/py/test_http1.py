@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 
 import h11
 import pytest
 from engines import BACKENDS, PATIENCE, Running, play, running
 from peers import until
-from webs import App, connect, get, heard, read, say, shop
+from webs import App, connect, get, heard, read, say, shop, unused
 
 CART = "cart.shop"
 
@@ -25,12 +24,6 @@ async def curl(side: Running, *arguments: str, body: bytes = b"") -> bytes:
     out, err = await process.communicate(body)
     assert process.returncode == 0, err
     return out
-
-
-def unused() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 # --- whole clients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -179,3 +180,9 @@ async def heard(address: str, *pieces: bytes, end: bool = False) -> bytes:
 def get(host: str, target: str = "/", *fields: str) -> bytes:
     """A request that is its connection's last."""
     return "\r\n".join([f"GET {target} HTTP/1.1", f"Host: {host}", "Connection: close", *fields, "", ""]).encode()
+
+
+def unused() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])

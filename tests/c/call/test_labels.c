@@ -94,6 +94,29 @@ static void test_kept_from_the_application(void)
     mf_table_free(local.table);
 }
 
+/* Nothing is known of a trace id that came, whatever the case of its name where that means nothing. */
+static void test_lost(void)
+{
+    struct mf_labels plan = {.n_labels = 1, .n_traces = 1};
+    plan.labels[0] = (struct mf_label){.name = S("env"), .n_sources = 1, .sources = {header(S("env"))}};
+    plan.traces[0] = (struct mf_label_source){MF_LABEL_CONTEXT, MF_TRACEID_PLAIN, S("EagleEye-TraceID")};
+    struct mf_pair said[] = {{S("eagleeye-traceid"), S("t1")}};
+    open_local(&plan);
+    CHECK_INT(mf_trace_new(64, 60000000000, &local.trace), 0);
+    struct mf_query query = query_of(said, 1);
+    CHECK_INT(mf_labels_find(&local, &query, stamps), 0);
+    CHECK_INT(mf_load_relaxed(&local.counters.labels_lost), 0);
+    query.fold_names = true;
+    CHECK_INT(mf_labels_find(&local, &query, stamps), 0);
+    CHECK_INT(mf_load_relaxed(&local.counters.labels_lost), 1);
+    said[0].value = S("");
+    CHECK_INT(mf_labels_find(&local, &query, stamps), 0);
+    CHECK_INT(mf_load_relaxed(&local.counters.labels_lost), 1);
+    CHECK_INT(mf_load_relaxed(&local.counters.labels_none), 2);
+    mf_trace_free(local.trace);
+    mf_table_free(local.table);
+}
+
 /* The longest plan, and a request that says all of it. */
 static void test_the_most(void)
 {
@@ -139,6 +162,7 @@ int main(void)
 {
     test_never_over_what_is_said();
     test_kept_from_the_application();
+    test_lost();
     test_the_most();
     return test_end("labels");
 }

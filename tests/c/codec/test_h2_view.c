@@ -24,29 +24,39 @@ static void test_flavours(void)
     static const struct {
         const char *type;
         int flavour;
-        bool grpc;
+        const char *answers; /* what ours have as content type, where a grpc-status is read; else NULL */
     } types[] = {
-        {"application/grpc", MF_H2_GRPC, true},
-        {"application/grpc+proto", MF_H2_GRPC, true},
-        {"application/grpc+json", MF_H2_GRPC, true},
-        {"application/grpc;charset=utf-8", MF_H2_GRPC, true},
-        {"application/grpc ; x=y", MF_H2_GRPC, true},
-        {"Application/GRPC+proto", MF_H2_GRPC, true},
-        {"application/triple+wrapper", MF_H2_TRIPLE, true},
-        {"application/triple", MF_H2_TRIPLE, true},
-        {"application/grpcfoo", MF_H2_PLAIN, false},
-        {"application/grpc-web+proto", MF_H2_PLAIN, false},
-        {"application/grp", MF_H2_PLAIN, false},
-        {"application/triples", MF_H2_PLAIN, false},
-        {"application/json", MF_H2_PLAIN, false},
-        {"", MF_H2_PLAIN, false},
+        {"application/grpc", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc+proto", MF_H2_GRPC, "application/grpc+proto"},
+        {"application/grpc+json", MF_H2_GRPC, "application/grpc+json"},
+        {"application/grpc;charset=utf-8", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc ; x=y", MF_H2_GRPC, "application/grpc"},
+        {"Application/GRPC+proto", MF_H2_GRPC, "application/grpc+proto"},
+        {"application/triple+wrapper", MF_H2_TRIPLE, "application/triple+wrapper"},
+        {"application/grpc+json;q", MF_H2_GRPC, "application/grpc+json"},
+        {"application/grpc+Thrift", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc+", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc+jso", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc+jsons", MF_H2_GRPC, "application/grpc"},
+        {"application/grpc+wrapper", MF_H2_GRPC, "application/grpc"},
+        {"application/triple+JSON", MF_H2_TRIPLE, "application/triple+json"},
+        {"application/triple+proto\t;a=b", MF_H2_TRIPLE, "application/triple+proto"},
+        {"application/triple+x", MF_H2_TRIPLE, "application/triple"},
+        {"application/triple", MF_H2_TRIPLE, "application/triple"},
+        {"application/grpcfoo", MF_H2_PLAIN, NULL},
+        {"application/grpc-web+proto", MF_H2_PLAIN, NULL},
+        {"application/grp", MF_H2_PLAIN, NULL},
+        {"application/triples", MF_H2_PLAIN, NULL},
+        {"application/json", MF_H2_PLAIN, NULL},
+        {"", MF_H2_PLAIN, NULL},
     };
     char text[200];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         snprintf(text, sizeof text, HEAD("/a.B/m") "content-type=%s\n", types[i].type);
         see_in(mf_slice_str(text), sizeof room);
         CHECK_INT(view.flavour, types[i].flavour);
-        CHECK_INT(view.grpc, types[i].grpc);
+        CHECK_INT(view.grpc != 0, types[i].answers != NULL);
+        CHECK_STR(mf_h2_view_type(view.grpc), types[i].answers ? types[i].answers : "");
         CHECK_STR(view.content_type, types[i].type);
         CHECK_STR(view.service, view.flavour ? "a.B" : "cart.demo");
         CHECK_STR(view.method, view.flavour ? "m" : "POST");

@@ -29,13 +29,17 @@ static void test_http2(void)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     decides(preface, MF_PROTOCOL_HTTP2);
-    for (size_t i = 2; i < sizeof preface - 1; i++) { /* what begins like it and is not */
+    for (size_t i = 2; i < sizeof preface - 1; i++) { /* what begins like it and is not: from PRI on it was meant to be */
         char other[sizeof preface];
         memcpy(other, preface, i);
         other[i] = (char)(preface[i] ^ 1);
         other[i + 1] = 0;
-        decides(other, MF_PROTOCOL_OPAQUE);
+        decides(other, i < 4 ? MF_PROTOCOL_OPAQUE : MF_PROTOCOL_HTTP2);
     }
+    decides("PRI\xda", MF_PROTOCOL_HTTP2);
+    decides("PRI\r", MF_PROTOCOL_HTTP2);
+    decides("PRIV", MF_PROTOCOL_OPAQUE); /* IRC */
+    decides("PRI-", MF_PROTOCOL_OPAQUE);
 }
 
 static void test_http1(void)

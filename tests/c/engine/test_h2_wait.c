@@ -1,5 +1,6 @@
 /* h2_down, h2_up, h2_request: time and size: deadlines at each stage and what goes on of them, idle connections, drain, lists
  * of fields that are too long for either side. */
+#define TOLD 1024
 #include "h2_mesh.h"
 
 static void test_deadline(void)
@@ -152,6 +153,34 @@ static void test_idle(void)
     mesh_close();
 }
 
+/* A quarter of an hour of one call a second, with the limits as they are, and half a minute of silence now and then: nobody
+ * is told to go who comes again. */
+static void test_long_in_use(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller(), *b = NULL;
+    for (uint32_t id = 1, second = 0; second < 900; id += 2) {
+        bool pause = id % 200 == 1;
+        say_head(a, id, CALL, true);
+        b = b ? b : provider();
+        settle();
+        say_head(b, id, OK "\ngrpc-status: 0", true);
+        settle();
+        for (uint32_t i = 0; i < (pause ? 30 : 1); i++, second++) {
+            fake_turn(1000000000);
+            hear(b);
+            if (b->pings != b->acks)
+                say_ping(b, b->ping, true);
+        }
+    }
+    hear(a);
+    hear(b);
+    CHECK(a->goaways == 0 && b->goaways == 0 && a->conn->sock && b->conn->sock);
+    CHECK_INT(COUNTED(limit_idle_timeout), 0);
+    CHECK(COUNTED(calls) >= 600);
+    mesh_close();
+}
+
 static void test_drain(void)
 {
     mesh_open(MF_INBOUND, 1, NULL);
@@ -291,6 +320,7 @@ int main(void)
     test_no_time();
     test_no_deadline();
     test_idle();
+    test_long_in_use();
     test_drain();
     test_drain_slow(false);
     test_drain_slow(true);

@@ -276,11 +276,37 @@ static void test_remember(void)
     mf_trace_free(trace);
 }
 
+/* Found, kept and stamped only in requests of the protocols that carry it. */
+static void test_protocols(void)
+{
+    struct mf_labels plan = plan_of();
+    struct mf_pair said[] = {{S("env"), S("dev")}, {S("x-lane"), S("l1")}, {S("x-request-id"), S("r1")}};
+    struct mf_label_values values = {0};
+    struct mf_label_kept kept;
+    struct mf_trace *trace;
+    CHECK_INT(mf_trace_new(64, 60000000000, &trace), 0);
+    plan.n_names = 2;
+    plan.labels[0].except = 1 << MF_SPEAKS_DUBBO | 1 << MF_SPEAKS_HTTP;
+    for (uint8_t speaks = MF_SPEAKS_DUBBO; speaks <= MF_SPEAKS_HTTP; speaks++) {
+        bool carried = speaks == MF_SPEAKS_TRIPLE || speaks == MF_SPEAKS_GRPC;
+        struct mf_query query = {.headers = said, .n_headers = 3, .speaks = speaks, .now = 1};
+        mf_label_find(&plan, NULL, &query, &values);
+        CHECK_STR(values.value[ENV], carried ? "dev" : "");
+        CHECK_INT(values.kind[ENV], carried ? MF_LABEL_HEADER : MF_LABEL_NONE);
+        CHECK_STR(values.value[LANE], "l1");
+        said[2].value = mf_slice_of(&"0123456789abcdef0123"[speaks], 16);
+        mf_label_remember(&plan, trace, &query, MF_LABELS_TRUST, 1, &kept);
+        CHECK_INT(kept.stored, carried ? 2 : 1);
+    }
+    mf_trace_free(trace);
+}
+
 int main(void)
 {
     test_names();
     test_names_come_and_go();
     test_find();
     test_remember();
+    test_protocols();
     return test_end("table/label");
 }

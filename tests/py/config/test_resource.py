@@ -94,12 +94,40 @@ def test_a_selected_label_beats_the_one_for_all() -> None:
         assert len(load(sidecar(workload={"labels": {"app": "you"}}), *documents).labels[0].sources) == 2
 
 
-@pytest.mark.parametrize(("protocols", "there"), [("*", True), ("http, Dubbo", True), ("http", False), ("", False)])
-def test_protocols_of_the_beta(protocols: str, there: bool) -> None:
+@pytest.mark.parametrize(
+    ("protocols", "carried"),
+    [
+        ("*", "DUBBO TRIPLE GRPC HTTP"), ("http, Dubbo", "DUBBO TRIPLE GRPC HTTP"), ("http", "TRIPLE GRPC HTTP"),
+        ("dubbo", "DUBBO TRIPLE"), ("gRPC,mqtt", "TRIPLE GRPC"), ("triple", "TRIPLE"), ("mqtt", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_protocols_of_the_beta(protocols: str, carried: str) -> None:
     beta = label("env")
     beta["apiVersion"] = "istio.alibabacloud.com/v1beta1"
     beta["spec"]["rules"][0] |= {"protocols": protocols, "attachTo": ["opentracing"]}
-    assert len(load(beta).labels) == there
+    mesh = load(beta)
+    assert [{one.name for one in label.protocols} for label in mesh.labels] == ([{*carried.split()}] if carried else [])
+    assert len(mesh.idle) == (not carried)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "group", "path", "Interface", "application", "remote.application", "serialization", "tri-x", "grpc-x", "x-bin",
+        "Grpc-Timeout", "rest-service-group", "content-type", "host", "x-request-id", "baggage",
+    ],
+)  # fmt: skip
+def test_labels_that_receivers_drop(name: str) -> None:
+    """Java's list, and what gRPC reserves: refused where it is named."""
+    with pytest.raises(ConfigError, match=f'"{name}" cannot be a label') as caught:
+        load(label("fine"), {**label(name), "metadata": {"name": "second"}})
+    [problem] = caught.value.problems
+    assert "rules[0].labels[0].name" in str(problem)
+
+
+@pytest.mark.parametrize("name", ["env", "x-grp", "dubbo.tag", "userId", "bin", "tri", "grpc", "x-binary"])
+def test_labels_that_arrive(name: str) -> None:
+    assert [one.name for one in load(label(name)).labels] == [name]
 
 
 def test_sidecar() -> None:

@@ -166,8 +166,8 @@ def test_a_label_of_other_workloads(tmp_path: Path) -> None:
     [only] = json.loads(run("check", path, "-o", "json").stdout)["labels_of_others"]
     assert (only["name"], only["for"]) == ("env", "workloads labelled app=cart")
     beta = {**label("env"), "apiVersion": "istio.alibabacloud.com/v1beta1"}
-    beta["spec"] = {"rules": [{"labels": [{"name": "env"}], "protocols": "http"}]}
-    assert "the protocols http" in run("check", write(tmp_path, SHOP, beta)).stdout
+    beta["spec"] = {"rules": [{"labels": [{"name": "env"}], "protocols": "mqtt"}]}
+    assert "the protocols mqtt" in run("check", write(tmp_path, SHOP, beta)).stdout
 
 
 @pytest.mark.parametrize("admin", ["tcp://0.0.0.0:15000", "tcp://[::]:15000", "tcp://10.1.2.3:15000"])
