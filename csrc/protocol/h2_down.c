@@ -126,6 +126,8 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         return;
     }
     int rc = MF_ELIMIT;
+    down->caller.rash = mf_h2_conn_rash(h2->conn);
+    down->caller.odd |= down->caller.rash;
     struct mf_call *call = mf_call_begin(share->calls, &down->caller, h2->id, MF_H2_READS_HTTP, true, &rc);
     stream->no_content = mf_slice_eq(head->request.method, MF_SLICE("HEAD"));
     if (!call) {
