@@ -106,7 +106,7 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
     caller->suspected_until = 0;
     caller->deadly = caller->rash = caller->odd = false;
     caller->cuts = (struct mf_lately){0};
-    caller->held = 0;
+    caller->kept = caller->held = 0;
 }
 
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)

@@ -42,6 +42,7 @@ struct mf_caller {
     bool rash; /* it takes back much of what it asks: that waits a moment before it is sent, apart */
     bool odd;  /* one of these, perhaps */
     struct mf_lately cuts; /* calls that were given up when they were with a callee */
+    uint64_t kept;         /* bytes of its requests that are kept to be sent, or sent again */
     uint64_t held;         /* for whoever adds up what its calls hold of something */
 };
 

@@ -100,6 +100,10 @@ static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
 static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
 /* Content that is put now would probably have to wait until the peer has read what others have sent. */
 static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2);
+/* Its windows have room for so much content. */
+static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len);
+/* Bytes that the role was given and has not got rid of. */
+static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2);
 /* Server: its peer takes back much of what it asks. */
 static inline bool mf_h2_conn_rash(struct mf_h2_conn *h2);
 /* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
@@ -128,6 +132,16 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2)
 static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2)
 {
     return h2->_out_window < MF_H2_WINDOW / 8;
+}
+
+static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len)
+{
+    return (int64_t)len <= stream->_out_window && (int64_t)len <= stream->conn->_out_window;
+}
+
+static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2)
+{
+    return (uint64_t)h2->_held;
 }
 
 /* So many calls in 30 s are forgotten. */
