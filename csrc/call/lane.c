@@ -158,7 +158,8 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
     struct mf_pool *pool = lane->pool;
     struct mf_local *local = pool->pools->local;
     uint64_t now = pool->last_used;
-    if (wants_more(lane, best, why, lane->trials && spender(lane, call))) {
+    bool together = lane->trials && spender(lane, call);
+    if (wants_more(lane, best, why, together)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else
@@ -167,7 +168,7 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
             return best;
         if (lane->trials) /* worth waiting for */
             best = NULL;
-    } else if (lane->trials && (!best || best->callee.n_calls > 0)) {
+    } else if (lane->trials && !together && (!best || best->callee.n_calls > 0)) {
         MF_COUNT(local, limit_upstream_trials);
     }
     if (!best && (lane->n_connecting == 0 || why.busy))
