@@ -94,6 +94,9 @@ void mf_caller_init(struct mf_caller *caller, const struct mf_caller_ops *ops, v
     caller->ending = false;
     caller->suspected_by = NULL;
     caller->suspected_until = 0;
+    caller->deadly = caller->rash = caller->odd = false;
+    caller->cuts = (struct mf_lately){0};
+    caller->kept = caller->held = 0;
 }
 
 void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
@@ -407,6 +410,13 @@ static void tell_caller(struct mf_call *call, const struct mf_fault *fault)
         call->ops->answer(call->caller, call, fault);
 }
 
+/* It is the caller's doing that its callee is not heard out. */
+static void cut(struct mf_call *call)
+{
+    if (call->callee && call->callee->ops->cut && call->caller)
+        call->callee->ops->cut(call->callee, call);
+}
+
 static void refuse(struct mf_call *call, const struct mf_call_input *input)
 {
     tell_caller(call, input->fault);
@@ -425,6 +435,7 @@ static void time_out(struct mf_call *call, const struct mf_call_input *input)
     MF_COUNT(call->calls->local, limit_call_timeout);
     if (call->callee)
         call->callee->ops->doubt(call->callee, call->begun);
+    cut(call);
     tell_caller(call, &fault);
     count_fault(call, fault.outcome);
     end(call);
@@ -441,6 +452,7 @@ static void lose(struct mf_call *call, const struct mf_call_input *input)
 static void abandon(struct mf_call *call, const struct mf_call_input *input)
 {
     (void)input;
+    cut(call);
     MF_COUNT(call->calls->local, calls_abandoned);
     mf_count(&call->calls->local->ended_here[MF_OUTCOME_CANCELLED], 1);
     count_end(call, MF_STAT_LOST, MF_OUTCOME_CANCELLED, 0);
@@ -459,6 +471,7 @@ static void send_more(struct mf_call *call, const struct mf_call_input *input)
 
 static __attribute__((noinline, cold)) void not_taken(struct mf_call *call, const struct mf_fault *fault)
 {
+    cut(call);
     refuse(call, &(struct mf_call_input){.fault = fault});
 }
 

@@ -7,6 +7,7 @@
     X(downstream_active, gauge, "downstream connections open")                                                         \
     X(upstream_connections, counter, "upstream connections made")                                                      \
     X(upstream_active, gauge, "upstream connections open")                                                             \
+    X(upstream_spent, counter, "upstream connections made beside others whose window was used up, or that had many calls cut short") \
     X(upstream_connect_failed, counter, "upstream connections that could not be made")                                 \
     X(upstream_reset, counter, "upstream connections that ended with calls in flight")                                 \
     X(calls, counter, "calls begun")                                                                                   \
@@ -66,7 +67,7 @@
     X(limit_h2_kept, counter, "limit h2Kept: HTTP/2 requests that could not have been sent elsewhere, as they are too long to be kept") \
     X(limit_ping_timeout, counter, "limit pingTimeout: connections to HTTP/2 peers that answered no PING, or whose TCP did not answer")  \
     X(limit_peer_header_list, counter, "calls and answers with more header fields than their receiver has said that it takes")  \
-    X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, as no more connections are made to a peer that takes no more calls") \
+    X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, or shared a connection that others have spent, as no more are made to a peer that takes no more calls") \
     X(limit_h2_interims, counter, "limit h2Interims: HTTP/2 answers cut off, as too many interim ones came before them")  \
     X(limit_max_pending, counter, "limit maxPending: calls refused or moved, as too many waited until their peer takes more at once") \
     X(limit_call_share, counter, "limit callShare: calls refused or moved, as their caller or peer had its share of what was left") \
@@ -94,6 +95,9 @@
     X(limit_h2_block, counter, "limit h2Block: connections closed")                                                    \
     X(limit_h2_continuations, counter, "limit h2Continuations: connections closed")                                    \
     X(limit_h2_resets, counter, "limit h2Resets: connections closed")                                                  \
+    X(limit_h2_cancels, counter, "limit h2Cancels: calls put off")                                                     \
+    X(limit_h2_cuts, counter, "limit h2Cuts: callers whose calls went apart, and connections beside which others are used") \
+    X(limit_h2_window_share, counter, "limit h2WindowShare: times that a caller's calls went apart")                   \
     X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
     X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \
     X(limit_h2_settings, counter, "limit h2Settings: connections closed")                                              \

@@ -124,17 +124,40 @@ static void wait_at(struct mf_call *call, struct mf_queue *queue, struct mf_bloc
     mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = queue, .frame = frame});
 }
 
+/* Its caller has taken much back: perhaps this, too, before it is sent. */
+static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct mf_lane *lane, struct mf_request *request)
+{
+    int rc;
+    struct mf_local *local = call->calls->local;
+    if (lane->queue.n_calls >= local->limits->max_pending) {
+        MF_COUNT(local, limit_max_pending);
+        return MF_EROUTE_FULL;
+    }
+    struct mf_block *frame = request->ops->freeze(request, call, &rc);
+    if (!frame)
+        return rc;
+    wait_at(call, &lane->queue, frame);
+    call->move_at = 0;
+    mf_pool_put_off(lane->pool);
+    return 0;
+}
+
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
 static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
     int rc = share(call, pool);
     if (rc < 0)
         return rc;
-    struct mf_lane *lane = mf_lane_of(pool, call, request->length);
-    struct mf_link *link = mf_lane_fits(lane, request->length, &rc) ? mf_lane_pick(lane, &rc) : NULL;
+    struct mf_lane *lane = mf_lane_shared(pool);
+    if (__builtin_expect(!mf_lane_usual(pool, call, request->length), 0)) {
+        lane = mf_lane_apart(pool, call, request->length);
+        if (call->caller && call->caller->rash)
+            return put_off(call, lane, request);
+    }
+    struct mf_link *link = mf_lane_fits(lane, request->length, &rc) ? mf_lane_pick(lane, call, &rc) : NULL;
     if (!link && rc < 0 && rc != MF_EROUTE_FULL && lane->trials && mf_lane_shared(pool)->n_links > 0) {
         lane = mf_lane_shared(pool); /* it cannot go apart: better with the others than not at all */
-        link = mf_lane_pick(lane, &rc);
+        link = mf_lane_pick(lane, call, &rc);
     }
     if (!link) {
         if (rc < 0)

@@ -3,6 +3,7 @@
  * and the parts of messages that pass between them. */
 #include "base/list.h"
 #include "base/slice.h"
+#include "call/lately.h"
 
 struct mf_addr;
 struct mf_call;
@@ -33,9 +34,16 @@ struct mf_caller {
     struct mf_list calls;
     uint32_t n_calls;
     bool ending; /* it asks no more: `idle` tells when its last call has ended */
-    /* A callee of whom was lost while it had a call there: what it asks may be what that died of. Only compared. */
+    /* A callee of whom was lost while it had a call there: what it asks may be what that died of (`deadly`); or it has spent
+     * what others need. Only compared. */
     const void *suspected_by;
     uint64_t suspected_until;
+    bool deadly;
+    bool rash; /* it takes back much of what it asks: that waits a moment before it is sent, apart */
+    bool odd;  /* one of these, perhaps */
+    struct mf_lately cuts; /* calls that were given up when they were with a callee */
+    uint64_t kept;         /* bytes of its requests that are kept to be sent, or sent again */
+    uint64_t held;         /* for whoever adds up what its calls hold of something */
 };
 
 struct mf_caller_ops {
@@ -73,4 +81,6 @@ struct mf_callee_ops {
     void (*took)(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room);
     /* A call leaves it, whether it has answered or not. NULL where nothing is to be done. */
     void (*left)(struct mf_callee *callee, struct mf_call *call);
+    /* A call will leave it before its answer is whole, for its caller's sake. NULL as above. */
+    void (*cut)(struct mf_callee *callee, struct mf_call *call);
 };

@@ -5,12 +5,56 @@
 
 #define HEDGE_EVERY_NS (10 * MF_POOL_MS_NS)
 #define BARREN_NS (10000 * MF_POOL_MS_NS)
+/* For so long a caller's calls go apart. */
+#define SUSPECT_NS (10000 * MF_POOL_MS_NS)
+
+void mf_lane_suspect(const struct mf_pool *pool, struct mf_caller *caller, bool deadly)
+{
+    caller->deadly = deadly || (caller->deadly && caller->suspected_by == pool);
+    caller->suspected_by = pool;
+    caller->odd = true;
+    caller->suspected_until = mf_local_now(pool->pools->local) + SUSPECT_NS;
+}
+
+static bool spent(const struct mf_link *link, const struct mf_call *call)
+{
+    return link->spends && link->pool->dialer->ops->spent(link, call);
+}
+
+/* It is apart only for what its caller spends: with others of the kind. */
+static __attribute__((noinline, cold)) bool spender(const struct mf_lane *lane, const struct mf_call *call)
+{
+    const struct mf_caller *caller = call ? call->caller : NULL;
+    bool suspect = caller && caller->suspected_by == lane->pool;
+    return caller && (suspect ? !caller->deadly : caller->rash);
+}
+
+static void blame(const struct mf_pool *pool, const struct mf_call *call, const struct mf_caller *caller)
+{
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (mf_lane_taking(link) && spent(link, call))
+            pool->dialer->ops->blame(link, caller);
+    }
+}
+
+/* Once its time is over what it has spent may be spent still. */
+static __attribute__((noinline, cold)) bool suspected(const struct mf_pool *pool, const struct mf_call *call)
+{
+    struct mf_caller *caller = call->caller;
+    if (caller->suspected_by == pool && caller->suspected_until <= mf_local_now(pool->pools->local)) {
+        caller->suspected_by = NULL;
+        blame(pool, call, NULL);
+    }
+    caller->odd = caller->rash || caller->suspected_by;
+    return caller->rash || caller->suspected_by == pool;
+}
 
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
     struct mf_local *local = pool->pools->local;
     uint64_t now = mf_local_now(local);
-    bool suspect = call->caller && call->caller->suspected_by == pool && call->caller->suspected_until > now;
+    bool suspect = call->caller && call->caller->odd && suspected(pool, call);
     if (local->limits->upstream_trials == 0 || (!suspect && mf_trial_proved(&pool->trial, call->kind, len)))
         return mf_lane_shared(pool);
     if (pool->lanes[MF_LANE_TRIAL].barren_until > now && mf_lane_shared(pool)->n_links > 0)
@@ -43,8 +87,7 @@ void mf_lane_missed(struct mf_lane *lane, int rc)
         mf_pool_rest_unreached(lane->pool, rc);
     else
         MF_COUNT(lane->pool->pools->local, upstream_connect_failed);
-    if (lane->trials)
-        lane->barren_until = mf_local_now(lane->pool->pools->local) + BARREN_NS;
+    lane->barren_until = mf_local_now(lane->pool->pools->local) + BARREN_NS;
 }
 
 int mf_lane_dial(struct mf_lane *lane)
@@ -70,8 +113,8 @@ struct why {
     bool busy; /* one takes no more calls for the moment */
 };
 
-/* Whether another is worth its while, beside the best that there is. */
-static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, struct why why)
+/* Whether another is worth its while, beside the best that there is. `together`: the calls there need not be alone. */
+static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, struct why why, bool together)
 {
     struct mf_local *local = lane->pool->pools->local;
     const struct mf_limits *limits = local->limits;
@@ -85,7 +128,7 @@ static bool wants_more(const struct mf_lane *lane, const struct mf_link *best, s
         return false;
     }
     if (lane->trials)
-        return lane->n_connecting < most && (!best || best->callee.n_calls > 0);
+        return lane->n_connecting < (together ? 1 : most) && (!best || best->callee.n_calls > 0);
     return lane->n_connecting == 0 && (!best || lane->pool->dialer->ops->room(best) == 0);
 }
 
@@ -109,12 +152,14 @@ static int no_other(const struct mf_lane *lane, struct why why)
 }
 
 /* The best there is, or one that is to be made. */
-static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane, struct mf_link *best, struct why why, int *rc)
+static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane, const struct mf_call *call,
+                                                           struct mf_link *best, struct why why, int *rc)
 {
     struct mf_pool *pool = lane->pool;
     struct mf_local *local = pool->pools->local;
     uint64_t now = pool->last_used;
-    if (wants_more(lane, best, why)) {
+    bool together = lane->trials && spender(lane, call);
+    if (wants_more(lane, best, why, together)) {
         if (!best && !pool->peer && mf_load_relaxed(pool->down_until) > now)
             *rc = -ECONNREFUSED; /* just refused: not once per call */
         else
@@ -123,7 +168,7 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
             return best;
         if (lane->trials) /* worth waiting for */
             best = NULL;
-    } else if (lane->trials && (!best || best->callee.n_calls > 0)) {
+    } else if (lane->trials && !together && (!best || best->callee.n_calls > 0)) {
         MF_COUNT(local, limit_upstream_trials);
     }
     if (!best && (lane->n_connecting == 0 || why.busy))
@@ -163,13 +208,12 @@ bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc)
     return false;
 }
 
-struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
+/* The one with the fewest calls of those that take one; `fresh_for`: and are not spent for that call. NULL: any. */
+static inline __attribute__((always_inline)) struct mf_link *best_of(const struct mf_lane *lane,
+                                                                     const struct mf_call *fresh_for, struct why *why)
 {
-    struct mf_pool *pool = lane->pool;
-    const struct mf_local *local = pool->pools->local;
+    const struct mf_pool *pool = lane->pool;
     struct mf_link *best = NULL;
-    struct why why = {0};
-    pool->last_used = mf_local_now(local);
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
         if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || link->retired ||
@@ -178,20 +222,65 @@ struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc)
         if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;
         if (mf_conn_full(link->conn)) {
-            why.full = true;
+            why->full = true;
             continue;
         }
         if (pool->dialer->ops->takes && !pool->dialer->ops->takes(link)) {
-            why.busy = true;
+            why->busy = true;
             continue;
         }
+        if (fresh_for && spent(link, fresh_for))
+            continue;
         if (!best || link->callee.n_calls < best->callee.n_calls)
             best = link;
     }
+    return best;
+}
+
+/* Another in place of `best`, which is spent for this call; NULL: one is being made. Where no more are to be had it is
+ * shared as it is. */
+static __attribute__((noinline, cold)) struct mf_link *fresher(struct mf_lane *lane, const struct mf_call *call,
+                                                               struct mf_link *best)
+{
+    struct mf_pool *pool = lane->pool;
+    struct mf_local *local = pool->pools->local;
+    const struct mf_limits *limits = local->limits;
+    uint64_t now = pool->last_used, most = lane->trials ? limits->upstream_trials : limits->busy_connections;
+    struct why why = {0};
+    struct mf_link *fresh = best_of(lane, call, &why);
+    if (fresh)
+        return fresh;
+    blame(pool, call, call->caller);
+    if (lane->n_connecting == 0) {
+        if (lane->n_links >= most) {
+            MF_COUNT(local, limit_busy_connections);
+            return best;
+        }
+        if (pool->health.failures || lane->barren_until > now || mf_lane_dial(lane) < 0)
+            return best;
+        MF_COUNT(local, upstream_spent);
+    }
+    bool full = lane->queue.n_calls >= limits->max_pending || mf_conn_too_much(local, lane->queue.bytes);
+    return full ? best : NULL;
+}
+
+struct mf_link *mf_lane_pick(struct mf_lane *lane, const struct mf_call *call, int *rc)
+{
+    struct mf_pool *pool = lane->pool;
+    const struct mf_local *local = pool->pools->local;
+    struct why why = {0};
+    pool->last_used = mf_local_now(local);
+    struct mf_link *best = best_of(lane, NULL, &why);
     *rc = 0;
+    if (best && best->spends && spent(best, call))
+        return fresher(lane, call, best);
     if (best && !lane->trials && lane->n_links >= local->limits->upstream_connections && !pool->health.failures)
         return best; /* nearly always */
-    return make_more(lane, best, why, rc);
+    if (best && lane->trials && spender(lane, call)) {
+        best->used_at = pool->last_used;
+        return best;
+    }
+    return make_more(lane, call, best, why, rc);
 }
 
 void mf_lane_check(const struct mf_lane *lane, struct mf_conn *conn)

@@ -3,12 +3,15 @@
  *
  * On the shared lane any number of calls share a connection. What may end a connection goes on the other: a request that
  * its peer has yet to show that it takes (trial.h), and for a while each of a caller over whose calls a connection has just
- * ended. There a call has a connection for itself, as long as upstreamTrials of them do. */
+ * ended, or who has spent more than its share of one. There a call has a connection for itself, as long as upstreamTrials of
+ * them do. */
 #include "call/pool.h"
 
 /* Nothing is proved to be taken there but what every peer takes. */
 void mf_lane_trust(struct mf_pool *pool);
-/* The lane of a call that may have to go apart: see mf_lane_of. */
+/* Whether a request of that length goes with all others: nearly always. */
+static inline bool mf_lane_usual(const struct mf_pool *pool, const struct mf_call *call, uint32_t len);
+/* The lane of one that may have to go apart. */
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len);
 /* Whether a long request may wait for this peer: it speaks or has none yet, or no more waits for it then than is left;
  * else `*rc` is MF_EROUTE_FULL. */
@@ -16,7 +19,9 @@ bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc);
 /* A link to send on now, or NULL: then one is being made, or all take no more for the moment (put the call on the lane's
  * queue), or `*rc` says why not.
  * MF_EROUTE_FULL: there is one, and as much waits for it as may. */
-struct mf_link *mf_lane_pick(struct mf_lane *lane, int *rc);
+struct mf_link *mf_lane_pick(struct mf_lane *lane, const struct mf_call *call, int *rc);
+/* What `caller` asks of this pool goes apart for a while, and where it may be `deadly` each call alone. */
+void mf_lane_suspect(const struct mf_pool *pool, struct mf_caller *caller, bool deadly);
 /* Begins to make a connection. 0, or why not. */
 int mf_lane_dial(struct mf_lane *lane);
 /* A connection ended before it was given calls, or could not be made. That says something of the address where no other of
@@ -37,12 +42,9 @@ static inline struct mf_lane *mf_lane_shared(struct mf_pool *pool)
     return &pool->lanes[MF_LANE_SHARED];
 }
 
-/* The lane for a request of that length. */
-static inline struct mf_lane *mf_lane_of(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
+static inline bool mf_lane_usual(const struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
-    if (mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->suspected_by == pool))
-        return mf_lane_shared(pool);
-    return mf_lane_apart(pool, call, len);
+    return mf_trial_proved(&pool->trial, call->kind, len) && !(call->caller && call->caller->odd);
 }
 
 static inline bool mf_lane_fits(const struct mf_lane *lane, uint32_t len, int *rc)

@@ -17,7 +17,7 @@
     X(call_share, callShare, count, 4, 1, "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those on") \
     X(max_tries, maxTries, count, 4, 1, "peers tried for one call when connecting fails")                              \
     X(upstream_connections, upstreamConnections, count, 1, 1, "connections of one worker to one peer")                 \
-    X(busy_connections, busyConnections, count, 8, 1, "connections of one worker to one peer, where each of them has as many calls as it takes") \
+    X(busy_connections, busyConnections, count, 8, 1, "connections of one worker to one peer, where each of them has as many calls as it takes, no window left, or h2Cuts") \
     X(upstream_trials, upstreamTrials, count, 4, 0, "connections beside those of one worker to one peer, for requests that it has not shown to take; 0: none, they share") \
     X(trial_request, trialRequest, bytes, 65536, 0, "a request that every peer is taken to accept: a longer one goes on a connection of its own until one as long was answered") \
     X(output_high, outputHigh, bytes, 262144, 4096, "answers queued for one caller above which it is not read")        \
@@ -44,6 +44,10 @@
     X(h2_continuations, h2Continuations, count, 8, 0, "CONTINUATION frames of one HTTP/2 message")                     \
     X(h2_resets, h2Resets, count, 1000, 1, "HTTP/2 streams that one connection may have reset, by its caller or for its errors, and not have made up for")\
     X(h2_reset_rate, h2ResetRate, count, 33, 1, "resets a second that are made up for; a call that ends well makes up for one, too")\
+    X(h2_cancels, h2Cancels, count, 8, 0, "calls of one HTTP/2 caller taken back or broken, and not made up for, from which on its calls go apart and wait h2CancelWait before they are sent") \
+    X(h2_cancel_wait, h2CancelWait, ms, 10, 0, "a call of an HTTP/2 caller that has taken back more than h2Cancels")   \
+    X(h2_cuts, h2Cuts, count, 100, 1, "HTTP/2 calls cut short in 30 s on one connection to a peer, above which new calls go on another, or of one caller, above which its calls go apart") \
+    X(h2_window_share, h2WindowShare, count, 4, 1, "where content that a provider has not taken has used up the window of a connection to it: a caller who holds more of that than one part of so many goes apart") \
     X(h2_controls, h2Controls, count, 1000, 16, "HTTP/2 control frames that wait to be read by one peer")              \
     X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \

@@ -9,9 +9,7 @@
 /* For so long a connection that is new, or whose peer was away, may lead to nobody: a round trip, generously. */
 #define DOUBT_NS (1000 * MF_POOL_MS_NS)
 #define REPORT_NS (1000 * MF_POOL_MS_NS) /* who says READONLY all the time is reported now and then */
-/* For so long a caller's calls go apart after a connection was lost that had one of them. */
-#define SUSPECT_NS (10000 * MF_POOL_MS_NS)
-/* And connections for single calls stay so long without one. */
+/* Connections for single calls stay so long without one. */
 #define TRIAL_IDLE_NS (10000 * MF_POOL_MS_NS)
 
 void mf_pool_watch(struct mf_pool *pool, struct mf_watcher *watcher)
@@ -257,18 +255,29 @@ static void learn(struct mf_pool *pool, struct mf_link *link, int rc)
     }
 }
 
-/* One that is there, and takes more in a while. */
-static bool may_wait(const struct mf_lane *lane)
+/* One that is there, and takes calls now, or does not. */
+static bool has_one(const struct mf_lane *lane, bool taking)
 {
     const struct mf_pool *pool = lane->pool;
-    if (lane->trials || !pool->dialer->ops->takes)
-        return false;
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (link->lane == lane && mf_lane_taking(link) && !link->retired && mf_conn_open(link->conn) && !takes(link))
+        if (link->lane == lane && mf_lane_taking(link) && !link->retired && mf_conn_open(link->conn) &&
+            takes(link) == taking)
             return true;
     }
     return false;
+}
+
+/* One takes more in a while. */
+static bool may_wait(const struct mf_lane *lane)
+{
+    return !lane->trials && lane->pool->dialer->ops->takes && has_one(lane, false);
+}
+
+/* Calls wait only as there might have been a better one. */
+static bool takes_some(const struct mf_lane *lane)
+{
+    return lane->pool->dialer->ops->spent && has_one(lane, true);
 }
 
 /* Calls that waited until one of its connections takes more, and the last is gone: for another. */
@@ -292,28 +301,59 @@ void mf_pool_retire(struct mf_pool *pool, struct mf_link *link)
         replace(link->lane);
 }
 
+/* Calls of its queue go on connections of `with`, as far as those take them now. 0, or why not. */
+static int send_on(struct mf_lane *lane, struct mf_lane *with)
+{
+    int rc = 0;
+    while (!mf_list_empty(&lane->queue.calls)) {
+        struct mf_call *call = MF_CONTAINER(lane->queue.calls.next, struct mf_call, place);
+        struct mf_link *link = mf_lane_pick(with, call, &rc);
+        if (!link)
+            return rc;
+        mf_list_remove(&call->place);
+        send_queued(link, call);
+    }
+    return 0;
+}
+
 /* They cannot go apart: with the others, where there is a connection for those. */
 static void share_queue(struct mf_lane *lane)
 {
-    int rc;
-    struct mf_link *link;
-    while (!mf_list_empty(&lane->queue.calls) && mf_lane_shared(lane->pool)->n_links > 0 &&
-           (link = mf_lane_pick(mf_lane_shared(lane->pool), &rc)))
-        send_queued(link, MF_CONTAINER(mf_list_shift(&lane->queue.calls), struct mf_call, place));
+    if (mf_lane_shared(lane->pool)->n_links > 0)
+        (void)send_on(lane, mf_lane_shared(lane->pool));
+}
+
+static void on_late(struct mf_timer *timer)
+{
+    struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, late);
+    for (int i = 0; i < MF_LANES; i++) {
+        struct mf_lane *lane = &pool->lanes[i];
+        int rc = send_on(lane, lane);
+        if (rc < 0 && lane->trials)
+            share_queue(lane);
+        if (rc < 0)
+            empty_queue(lane, rc);
+    }
+}
+
+void mf_pool_put_off(struct mf_pool *pool)
+{
+    struct mf_local *local = pool->pools->local;
+    MF_COUNT(local, limit_h2_cancels);
+    if (!pool->late.at)
+        mf_timer_set(mf_pool_rest_timers(pool), &pool->late,
+                     mf_local_now(local) + local->limits->h2_cancel_wait * MF_POOL_MS_NS, on_late);
 }
 
 /* One of those that had a call there may have asked what the peer could not stand. */
 static void suspect_callers(const struct mf_link *link, int rc)
 {
-    const struct mf_local *local = link->pool->pools->local;
     if (rc == 0 || rc == -ETIMEDOUT || mf_sock_local_error(rc) || link->readonly)
         return;
     for (struct mf_list *node = link->callee.calls.next; node != &link->callee.calls; node = node->next) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
-        if (!call->caller)
-            continue;
-        call->caller->suspected_by = link->pool;
-        call->caller->suspected_until = mf_local_now(local) + SUSPECT_NS;
+        if (call->caller)
+            mf_lane_suspect(link->pool, call->caller, true);
     }
 }
 
@@ -342,6 +382,8 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     mf_callee_gone(&link->callee, &fault);
     if (!taken && lane->trials)
         share_queue(lane);
+    else if (!taken && takes_some(lane)) /* others are there, which were to be spared */
+        (void)send_on(lane, lane);
     if (taken)
         replace(lane);
     else if (!may_wait(lane))

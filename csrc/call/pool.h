@@ -20,6 +20,7 @@ struct mf_link {
     bool there;          /* it can be given calls: connected, and as far as its protocol wants it */
     bool retired;        /* it takes no new calls, and another is made in its place */
     bool readonly;       /* the peer asked for no new calls */
+    bool spends;         /* ops->spent is to be asked */
     bool spoke;          /* it has said something that makes sense in its protocol */
     bool unheard;        /* it is there, but has to say something before it is given calls */
     uint64_t used_at;       /* when it was given a call last: of trials */
@@ -41,6 +42,12 @@ struct mf_dialer_ops {
     uint32_t (*room)(const struct mf_link *link);
     /* Whether it takes one now; where not, mf_pool_room tells. NULL: it always does. */
     bool (*takes)(struct mf_link *link);
+    /* Whether another is better for this call: here it might have to wait for what others have asked, or end with what they
+     * have spent. NULL: never. */
+    bool (*spent)(const struct mf_link *link, const struct mf_call *call);
+    /* It is: callers who have spent more than their share go apart for a while. `caller`: who comes new; NULL:
+     * who has done so before. NULL with `spent`. */
+    void (*blame)(struct mf_link *link, const struct mf_caller *caller);
     uint32_t kinds; /* of requests, that every peer takes (trial.h) */
 };
 
@@ -49,7 +56,7 @@ struct mf_lane {
     struct mf_queue queue;
     struct mf_pool *pool;
     bool trials;                    /* see lane.h */
-    uint64_t barren_until;          /* of trials: the peer lets no more in than it has, so they share */
+    uint64_t barren_until;          /* the peer lets no more in than it has, so they share */
     uint32_t n_links, n_connecting; /* those that are not there yet, or unheard */
 };
 
@@ -102,6 +109,7 @@ struct mf_pool {
     uint64_t told_at, tell_gap, reported_at;
     struct mf_timer tell;     /* the next word to watchers */
     struct mf_timer hedge;    /* the next call of the queue to be moved */
+    struct mf_timer late;     /* those of the queue that were put off are sent */
     struct mf_timer probe;    /* after a failure: the end of its rest */
     struct mf_list due;       /* on the pools' due */
 };
@@ -112,6 +120,8 @@ uint32_t mf_pool_calls(const struct mf_pool *pool);
 /* What became of a link that was being made, or was there. `rc` 0: we closed it. True: it must be asked for a word. */
 bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
 void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
+/* A call of a rash caller was put on a queue: it is sent in a moment, unless it is taken back by then. */
+void mf_pool_put_off(struct mf_pool *pool);
 /* One that took no more calls takes some again. */
 void mf_pool_room(struct mf_pool *pool, struct mf_link *link);
 /* It takes no new calls any more, and still answers those that it has: its end tells nothing of the address. */

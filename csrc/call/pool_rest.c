@@ -9,6 +9,7 @@ void mf_pool_rest_stop(struct mf_pool *pool)
     mf_list_remove(&pool->due);
     mf_timer_cancel(mf_pool_rest_timers(pool), &pool->tell);
     mf_timer_cancel(mf_pool_rest_timers(pool), &pool->hedge);
+    mf_timer_cancel(mf_pool_rest_timers(pool), &pool->late);
     mf_timer_cancel(mf_pool_rest_timers(pool), &pool->probe);
 }
 

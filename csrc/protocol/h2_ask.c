@@ -11,6 +11,14 @@ static bool fits(const struct mf_h2_conn *h2, const struct mf_pair *fields, uint
     return size <= h2->peer.header_list;
 }
 
+static bool has_length(const struct mf_h2_mark *marks, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (marks[i].name == MF_H2_NAME_CONTENT_LENGTH)
+            return true;
+    return false;
+}
+
 int mf_h2_ask(struct mf_link *link, struct mf_call *call, const struct mf_pair *fields, const struct mf_h2_mark *marks,
               uint32_t n, struct mf_h2_again *again)
 {
@@ -23,7 +31,9 @@ int mf_h2_ask(struct mf_link *link, struct mf_call *call, const struct mf_pair *
     struct mf_h2_stream *h2 = mf_h2_stream_open(&up->h2, fields, marks, n, !call->asking, again, &rc);
     if (!h2)
         return rc;
-    ((struct mf_h2_asked *)(void *)h2)->call = call;
+    struct mf_h2_asked *asked = (struct mf_h2_asked *)(void *)h2;
+    asked->call = call;
+    asked->sized = call->asking && has_length(marks, n);
     call->at_callee = h2;
     return 0;
 }

@@ -10,6 +10,8 @@ struct mf_h2_up {
     uint64_t probe_at; /* the same, while nothing has come since; 0 */
     uint64_t ping_in;  /* bytes that had come by then */
     uint64_t heard_at; /* when an answer, or a part of one, came last */
+    uint64_t blamed_at; /* when callers were looked at last for what they had spent */
+    struct mf_lately cuts; /* streams that were reset */
 };
 
 struct mf_h2_asked {
@@ -19,6 +21,7 @@ struct mf_h2_asked {
     uint32_t interims;      /* that came */
     bool answered;          /* the end of the answer has come */
     bool fed;               /* it was sent content */
+    bool sized;             /* its request says how much that is to be */
     uint8_t prefixed;       /* bytes that have come of what its first message begins with */
     uint32_t first;         /* what is missing of that message, once those are there */
 };

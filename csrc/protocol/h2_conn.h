@@ -15,6 +15,7 @@
  * 5. No function here may be called once the connection is lost, and streams are not to be kept by pointer beyond
  *    on_end. */
 #include "call/conn.h"
+#include "call/lately.h"
 #include "protocol/h2_share.h"
 #include "protocol/h2_state.h"
 #include "protocol/h2_stream.h"
@@ -80,6 +81,7 @@ struct mf_h2_conn {
     uint64_t _filled_turn;
 
     uint32_t _tokens;       /* of h2Resets */
+    struct mf_lately _cancels; /* server: calls that were opened and reset, and are not made up for */
     uint32_t _controls, _empties;
     uint64_t _controls_mark; /* bytes sent by when all control frames of `_controls` have gone */
     uint64_t _tokens_at, _settings_by, _quiet_since;
@@ -97,6 +99,14 @@ static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2);
 static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
 /* Whether one may be. Where not, on_room tells when it may. */
 static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
+/* Content that is put now would probably have to wait until the peer has read what others have sent. */
+static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2);
+/* Its windows have room for so much content. */
+static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len);
+/* Bytes that the role was given and has not got rid of. */
+static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2);
+/* Server: its peer takes back much of what it asks. */
+static inline bool mf_h2_conn_rash(struct mf_h2_conn *h2);
 /* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
  * id; then the connection ends with its last stream. A client says 0 at once. */
 void mf_h2_conn_goaway(struct mf_h2_conn *h2, bool final);
@@ -118,6 +128,33 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2)
 {
     h2->_full = mf_h2_conn_room(h2) == 0;
     return !h2->_full;
+}
+
+static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2)
+{
+    return h2->_out_window < MF_H2_WINDOW / 8;
+}
+
+static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len)
+{
+    return (int64_t)len <= stream->_out_window && (int64_t)len <= stream->conn->_out_window;
+}
+
+static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2)
+{
+    return (uint64_t)h2->_held;
+}
+
+/* So many calls in 30 s are forgotten. */
+static inline uint64_t mf_h2_conn_cancels(const struct mf_h2_conn *h2)
+{
+    return 30 * h2->conn.local->limits->h2_reset_rate;
+}
+
+static inline bool mf_h2_conn_rash(struct mf_h2_conn *h2)
+{
+    const struct mf_local *local = h2->conn.local;
+    return mf_lately_over(&h2->_cancels, mf_local_now(local), mf_h2_conn_cancels(h2), local->limits->h2_cancels);
 }
 
 /* An eighth of what is left of `most`. */

@@ -97,6 +97,8 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
         h2->_putting = NULL;
     if (end->why == MF_H2_WHOLE && h2->_tokens < h2->conn.local->limits->h2_resets)
         h2->_tokens++;
+    if (end->why == MF_H2_WHOLE)
+        h2->_cancels.n -= h2->_cancels.n > 0;
     h2->ops->on_end(stream, end);
     mf_h2_share_give(h2->share, h2->server, h2->ops->stream_size, stream);
     if (h2->conn.closed || h2->_failed)
@@ -296,6 +298,7 @@ void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc
     mf_h2_core_step(stream, MF_H2_OUT_RESET);
     if (stream->state == MF_H2_RESET)
         mf_h2_core_remember(h2, id);
+    mf_lately_add(&h2->_cancels, mf_local_now(h2->conn.local), mf_h2_conn_cancels(h2));
     mf_h2_core_refuse_id(h2, id, code);
     if (h2->_failed) /* that was one too many, and the stream's end as well */
         return;

@@ -83,6 +83,9 @@ static void put_local(struct stream *stream, uint8_t kind, const struct mf_fault
     bool nobody = inlet->options->direction == MF_INBOUND &&
                   strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
     struct mf_slice text = mf_slice_str(fault->text);
+    struct mf_h2_stream *h2 = &stream->h2;
+    /* Who gives no window goes without the text: nothing of it waits here. */
+    bool whole = kind != MF_H2_READS_HTTP || stream->no_content || !mf_h2_conn_goes(h2, text.len + 1);
     if (kind != MF_H2_READS_HTTP) {
         snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
         fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
@@ -94,13 +97,14 @@ static void put_local(struct stream *stream, uint8_t kind, const struct mf_fault
         snprintf(status, sizeof status, "%d", mf_h2_code_http(fault->outcome));
         snprintf(length, sizeof length, "%zu", text.len + 1);
         fields[n++] = (struct mf_pair){MF_SLICE(":status"), mf_slice_str(status)};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
+        if (!whole || stream->no_content) {
+            fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
+            fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
+        }
     }
     if (nobody)
         fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
-    struct mf_h2_stream *h2 = &stream->h2;
-    bool ended = stream->ended, whole = kind != MF_H2_READS_HTTP || stream->no_content;
+    bool ended = stream->ended;
     long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
     if (put == 0 && !whole) {
         put = mf_h2_stream_data(h2, text, NULL, false);
@@ -113,6 +117,18 @@ static void put_local(struct stream *stream, uint8_t kind, const struct mf_fault
 }
 
 /* --- requests */
+
+/* Content of one caller that is kept to be sent again is no more than h2ConnectionWindow, less where much waits for its
+ * providers: that is here twice then, and more of it may come. */
+static void keep_less(struct mf_h2_conn *h2, struct stream *stream)
+{
+    const struct mf_local *local = h2->conn.local;
+    const struct mf_caller *caller = stream->call->caller;
+    if (caller->kept + 4 * mf_h2_conn_held(h2) <= local->limits->h2_connection_window || stream->held.len == 0)
+        return;
+    MF_COUNT(down_of(h2)->source.share->local, limit_h2_kept);
+    mf_h2_held_let_go(&stream->held, stream->call);
+}
 
 static void more(struct mf_call *call, uint8_t parts, struct mf_slice data, struct mf_sock *source, const void *head)
 {
@@ -137,6 +153,8 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         return;
     }
     int rc = MF_ELIMIT;
+    down->caller.rash = mf_h2_conn_rash(h2->conn);
+    down->caller.odd |= down->caller.rash;
     struct mf_call *call = mf_call_begin(share->calls, &down->caller, h2->id, MF_H2_READS_HTTP, true, &rc);
     stream->no_content = mf_slice_eq(head->request.method, MF_SLICE("HEAD"));
     if (!call) {
@@ -171,6 +189,8 @@ static void on_data(struct mf_h2_stream *h2, struct mf_slice data, bool ended)
         mf_conn_unwritten(&h2->conn->conn);
         return;
     }
+    if (sent)
+        keep_less(h2->conn, stream);
     if (sent && (data.len || ended))
         more(call, MF_PART_DATA | (ended ? MF_PART_END : 0), data, &h2->conn->conn.sock, NULL);
 }
@@ -188,6 +208,8 @@ static void asked(struct mf_caller *caller, struct mf_call *call)
         more(call, MF_PART_DATA | (end ? MF_PART_END : 0), mf_h2_held_data(held), NULL, NULL);
     if (call->at_caller != stream) /* giving windows back may end a connection, and all calls of it */
         return;
+    if (!held->trailers)
+        keep_less(stream->h2.conn, stream);
     if (stream->ended && held->trailers) {
         const struct mf_h2_frozen *frozen = mf_h2_frozen_of(held->trailers);
         struct mf_h2_head_in head = {.fields = frozen->fields, .marks = frozen->marks, .n = frozen->n};

@@ -27,6 +27,13 @@ static int append(struct mf_h2_held *held, struct mf_loop *loop, struct mf_slice
     return 0;
 }
 
+static void count(struct mf_call *call, uint64_t more, uint64_t less)
+{
+    call->calls->kept += more - less;
+    if (call->caller)
+        call->caller->kept += more - less;
+}
+
 /* What need not be kept is not. */
 static int lacking(struct mf_h2_held *held, struct mf_call *call, bool must)
 {
@@ -53,7 +60,7 @@ int mf_h2_held_add(struct mf_h2_held *held, struct mf_call *call, struct mf_slic
         return 0;
     if (append(held, local->loop, data) < 0)
         return lacking(held, call, must);
-    call->calls->kept += data.len;
+    count(call, data.len, 0);
     return 0;
 }
 
@@ -69,15 +76,15 @@ int mf_h2_held_trailers(struct mf_h2_held *held, struct mf_call *call, const str
     held->trailers = mf_h2_freeze(call->calls->local->loop, head->fields, head->marks, head->n);
     if (!held->trailers)
         return lacking(held, call, must);
-    call->calls->kept += mf_h2_frozen_of(held->trailers)->size;
+    count(call, mf_h2_frozen_of(held->trailers)->size, 0);
     return 0;
 }
 
 void mf_h2_held_let_go(struct mf_h2_held *held, struct mf_call *call)
 {
-    call->calls->kept -= held->len;
+    count(call, 0, held->len);
     if (held->trailers)
-        call->calls->kept -= mf_h2_frozen_of(held->trailers)->size;
+        count(call, 0, mf_h2_frozen_of(held->trailers)->size);
     mf_block_give(held->block);
     mf_block_give(held->trailers);
     held->block = held->trailers = NULL;

@@ -108,6 +108,8 @@ static void on_reset(struct mf_h2_conn *h2, const struct mf_h2_head *head, struc
         return;
     uint32_t code = mf_h2_frame_rst_stream(payload);
     stream->state = step.next;
+    if (h2->server)
+        mf_lately_add(&h2->_cancels, mf_local_now(h2->conn.local), mf_h2_conn_cancels(h2));
     if (h2->server && !mf_h2_core_spend(h2)) /* a provider may refuse as much as it likes */
         return;
     struct mf_h2_end end = {MF_H2_BY_PEER, !h2->server && code == MF_H2_REFUSED_STREAM, code, 0};

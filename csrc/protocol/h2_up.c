@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "call/lane.h"
 #include "protocol/h2_ask.h"
 #include "protocol/h2_code.h"
 #include "protocol/h2_request.h"
@@ -15,6 +16,7 @@
 #define MS_NS UINT64_C(1000000)
 /* How much sooner than ours a provider may count the same deadline, which goes on in whole milliseconds at the coarsest. */
 #define SOONER_NS (5 * MS_NS)
+#define BLAME_EVERY_NS UINT64_C(100000000)
 enum { PREFIX = 5 }; /* what a message of gRPC begins with */
 
 static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
@@ -25,6 +27,43 @@ static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
 static struct mf_h2_asked *stream_of(struct mf_h2_stream *h2)
 {
     return (struct mf_h2_asked *)(void *)h2;
+}
+
+/* --- what is cut short */
+
+/* Many such resets, and some providers end the connection: with all that others have there. */
+static void count_cut(struct mf_h2_up *up)
+{
+    const struct mf_local *local = up->h2.conn.local;
+    mf_lately_add(&up->cuts, mf_local_now(local), local->limits->h2_cuts);
+}
+
+static bool worn(struct mf_h2_up *up)
+{
+    struct mf_local *local = up->h2.conn.local;
+    uint64_t most = local->limits->h2_cuts;
+    return mf_lately_over(&up->cuts, mf_local_now(local), most, most);
+}
+
+/* Instead of the reset of a stream whose answer is whole and whose request is not: where no content was sent, and none was
+ * announced, its end says nothing that is wrong. */
+static bool may_end(const struct mf_h2_asked *stream)
+{
+    return !stream->fed && !stream->sized && worn(up_of(stream->h2.conn));
+}
+
+static void given_up(struct mf_callee *callee, struct mf_call *call)
+{
+    struct mf_h2_up *up = MF_CONTAINER(callee, struct mf_h2_up, link.callee);
+    struct mf_local *local = up->h2.conn.local;
+    struct mf_caller *caller = call->caller;
+    uint64_t now = mf_local_now(local), most = local->limits->h2_cuts;
+    mf_lately_add(&caller->cuts, now, most);
+    if (!mf_lately_over(&caller->cuts, now, most, most))
+        return;
+    if (caller->suspected_by != up->link.pool)
+        MF_COUNT(local, limit_h2_cuts);
+    mf_lane_suspect(up->link.pool, caller, false);
 }
 
 /* --- what comes from it */
@@ -66,6 +105,8 @@ static void pass(struct mf_h2_asked *stream, struct mf_message *message, bool en
     judge(stream, call, last, message);
     stream->answered = true;
     struct mf_h2_up *up = up_of(stream->h2.conn);
+    if (call->asking && call->caller && !may_end(stream)) /* see let_go() */
+        given_up(&up->link.callee, call);
     if (up->link.lane->trials && !up->link.retired)
         mf_pool_proved(&up->link, call);
     mf_call_step(call, MF_CALL_ON_ANSWER, &(struct mf_call_input){.message = message});
@@ -410,18 +451,37 @@ static void took(struct mf_callee *callee, struct mf_call *call, size_t len, siz
         mf_h2_stream_credit(call->at_callee, len, room);
 }
 
+/* The answer is whole and the request is not: the stream's place is given back. */
+static void let_go(struct mf_h2_asked *stream)
+{
+    struct mf_h2_stream *h2 = &stream->h2;
+    if (mf_conn_open(&h2->conn->conn) && may_end(stream)) {
+        (void)mf_h2_stream_data(h2, mf_slice_of(NULL, 0), NULL, true);
+        return;
+    }
+    count_cut(up_of(h2->conn));
+    mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
+}
+
 static void left(struct mf_callee *callee, struct mf_call *call)
 {
     (void)callee;
     struct mf_h2_stream *h2 = call->at_callee;
     if (!h2)
         return;
-    part(stream_of(h2));
-    if (h2->state != MF_H2_ENDED)
-        mf_h2_stream_reset(h2, stream_of(h2)->answered ? MF_H2_NO_ERROR : MF_H2_CANCEL);
+    struct mf_h2_asked *stream = stream_of(h2);
+    part(stream);
+    if (h2->state == MF_H2_ENDED)
+        return;
+    if (stream->answered) {
+        let_go(stream);
+        return;
+    }
+    count_cut(up_of(h2->conn));
+    mf_h2_stream_reset(h2, MF_H2_CANCEL);
 }
 
-static const struct mf_callee_ops callee_ops = {.more = more, .doubt = doubt, .took = took, .left = left};
+static const struct mf_callee_ops callee_ops = {.more = more, .doubt = doubt, .took = took, .left = left, .cut = given_up};
 
 /* --- as the pool knows it */
 
@@ -433,7 +493,7 @@ static struct mf_link *dial(struct mf_dialer *dialer, struct mf_pool *pool, int 
     if (!conn)
         return NULL;
     struct mf_h2_up *up = (struct mf_h2_up *)(void *)conn;
-    up->link = (struct mf_link){.conn = conn, .pool = pool};
+    up->link = (struct mf_link){.conn = conn, .pool = pool, .spends = true};
     mf_list_init(&up->link.node);
     mf_callee_init(&up->link.callee, &callee_ops);
     up->link.callee.addr = &pool->addr;
@@ -451,5 +511,52 @@ static bool takes(struct mf_link *link)
     return mf_h2_conn_takes(&((struct mf_h2_up *)(void *)link->conn)->h2);
 }
 
+static bool spent(const struct mf_link *link, const struct mf_call *call)
+{
+    struct mf_h2_up *up = (struct mf_h2_up *)(void *)link->conn;
+    return (call->asking && mf_h2_conn_used_up(&up->h2)) || worn(up);
+}
+
+/* What went on this stream and has not been read, as far as its window tells. */
+static uint64_t held_by(const struct mf_h2_conn *h2, const struct mf_h2_stream *stream)
+{
+    int64_t held = (int64_t)h2->peer.window - stream->_out_window;
+    return held > 0 ? (uint64_t)held : 0;
+}
+
+/* Those who hold more than their share of a window that is used up; not where nobody else is there. */
+static void blame(struct mf_link *link, const struct mf_caller *caller)
+{
+    struct mf_h2_up *up = (struct mf_h2_up *)(void *)link->conn;
+    struct mf_local *local = up->h2.conn.local;
+    uint64_t now = mf_local_now(local), all = 0;
+    if (!mf_h2_conn_used_up(&up->h2) || (caller && now - up->blamed_at < BLAME_EVERY_NS))
+        return;
+    up->blamed_at = now;
+    const struct mf_list *calls = &link->callee.calls;
+    bool others = false;
+    for (struct mf_list *node = calls->next; node != calls; node = node->next) {
+        const struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        if (call->caller)
+            call->caller->held = 0;
+        others = others || call->caller != caller;
+    }
+    for (struct mf_list *node = calls->next; node != calls && others; node = node->next) {
+        const struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        uint64_t held = call->at_callee ? held_by(&up->h2, call->at_callee) : 0;
+        all += held;
+        if (call->caller)
+            call->caller->held += held;
+    }
+    for (struct mf_list *node = calls->next; node != calls && others; node = node->next) {
+        struct mf_caller *of = MF_CONTAINER(node, struct mf_call, place)->caller;
+        if (!of || of->held <= all / local->limits->h2_window_share)
+            continue;
+        of->held = 0; /* once */
+        MF_COUNT(local, limit_h2_window_share);
+        mf_lane_suspect(link->pool, of, false);
+    }
+}
+
 const struct mf_dialer_ops mf_h2_up_dialer = {.dial = dial, .send = mf_h2_request_queued, .room = room, .takes = takes,
-                                              .kinds = UINT32_MAX};
+                                              .spent = spent, .blame = blame, .kinds = UINT32_MAX};

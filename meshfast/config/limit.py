@@ -55,7 +55,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
     Limit(
         "busy_connections", "busyConnections", "count", 8, 1,
-        "connections of one worker to one peer, where each of them has as many calls as it takes",
+        "connections of one worker to one peer, where each of them has as many calls as it takes, no window left, or "
+        "h2Cuts",
     ),  # fmt: skip
     Limit(
         "upstream_trials", "upstreamTrials", "count", 4, 0,
@@ -140,6 +141,25 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "h2_reset_rate", "h2ResetRate", "count", 33, 1,
         "resets a second that are made up for; a call that ends well makes up for one, too",
+    ),  # fmt: skip
+    Limit(
+        "h2_cancels", "h2Cancels", "count", 8, 0,
+        "calls of one HTTP/2 caller taken back or broken, and not made up for, from which on its calls go apart and "
+        "wait h2CancelWait before they are sent",
+    ),  # fmt: skip
+    Limit(
+        "h2_cancel_wait", "h2CancelWait", "ms", 10, 0,
+        "a call of an HTTP/2 caller that has taken back more than h2Cancels",
+    ),  # fmt: skip
+    Limit(
+        "h2_cuts", "h2Cuts", "count", 100, 1,
+        "HTTP/2 calls cut short in 30 s on one connection to a peer, above which new calls go on another, or of one "
+        "caller, above which its calls go apart",
+    ),  # fmt: skip
+    Limit(
+        "h2_window_share", "h2WindowShare", "count", 4, 1,
+        "where content that a provider has not taken has used up the window of a connection to it: a caller who holds "
+        "more of that than one part of so many goes apart",
     ),  # fmt: skip
     Limit("h2_controls", "h2Controls", "count", 1000, 16, "HTTP/2 control frames that wait to be read by one peer"),
     Limit("h2_empty_frames", "h2EmptyFrames", "count", 1, 1, "HTTP/2 DATA frames in a row without content or end"),

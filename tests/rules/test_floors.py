@@ -20,8 +20,8 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "ends", "call", "labels",
-        "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
+        "lately.h", "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "ends",
+        "call", "labels", "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
     ),
     "protocol": (
         "tcp", "http1",

@@ -159,7 +159,7 @@ static int call(void)
 {
     int rc;
     struct mf_lane *lane = mf_lane_shared(w.pool);
-    struct mf_link *link = mf_lane_pick(lane, &rc);
+    struct mf_link *link = mf_lane_pick(lane, NULL, &rc);
     if (!link && rc < 0)
         return rc;
     struct mf_call *one = mf_call_begin(&w.bare.calls, &w.caller, 1, 0, true, &rc);

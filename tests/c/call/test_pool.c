@@ -27,7 +27,7 @@ static void turns_until(struct mf_loop *loop, const uint32_t *value, uint32_t wa
 static void on_call(struct mf_timer *timer)
 {
     int rc;
-    struct mf_link *link = mf_lane_pick(mf_lane_shared(w.pool), &rc);
+    struct mf_link *link = mf_lane_pick(mf_lane_shared(w.pool), NULL, &rc);
     if (!link)
         return;
     w.picked++;
@@ -60,7 +60,7 @@ static void test_broken(enum mf_loop_backend backend)
 
     w.pool = mf_pools_of_addr(&pools, &share->dialer, &addr);
     CHECK(mf_pools_of_addr(&pools, &share->dialer, &addr) == w.pool);
-    CHECK(mf_lane_pick(mf_lane_shared(w.pool), &rc) == NULL);
+    CHECK(mf_lane_pick(mf_lane_shared(w.pool), NULL, &rc) == NULL);
     CHECK_INT(rc, 0);
     turns_until(loop, &mf_lane_shared(w.pool)->n_connecting, 0);
     int provider = accept(listener, NULL, NULL);
@@ -138,7 +138,7 @@ static void test_watched(enum mf_loop_backend backend)
     struct mf_pool *pool = mf_pools_of_addr(&pools, &share->dialer, &addr);
     pool->users = 1;
     mf_pool_watch(pool, &heard.watcher);
-    CHECK(mf_lane_pick(mf_lane_shared(pool), &rc) == NULL);
+    CHECK(mf_lane_pick(mf_lane_shared(pool), NULL, &rc) == NULL);
     int provider = greet(listener, loop);
     turns_until(loop, &mf_lane_shared(pool)->n_connecting, 0);
 

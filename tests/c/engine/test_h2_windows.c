@@ -79,12 +79,17 @@ static void test_slow_provider(void)
     mesh_close();
 }
 
+static void many_cancels(struct mf_limits *limits)
+{
+    limits->h2_cancels = limits->h2_cuts = 1000000;
+}
+
 /* What is dropped with its stream is given back, whatever ended it: more than a connection's window goes by, in each way that
  * a stream may end with content in our hands. */
 static void test_all_given_back(void)
 {
     enum { ROUNDS = 220, SIZE = 8000 };
-    mesh_open(MF_OUTBOUND, 1, NULL);
+    mesh_open(MF_OUTBOUND, 1, many_cancels);
     struct peer *a = caller_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0}), *b = NULL;
     int64_t up = mesh.limits.h2_connection_window, down = up;
     for (uint32_t i = 0; i < ROUNDS; i++) {
