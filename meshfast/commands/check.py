@@ -7,6 +7,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from meshfast import config
+from meshfast.commands import summary
 from meshfast.commands.output import (
     CONFIG,
     FORMAT,
@@ -28,12 +29,18 @@ SHOWN = 40  # rows of one table; the rest is counted
 @click.command("check")
 @CONFIG
 @click.option("--strict", is_flag=True, help="Exit with 1 for a warning, too.")
+@click.option(
+    "--summary", "summary_", is_flag=True,
+    help="Count the documents that are taken, warned of and refused, by kind and field; sub-folders, too.",
+)
 @FORMAT
-def command(config_: tuple[str, ...], strict: bool, output: str) -> None:
+def command(config_: tuple[str, ...], strict: bool, summary_: bool, output: str) -> None:
     """Read the files and directories of CONFIG and say what is in them.
 
     Exits with 1 when something is wrong, and then says all of it. What is allowed and hardly meant is a warning.
     """
+    if summary_:
+        raise SystemExit(summary.run(config_, strict, output))
     try:
         mesh, warnings = config.check(config_)
         _publish(mesh)

@@ -101,6 +101,19 @@ class Place:
                 out += f".{key}" if out else key
         return out
 
+    def field(self) -> str:
+        """The same for all places of its kind: numbers and names that the user chose are left out."""
+        out = ""
+        place: Place | None = self
+        while place is not None:
+            key, place = place.key, place.parent
+            chosen = place is not None and place.parent is not None and not place.fields
+            if isinstance(key, int):
+                out = f"[]{out}"
+            elif key:
+                out = f".{'*' if chosen else key}{out}"
+        return out.removeprefix(".")
+
     def origin(self) -> Origin:
         mark = self.node.start_mark
         return Origin(self.document.text.name, mark.line + 1, mark.column + 1, self.document.label)
@@ -135,6 +148,9 @@ class Report:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] | None = [] if warn else None
         self.incomplete = False
+
+    def opened(self, document: Document, node: Node) -> None:
+        """Hears of each document before it is read."""
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Reports a problem at a place and spoils it."""

@@ -86,6 +86,7 @@ def resources(text: Text, report: Report) -> list[Resource]:
     for node in compose.compose(text, report):
         for one in _items(node):
             document = Document(text)
+            report.opened(document, one)
             try:
                 found = _resource(document, one, report)
             except TooLarge:

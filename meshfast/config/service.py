@@ -128,7 +128,7 @@ def build(
             if host:
                 services.claim(host, _Claim(routes, i))
     out = services.build()
-    if report.warnings is not None:
+    if report.warnings is not None and not report.incomplete:
         services.advise()
     for routes in compiled:
         routes.finish()
