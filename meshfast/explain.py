@@ -29,7 +29,20 @@ from typing import Any
 
 from meshfast import httpview
 from meshfast.config.document import did_you_mean, listed
-from meshfast.model import Family, Field, Http, Label, LabelKind, Origin, Pattern, Rule, Service, Target, TargetKind
+from meshfast.model import (
+    NAMESPACE,
+    Family,
+    Field,
+    Http,
+    Label,
+    LabelKind,
+    Origin,
+    Pattern,
+    Rule,
+    Service,
+    Target,
+    TargetKind,
+)
 from meshfast.routing import Decision, Step, Table
 from meshfast.words import Asked, differs, holds
 
@@ -55,7 +68,8 @@ def explain(
     carried, labels = dict(pairs), dict(labels or {})
     found = {label.name: value for label in table.labels() if (value := _carried(label, carried, http))} | labels
     shown = carried if http is None else httpview.joined(pairs)
-    asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
+    own = table.mesh().sidecar
+    asked = Asked(service, method, shown, found, {**own.labels, NAMESPACE: own.namespace}, http)
     asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))
     service = asked.service if http else service
     answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}

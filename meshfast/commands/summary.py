@@ -62,7 +62,7 @@ def _print(found: Survey) -> None:
         (kind, str(sum(row.values())), *(str(row[verdict] or "") for verdict in VERDICTS), _share(row))
         for kind, row in found.kinds().items()
     ]
-    _table(title, ("kind", "documents", *VERDICTS, "taken"), rows, len(rows))
+    _table(title, ("kind", "documents", *VERDICTS[:-1], "passed over", "taken"), rows, len(rows))
     for verdict in ("refused", "warned"):
         said = found.complaints(verdict)
         shown = [(str(c.documents), c.kind, c.field, c.message, str(c.examples[0])) for c in said]
@@ -73,7 +73,7 @@ def _print(found: Survey) -> None:
 
 
 def _share(row: dict[str, int]) -> str:
-    every = sum(row.values()) - row.get("passed", 0)
+    every = sum(row.values()) - row["passed"]
     taken = row["accepted"] + row["warned"]
     return f"{100 * taken // every} %" if every else ""
 

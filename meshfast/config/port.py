@@ -51,6 +51,15 @@ class Ports:
             report.add(instance.at, "no port is given for this instance", hint)
         return found or None
 
+    def called(self) -> dict[Family, int]:
+        """The service's own numbers, by the family that is called there."""
+        return {family: port.number for family, port in self.chosen.items() if port is not None}
+
+    def at(self, port: Port, instance: Instance) -> dict[Family, int]:
+        """The instance's port in place of one of the service's, for each family that is spoken there."""
+        said = _SAYS.get(port.protocol) or (HTTP if port.protocol == "HTTP" else None)
+        return dict.fromkeys(Family if said is None else (said,), _number(port, instance))
+
     def families(self) -> set[Family]:
         """What is spoken where no port is asked for, at a UNIX socket."""
         return {family for family, port in self.chosen.items() if port is not None} or set(Family)

@@ -12,7 +12,8 @@ from yaml.nodes import Node
 
 from meshfast.config import value
 from meshfast.config.document import Refused
-from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
+from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, Unread, spec
+from meshfast.config.policy import TRAFFIC_POLICY, PortSelector, TrafficPolicy
 
 MAX_WEIGHT = 2**31 - 1  # Istio's own type
 LABELS = MapOf(Text(empty=True))
@@ -38,6 +39,8 @@ _SPOKEN_ELSEWHERE = frozenset("HTTPS TLS MONGO".split())
 _NOT_SPOKEN = {"GRPC-WEB": "it is for browsers, whose gateway speaks GRPC to the instance: write GRPC"}
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
+EXPORT_TO = ListOf(Text())
+EXPORTED = "The namespaces that it is for: `*` all, `.` its own, `~` none, or names."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +66,12 @@ class Instance(Record):
     ports: dict[str, int] = spec(MapOf(Int(1, 65535)), "By port name, where this instance differs.", {}, shown="ports")
     labels: dict[str, str] = spec(LABELS, "What subsets and `$label` routes pick by.", {}, shown="none")
     locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
-    weight: int = spec(Int(1, 65535), "Its share of the calls among the instances that are picked from.", 1)
+    weight: int = spec(
+        Int(0, 65535), "Its share of the calls among the instances that are picked from; 0 counts as 1.", 1
+    )
+    service_account: bool = spec(
+        Unread(), "Accepted, without effect: of certificates.", False, name="serviceAccount", shown="none", on=""
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,11 +81,20 @@ class ServiceEntry(Record):
         ListOf(Struct(Port)), "One for the calls of Dubbo, one for those of HTTP/2, or one for both.", (), shown="none"
     )
     endpoints: tuple[Instance, ...] = spec(ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none")
-    location: str = spec(Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL")
+    location: str = spec(
+        Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL", on=""
+    )
     resolution: str = spec(
         Choice("STATIC", later=frozenset(("DNS", "DNS_ROUND_ROBIN", "NONE"))),
         "How instances are found: as listed.",
         "STATIC",
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
+    addresses: bool = spec(
+        Unread(), "Accepted, without effect: calls are told apart by service and host.", False, shown="none", on=""
+    )
+    subject_alt_names: bool = spec(
+        Unread(), "Accepted, without effect: of certificates.", False, name="subjectAltNames", shown="none", on=""
     )
 
 
@@ -85,12 +102,33 @@ class ServiceEntry(Record):
 class SubsetSpec(Record):
     name: str = spec(HOST, "Its name, for `destination.subset`.")
     labels: dict[str, str] = spec(LABELS, "An instance that carries all of them is in it.", {}, shown="none: all")
+    traffic_policy: TrafficPolicy | None = spec(
+        TRAFFIC_POLICY, "Its own, block by block before the host's.", None, name="trafficPolicy", shown="the host's"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class MatchLabels(Record):
+    match_labels: dict[str, str] = spec(
+        LABELS, "Labels that the workload must carry.", {}, name="matchLabels", shown="none: every workload"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class DestinationRule(Record):
     host: str = spec(HOST, "A service, an application (the ServiceEntry's name), or `app/*`.")
     subsets: tuple[SubsetSpec, ...] = spec(ListOf(Struct(SubsetSpec, "Subset")), "Its subsets.", (), shown="none")
+    traffic_policy: TrafficPolicy | None = spec(
+        TRAFFIC_POLICY, "How its instances are used.", None, name="trafficPolicy", shown="none"
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
+    workload_selector: MatchLabels | None = spec(
+        Struct(MatchLabels),
+        "The workloads whose sidecars it is for; there, before one without it.",
+        None,
+        name="workloadSelector",
+        shown="every workload",
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,7 +151,9 @@ class HttpMatch(Record):
         Bool(), "`uri` exact or prefix: case of ASCII letters is ignored.", False, name="ignoreUriCase", shown="false"
     )
     method: StringMatch | None = spec(STRING_MATCH, "HTTP: its method. Dubbo: the method called.", None, shown="any")
-    scheme: StringMatch | None = spec(STRING_MATCH, "HTTP: its scheme. Dubbo has none.", None, shown="any")
+    scheme: StringMatch | None = spec(
+        STRING_MATCH, "HTTP: its scheme. Dubbo has none.", None, shown="any", on="HTTP"
+    )
     authority: StringMatch | None = spec(
         STRING_MATCH,
         "HTTP: its authority, in any case. Dubbo: the attachment `target-host`, else the service.",
@@ -129,6 +169,7 @@ class HttpMatch(Record):
         {},
         name="queryParams",
         shown="any",
+        on="HTTP",
     )
     without_headers: dict[str, StringMatch] = spec(
         MapOf(STRING_MATCH), "Not there, or there and not so. `{}`: not there.", {}, name="withoutHeaders", shown="any"
@@ -136,13 +177,31 @@ class HttpMatch(Record):
     source_labels: dict[str, str] = spec(
         LABELS, "Labels that this sidecar's workload must carry.", {}, name="sourceLabels", shown="any"
     )
+    port: int = spec(
+        Int(1, 65535), "The port called: the service's for what the caller speaks.", 0, shown="any"
+    )
+    source_namespace: str = spec(
+        Text(), "The namespace that this sidecar's workload must be in.", "", name="sourceNamespace", shown="any"
+    )
+    gateways: tuple[str, ...] = spec(
+        ListOf(Text()),
+        "`mesh` among them: it holds here, whatever `sourceLabels` and `sourceNamespace` say. Else it never does.",
+        (),
+        shown="the VirtualService's",
+    )
+    stat_prefix: str = spec(Text(), "Accepted, without effect.", "", name="statPrefix", shown="none", on="")
     labels: dict[str, tuple[Node, Node]]  # of other names: a traffic label each, once those are known
 
 
 @dataclass(slots=True, kw_only=True)
 class Destination(Record):
-    host: str = spec(HOST, "A service or an application.", "", shown="the called service's own")
+    host: str = spec(
+        HOST, "A service or an application; `*/*`: the called service's own.", "", shown="the called service's own"
+    )
     subset: str = spec(HOST, "A declared subset, or `$label`.", "", shown="all instances")
+    port: PortSelector | None = spec(
+        Struct(PortSelector), "One of its ports.", None, shown="the one for what the caller speaks"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,6 +250,10 @@ class VirtualService(Record):
     hosts: tuple[str, ...] = spec(
         ListOf(HOST, least=1), "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`)."
     )
+    gateways: tuple[str, ...] = spec(
+        ListOf(Text()), "Without `mesh` among them it is not for sidecars, and passed over.", (), shown="`mesh`"
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
     http: tuple[HttpRoute, ...] = spec(
         ListOf(Struct(HttpRoute, "HTTPRoute"), least=1), "Rules; the first that matches decides."
     )

@@ -6,23 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from meshfast import model
-from meshfast.config import match
+from meshfast.config import called, match
 from meshfast.config.cluster import Clusters
 from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
-from meshfast.model import Condition, FallbackCase, Field, Op, Pattern, TargetKind
+from meshfast.config.shadow import report_shadows
+from meshfast.model import Condition, FallbackCase, Family, Field, Op, Pattern, TargetKind
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
-MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
 
 _CASES = {
     "noinstances": FallbackCase.NO_INSTANCE,
     "noavailabled": FallbackCase.NO_AVAILABLE,
     "noavailable": FallbackCase.NO_AVAILABLE,
 }
-
-Alternatives = tuple[tuple[Condition, ...], ...]
 
 
 @dataclass(slots=True)
@@ -55,6 +53,8 @@ class _Compiled:
     explicit: bool
     labels: set[str]
     workload: Mapping[str, str]
+    ports: dict[str | None, Mapping[Family, int] | None] = field(default_factory=dict)  # by the cluster that is called
+    apart: dict[tuple[str, int], str | None] = field(default_factory=dict)  # cluster, its port -> the cluster of that
     found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
     declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
     used: set[str] = field(default_factory=set)  # the labels that its rules ask for
@@ -67,6 +67,8 @@ class _Compiled:
             self.labels == labels
             and self.workload == workload
             and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
+            and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
+            and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
             and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
         )
 
@@ -88,10 +90,14 @@ class Routes:
         before: _Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload):
             self._before = before
-            self._done = replace(before, found=dict(before.found), declared=set(before.declared), rules={}, services={})
+            self._done = replace(
+                before,
+                ports=dict(before.ports), apart=dict(before.apart),
+                found=dict(before.found), declared=set(before.declared), rules={}, services={},
+            )  # fmt: skip
         else:
             spec: VirtualService = resource.spec
-            explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
+            explicit = all(_named(r.destination) for h in spec.http for r in h.route)
             self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
             self._prepare()
         resource.draft = self._done
@@ -120,10 +126,16 @@ class Routes:
 
     def _compile(self, own: str | None) -> tuple[model.Rule, ...]:
         return tuple(
-            model.Rule(p.route.name, p.matches, targets, p.route.timeout, p.route.at.origin())
+            model.Rule(p.route.name, self._matches(p, own), targets, p.route.timeout, p.route.at.origin())
             for p in self._prepared or self._prepare()
             if (targets := self._targets(p, own))
         )
+
+    def _matches(self, prepared: _Prepared, own: str | None) -> tuple[model.Match, ...]:
+        if not called.asks(prepared.matches):
+            return prepared.matches
+        ports = self._done.ports[own] = _ports(self._clusters, own)
+        return called.resolve(prepared.matches, ports)
 
     def _prepare(self) -> list[_Prepared]:
         spec: VirtualService = self._resource.spec
@@ -141,7 +153,7 @@ class Routes:
         }
         if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
-        _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
+        report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
         return self._prepared
 
     def finish(self) -> None:
@@ -184,8 +196,17 @@ class Routes:
 
     def _cluster(self, destination: Destination, own: str | None) -> str | None:
         """The cluster of a destination; None when it cannot be told, which is reported."""
-        if not destination.host:
-            return own
+        found = self._host(destination, own) if _named(destination) else own
+        if found is None or destination.port is None:
+            return found
+        wanted = (found, destination.port.number)
+        apart = self._done.apart[wanted] = self._clusters.at_port(*wanted)
+        if apart is None and not destination.at.bad:
+            ports = listed("its ports are", list(map(str, self._clusters.ports(found))), "it has one for all calls")
+            self._report.add(destination.port.at.at("number"), f"{found} has no port {wanted[1]}", ports)
+        return apart
+
+    def _host(self, destination: Destination, own: str | None) -> str | None:
         found = self._done.found[destination.host, own] = self._clusters.find(destination.host, own)
         if found is None and not self._report.incomplete and not destination.at.bad:
             several = self._clusters.named(destination.host)
@@ -273,7 +294,7 @@ class Routes:
         wanted = entry.fallback.target
         if isinstance(wanted, Destination):
             at, subset = wanted.at.at("subset"), wanted.subset
-            cluster = self._cluster(wanted, own) if wanted.host else drafts[number].cluster
+            cluster = self._cluster(wanted, own) if _named(wanted) else drafts[number].cluster
         else:
             at, subset = entry.fallback.at.at("target"), wanted
             cluster = drafts[number].cluster
@@ -299,6 +320,15 @@ class Routes:
                 self._cyclic.add((mark.line, mark.column))
                 names = [_shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
+
+
+def _named(destination: Destination | None) -> bool:
+    """Whether it names a host, and not the called service's own."""
+    return destination is not None and destination.host not in ("", "*", "*/*")
+
+
+def _ports(clusters: Clusters, cluster: str | None) -> Mapping[Family, int] | None:
+    return clusters.called(cluster) if cluster in clusters.by_name else None
 
 
 def _takes_all(prepared: _Prepared) -> bool:
@@ -331,29 +361,3 @@ def _matches(
             kept = tuple(c for c in conditions if c.field is not Field.NEVER or workload.get(c.key) != c.value)
             out.append(model.Match(kept, one.name, one.at.origin()))
     return tuple(out)
-
-
-def _report_shadows(spec: VirtualService, rules: list[Alternatives], report: Report) -> None:
-    """A rule is never reached when each of its matches has a wider one before it."""
-    earlier: list[tuple[tuple[Condition, ...], HttpRoute]] = []
-    every: HttpRoute | None = None
-    total = sum(map(len, rules))
-    for route, alternatives in zip(spec.http, rules, strict=True):
-        if route.at.bad and (any(m.at.bad for m in route.match) or not route.match):
-            continue
-        mine: Alternatives = alternatives if route.match else ((),)
-        shadow = every
-        if shadow is None and total * total <= MAX_COMPARED * 2:
-            found = [next((r for seen, r in earlier if match.wider(seen, one)), None) for one in mine]
-            shadow = found[0] if found and all(f is not None for f in found) else None
-        if shadow is not None:
-            name = f"{shadow.name} " if shadow.name else ""
-            report.add(
-                route.at,
-                f"this rule is never reached: rule {name}at {shadow.at.origin()} takes all that it matches",
-                "put the narrower rule first",
-            )
-            continue
-        earlier.extend((one, route) for one in mine)
-        if () in mine:
-            every = route

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshfast import model
@@ -114,11 +114,12 @@ class Services:
 
 
 def build(
-    found: Iterable[Resource], clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
+    found: Iterable[Resource], clusters: Clusters, labels: set[str], own: model.Sidecar, report: Report
 ) -> tuple[tuple[model.Service, ...], set[str]]:
     """The services of all documents, and the labels that their rules ask for."""
     services = Services(clusters, report)
     compiled: list[Routes] = []
+    workload = {**own.labels, model.NAMESPACE: own.namespace}
     for resource in found:
         if resource.kind != "VirtualService":
             continue

@@ -34,10 +34,13 @@ class Judged:
     origin: Origin
     problems: list[tuple[str, Problem]] = dataclasses.field(default_factory=list)
     warnings: list[tuple[str, Problem]] = dataclasses.field(default_factory=list)
+    passed: bool = False
 
     @property
     def verdict(self) -> str:
-        return "refused" if self.problems else "warned" if self.warnings else "accepted"
+        if self.problems or self.passed:
+            return "refused" if self.problems else "passed"
+        return "warned" if self.warnings else "accepted"
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ class Survey:
         return sorted(out.values(), key=lambda row: (-row.documents, row.kind, row.field))
 
 
-VERDICTS = ("accepted", "warned", "refused")
+VERDICTS = ("accepted", "warned", "refused", "passed")  # passed over: good, and not for this sidecar
 
 
 class _Judging(Report):
@@ -107,6 +110,9 @@ class _Judging(Report):
         super().warn(place, message, hint)
         if self.warnings and len(self.warnings) > before:
             self._of(place).warnings.append((place.field(), self.warnings[-1]))
+
+    def pass_over(self, place: Place, kind: str, why: str) -> None:
+        self._of(place).passed = True
 
     def add_at(self, text: Text, line: int, column: int, message: str, hint: str = "") -> None:
         self._unread.add_at(text, line, column, message, hint)

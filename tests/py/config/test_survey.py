@@ -38,7 +38,7 @@ def test_judges_each_document_with_the_names_of_others_as_given(tmp_path: Path) 
     folder(tmp_path / ".git", e="{")
     found = survey([tmp_path])
     assert (found.files, len(found.judged), found.copies, found.unread) == (3, 4, 0, [])
-    assert found.kinds() == {"VirtualService": {"accepted": 2, "warned": 0, "refused": 2}}
+    assert found.kinds() == {"VirtualService": {"accepted": 2, "warned": 0, "refused": 2, "passed": 0}}
     said = [(c.field, c.documents, [Path(o.file).name for o in c.examples]) for c in found.complaints("refused")]
     assert said == [("spec.http[].rewrite", 2, ["b.yaml", "c.yaml"]), ("spec.http[].redirect", 1, ["b.yaml"])]
     assert found.complaints("warned") == []
@@ -80,7 +80,8 @@ def test_the_command(tmp_path: Path) -> None:
     done = run(str(good), "-o", "json")
     told = json.loads(done.stdout)
     assert done.returncode == 1
-    assert told["kinds"] == [{"kind": "VirtualService", "documents": 2, "accepted": 1, "warned": 0, "refused": 1}]
+    row = {"kind": "VirtualService", "documents": 2, "accepted": 1, "warned": 0, "refused": 1, "passed": 0}
+    assert told["kinds"] == [row]
     [refused] = told["refused"]
     assert (refused["field"], refused["documents"], refused["examples"][0]["line"]) == ("spec.http[].rewrite", 1, 8)
     assert [each["line"] for each in told["unread"]] == [2]
