@@ -18,7 +18,8 @@ from meshfast.config.resolve import resolve
 from meshfast.errors import ConfigError, Problem
 from meshfast.model import Mesh
 
-MANY = frozenset(("ServiceEntry", "DestinationRule", "VirtualService"))  # kinds whose nodes are not kept
+# Kinds whose nodes are not kept.
+MANY = frozenset(("ServiceEntry", "WorkloadEntry", "DestinationRule", "VirtualService"))
 
 __all__ = ["Loader", "Passed", "Report", "Text", "build", "check", "load", "load_texts"]
 

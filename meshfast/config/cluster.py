@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import policy, value
 from meshfast.config.document import Place, Refused, Report, listed
+from meshfast.config.instance import outward, select
 from meshfast.config.offer import Part, Variant, together, variant
 from meshfast.config.port import Ports, choose
 from meshfast.config.read import Resource
@@ -25,6 +26,8 @@ class _Entry:
     variant: Variant
     called: dict[Family, int]  # the service's port for each
     apart: dict[int, tuple[model.Endpoint, ...]]  # by port, where there are several
+    picked: tuple[Resource, ...]  # the WorkloadEntries that are its instances
+    passes: bool  # its calls go where they were dialled
     named: dict[int, model.Cluster] = field(default_factory=dict)  # the clusters of one port, as they were last
     services: dict[str, model.Service] = field(default_factory=dict)
     shared: dict[str, tuple[list[Part], model.Service]] = field(default_factory=dict)  # of which it is the first
@@ -48,6 +51,7 @@ class Clusters:
         self._apart: dict[str, model.Cluster] = {}  # of one port alone, as rules ask for them
         self._parents: dict[str, str] = {}
         self._qualified: dict[str, str] = {}  # namespace/name -> the cluster
+        self.passing: dict[str, str] = {}  # services whose calls go where they were dialled -> who says so
         self._entries: dict[str, _Entry] = {}
         self._offered: dict[str, list[tuple[Resource, int]]] = {}  # by which entries, as which of their hosts
 
@@ -73,6 +77,8 @@ class Clusters:
 
     def hint(self, host: str, report: Report) -> str:
         """What may have been meant by a host that nothing here is."""
+        if host in self.passing:
+            return f"{self.passing[host]} lists no instances: its calls go where they were dialled"
         if "*" in host.removesuffix("/*"):
             return "patterns are for the hosts of a VirtualService"
         alone = host.partition(".svc.")[0].partition(".")[0] if ".svc." in host else host.rpartition("/")[2]
@@ -131,12 +137,16 @@ class Clusters:
         first.shared[host] = known
         return known[1]
 
-    def add(self, found: Resource, report: Report) -> None:
-        """Takes in a ServiceEntry."""
+    def add(self, found: Resource, workloads: Sequence[Resource], report: Report) -> None:
+        """Takes in a ServiceEntry, and of the WorkloadEntries those that it selects."""
         made: _Entry = found.memo
-        if made is None or made.cluster.name != found.called:
-            made = _entry(found, report)
+        picked = select(found, workloads)
+        if made is None or made.cluster.name != found.called or [*map(id, made.picked)] != [*map(id, picked)]:
+            made = _entry(found, picked, report)
         found.draft = made
+        if made.passes:
+            self.passing.update(dict.fromkeys(made.hosts, found.called))
+            return
         for i, host in enumerate(made.hosts):
             if not host:
                 continue
@@ -176,7 +186,7 @@ class Clusters:
         made: _Declared = found.memo or _declared(found.spec, report)
         found.draft = made
         clusters = self.named(made.host) if made.host else ()
-        if not clusters and made.host and not report.incomplete:
+        if not clusters and made.host and made.host not in self.passing and not report.incomplete:
             report.add(found.at.at("host"), f"unknown host {made.host}", self.hint(made.host, report))
         for cluster in clusters:
             self._declare(found, made, cluster, report)
@@ -224,13 +234,16 @@ def _host_at(found: Resource, number: int) -> Place:
     return found.at.at("hosts", number)
 
 
-def _entry(found: Resource, report: Report) -> _Entry:
+def _entry(found: Resource, picked: tuple[Resource, ...], report: Report) -> _Entry:
     entry: ServiceEntry = found.spec
-    ports = choose(entry, report)
+    passes = outward(entry, report)
+    ports = choose(replace(entry, ports=()) if passes else entry, report)
+    selected = [replace(each.spec, labels=each.labels) for each in picked]
+    instances = () if passes else (*entry.endpoints, *selected)
     endpoints: list[model.Endpoint] = []
     by_port: dict[int, list[model.Endpoint]] = {port.number: [] for port in ports.given}
     seen: dict[str, Place] = {}
-    for instance in entry.endpoints:
+    for instance in instances:
         endpoint = _endpoint(instance, ports, report)
         if endpoint is None:
             continue
@@ -246,9 +259,10 @@ def _entry(found: Resource, report: Report) -> _Entry:
     hosts = tuple(dict.fromkeys(entry.hosts))
     cluster = model.Cluster(found.called, hosts, tuple(endpoints), (), origin)
     target = model.Target(found.called, TargetKind.ALL, weight=100, origin=origin)
-    own = variant(found.meta.annotations, (instance.labels for instance in entry.endpoints))
+    own = variant(found.meta.annotations, (instance.labels for instance in instances))
     apart = {number: tuple(found) for number, found in by_port.items()}
-    return _Entry(cluster, entry.hosts, (model.Rule("", (), (target,), origin=origin),), own, ports.called(), apart)
+    rules = (model.Rule("", (), (target,), origin=origin),)
+    return _Entry(cluster, entry.hosts, rules, own, ports.called(), apart, picked, passes)
 
 
 def _declared(rule: DestinationRule, report: Report) -> _Declared:
@@ -298,13 +312,14 @@ def advise(found: Iterable[Resource], listeners: Iterable[model.Listener], repor
     """Warns of applications that have no instance, and of instances that are ``listeners``, which route calls again."""
     binds = [(listener.name, listener.bind) for listener in listeners]
     for resource in found:
-        if resource.kind != "ServiceEntry":
+        if resource.kind != "ServiceEntry" or resource.draft.passes:
             continue
         endpoints = resource.draft.cluster.endpoints
         if not endpoints:
             hint = "its calls are answered with status 80: add endpoints"
             report.warn(resource.at.at("endpoints"), f"{resource.called} has no instance", hint)
-        for i, endpoint in enumerate(endpoints if binds else ()):
+        listed_here = not resource.draft.picked
+        for i, endpoint in enumerate(endpoints if binds and listed_here else ()):
             places = [address for address in (endpoint.address, endpoint.http) if address]
             met = next(((p, name) for p in places for name, bind in binds if value.reaches(p, bind)), None)
             if met is not None:
@@ -317,9 +332,10 @@ def build(found: Iterable[Resource], report: Report) -> Clusters:
     """All clusters of the documents."""
     clusters = Clusters()
     resources = list(found)
+    workloads = [resource for resource in resources if resource.kind == "WorkloadEntry"]
     for resource in resources:
         if resource.kind == "ServiceEntry":
-            clusters.add(resource, report)
+            clusters.add(resource, workloads, report)
     clusters.check_names(report)
     for resource in resources:
         if resource.kind == "DestinationRule":

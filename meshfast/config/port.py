@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from yaml.nodes import SequenceNode
 
 from meshfast.config.document import Report, listed
-from meshfast.config.resource import Instance, Port, ServiceEntry
+from meshfast.config.resource import OPAQUE, Instance, Port, ServiceEntry
 from meshfast.model import Family
 
 DUBBO, HTTP = Family.DUBBO, Family.HTTP
@@ -75,6 +75,12 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
     place = entry.at.at("ports")
     ports = tuple(port for port in entry.ports if not port.at.bad)
     whole = place is entry.at or (isinstance(place.node, SequenceNode) and len(ports) == len(place.node.value))
+    for port in ports:
+        if port.protocol in OPAQUE:
+            message = f"{port.protocol} is not read: its connections go where they were dialled, not to these instances"
+            report.add(port.at.at("protocol"), message, "leave the port out, or write a ServiceEntry for it alone")
+            whole = False
+    ports = tuple(port for port in ports if port.protocol not in OPAQUE)
     names: set[str] = set()
     for port in ports:
         if port.name in names:

@@ -12,7 +12,14 @@ from meshfast.config import compose, foreign, hint, istio
 from meshfast.config.document import COMPARED, Document, Place, Report, Text, TooLarge, did_you_mean
 from meshfast.config.field import Struct, checked, field_name, not_a
 from meshfast.config.field import Text as TextType
-from meshfast.config.resource import DestinationRule, ServiceEntry, TrafficLabel, TrafficLabelBeta, VirtualService
+from meshfast.config.resource import (
+    DestinationRule,
+    Instance,
+    ServiceEntry,
+    TrafficLabel,
+    TrafficLabelBeta,
+    VirtualService,
+)
 from meshfast.config.sidecar import SidecarSpec
 
 _SERVICE_ENTRY = Struct(ServiceEntry, "ServiceEntry")
@@ -24,6 +31,7 @@ _ISTIO = ("v1", "v1beta1", "v1alpha3")
 KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
     "Sidecar": ("meshfast.io", {"v1": Struct(SidecarSpec)}),
     "ServiceEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, _SERVICE_ENTRY)),
+    "WorkloadEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, Struct(Instance, "Endpoint"))),
     "DestinationRule": ("networking.istio.io", dict.fromkeys(_ISTIO, _DESTINATION_RULE)),
     "VirtualService": ("networking.istio.io", dict.fromkeys(_ISTIO, _VIRTUAL_SERVICE)),
     "TrafficLabel": (
@@ -61,7 +69,8 @@ class Resource:
     """
 
     __slots__ = (
-        "kind", "name", "called", "meta", "export_to", "selector", "host", "memo", "draft", "_text", "_all", "_read",
+        "kind", "name", "called", "meta", "export_to", "selector", "host", "labels", "memo", "draft",
+        "_text", "_all", "_read",
     )  # fmt: skip
 
     def __init__(self, kind: str, name: str, meta: Metadata, spec: Any, named_at: Place) -> None:
@@ -69,7 +78,10 @@ class Resource:
         self.export_to: tuple[str, ...] = getattr(spec, "export_to", ())
         self.host: str = getattr(spec, "host", "")
         selector = getattr(spec, "workload_selector", None)
-        self.selector: Mapping[str, str] = getattr(selector, "match_labels", {})
+        found = getattr(selector, "match_labels", None)
+        self.selector: Mapping[str, str] = found if found is not None else getattr(selector, "labels", {})
+        own = getattr(spec, "labels", {})
+        self.labels: Mapping[str, str] = {**own, **meta.labels} if kind == "WorkloadEntry" else {}
         self.memo: Any = None
         self.draft: Any = None
         self._text = named_at.document.text

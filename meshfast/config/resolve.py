@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshfast import model
-from meshfast.config import cluster, label, scope, service, sidecar
+from meshfast.config import cluster, instance, label, scope, service, sidecar
 from meshfast.config.document import Report
 from meshfast.config.read import Resource
 
@@ -20,6 +20,7 @@ def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
     services, used = service.build(unique, clusters, labels.known, own, report)
     labels.check_count(used, report)
     sidecar.check_services(specs[0] if specs else None, {s.name: s for s in services if s.name}, report)
+    instance.check_listeners(unique, own, report)
     if report.warnings is not None and not report.problems:
         cluster.advise(unique, sidecar.routing(own), report)
         sidecar.advise(specs[0] if specs else None, report)

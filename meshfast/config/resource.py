@@ -35,7 +35,7 @@ def _label(text: str) -> str:
     return text
 
 
-_SPOKEN_ELSEWHERE = frozenset("HTTPS TLS MONGO".split())
+OPAQUE = frozenset("HTTPS TLS MONGO MYSQL REDIS".split())  # connections that are not read
 _NOT_SPOKEN = {"GRPC-WEB": "it is for browsers, whose gateway speaks GRPC to the instance: write GRPC"}
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
@@ -49,10 +49,10 @@ class Port(Record):
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
         Choice(
-            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP",
-            later=_SPOKEN_ELSEWHERE, never=_NOT_SPOKEN, fold=True,
+            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP", *sorted(OPAQUE), never=_NOT_SPOKEN, fold=True
         ),
-        "What is spoken there. TCP: whatever comes.",
+        "What is spoken there. TCP: whatever comes. From HTTPS on: what is not read, and goes on to where it was "
+        "dialled.",
         "TCP",
     )
     target_port: int = spec(
@@ -75,6 +75,11 @@ class Instance(Record):
 
 
 @dataclass(slots=True, kw_only=True)
+class WorkloadSelector(Record):
+    labels: dict[str, str] = spec(LABELS, "Labels that the workload must carry.", {}, shown="none: every workload")
+
+
+@dataclass(slots=True, kw_only=True)
 class ServiceEntry(Record):
     hosts: tuple[str, ...] = spec(ListOf(HOST, least=1), "The services (interfaces) that the application offers.")
     ports: tuple[Port, ...] = spec(
@@ -85,9 +90,19 @@ class ServiceEntry(Record):
         Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL", on=""
     )
     resolution: str = spec(
-        Choice("STATIC", later=frozenset(("DNS", "DNS_ROUND_ROBIN", "NONE"))),
-        "How instances are found: as listed.",
-        "STATIC",
+        Choice("STATIC", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+        "Where calls go. STATIC: to the instances listed or selected. NONE: where they were dialled, which a "
+        "transparent listener knows. DNS: as STATIC with `endpoints`, which are IP addresses; without as NONE, with a "
+        "warning.",
+        "",
+        shown="STATIC with instances or without `ports`, else NONE",
+    )
+    workload_selector: WorkloadSelector | None = spec(
+        Struct(WorkloadSelector),
+        "In place of `endpoints`: the WorkloadEntries of its namespace that carry these labels.",
+        None,
+        name="workloadSelector",
+        shown="none",
     )
     export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
     addresses: bool = spec(
@@ -257,11 +272,6 @@ class VirtualService(Record):
     http: tuple[HttpRoute, ...] = spec(
         ListOf(Struct(HttpRoute, "HTTPRoute"), least=1), "Rules; the first that matches decides."
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class WorkloadSelector(Record):
-    labels: dict[str, str] = spec(LABELS, "Labels that the workload must carry.", {}, shown="none: every workload")
 
 
 @dataclass(slots=True, kw_only=True)
