@@ -28,9 +28,11 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
     to drop."""
     fixed: list[Condition | None] = []
     if match.uri is not None:
-        fixed.append(_uri(match.uri, match.ignore_uri_case, report))
+        if match.uri.prefix != "" or match.uri.exact is not None or match.uri.regex is not None:
+            # An empty prefix is for any path.
+            fixed.append(_uri(match.uri, match.ignore_uri_case, report))
         text = match.uri.exact if match.uri.exact is not None else match.uri.prefix
-        if text is not None and not text.startswith("/") and not match.uri.at.bad:
+        if text and not text.startswith("/") and not match.uri.at.bad:
             at = match.uri.at.at("exact" if match.uri.exact is not None else "prefix")
             report.add(at, f'no path starts as "{text}"', "a path is /service/method")
     elif match.ignore_uri_case:
@@ -114,10 +116,11 @@ def _without(name: str, wanted: StringMatch, report: Report) -> list[Condition |
     if seen.op is Op.PRESENT:
         return [absent]
     if isinstance(seen.value, bytes):
-        other = dfa.complement(seen.value)
+        other, empty = dfa.complement(seen.value), dfa.match(seen.value, b"")
     else:
-        other = dfa.other(seen.value.encode(), prefix=seen.op is Op.PREFIX)
-    return [absent, Condition(Field.HEADER, Op.REGEX, name, other, source)]
+        other, empty = dfa.other(seen.value.encode(), prefix=seen.op is Op.PREFIX), not seen.value
+    differs = Condition(Field.HEADER, Op.REGEX, name, other, source)
+    return [differs] if empty else [absent, differs]  # what is not there counts as an empty text, as with Istio
 
 
 _DEFINE = "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"

@@ -69,7 +69,7 @@ class Resource:
     """
 
     __slots__ = (
-        "kind", "name", "called", "meta", "export_to", "selector", "host", "labels", "memo", "draft",
+        "kind", "name", "called", "meta", "export_to", "selector", "host", "bare", "labels", "memo", "draft",
         "_text", "_all", "_read",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Resource:
         self.kind, self.name, self.called, self.meta = kind, name, name, meta
         self.export_to: tuple[str, ...] = getattr(spec, "export_to", ())
         self.host: str = getattr(spec, "host", "")
+        self.bare = not getattr(spec, "hosts", True)
         selector = getattr(spec, "workload_selector", None)
         found = getattr(selector, "match_labels", None)
         self.selector: Mapping[str, str] = found if found is not None else getattr(selector, "labels", {})

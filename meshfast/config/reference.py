@@ -34,6 +34,7 @@ RECORDS: dict[str, type[Record]] = {
     "port": policy.PortSelector,
     "VirtualService": resource.VirtualService,
     "VirtualService http[]": resource.HttpRoute,
+    "VirtualService http[].delegate": resource.Delegate,
     "VirtualService http[].match[]": resource.HttpMatch,
     "StringMatch": resource.StringMatch,
     "VirtualService http[].route[]": resource.RouteDestination,

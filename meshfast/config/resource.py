@@ -245,6 +245,12 @@ class RouteDestination(Record):
 
 
 @dataclass(slots=True, kw_only=True)
+class Delegate(Record):
+    name: str = spec(Text(), "Its name.")
+    namespace: str = spec(Text(), "Its namespace.", "", shown="the same")
+
+
+@dataclass(slots=True, kw_only=True)
 class HttpRoute(Record):
     name: str = spec(Text(), "A name for explain and statistics.", "")
     match: tuple[HttpMatch, ...] = spec(
@@ -256,6 +262,11 @@ class HttpRoute(Record):
     route: tuple[RouteDestination, ...] = spec(
         ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1),
         "Destinations; each gets its weight's share of the calls.",
+        (),
+        shown="required, or `delegate`",
+    )
+    delegate: Delegate | None = spec(
+        Struct(Delegate), "The VirtualService without hosts whose rules stand in for this one.", None, shown="none"
     )
     timeout: int = spec(WAIT, "Of a call that names no shorter one; 0s: none.", 0, shown="none")
 
@@ -263,7 +274,10 @@ class HttpRoute(Record):
 @dataclass(slots=True, kw_only=True)
 class VirtualService(Record):
     hosts: tuple[str, ...] = spec(
-        ListOf(HOST, least=1), "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`)."
+        ListOf(HOST, least=1),
+        "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`).",
+        (),
+        shown="none: for `delegate`",
     )
     gateways: tuple[str, ...] = spec(
         ListOf(Text()), "Without `mesh` among them it is not for sidecars, and passed over.", (), shown="`mesh`"

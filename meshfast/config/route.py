@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from meshfast import model
 from meshfast.config import called, match
 from meshfast.config.cluster import Clusters
+from meshfast.config.delegate import Delegates, Key
 from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
@@ -53,6 +54,8 @@ class _Compiled:
     explicit: bool
     labels: set[str]
     workload: Mapping[str, str]
+    serves: bool = False  # whether it has any rule that this workload may take
+    delegates: dict[Key, Resource | None] = field(default_factory=dict)
     ports: dict[str | None, Mapping[Family, int] | None] = field(default_factory=dict)  # by the cluster that is called
     apart: dict[tuple[str, int], str | None] = field(default_factory=dict)  # cluster, its port -> the cluster of that
     found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
@@ -61,11 +64,14 @@ class _Compiled:
     rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
     services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
 
-    def holds(self, clusters: Clusters, labels: set[str], workload: Mapping[str, str]) -> bool:
+    def holds(
+        self, clusters: Clusters, labels: set[str], workload: Mapping[str, str], delegates: Delegates
+    ) -> bool:  # fmt: skip
         """Whether it would come out the same."""
         return (
             self.labels == labels
             and self.workload == workload
+            and all([delegates.find(key) is one for key, one in self.delegates.items()])
             and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
             and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
             and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
@@ -80,15 +86,17 @@ class Routes:
     """
 
     def __init__(
-        self, resource: Resource, clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
-    ) -> None:
+        self, resource: Resource, clusters: Clusters, labels: set[str], workload: Mapping[str, str],
+        delegates: Delegates, report: Report,
+    ) -> None:  # fmt: skip
+        self._delegates = delegates
         self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
         self._barren: dict[tuple[int, int, TargetKind], tuple[_Draft, list[str]]] = {}
         self._prepared: list[_Prepared] | None = None
         before: _Compiled | None = resource.memo
-        if before is not None and before.holds(clusters, labels, workload):
+        if before is not None and before.holds(clusters, labels, workload, delegates):
             self._before = before
             self._done = replace(
                 before,
@@ -97,11 +105,22 @@ class Routes:
             )  # fmt: skip
         else:
             spec: VirtualService = resource.spec
-            explicit = all(_named(r.destination) for h in spec.http for r in h.route)
-            self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
-            self._prepare()
+            self._before = self._done = _Compiled(spec.hosts, False, set(labels), dict(workload))
+            made = self._prepare()
+            self._done.explicit = all(_named(r.destination) for p in made for r in p.route.route)
+            self._done.serves = any(_serves(p) for p in made)
         resource.draft = self._done
         self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
+
+    @property
+    def order(self) -> tuple[bool, str, str, str]:
+        """Of several for one host the first one decides, as with Istio."""
+        meta = self._resource.meta
+        return not self._done.serves, meta.created, self._resource.name, meta.namespace
+
+    @property
+    def label(self) -> str:
+        return f"VirtualService {self._resource.name}"
 
     def host_at(self, number: int) -> Place:
         """Where one of its own hosts is written."""
@@ -140,20 +159,21 @@ class Routes:
     def _prepare(self) -> list[_Prepared]:
         spec: VirtualService = self._resource.spec
         report, workload = self._report, self._done.workload
+        routes = self._delegates.expand(self._resource, spec.http, self._done.delegates, report)
         conditions = [
             tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad)
-            for route in spec.http
+            for route in routes
         ]
         self._prepared = [
             _Prepared(route, _matches(route, made, workload), self._weights(route))
-            for route, made in zip(spec.http, conditions, strict=True)
+            for route, made in zip(routes, conditions, strict=True)
         ]
         self._done.used |= {
             c.key for p in self._prepared for m in p.matches for c in m.conditions if c.field is Field.LABEL
         }
-        if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
+        if max(len(routes), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
-        report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
+        report_shadows(routes, [tuple(a for m in made for a in m) for made in conditions], report)
         return self._prepared
 
     def finish(self) -> None:
@@ -181,8 +201,8 @@ class Routes:
 
     def _weights(self, route: HttpRoute) -> tuple[int, ...]:
         given = [r.weight for r in route.route]
-        if len(given) == 1 and given[0] is None:
-            return (100,)
+        if len(given) == 1:
+            return (given[0] or 100,)  # whatever it is
         at = route.at.at("route")
         whole = given and len(given) == len(at.node.value) and not any(r.at.bad for r in route.route)
         total = sum(w or 0 for w in given)
@@ -284,6 +304,8 @@ class Routes:
                 hint = f"none is labelled {wanted}" if len(clusters) == 1 else ""
                 self._report.warn(draft.at, f"subset {draft.text} of {some} has no instance", hint)
         prepared = self._prepared or self._prepare()
+        if self._resource.bare:
+            return
         if not any(_takes_all(p) for p in prepared):
             hint = "what matches none is answered with status 60: end with a rule without match"
             self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
@@ -329,6 +351,12 @@ def _named(destination: Destination | None) -> bool:
 
 def _ports(clusters: Clusters, cluster: str | None) -> Mapping[Family, int] | None:
     return clusters.called(cluster) if cluster in clusters.by_name else None
+
+
+def _serves(prepared: _Prepared) -> bool:
+    """Whether this workload may take it, for some call."""
+    asked = [[c for c in m.conditions if c.field is Field.NEVER and c.key != model.PORT] for m in prepared.matches]
+    return not prepared.matches or not all(asked)
 
 
 def _takes_all(prepared: _Prepared) -> bool:

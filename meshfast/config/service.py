@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from meshfast import model
 from meshfast.config.cluster import Clusters
+from meshfast.config.delegate import Delegates
 from meshfast.config.document import Place, Report, listed
 from meshfast.config.read import Resource
 from meshfast.config.route import Routes
@@ -70,12 +71,17 @@ class Services:
                 self._report.warn(claim.at, f"no service that is listed is {said}", hint)
 
     def _put(self, where: dict[str, _Claim], key: str, host: str, claim: _Claim) -> None:
-        if key in where:
-            before = where[key].at
-            hint = f"first in {before.document.label} at {before.origin()}"
-            self._report.add(claim.at, f"{host} is routed twice", hint)
-        else:
-            where[key] = claim
+        before = where.setdefault(key, claim)
+        if before is claim:
+            return
+        if before.routes is claim.routes:
+            self._report.add(claim.at, f"{host} is routed twice", f"first at {before.at.origin()}")
+            return
+        first, later = sorted((before, claim), key=lambda one: one.routes.order)
+        where[key] = first
+        if not later.routes.order[0]:
+            hint = "the older one or the first by name decides, as with Istio: put the rules into one"
+            self._report.warn(later.at, f"{host} is routed by {first.routes.label}, this one is never asked", hint)
 
     def _for(self, service: str, app: str | None) -> _Claim | None:
         claim = self.exact.get(service) or (self.apps.get(app) if app is not None else None)
@@ -120,10 +126,12 @@ def build(
     services = Services(clusters, report)
     compiled: list[Routes] = []
     workload = {**own.labels, model.NAMESPACE: own.namespace}
-    for resource in found:
+    resources = list(found)
+    delegates = Delegates(resources)
+    for resource in resources:
         if resource.kind != "VirtualService":
             continue
-        routes = Routes(resource, clusters, labels, workload, report)
+        routes = Routes(resource, clusters, labels, workload, delegates, report)
         compiled.append(routes)
         for i, host in enumerate(routes.hosts):
             if host:
@@ -131,6 +139,7 @@ def build(
     out = services.build()
     if report.warnings is not None and not report.incomplete:
         services.advise()
+        delegates.advise(report)
     for routes in compiled:
         routes.finish()
     return out, {name for routes in compiled for name in routes.used}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from meshfast.config import match
 from meshfast.config.document import Report
-from meshfast.config.resource import HttpRoute, VirtualService
+from meshfast.config.resource import HttpRoute
 from meshfast.model import Condition
 
 MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
@@ -12,12 +14,12 @@ MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, o
 Alternatives = tuple[tuple[Condition, ...], ...]
 
 
-def report_shadows(spec: VirtualService, rules: list[Alternatives], report: Report) -> None:
+def report_shadows(routes: Sequence[HttpRoute], rules: list[Alternatives], report: Report) -> None:
     """A rule is never reached when each of its matches has a wider one before it."""
     earlier: list[tuple[tuple[Condition, ...], HttpRoute]] = []
     every: HttpRoute | None = None
     total = sum(map(len, rules))
-    for route, alternatives in zip(spec.http, rules, strict=True):
+    for route, alternatives in zip(routes, rules, strict=True):
         if route.at.bad and (any(m.at.bad for m in route.match) or not route.match):
             continue
         mine: Alternatives = alternatives if route.match else ((),)
