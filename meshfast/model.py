@@ -31,6 +31,7 @@ class Pattern(IntEnum):
     EXACT = 0
     PREFIX = 1
     ANY = 2
+    SUFFIX = 3
 
 
 class Field(IntEnum):

@@ -38,8 +38,9 @@ int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct
 int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster);
 
 enum { MF_SERVICE_NAME = 65535 }; /* longest name, bytes */
-enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY };
-/* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`. */
+enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY, MF_SERVICE_SUFFIX };
+/* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`, or from the dot on for
+ * `*.suffix`, which is for longer names alone. Of several patterns the longest counts, of two alike the prefix. */
 int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern,
                    struct mf_service **out);
 void mf_service_free(struct mf_table *table, struct mf_service *service);

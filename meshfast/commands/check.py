@@ -90,7 +90,8 @@ def _passed_json(one: config.Passed) -> dict[str, object]:
 
 def shown_name(service: Service) -> str:
     """A service's name as the policy writes it."""
-    return {Pattern.EXACT: service.name, Pattern.PREFIX: f"{service.name}*", Pattern.ANY: "*"}[service.pattern]
+    before, behind = service.pattern in (Pattern.SUFFIX, Pattern.ANY), service.pattern is Pattern.PREFIX
+    return f"{'*' if before else ''}{service.name}{'*' if behind else ''}"
 
 
 def _clusters(service: Service) -> list[str]:

@@ -119,7 +119,9 @@ class Clusters:
         """A service that is offered, as it is without a VirtualService: every instance of its cluster."""
         entry = self._entries[cluster]
         if host not in entry.services:
-            entry.services[host] = model.Service(host, entry.rules, Pattern.EXACT, entry.cluster.origin)
+            suffix = host[0] == "*"
+            pattern = Pattern.SUFFIX if suffix else Pattern.EXACT
+            entry.services[host] = model.Service(host[suffix:], entry.rules, pattern, entry.cluster.origin)
         return entry.services[host]
 
     def together(self, host: str, services: list[model.Service]) -> model.Service:
@@ -133,7 +135,7 @@ class Clusters:
             or len(known[0]) != len(parts)
             or any(was[0] != now[0] or was[1] is not now[1] for was, now in zip(known[0], parts, strict=True))
         ):
-            known = parts, model.Service(host, together(parts), Pattern.EXACT, services[0].origin)
+            known = parts, replace(services[0], rules=together(parts))
         first.shared[host] = known
         return known[1]
 
@@ -150,9 +152,9 @@ class Clusters:
         for i, host in enumerate(made.hosts):
             if not host:
                 continue
-            if "*" in host:
+            if "*" in host[1:] or host[0] == "*" and (host[1:2] != "." or len(host) < 3):
                 at = _host_at(found, i)
-                report.add(at, f'"{host}": patterns are for VirtualService', "list every service by its name")
+                report.add(at, f'"{host}" is not a host', "write a service, or *.suffix")
             elif (there := self._same(host, made.variant)) is not None:
                 hint = "list its instances in one ServiceEntry, or tell them apart by the annotations group and version"
                 report.add(_host_at(found, i), f"{host} is offered twice", f"{hint}; first at {there.origin()}")

@@ -81,7 +81,10 @@ class WorkloadSelector(Record):
 
 @dataclass(slots=True, kw_only=True)
 class ServiceEntry(Record):
-    hosts: tuple[str, ...] = spec(ListOf(HOST, least=1), "The services (interfaces) that the application offers.")
+    hosts: tuple[str, ...] = spec(
+        ListOf(HOST, least=1),
+        "The services (interfaces, hosts) that the application offers; `*.suffix`: all that end so.",
+    )
     ports: tuple[Port, ...] = spec(
         ListOf(Struct(Port)), "One for the calls of Dubbo, one for those of HTTP/2, or one for both.", (), shown="none"
     )
@@ -275,7 +278,7 @@ class HttpRoute(Record):
 class VirtualService(Record):
     hosts: tuple[str, ...] = spec(
         ListOf(HOST, least=1),
-        "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`).",
+        "Services, applications (`app` or `app/*`), `prefix.*`, `*.suffix`, or `*` (`*/*`).",
         (),
         shown="none: for `delegate`",
     )

@@ -27,25 +27,25 @@ class _Claim:
 
 
 class Services:
-    """The claims of all VirtualServices. An exact name beats its application, that the longest prefix, that ``*``."""
+    """The claims of all VirtualServices. An exact name beats its application, that the longest pattern, that ``*``."""
 
     def __init__(self, clusters: Clusters, report: Report) -> None:
         self._clusters, self._report = clusters, report
         self.exact: dict[str, _Claim] = {}
         self.apps: dict[str, _Claim] = {}
         self.prefixes: dict[str, _Claim] = {}  # by the prefix with its dot; "" is ``*``
+        self.suffixes: dict[str, _Claim] = {}  # by the suffix with its dot
 
     def claim(self, host: str, claim: _Claim) -> None:
         if host in ("*", "*/*"):
             self._put(self.prefixes, "", host, claim)
         elif host.endswith(".*") and "*" not in host[:-1]:
             self._put(self.prefixes, host[:-1], host, claim)
-        elif host[0] == "*" and "*" not in host[1:]:
-            hint = "names of services begin alike: write com.x.*, or list the services"
-            self._report.add(claim.at, f'"{host}" is Istio\'s suffix form, which is not supported', hint)
+        elif host.startswith("*.") and len(host) > 2 and "*" not in host[1:]:
+            self._put(self.suffixes, host[1:], host, claim)
         elif "*" in host.removesuffix("/*"):
             glob = host[-1] == "*" and "*" not in host[:-1] and host[:-1].strip(".")
-            hint = f"did you mean {glob}.*?" if glob else "write a service, app/*, prefix.* or *"
+            hint = f"did you mean {glob}.*?" if glob else "write a service, app/*, prefix.*, *.suffix or *"
             self._report.add(claim.at, f'"{host}" is not a host', hint)
         elif host in self._clusters.by_service:
             self._put(self.exact, host, host, claim)
@@ -64,9 +64,11 @@ class Services:
             if host not in services:
                 hint = self._report.near(host, services, "the rules are for callers that name it all the same")
                 self._report.warn(claim.at, f"no ServiceEntry lists the service {host}", hint)
-        for prefix, claim in self.prefixes.items():
-            if not any(name.startswith(prefix) for name in services):
-                said = f"{prefix}*" if prefix else "*"
+        for claim, said in (
+            *((claim, f"{prefix}*") for prefix, claim in self.prefixes.items()),
+            *((claim, f"*{suffix}") for suffix, claim in self.suffixes.items()),
+        ):
+            if not any(name.startswith(said[:-1]) if said[-1] == "*" else name.endswith(said[1:]) for name in services):
                 hint = listed("listed are", services, "no service is listed", most=4)
                 self._report.warn(claim.at, f"no service that is listed is {said}", hint)
 
@@ -85,18 +87,30 @@ class Services:
 
     def _for(self, service: str, app: str | None) -> _Claim | None:
         claim = self.exact.get(service) or (self.apps.get(app) if app is not None else None)
-        if claim is None and self.prefixes:
-            dot = service.rfind(".")
-            while dot >= 0 and claim is None:
-                claim = self.prefixes.get(service[: dot + 1])
-                dot = service.rfind(".", 0, dot)
-            claim = claim or self.prefixes.get("")
+        if claim is None and (self.prefixes or self.suffixes):
+            fits = self._fitting(service)
+            claim = max(fits, key=lambda each: each[0])[1] if fits else self.prefixes.get("")
         return claim
+
+    def _fitting(self, service: str) -> list[tuple[tuple[int, bool], _Claim]]:
+        """The patterns that a service is, with what says which of them is nearest: the longest, of two the prefix."""
+        dots = [i for i, c in enumerate(service) if c == "."]
+        found = [(i + 1, True, self.prefixes.get(service[: i + 1])) for i in dots]
+        whole = service.removeprefix("*")  # of a pattern that is listed: also its own
+        if self.suffixes:
+            found += [
+                (len(service) - i, False, self.suffixes.get(service[i:]))
+                for i in dots
+                if i or whole is not service
+            ]
+        return [((length, prefix), claim) for length, prefix, claim in found if claim is not None]
 
     def _one(self, name: str, app: str | None) -> model.Service | None:
         """What a service is where an application offers it; None: where nobody does."""
         claim = self._for(name, app)
         if claim is not None:
+            if name[0] == "*":
+                return claim.routes.service(name[1:], Pattern.SUFFIX, app, claim.number)
             return claim.routes.service(name, Pattern.EXACT, app, claim.number)
         return self._clusters.plain(name, app) if app is not None else None
 
@@ -116,6 +130,10 @@ class Services:
             service = claim.routes.service(prefix, pattern, None, claim.number)  # so that what is wrong in it is found
             if claim.routes.explicit:
                 out.append(service)
+        for suffix, claim in sorted(self.suffixes.items(), key=lambda item: (-len(item[0]), item[0])):
+            if f"*{suffix}" not in known:
+                service = claim.routes.service(suffix, Pattern.SUFFIX, None, claim.number)
+                out += [service] if claim.routes.explicit else []
         return tuple(out)
 
 

@@ -206,6 +206,49 @@ def test_a_loader_sees_ports_change() -> None:
         assert loader.build(documents, config.Report()) == config.build(documents, config.Report())
 
 
+# --- hosts that end alike
+
+
+def test_hosts_by_their_end(tmp_path: Path) -> None:
+    wild = entry("wild", ("*.w.example", "a.w.example"), ports=[{"number": 1}], endpoints=ONE)
+    suffix = virtual(["*.Cart"], {"name": "suffix", "route": [to(host="shop")]})
+    longer = virtual(["*.b.w.example"], {"name": "longer", "route": [to(host="shop")]})
+    shop = entry("shop", ("a.Cart", "com.x"), ports=[{"number": 1}], endpoints=[{"address": "10.0.0.2"}])
+    mesh = load(shop, wild, suffix, longer, virtual(["com.*"], {"name": "prefix", "route": [to(host="shop")]}))
+    assert sorted((s.pattern.name, s.name) for s in mesh.services) == [
+        ("EXACT", "a.Cart"), ("EXACT", "a.w.example"), ("EXACT", "com.x"), ("PREFIX", "com."), ("SUFFIX", ".Cart"),
+        ("SUFFIX", ".b.w.example"), ("SUFFIX", ".w.example"),
+    ]  # fmt: skip
+    table = Table()
+    table.publish(mesh)
+
+    def goes(service: str) -> str:
+        decision = table.explain(service, [], {}, method="m", random=0)
+        rule_ = table.rule(decision)
+        return f"{rule_.name} {decision.route.address}" if decision.route and rule_ else decision.error
+
+    assert goes("a.Cart") == "suffix 10.0.0.2:1"
+    assert goes("z.y.Cart") == "suffix 10.0.0.2:1"
+    assert goes("com.other.Cart") == "suffix 10.0.0.2:1"  # .Cart is longer than com.
+    assert goes("com.x") == "prefix 10.0.0.2:1"
+    assert goes("a.w.example") == goes("c.w.example") == goes("x.y.w.example") == " 10.0.0.1:1"
+    assert goes("a.b.w.example") == "longer 10.0.0.2:1"
+    assert "10.0.0" not in goes("w.example") and "10.0.0" not in goes(".Cart")
+    assert checked(tmp_path, shop, virtual(["*.nobody"], {"route": [to(host="shop")]}))[1] == [
+        "no service that is listed is *.nobody"
+    ]
+
+
+def test_a_rule_for_all_that_a_pattern_lists() -> None:
+    wild = entry("wild", ("*.w.example",), ports=[{"number": 1}], endpoints=ONE)
+    own = load(wild, virtual(["*.w.example"], {"name": "own", "route": [to()]}))
+    assert [(s.pattern.name, s.name, s.rules[0].name) for s in own.services] == [("SUFFIX", ".w.example", "own")]
+    wider = load(wild, virtual(["*.example"], {"name": "wider", "route": [to()]}))
+    assert [(s.pattern.name, s.name, s.rules[0].name) for s in wider.services] == [("SUFFIX", ".w.example", "wider")]
+    app = load(wild, virtual(["wild"], {"name": "app", "route": [to()]}))
+    assert [s.rules[0].name for s in app.services] == ["app"]
+
+
 # --- the whole mesh, and what adds only quality
 
 
