@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from meshfast import model
 from meshfast.config import policy, value
+from meshfast.config.called import by_authority
 from meshfast.config.document import Place, Refused, Report, listed
 from meshfast.config.instance import outward, select
 from meshfast.config.offer import Part, Variant, together, variant
@@ -26,6 +27,7 @@ class _Entry:
     variant: Variant
     called: dict[Family, int]  # the service's port for each
     apart: dict[int, tuple[model.Endpoint, ...]]  # by port, where there are several
+    more: tuple[int, ...]  # further ports of HTTP
     picked: tuple[Resource, ...]  # the WorkloadEntries that are its instances
     passes: bool  # its calls go where they were dialled
     named: dict[int, model.Cluster] = field(default_factory=dict)  # the clusters of one port, as they were last
@@ -115,9 +117,15 @@ class Clusters:
             self.subsets[name] = self.subsets[cluster]
         return name
 
+    def more(self, cluster: str) -> tuple[int, ...]:
+        """Its further ports of HTTP, which a call names in its authority."""
+        return self._entries[cluster].more
+
     def plain(self, host: str, cluster: str) -> model.Service:
         """A service that is offered, as it is without a VirtualService: every instance of its cluster."""
         entry = self._entries[cluster]
+        for number in entry.more:
+            self.at_port(cluster, number)
         if host not in entry.services:
             suffix = host[0] == "*"
             pattern = Pattern.SUFFIX if suffix else Pattern.EXACT
@@ -263,8 +271,13 @@ def _entry(found: Resource, picked: tuple[Resource, ...], report: Report) -> _En
     target = model.Target(found.called, TargetKind.ALL, weight=100, origin=origin)
     own = variant(found.meta.annotations, (instance.labels for instance in instances))
     apart = {number: tuple(found) for number, found in by_port.items()}
-    rules = (model.Rule("", (), (target,), origin=origin),)
-    return _Entry(cluster, entry.hosts, rules, own, ports.called(), apart, picked, passes)
+    rules = tuple(
+        model.Rule("", (model.Match((by_authority(number),), origin=origin),), (to,), origin=origin)
+        for number in ports.more
+        for to in (replace(target, cluster=f"{found.called}:{number}"),)
+    )
+    rules += (model.Rule("", (), (target,), origin=origin),)
+    return _Entry(cluster, entry.hosts, rules, own, ports.called(), apart, ports.more, picked, passes)
 
 
 def _declared(rule: DestinationRule, report: Report) -> _Declared:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from yaml.nodes import SequenceNode
 
+from meshfast.config.called import UNSAID
 from meshfast.config.document import Report, listed
 from meshfast.config.resource import OPAQUE, Instance, Port, ServiceEntry
 from meshfast.model import Family
@@ -24,6 +25,7 @@ class Ports:
     given: tuple[Port, ...]  # those that could be read
     whole: bool  # that is all of them
     chosen: dict[Family, Port | None]
+    more: tuple[int, ...] = ()  # numbers of further ports of HTTP, which a call names in its authority
 
     def numbers(self, instance: Instance, report: Report) -> dict[Family, int] | None:
         """The instance's ports by the family that they take; None where it has none, which is reported."""
@@ -88,14 +90,22 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
         names.add(port.name)
     meant = {family: _meant(ports, family) for family in Family}
     for family, (said, found) in meant.items():
-        if said and not _same(found) and whole:
+        if said and not _same(found) and whole and family is DUBBO:
             words = ", ".join(f"{port.name or port.number} ({port.protocol})" for port in found)
             message = f"{len(found)} ports for {_calls(family)}, {words}: which one is meant?"
             report.add(place, message, "keep one of them, or write a ServiceEntry for each")
     if ports and whole and not any(_same(found) or said for said, found in meant.values()):
         message = f"{len(ports)} ports, and none of them says what is spoken there: which one is meant?"
         report.add(place, message, "give them a protocol: DUBBO, HTTP2, GRPC or TRI")
-    return Ports(entry, ports, whole, {f: found[0] if _same(found) else None for f, (_, found) in meant.items()})
+    chosen = {family: found[0] if _same(found) else None for family, (_, found) in meant.items()}
+    said, found = meant[HTTP]
+    if not said or _same(found):
+        return Ports(entry, ports, whole, chosen)
+    chosen[HTTP] = first = next((port for port in found if port.number == UNSAID), found[0])
+    if first.number != UNSAID:
+        report.warn(place, f"several ports of HTTP/2: calls whose authority names none go to {first.number}")
+    more = tuple(dict.fromkeys(port.number for port in found if port.number != first.number))
+    return Ports(entry, ports, whole, chosen, more)
 
 
 def _calls(family: Family) -> str:

@@ -10,6 +10,7 @@ from meshfast.config import called, match
 from meshfast.config.cluster import Clusters
 from meshfast.config.delegate import Delegates, Key
 from meshfast.config.document import Place, Report, listed
+from meshfast.config.draft import Draft, find, shown
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
 from meshfast.config.shadow import report_shadows
@@ -22,19 +23,6 @@ _CASES = {
     "noavailabled": FallbackCase.NO_AVAILABLE,
     "noavailable": FallbackCase.NO_AVAILABLE,
 }
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A target being made."""
-
-    cluster: str
-    kind: TargetKind
-    text: str
-    at: Place
-    weight: int = 0
-    on: FallbackCase = FallbackCase.NO_AVAILABLE
-    fallback: int | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +44,7 @@ class _Compiled:
     workload: Mapping[str, str]
     serves: bool = False  # whether it has any rule that this workload may take
     delegates: dict[Key, Resource | None] = field(default_factory=dict)
+    more: dict[str, tuple[int, ...]] = field(default_factory=dict)  # cluster -> its further ports of HTTP
     ports: dict[str | None, Mapping[Family, int] | None] = field(default_factory=dict)  # by the cluster that is called
     apart: dict[tuple[str, int], str | None] = field(default_factory=dict)  # cluster, its port -> the cluster of that
     found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
@@ -73,6 +62,7 @@ class _Compiled:
             and self.workload == workload
             and all([delegates.find(key) is one for key, one in self.delegates.items()])
             and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
+            and all(name in clusters.by_name and clusters.more(name) == more for name, more in self.more.items())
             and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
             and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
             and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
@@ -93,14 +83,14 @@ class Routes:
         self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
-        self._barren: dict[tuple[int, int, TargetKind], tuple[_Draft, list[str]]] = {}
+        self._barren: dict[tuple[int, int, TargetKind], tuple[Draft, list[str]]] = {}
         self._prepared: list[_Prepared] | None = None
         before: _Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload, delegates):
             self._before = before
             self._done = replace(
                 before,
-                ports=dict(before.ports), apart=dict(before.apart),
+                ports=dict(before.ports), more=dict(before.more), apart=dict(before.apart),
                 found=dict(before.found), declared=set(before.declared), rules={}, services={},
             )  # fmt: skip
         else:
@@ -126,12 +116,17 @@ class Routes:
         """Where one of its own hosts is written."""
         return self._resource.at.at("hosts", number)
 
-    def service(self, name: str, pattern: Pattern, own: str | None, number: int) -> model.Service:
-        """The service that its rules make for one of its hosts."""
+    def service(
+        self, name: str, pattern: Pattern, own: str | None, number: int, plain: tuple[model.Rule, ...] = ()
+    ) -> model.Service:  # fmt: skip
+        """The service that its rules make for one of its hosts. ``plain``: those that hold without it; with Istio, too,
+        they do where all of its own are for other workloads."""
         rules = self.rules(own)
+        if plain and not self._done.serves:
+            rules += plain
         key = (name, pattern, number, own)
         service = self._before.services.get(key)
-        if service is None or service.rules is not rules:
+        if service is None or [*map(id, service.rules)] != [*map(id, rules)]:
             service = model.Service(name, rules, pattern, self.host_at(number).origin())
         self._done.services[key] = service
         return service
@@ -144,25 +139,34 @@ class Routes:
         return done[own]
 
     def _compile(self, own: str | None) -> tuple[model.Rule, ...]:
+        more: tuple[int, ...] = ()
+        if own is not None:
+            more = self._done.more[own] = self._clusters.more(own)
         return tuple(
-            model.Rule(p.route.name, self._matches(p, own), targets, p.route.timeout, p.route.at.origin())
+            model.Rule(p.route.name, self._matches(p, own, port), targets, p.route.timeout, p.route.at.origin())
+            for port in (*more, 0)
             for p in self._prepared or self._prepare()
-            if (targets := self._targets(p, own))
+            if (targets := self._targets(p, own, port))
         )
 
-    def _matches(self, prepared: _Prepared, own: str | None) -> tuple[model.Match, ...]:
-        if not called.asks(prepared.matches):
-            return prepared.matches
-        ports = self._done.ports[own] = _ports(self._clusters, own)
-        return called.resolve(prepared.matches, ports)
+    def _matches(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Match, ...]:
+        """``port``: the one that an authority must name, if any."""
+        matches = prepared.matches
+        if called.asks(matches):
+            ports = self._done.ports[own] = _ports(self._clusters, own)
+            matches = called.resolve(matches, ports if ports is None or not port else {**ports, Family.HTTP: port})
+        if not port:
+            return matches
+        asked = called.by_authority(port)
+        every = matches or (model.Match((), origin=prepared.route.at.origin()),)
+        return tuple(replace(each, conditions=(asked, *each.conditions)) for each in every)
 
     def _prepare(self) -> list[_Prepared]:
         spec: VirtualService = self._resource.spec
         report, workload = self._report, self._done.workload
         routes = self._delegates.expand(self._resource, spec.http, self._done.delegates, report)
         conditions = [
-            tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad)
-            for route in routes
+            tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad) for route in routes
         ]
         self._prepared = [
             _Prepared(route, _matches(route, made, workload), self._weights(route))
@@ -214,9 +218,13 @@ class Routes:
             self._report.add(at, "the weights add up to 0", "give a weight to those that calls go to")
         return tuple(w or 0 for w in given)
 
-    def _cluster(self, destination: Destination, own: str | None) -> str | None:
-        """The cluster of a destination; None when it cannot be told, which is reported."""
+    def _cluster(self, destination: Destination, own: str | None, port: int = 0) -> str | None:
+        """The cluster of a destination; None when it cannot be told, which is reported. ``port``: the one called, which
+        holds for the called application where the destination names none."""
         found = self._host(destination, own) if _named(destination) else own
+        if found is not None and found == own and destination.port is None and port:
+            self._done.apart[found, port] = self._clusters.at_port(found, port)
+            return self._done.apart[found, port]
         if found is None or destination.port is None:
             return found
         wanted = (found, destination.port.number)
@@ -238,9 +246,9 @@ class Routes:
                 self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 
-    def _draft(self, cluster: str, subset: str, at: Place) -> _Draft:
+    def _draft(self, cluster: str, subset: str, at: Place) -> Draft:
         if not subset:
-            return _Draft(cluster, TargetKind.ALL, "", at)
+            return Draft(cluster, TargetKind.ALL, "", at)
         known = subset[1:] in self._labels if subset.startswith("$") else subset in self._clusters.subsets[cluster]
         if known and not subset.startswith("$"):
             self._done.declared.add((cluster, subset))
@@ -250,15 +258,15 @@ class Routes:
             entry[2][cluster] = None
         if subset.startswith("$"):
             self._done.used.add(subset[1:])
-            return _Draft(cluster, TargetKind.LABEL, subset[1:], at)
-        return _Draft(cluster, TargetKind.SUBSET, subset, at)
+            return Draft(cluster, TargetKind.LABEL, subset[1:], at)
+        return Draft(cluster, TargetKind.SUBSET, subset, at)
 
-    def _targets(self, prepared: _Prepared, own: str | None) -> tuple[model.Target, ...]:
-        drafts: list[_Draft] = []
+    def _targets(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Target, ...]:
+        drafts: list[Draft] = []
         entries: list[RouteDestination] = []
         for entry, weight in zip(prepared.route.route, prepared.weights, strict=False):
             destination = entry.destination
-            cluster = self._cluster(destination, own) if destination is not None and not entry.at.bad else None
+            cluster = self._cluster(destination, own, port) if destination is not None and not entry.at.bad else None
             if destination is None or cluster is None:
                 continue
             draft = self._draft(cluster, destination.subset, destination.at.at("subset"))
@@ -273,12 +281,12 @@ class Routes:
         for draft in list(drafts):
             if draft.kind is TargetKind.LABEL and draft.fallback is None:
                 draft.on = FallbackCase.NO_AVAILABLE
-                baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
-                draft.fallback = _find(drafts, baseline)
+                baseline = Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
+                draft.fallback = find(drafts, baseline)
         self._note_barren(drafts)
         return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
 
-    def _note_barren(self, drafts: list[_Draft]) -> None:
+    def _note_barren(self, drafts: list[Draft]) -> None:
         """Notes the subsets that nothing is in. What a label's value picks only a call can tell."""
         for draft in drafts if self._report.warnings is not None and not self._report.problems else ():
             mark, kind = draft.at.node.start_mark, draft.kind
@@ -304,13 +312,13 @@ class Routes:
                 hint = f"none is labelled {wanted}" if len(clusters) == 1 else ""
                 self._report.warn(draft.at, f"subset {draft.text} of {some} has no instance", hint)
         prepared = self._prepared or self._prepare()
-        if self._resource.bare:
+        if self._resource.bare or not self._done.serves:
             return
         if not any(_takes_all(p) for p in prepared):
             hint = "what matches none is answered with status 60: end with a rule without match"
             self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
 
-    def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
+    def _fallback(self, drafts: list[Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
         """The number of the target that an entry falls back to, which may be added for it."""
         assert entry.fallback is not None
         wanted = entry.fallback.target
@@ -325,9 +333,9 @@ class Routes:
             near = [i for i in named if drafts[i].cluster == cluster]
             if near or named:
                 return (near or named)[0]
-        return None if cluster is None else _find(drafts, self._draft(cluster, subset, at))
+        return None if cluster is None else find(drafts, self._draft(cluster, subset, at))
 
-    def _report_cycles(self, drafts: list[_Draft], entries: list[RouteDestination]) -> None:
+    def _report_cycles(self, drafts: list[Draft], entries: list[RouteDestination]) -> None:
         for start, entry in enumerate(entries):
             seen: list[int] = []
             at: int | None = start
@@ -340,7 +348,7 @@ class Routes:
             mark = place.node.start_mark
             if (mark.line, mark.column) not in self._cyclic:
                 self._cyclic.add((mark.line, mark.column))
-                names = [_shown(drafts[i]) for i in [*seen, start]]
+                names = [shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
 
 
@@ -364,19 +372,6 @@ def _takes_all(prepared: _Prepared) -> bool:
         all(c.field is Field.PATH and c.op is Op.PREFIX and c.value == "/" for c in match.conditions)
         for match in prepared.matches
     )
-
-
-def _shown(draft: _Draft) -> str:
-    return ("$" if draft.kind is TargetKind.LABEL else "") + (draft.text or draft.cluster)
-
-
-def _find(drafts: list[_Draft], wanted: _Draft) -> int:
-    """The number of an equal draft, or of this one added."""
-    for i, draft in enumerate(drafts):
-        if (draft.cluster, draft.kind, draft.text) == (wanted.cluster, wanted.kind, wanted.text):
-            return i
-    drafts.append(wanted)
-    return len(drafts) - 1
 
 
 def _matches(

@@ -41,17 +41,14 @@ def _exported(one: Resource, own: model.Sidecar, report: Report) -> bool:
     if not to or "*" in to:
         return True
     if "~" in to:
-        report.pass_over(one.at, one.kind, "exported to no namespace")
-        return False
+        return _not(one, "exported to no namespace", report)
     if not own.namespace:
-        hint = "say it as Sidecar workload.namespace; until then it is taken as if it were one of those"
-        report.warn(one.at.at("exportTo"), "the namespace of this workload is not known", hint)
+        if report.warnings is not None:
+            hint = "say it as Sidecar workload.namespace; until then it is taken as if it were one of those"
+            report.warn(one.at.at("exportTo"), "the namespace of this workload is not known", hint)
         return True
     meant = {one.meta.namespace or own.namespace if name == "." else name for name in to}
-    if own.namespace in meant:
-        return True
-    report.pass_over(one.at, one.kind, f"exported to {', '.join(sorted(meant))}")
-    return False
+    return own.namespace in meant or _not(one, f"exported to {', '.join(sorted(meant))}", report)
 
 
 def _selected(one: Resource, own: model.Sidecar, report: Report) -> bool:
@@ -59,5 +56,11 @@ def _selected(one: Resource, own: model.Sidecar, report: Report) -> bool:
     if one.kind != "DestinationRule" or not one.selector or one.selector.items() <= own.labels.items():
         return True
     labels = ", ".join(f"{k}={v}" for k, v in one.selector.items())
-    report.pass_over(one.at, one.kind, f"for workloads labelled {labels}")
+    return _not(one, f"for workloads labelled {labels}", report)
+
+
+def _not(one: Resource, why: str, report: Report) -> bool:
+    """It is passed over. Where it stands only those ask who show it: for that its text may have to be read again."""
+    if report.warnings is not None:
+        report.pass_over(one.at, one.kind, why)
     return False

@@ -109,9 +109,10 @@ class Services:
         """What a service is where an application offers it; None: where nobody does."""
         claim = self._for(name, app)
         if claim is not None:
+            plain = self._clusters.plain(name, app).rules if app is not None else ()
             if name[0] == "*":
-                return claim.routes.service(name[1:], Pattern.SUFFIX, app, claim.number)
-            return claim.routes.service(name, Pattern.EXACT, app, claim.number)
+                return claim.routes.service(name[1:], Pattern.SUFFIX, app, claim.number, plain)
+            return claim.routes.service(name, Pattern.EXACT, app, claim.number, plain)
         return self._clusters.plain(name, app) if app is not None else None
 
     def build(self) -> tuple[model.Service, ...]:

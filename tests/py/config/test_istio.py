@@ -194,14 +194,50 @@ def test_the_port_of_a_destination() -> None:
     assert list(mesh.clusters) == ["shop"] and mesh.clusters["shop"].endpoints[0].address == "10.0.0.1:8080"
 
 
+def test_of_several_ports_the_authority_says_which_is_called(tmp_path: Path) -> None:
+    ports = [{"name": f"p{n}", "number": n, "protocol": "HTTP"} for n in (8080, 80, 9000)]
+    shop = entry("shop", ("a.Cart", "b.B"), ports=[*ports, TWO_PORTS[0]], endpoints=ONE)
+    at_80 = [{"destination": {"port": {"number": 80}}}]
+    asks = {"match": [{"port": 9000, "headers": {"h": {}}}], "name": "asked", "route": at_80}
+    mesh = load(shop, rule("shop", "v1"), virtual(["b.B"], asks, {"name": "all", "route": [to("v1")]}))
+    table = Table()
+    table.publish(mesh)
+
+    def goes(service: str, authority: str, *headers: tuple[str, str]) -> str:
+        http = Http(authority=authority) if authority else None
+        decision = table.explain(service, list(headers), {}, method="m", http=http, random=0)
+        return decision.route.address if decision.route else decision.error
+
+    for service in ("a.Cart", "b.B"):
+        assert [goes(service, f"{service}{port}") for port in ("", ":80", ":8080", ":9000", ":1")] == [
+            "10.0.0.1:80", "10.0.0.1:80", "10.0.0.1:8080", "10.0.0.1:9000", "10.0.0.1:80",
+        ]  # fmt: skip
+        assert goes(service, "") == "10.0.0.1:20880"
+    assert goes("b.B", "b.B:9000", ("h", "x")) == "10.0.0.1:80"
+    assert goes("b.B", "b.B:8080", ("h", "x")) == "10.0.0.1:8080"
+    assert checked(tmp_path, shop)[1] == []
+    assert checked(tmp_path, entry(ports=[ports[0], ports[2]], endpoints=ONE))[1] == [
+        "several ports of HTTP/2: calls whose authority names none go to 8080"
+    ]
+
+
+def test_rules_for_other_workloads_alone_leave_the_service_as_it_is(tmp_path: Path) -> None:
+    others = virtual(["a.Cart"], {"name": "theirs", "match": [{"sourceLabels": {"app": "x"}}], "route": [to()]})
+    mesh, warnings, _ = checked(tmp_path, SHOP, others)
+    assert [(r.name, len(r.matches)) for r in rules(mesh, "a.Cart")] == [("theirs", 1), ("", 0)] and warnings == []
+    mesh, warnings, _ = checked(tmp_path, SHOP, others, sidecar(workload={"labels": {"app": "x"}}))
+    assert [r.name for r in rules(mesh, "a.Cart")] == ["theirs"]
+
+
 def test_a_loader_sees_ports_change() -> None:
     def texts(*documents: Doc) -> list[config.Text]:
         return [config.Text(d["kind"], yaml.safe_dump(d).encode()) for d in documents]
 
     routes = virtual(["a.Cart"], {"match": [{"port": 80}], "route": [{"destination": {"port": {"number": 81}}}]})
     loader = config.Loader()
-    for ports in ([80, 81], [80, 81], [81, 80], [81], [80, 81]):
-        given = [{"number": n, "name": f"p{n}", "protocol": p} for n, p in zip(ports, ("GRPC", "DUBBO"), strict=False)]
+    for ports in ([80, 81], [80, 81], [81, 80], [81], [80, 81], [80, 82, 81], [80, 82, 81], [81, 82, 80, 83]):
+        kinds = ("GRPC", "DUBBO", "HTTP2", "TRI")
+        given = [{"number": n, "name": f"p{n}", "protocol": p} for n, p in zip(ports, kinds, strict=False)]
         documents = texts(entry(ports=given, endpoints=ONE), routes)
         assert loader.build(documents, config.Report()) == config.build(documents, config.Report())
 
