@@ -50,6 +50,7 @@ class Clusters:
         self.by_name: dict[str, model.Cluster] = {}
         self.by_service: dict[str, tuple[str, ...]] = {}  # service -> the clusters that offer it
         self.subsets: dict[str, dict[str, model.Subset]] = {}
+        self._declared: dict[tuple[str, str], Resource] = {}  # cluster and subset -> by which DestinationRule
         self._apart: dict[str, model.Cluster] = {}  # of one port alone, as rules ask for them
         self._parents: dict[str, str] = {}
         self._qualified: dict[str, str] = {}  # namespace/name -> the cluster
@@ -208,11 +209,22 @@ class Clusters:
                 at = found.spec.subsets[i].at.at("name")
                 report.add(at, "a declared subset cannot start with $", "$ is for labels: they need no declaration")
             elif subset.name in declared:
-                hint = f"first at {declared[subset.name].origin}"
-                at = found.spec.subsets[i].at.at("name")
-                report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
+                before = self._declared[cluster, subset.name]
+                if before is found:
+                    hint = f"first at {declared[subset.name].origin}"
+                    at = found.spec.subsets[i].at.at("name")
+                    report.add(at, f"subset {subset.name} of {cluster} is declared twice", hint)
+                    continue
+                older = min(before, found, key=Resource.age)
+                if older is found:
+                    declared[subset.name], self._declared[cluster, subset.name] = subset, found
+                if report.warnings is not None:
+                    later = found if older is before else before
+                    said = f"subset {subset.name} of {cluster} is that of DestinationRule {older.name}, not this one"
+                    hint = "the older one or the first by name decides, as with Istio"
+                    report.warn(_subset_at(later, subset.name), said, hint)
             elif subset.name:
-                declared[subset.name] = subset
+                declared[subset.name], self._declared[cluster, subset.name] = subset, found
 
     def instances(self, cluster: str, kind: TargetKind, text: str) -> int:
         """How many a target means; of one by label, those of all values."""
@@ -238,6 +250,11 @@ class Clusters:
             out[name] = cluster if cluster.subsets == parent.subsets else replace(cluster, subsets=parent.subsets)
             self._entries[parent.name].named[int(name.rpartition(":")[2])] = out[name]
         return out
+
+
+def _subset_at(found: Resource, name: str) -> Place:
+    rule: DestinationRule = found.spec
+    return next(one.at.at("name") for one in rule.subsets if one.name == name)
 
 
 def _host_at(found: Resource, number: int) -> Place:

@@ -89,6 +89,10 @@ class Resource:
         self._all: list[Resource] = []
         self._read: tuple[Any, Place] | None = (spec, named_at)
 
+    def age(self) -> tuple[str, str, str]:
+        """Of several for one thing the least one decides: the oldest, then by name."""
+        return self.meta.created, self.name, self.meta.namespace
+
     @property
     def spec(self) -> Any:
         return self._nodes()[0]

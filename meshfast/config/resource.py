@@ -302,10 +302,19 @@ class LabelRules(Record):
     labels: tuple[LabelRule, ...] = spec(ListOf(Struct(LabelRule), least=1), "The labels.")
 
 
+def _everywhere(text: str) -> str:
+    if text not in ("*", "*/*"):
+        raise Refused(f'"{text}": labels that go on to some hosts alone are not supported yet', 'write "*" or nothing')
+    return text
+
+
 @dataclass(slots=True, kw_only=True)
 class LabelRulesBeta(LabelRules):
     attach_to: tuple[str, ...] = spec(
         ListOf(Choice("opentracing")), "Accepted, without effect.", (), name="attachTo", shown="none"
+    )
+    hosts: tuple[str, ...] = spec(
+        ListOf(Parsed('`"*"`', _everywhere, "")), "Which hosts they go on to: all.", (), shown="all"
     )
     protocols: str = spec(
         Text(empty=True), 'Which protocols carry it: `"*"`, or names with commas (`dubbo`); empty: none.', "*"

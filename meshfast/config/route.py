@@ -105,8 +105,7 @@ class Routes:
     @property
     def order(self) -> tuple[bool, str, str, str]:
         """Of several for one host the first one decides, as with Istio."""
-        meta = self._resource.meta
-        return not self._done.serves, meta.created, self._resource.name, meta.namespace
+        return not self._done.serves, *self._resource.age()
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from config_mesh import Doc, conditions, entry, load, rule, rules, sidecar, targets, to, virtual
+from config_mesh import Doc, conditions, entry, label, load, rule, rules, sidecar, targets, to, virtual
 
 from meshfast import config, words
 from meshfast.errors import ConfigError
@@ -85,6 +85,27 @@ def test_a_destination_rule_for_some_workloads(tmp_path: Path) -> None:
     assert passed == ["DestinationRule: for workloads labelled app=me"]
     mesh = load(SHOP, general, own, sidecar(workload={"labels": {"app": "me", "x": "y"}}))
     assert [s.name for s in mesh.clusters["shop"].subsets] == ["v2"]  # it is there before the other, not beside it
+
+
+def test_the_older_of_two_subsets_of_one_name_counts(tmp_path: Path) -> None:
+    first, second = rule("shop", "v1", "v2", name="x"), rule("a.Cart", "v2", "v3", name="y")
+    second["spec"]["subsets"][0]["labels"] = {"v": "v1"}
+    for documents in ((first, second), (second, first)):
+        mesh, warnings, _ = checked(tmp_path, SHOP, *documents)
+        assert {s.name: s.labels["v"] for s in mesh.clusters["shop"].subsets} == {"v1": "v1", "v2": "v2", "v3": "v3"}
+        assert warnings == ["subset v2 of shop is that of DestinationRule x, not this one"]
+    older = called(second, creationTimestamp="2026-01-01T00:00:00Z")
+    mesh = load(SHOP, called(first, creationTimestamp="2026-01-02T00:00:00Z"), older)
+    assert {s.name: s.labels["v"] for s in mesh.clusters["shop"].subsets}["v2"] == "v1"
+
+
+def test_labels_go_on_to_all_hosts_or_not_at_all() -> None:
+    beta = label("env") | {"apiVersion": "istio.alibabacloud.com/v1beta1"}
+    beta["spec"]["rules"][0]["hosts"] = ["*"]
+    assert [one.name for one in load(beta).labels] == ["env"]
+    beta["spec"]["rules"][0]["hosts"] = ["a.Cart"]
+    with pytest.raises(ConfigError, match="labels that go on to some hosts alone are not supported yet"):
+        load(beta)
 
 
 def test_names_are_those_of_a_namespace(tmp_path: Path) -> None:
