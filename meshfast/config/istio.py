@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 _TLS = "connections are not read beyond their protocol: they go on to where they were dialled"
 _POOL = "the limits of the Sidecar hold instead"
+_PATCH = "rules would be made without it"
 _COPY = "no copy of a call is sent"
 
 # By the name of the message they belong to: why it cannot be left out.
@@ -30,6 +31,8 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
         "consistentHash": "calls of one key would go to any instance",
         "dynamicSubset": "route to subset: $label, which needs no such group",
     },
+    "ASMSwimLaneGroup": dict.fromkeys(("defaultTrafficPolicyPatch", "defaultHttpRoutePatch"), _PATCH),
+    "LaneService": dict.fromkeys(("trafficPolicyPatch", "httpRoutePatch"), _PATCH),
     "LocalityLbSetting": {"distribute": "calls would go to all localities alike"},
 }  # fmt: skip
 
@@ -82,7 +85,7 @@ UNSUPPORTED_KINDS: dict[str, frozenset[str]] = {
     "networking.istio.io": _kinds("EnvoyFilter Sidecar"),
     "security.istio.io": _kinds("AuthorizationPolicy PeerAuthentication RequestAuthentication"),
     "extensions.istio.io": _kinds("WasmPlugin"),
-    "istio.alibabacloud.com": _kinds("ASMSwimLane ASMSwimLaneGroup ASMHeaderPropagation"),
+    "istio.alibabacloud.com": _kinds("ASMHeaderPropagation"),
     "traffic.opensergo.io": _kinds("TrafficRouter TrafficLane TrafficLabelRule WorkloadLabelRule"),
     "gateway.networking.k8s.io": _kinds("HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute BackendTLSPolicy"),
 }

@@ -12,6 +12,7 @@ from meshfast.config import compose, foreign, hint, istio
 from meshfast.config.document import COMPARED, Document, Place, Report, Text, TooLarge, did_you_mean
 from meshfast.config.field import Struct, checked, field_name, not_a
 from meshfast.config.field import Text as TextType
+from meshfast.config.lane import Lane, LaneGroup
 from meshfast.config.resource import (
     DestinationRule,
     Instance,
@@ -38,6 +39,8 @@ KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
         "istio.alibabacloud.com",
         {"v1": Struct(TrafficLabel), "v1beta1": Struct(TrafficLabelBeta)},
     ),
+    "ASMSwimLaneGroup": ("istio.alibabacloud.com", {"v1": Struct(LaneGroup, "ASMSwimLaneGroup")}),
+    "ASMSwimLane": ("istio.alibabacloud.com", {"v1": Struct(Lane)}),
 }
 ANNOTATIONS = ("group", "version")  # of a ServiceEntry: of the services that it offers, as Dubbo has them
 _TEXT = TextType(empty=True)
@@ -69,7 +72,7 @@ class Resource:
     """
 
     __slots__ = (
-        "kind", "name", "called", "meta", "export_to", "selector", "host", "bare", "labels", "memo", "draft",
+        "kind", "name", "called", "meta", "export_to", "selector", "host", "hosts", "labels", "memo", "draft",
         "_text", "_all", "_read",
     )  # fmt: skip
 
@@ -77,7 +80,7 @@ class Resource:
         self.kind, self.name, self.called, self.meta = kind, name, name, meta
         self.export_to: tuple[str, ...] = getattr(spec, "export_to", ())
         self.host: str = getattr(spec, "host", "")
-        self.bare = not getattr(spec, "hosts", True)
+        self.hosts: tuple[str, ...] = getattr(spec, "hosts", ())
         selector = getattr(spec, "workload_selector", None)
         found = getattr(selector, "match_labels", None)
         self.selector: Mapping[str, str] = found if found is not None else getattr(selector, "labels", {})
@@ -88,6 +91,11 @@ class Resource:
         self._text = named_at.document.text
         self._all: list[Resource] = []
         self._read: tuple[Any, Place] | None = (spec, named_at)
+
+    @property
+    def bare(self) -> bool:
+        """Of a VirtualService: without hosts, so that it is for others to hand rules on to."""
+        return not self.hosts
 
     def age(self) -> tuple[str, str, str]:
         """Of several for one thing the least one decides: the oldest, then by name."""

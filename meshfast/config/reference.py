@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from meshfast.config import istio, limit, policy, resource, sidecar
+from meshfast.config import istio, lane, limit, policy, resource, sidecar
 from meshfast.config.field import Record
 
 RECORDS: dict[str, type[Record]] = {
@@ -40,6 +40,10 @@ RECORDS: dict[str, type[Record]] = {
     "VirtualService http[].route[]": resource.RouteDestination,
     "destination": resource.Destination,
     "fallback": resource.Fallback,
+    "ASMSwimLaneGroup": lane.LaneGroup,
+    "ASMSwimLaneGroup services[]": lane.LaneService,
+    "ASMSwimLaneGroup permissiveModeConfiguration": lane.Permissive,
+    "ASMSwimLane": lane.Lane,
     "TrafficLabel": resource.TrafficLabel,
     "workloadSelector": resource.WorkloadSelector,
     "TrafficLabel rules[]": resource.LabelRules,

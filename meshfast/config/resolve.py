@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshfast import model
-from meshfast.config import cluster, instance, label, scope, service, sidecar
+from meshfast.config import cluster, expand, instance, label, scope, service, sidecar
 from meshfast.config.document import Report
 from meshfast.config.read import Resource
 
@@ -14,7 +14,7 @@ def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
     """The mesh of all resources. Only good when the report is empty afterwards."""
     specs = [resource.spec for resource in found if resource.kind == "Sidecar"]
     own = sidecar.resolve(specs[0] if specs else None, report)
-    unique = scope.ours(found, own, report)
+    unique = expand.documents(scope.ours(found, own, report), report)
     clusters = cluster.build(unique, report)
     labels = label.build(unique, own.labels, report)
     services, used = service.build(unique, clusters, labels.known, own, report)
