@@ -104,10 +104,10 @@ class Clusters:
 
     def at_port(self, cluster: str, number: int) -> str | None:
         """The name of the cluster that has the same instances at this port alone; None where it has no such port."""
-        entry = self._entries[cluster]
-        if set(entry.called.values()) == {number}:
+        entry = self._entries.get(cluster)
+        if entry is not None and set(entry.called.values()) == {number}:
             return cluster
-        if number not in entry.apart:
+        if entry is None or number not in entry.apart:
             return None
         name = f"{cluster}:{number}"
         if name not in self._apart:
@@ -119,8 +119,8 @@ class Clusters:
         return name
 
     def more(self, cluster: str) -> tuple[int, ...]:
-        """Its further ports of HTTP, which a call names in its authority."""
-        return self._entries[cluster].more
+        """Its further ports of HTTP, which a call names in its authority; none where it is gone."""
+        return self._entries[cluster].more if cluster in self._entries else ()
 
     def plain(self, host: str, cluster: str) -> model.Service:
         """A service that is offered, as it is without a VirtualService: every instance of its cluster."""

@@ -60,12 +60,17 @@ class _Compiled:
         return (
             self.labels == labels
             and self.workload == workload
-            and all([delegates.find(key) is one for key, one in self.delegates.items()])
             and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
-            and all(name in clusters.by_name and clusters.more(name) == more for name, more in self.more.items())
+            and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
+            and (not self.delegates or all([delegates.find(key) is one for key, one in self.delegates.items()]))
+            and (not (self.more or self.ports or self.apart) or self._ports_hold(clusters))
+        )
+
+    def _ports_hold(self, clusters: Clusters) -> bool:
+        return (
+            all(clusters.more(name) == more for name, more in self.more.items())
             and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
             and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
-            and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
         )
 
 
@@ -90,9 +95,11 @@ class Routes:
             self._before = before
             self._done = replace(
                 before,
-                ports=dict(before.ports), more=dict(before.more), apart=dict(before.apart),
-                found=dict(before.found), declared=set(before.declared), rules={}, services={},
-            )  # fmt: skip
+                found=dict(before.found),
+                declared=set(before.declared),
+                rules={},
+                services={},
+            )
         else:
             spec: VirtualService = resource.spec
             self._before = self._done = _Compiled(spec.hosts, False, set(labels), dict(workload))
@@ -101,6 +108,11 @@ class Routes:
             self._done.serves = any(_serves(p) for p in made)
         resource.draft = self._done
         self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has any rule that this workload may take. Without, hosts are as they were, as with Istio."""
+        return self._done.serves
 
     @property
     def order(self) -> tuple[bool, str, str, str]:
@@ -118,14 +130,11 @@ class Routes:
     def service(
         self, name: str, pattern: Pattern, own: str | None, number: int, plain: tuple[model.Rule, ...] = ()
     ) -> model.Service:  # fmt: skip
-        """The service that its rules make for one of its hosts. ``plain``: those that hold without it; with Istio, too,
-        they do where all of its own are for other workloads."""
-        rules = self.rules(own)
-        if plain and not self._done.serves:
-            rules += plain
+        """The service that its rules make for one of its hosts, and behind them the ``plain`` ones."""
+        rules = self.rules(own) + plain
         key = (name, pattern, number, own)
         service = self._before.services.get(key)
-        if service is None or [*map(id, service.rules)] != [*map(id, rules)]:
+        if service is None or (service.rules is not rules and [*map(id, service.rules)] != [*map(id, rules)]):
             service = model.Service(name, rules, pattern, self.host_at(number).origin())
         self._done.services[key] = service
         return service

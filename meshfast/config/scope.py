@@ -12,7 +12,10 @@ from meshfast.config.read import Resource
 
 def ours(found: Sequence[Resource], own: model.Sidecar, report: Report) -> list[Resource]:
     """Each kind and name once in a namespace, one Sidecar, and no document that is for others."""
-    out = [one for one in _unique(found, report) if _exported(one, own, report) and _selected(one, own, report)]
+    out = _unique(found, report)
+    if not any(one.export_to or one.selector for one in out):
+        return out
+    out = [one for one in out if _exported(one, own, report) and _selected(one, own, report)]
     chosen = {one.host for one in out if one.kind == "DestinationRule" and one.selector}
     return [one for one in out if one.kind != "DestinationRule" or one.selector or one.host not in chosen]
 

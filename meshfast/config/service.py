@@ -109,7 +109,7 @@ class Services:
         """What a service is where an application offers it; None: where nobody does."""
         claim = self._for(name, app)
         if claim is not None:
-            plain = self._clusters.plain(name, app).rules if app is not None else ()
+            plain = () if app is None or claim.routes.serves else self._clusters.plain(name, app).rules
             if name[0] == "*":
                 return claim.routes.service(name[1:], Pattern.SUFFIX, app, claim.number, plain)
             return claim.routes.service(name, Pattern.EXACT, app, claim.number, plain)

@@ -263,6 +263,18 @@ def test_a_loader_sees_ports_change() -> None:
         assert loader.build(documents, config.Report()) == config.build(documents, config.Report())
 
 
+def test_a_loader_sees_a_service_with_ports_go() -> None:
+    ports = [{"name": f"p{n}", "number": n, "protocol": "GRPC"} for n in (80, 81)]
+    apps = [entry(name, (f"com.{name}",), ports=ports, endpoints=ONE) for name in ("a", "b")]
+    every = virtual(["*"], {"match": [{"port": 81}], "route": [{"destination": {"port": {"number": 80}}}]})
+    loader = config.Loader()
+    for shown in (apps, apps[:1], apps, [], apps[1:], apps):
+        texts = [config.Text(str(d["metadata"]["name"]), yaml.safe_dump(d).encode()) for d in (*shown, every)]
+        mesh = loader.build(texts, config.Report())
+        assert mesh == config.build(texts, config.Report())
+        assert len(mesh.services) == len(shown)
+
+
 # --- hosts that end alike
 
 
