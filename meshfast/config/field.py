@@ -129,22 +129,21 @@ class Bool(Type):
 
 
 class Choice(Type):
-    """One of a few words. ``later``: words that are known and not supported yet; ``never``: those that will not be, and
-    what to do instead. ``fold``: in any case of letters."""
+    """One of a few words. ``never``: words that are known and refused, and what to do instead or why. ``fold``: in any
+    case of letters. ``blank``: the word that an empty text stands for."""
 
     def __init__(
-        self, *choices: str, later: frozenset[str] = frozenset(), never: Mapping[str, str] | None = None,
-        fold: bool = False,
+        self, *choices: str, never: Mapping[str, str] | None = None, fold: bool = False, blank: str = ""
     ) -> None:  # fmt: skip
-        self.choices, self.later, self.never, self._fold = choices, later, never or {}, fold
+        self.choices, self.never, self._fold, self._blank = choices, never or {}, fold, blank
         self.words = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
         if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
             raise not_a(self.words, node)
+        if self._blank and node.tag == compose.QUOTED and not node.value:
+            return self._blank
         word = node.value.upper() if self._fold else node.value
-        if word in self.later:
-            raise Refused(f"{word} is not supported yet", f"write {self.words}")
         if word in self.never:
             raise Refused(f"{word} is not supported", self.never[word])
         if word not in self.choices:

@@ -49,7 +49,8 @@ class Port(Record):
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
         Choice(
-            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP", *sorted(OPAQUE), never=_NOT_SPOKEN, fold=True
+            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP", *sorted(OPAQUE),
+            never=_NOT_SPOKEN, fold=True, blank="TCP",
         ),
         "What is spoken there. TCP: whatever comes. From HTTPS on: what is not read, and goes on to where it was "
         "dialled.",

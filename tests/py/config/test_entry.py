@@ -102,6 +102,11 @@ def test_names_that_are_not_resolved(tmp_path: Path) -> None:
     assert at(entry(ports=HTTP, resolution="DNS_ROUND_ROBIN", endpoints=ONE)) == ["10.0.0.1:80"]
 
 
+def test_an_empty_protocol_is_none() -> None:
+    spec = {"ports": [{"number": 80, "protocol": ""}], "endpoints": ONE}
+    assert [e.speaks for e in load(entry(**spec)).clusters["shop"].endpoints] == [None]
+
+
 def test_what_says_nothing_here_is_taken() -> None:
     spec = {
         "ports": HTTP, "endpoints": [ONE[0] | {"serviceAccount": "a", "weight": 0}], "addresses": ["10.9.0.0/16"],
