@@ -30,6 +30,7 @@ from typing import Any
 from meshfast import httpview
 from meshfast.config.document import did_you_mean, listed
 from meshfast.model import (
+    NAMESPACE,
     Family,
     Field,
     Http,
@@ -68,7 +69,8 @@ def explain(
     defined = [label for label in table.labels() if label.protocols & speaks]
     found = {label.name: value for label in defined if (value := _carried(label, carried, http))} | labels
     shown = carried if http is None else httpview.joined(pairs)
-    asked = Asked(service, method, shown, found, table.mesh().sidecar.labels, http)
+    own = table.mesh().sidecar
+    asked = Asked(service, method, shown, found, {**own.labels, NAMESPACE: own.namespace}, http)
     asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))
     service = asked.service if http else service
     answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}

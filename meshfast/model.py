@@ -31,6 +31,7 @@ class Pattern(IntEnum):
     EXACT = 0
     PREFIX = 1
     ANY = 2
+    SUFFIX = 3
 
 
 class Field(IntEnum):
@@ -44,6 +45,13 @@ class Field(IntEnum):
     NEVER = 5  # a match that this workload cannot make; kept so that explain can say so
     SCHEME = 6  # of HTTP, as the next
     PARAM = 7  # of the query
+    HTTP = 8  # there for HTTP, not there for Dubbo
+
+
+# Keys of Field.NEVER that are no label's.
+NAMESPACE = "/namespace"
+GATEWAYS = "/gateways"
+PORT = "/port"
 
 
 class Op(IntEnum):
@@ -282,6 +290,7 @@ class Sidecar:
 
     app: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
     locality: str = ""
     workers: int = 1
     loop: str = "auto"

@@ -130,6 +130,8 @@ class Table:
             return services.get(("", Pattern.ANY)) or services.get(("*", Pattern.ANY))
         if name.endswith("*"):
             return services.get((name[:-1], Pattern.PREFIX))
+        if name.startswith("*"):
+            return services.get((name[1:], Pattern.SUFFIX))
         return services.get((name, Pattern.EXACT))
 
     def rule(self, decision: Decision) -> Rule | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshfast import httpview
-from meshfast.model import Condition, Field, Http, Op
+from meshfast.model import GATEWAYS, NAMESPACE, PORT, Condition, Field, Http, Op
 
 __all__ = ["Asked", "differs", "holds"]
 
@@ -15,6 +15,9 @@ SHOWN = 100  # characters of a text of somebody's own
 _FOLD = "}, ignoreUriCase"  # how the source of such a condition ends
 
 _SUBJECTS = {Field.PATH: "uri", Field.METHOD: "method", Field.AUTHORITY: "authority", Field.SCHEME: "scheme"}
+
+
+_OF_THE_WORKLOAD = {NAMESPACE: "namespace of this workload", GATEWAYS: "gateway", PORT: "port called"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ def holds(condition: Condition) -> str:
         return condition.source  # one of several ways to have none
     if condition.source.startswith("withoutHeaders") and condition.op is not Op.ABSENT:
         return condition.source
+    if condition.field is Field.HTTP:
+        return condition.source
     match condition.op:
         case Op.EXACT:
             return f"{subject} is {wanted}"
@@ -56,6 +61,10 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
     any_case = _any_case(condition)
     if condition.source == f"no {condition.key}":
         return f"{subject} is {_shown(have or '')}, and there must be none"
+    if condition.field is Field.HTTP or (condition.field is Field.NEVER and condition.key == PORT):
+        return f"the port called is another one, against {condition.source}"
+    if condition.field is Field.NEVER and condition.key == GATEWAYS:
+        return f"sidecars are not among its {condition.source}"
     if have is None:
         must = {Op.EXACT: ", which must be", Op.PREFIX: ", which must begin with", Op.REGEX: ", which must match"}
         return f"no {subject}{must.get(_asks(condition), '')} {wanted if condition.op in must else ''}".rstrip()
@@ -78,7 +87,9 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
 
 def _subject(condition: Condition) -> str:
     if condition.field is Field.NEVER:
-        return f"label {condition.key} of this workload"
+        return _OF_THE_WORKLOAD.get(condition.key) or f"label {condition.key} of this workload"
+    if condition.field is Field.HTTP:
+        return "port called"
     if condition.field is Field.PARAM:
         return f"query parameter {condition.key}"
     return _SUBJECTS.get(condition.field) or f"{condition.field.name.lower()} {condition.key}"

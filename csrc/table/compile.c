@@ -176,8 +176,9 @@ static char *shown_name(const struct mf_compiled *compiled)
     char *name = mf_alloc(compiled->name_len + 1);
     if (!name)
         return NULL;
-    memcpy(name, compiled->name, compiled->name_len);
-    name[compiled->name_len] = '*';
+    bool before = compiled->starred == MF_STARRED_BEFORE;
+    name[before ? 0 : compiled->name_len] = '*';
+    memcpy(name + before, compiled->name, compiled->name_len);
     return name;
 }
 
@@ -216,7 +217,7 @@ static int fill_stats(struct mf_compiled *out, const struct mf_compiled *old)
     char *shown = shown_name(out);
     if (!shown)
         return -ENOMEM;
-    struct mf_slice service = mf_slice_of(shown, out->name_len + out->starred);
+    struct mf_slice service = mf_slice_of(shown, out->name_len + (out->starred != 0));
     out->stat = mf_stat_intern(out->table, service, none, none);
     int rc = out->stat ? 0 : -ENOMEM;
     for (uint32_t r = 0; r < out->n_rules; r++) {
@@ -282,7 +283,7 @@ struct mf_compiled *mf_compile(struct mf_table *table, const struct mf_service *
     }
     out->table = table;
     out->n_rules = (uint16_t)service->n_rules;
-    out->starred = service->pattern != MF_SERVICE_EXACT;
+    out->starred = service->pattern == MF_SERVICE_SUFFIX ? MF_STARRED_BEFORE : service->pattern != MF_SERVICE_EXACT;
     out->labels = service->labels;
     if (out->labels)
         mf_label_take_all(table, out->labels);

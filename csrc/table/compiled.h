@@ -85,6 +85,8 @@ struct mf_crule {
     uint32_t cold;    /* and its mf_crule_cold: bytes into the service's rest */
 };
 
+enum { MF_STARRED_BEFORE = 2 };
+
 struct mf_compiled {
     struct mf_table *table;
     struct mf_epoch_entry entry;
@@ -94,7 +96,7 @@ struct mf_compiled {
     /* What a lookup reads begins here. */
     _Alignas(MF_CACHE_LINE) uint32_t name_len;
     uint16_t n_rules;
-    uint16_t starred; /* 1: the name is a pattern's */
+    uint16_t starred; /* the name is a pattern's: 1, or MF_STARRED_BEFORE for a suffix */
     char name[];      /* without a pattern's star; the rules are behind it */
 };
 
@@ -159,10 +161,11 @@ static inline struct mf_slice mf_group_name(const struct mf_group *group)
     return mf_slice_of(mf_group_sums(group) + group->n, group->name_len);
 }
 
-struct mf_slot { /* of a prefix */
+struct mf_slot { /* of a prefix, or a suffix */
     _Atomic(struct mf_compiled *) live; /* NULL: not published, or removed */
     uint32_t pins;                      /* writer only: services prepared for it */
     uint32_t len;
+    bool suffix;
     struct mf_epoch_entry entry;
     char name[];
 };
@@ -170,7 +173,7 @@ struct mf_slot { /* of a prefix */
 struct mf_patterns {
     uint32_t n;
     struct mf_epoch_entry entry;
-    struct mf_slot *slots[]; /* longest prefix first */
+    struct mf_slot *slots[]; /* longest first, of two alike the prefix */
 };
 
 /* The readers' part of a table; at its front. */

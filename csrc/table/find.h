@@ -1,5 +1,5 @@
 #pragma once
-/* find: the compiled service of a name: exact, else the longest prefix, else the one for any. Private. */
+/* find: the compiled service of a name: exact, else the longest pattern, else the one for any. Private. */
 #include "table/compiled.h"
 
 /* Acquires here pair with the releases in index.c and table.c: what is behind each pointer was written before. */
@@ -10,8 +10,10 @@ MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, 
     struct mf_patterns *patterns = mf_load_acquire(&live->patterns);
     for (uint32_t i = 0; i < patterns->n; i++) {
         struct mf_slot *slot = patterns->slots[i];
-        if (slot->len > name.len ||
-            !mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr, slot->len)))
+        if (slot->len > name.len - (slot->suffix && name.len)) /* a suffix is for longer names */
+            continue;
+        size_t from = slot->suffix ? name.len - slot->len : 0;
+        if (!mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr + from, slot->len)))
             continue;
         struct mf_compiled *service = mf_load_acquire(&slot->live);
         if (service)

@@ -33,9 +33,9 @@ void mf_index_dispose(struct mf_table *table)
     mf_free_line(mf_load_relaxed(&table->live.index));
 }
 
-static bool is_named(const struct mf_slot *slot, struct mf_slice name)
+static bool is_named(const struct mf_slot *slot, struct mf_slice name, bool suffix)
 {
-    return mf_slice_eq(mf_slice_of(slot->name, slot->len), name);
+    return slot->suffix == suffix && mf_slice_eq(mf_slice_of(slot->name, slot->len), name);
 }
 
 static bool is_dead(struct mf_slot *slot)
@@ -43,12 +43,13 @@ static bool is_dead(struct mf_slot *slot)
     return slot->pins == 0 && !mf_load_relaxed(&slot->live);
 }
 
-static struct mf_slot *new_slot(struct mf_slice name)
+static struct mf_slot *new_slot(struct mf_slice name, bool suffix)
 {
     struct mf_slot *slot = mf_zalloc(sizeof *slot + name.len);
     if (!slot)
         return NULL;
     slot->len = (uint32_t)name.len;
+    slot->suffix = suffix;
     if (name.len)
         memcpy(slot->name, name.ptr, name.len);
     return slot;
@@ -180,23 +181,29 @@ struct mf_compiled *mf_index_take(struct mf_table *table, struct mf_slice name)
     return old;
 }
 
-static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct mf_slot **out)
+/* Whether the one comes before the other. */
+static bool precedes(const struct mf_slot *slot, const struct mf_slot *other)
+{
+    return slot->len > other->len || (slot->len == other->len && slot->suffix <= other->suffix);
+}
+
+static int reserve_slot(struct mf_table *table, struct mf_slice name, bool suffix, struct mf_slot **out)
 {
     struct mf_patterns *old = mf_load_relaxed(&table->live.patterns);
     for (uint32_t i = 0; i < old->n; i++) {
-        if (is_named(old->slots[i], name)) {
+        if (is_named(old->slots[i], name, suffix)) {
             *out = old->slots[i];
             return 0;
         }
     }
     struct mf_patterns *patterns = mf_zalloc(sizeof *patterns + (old->n + 1) * sizeof *patterns->slots);
-    struct mf_slot *slot = patterns ? new_slot(name) : NULL;
+    struct mf_slot *slot = patterns ? new_slot(name, suffix) : NULL;
     if (!slot) {
         mf_free(patterns);
         return -ENOMEM;
     }
     uint32_t from = 0;
-    for (; from < old->n && old->slots[from]->len >= slot->len; from++)
+    for (; from < old->n && precedes(old->slots[from], slot); from++)
         if (!is_dead(old->slots[from]))
             patterns->slots[patterns->n++] = old->slots[from];
     patterns->slots[patterns->n++] = slot;
@@ -213,19 +220,19 @@ static int reserve_prefix(struct mf_table *table, struct mf_slice name, struct m
     return 0;
 }
 
-int mf_index_reserve_prefix(struct mf_table *table, struct mf_slice prefix, struct mf_slot **out)
+int mf_index_reserve_slot(struct mf_table *table, struct mf_slice name, bool suffix, struct mf_slot **out)
 {
-    int rc = reserve_prefix(table, prefix, out);
+    int rc = reserve_slot(table, name, suffix, out);
     if (rc == 0)
         (*out)->pins++;
     return rc;
 }
 
-struct mf_slot *mf_index_find_prefix(struct mf_table *table, struct mf_slice prefix)
+struct mf_slot *mf_index_find_slot(struct mf_table *table, struct mf_slice name, bool suffix)
 {
     struct mf_patterns *patterns = mf_load_relaxed(&table->live.patterns);
     for (uint32_t i = 0; i < patterns->n; i++)
-        if (is_named(patterns->slots[i], prefix))
+        if (is_named(patterns->slots[i], name, suffix))
             return patterns->slots[i];
     return NULL;
 }

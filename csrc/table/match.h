@@ -101,6 +101,9 @@ static inline bool holds(const struct mf_ccondition *condition, const struct mf_
     case MF_FIELD_PARAM:
         seen = http && http_param(http->query, condition->key, &param) ? &param : NULL;
         break;
+    case MF_FIELD_HTTP:
+        seen = http ? &http->path : NULL; /* whatever it is */
+        break;
     case MF_FIELD_NEVER:
     case MF_FIELDS:
         return false;

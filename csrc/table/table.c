@@ -78,8 +78,9 @@ struct mf_epoch *mf_table_epoch(struct mf_table *table)
 
 static int reserve(struct mf_table *table, struct mf_service *service)
 {
-    if (service->pattern == MF_SERVICE_PREFIX && !service->slot)
-        return mf_index_reserve_prefix(table, service->name, &service->slot);
+    bool suffix = service->pattern == MF_SERVICE_SUFFIX;
+    if ((suffix || service->pattern == MF_SERVICE_PREFIX) && !service->slot)
+        return mf_index_reserve_slot(table, service->name, suffix, &service->slot);
     if (service->pattern == MF_SERVICE_EXACT && !service->reserved) {
         int rc = mf_index_reserve(table);
         service->reserved = rc == 0;
@@ -147,7 +148,8 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service)
 
 static struct mf_compiled *take_pattern(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern)
 {
-    _Atomic(struct mf_compiled *) *place = pattern_place(table, mf_index_find_prefix(table, name), pattern);
+    struct mf_slot *slot = mf_index_find_slot(table, name, pattern == MF_SERVICE_SUFFIX);
+    _Atomic(struct mf_compiled *) *place = pattern_place(table, slot, pattern);
     struct mf_compiled *old = place ? mf_load_relaxed(place) : NULL; /* our own store */
     if (old)
         /* Pairs with the acquire in find_pattern (find.h): who sees it gone sees the changes before. */

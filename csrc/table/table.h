@@ -38,8 +38,9 @@ int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct
 int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster);
 
 enum { MF_SERVICE_NAME = 65535 }; /* longest name, bytes */
-enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY };
-/* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`. */
+enum mf_service_pattern { MF_SERVICE_EXACT, MF_SERVICE_PREFIX, MF_SERVICE_ANY, MF_SERVICE_SUFFIX };
+/* `name` is the service, or the prefix up to and with its dot for `prefix.*`, or empty for `*`, or from the dot on for
+ * `*.suffix`, which is for longer names alone. Of several patterns the longest counts, of two alike the prefix. */
 int mf_service_new(struct mf_table *table, struct mf_slice name, enum mf_service_pattern pattern,
                    struct mf_service **out);
 void mf_service_free(struct mf_table *table, struct mf_service *service);
@@ -49,12 +50,13 @@ int mf_service_rule(struct mf_service *service, uint32_t timeout_ms);
 int mf_service_match(struct mf_service *service, uint16_t rule); /* alternatives: any match will do; none: always */
 
 enum mf_field { MF_FIELD_PATH, MF_FIELD_METHOD, MF_FIELD_AUTHORITY, MF_FIELD_HEADER, MF_FIELD_LABEL, MF_FIELD_NEVER,
-                MF_FIELD_SCHEME, MF_FIELD_PARAM, MF_FIELDS };
+                MF_FIELD_SCHEME, MF_FIELD_PARAM, MF_FIELD_HTTP, MF_FIELDS };
 enum mf_op { MF_OP_EXACT, MF_OP_PREFIX, MF_OP_REGEX, MF_OP_PRESENT, MF_OP_ABSENT };
 /* All conditions of a match must hold. `key`: the name of the header, the label, or the parameter of HTTP's query.
  * `value`: text, or a dfa.h blob for MF_OP_REGEX. Whether header names ignore ASCII case the request says.
  * MF_FIELD_NEVER never holds: a match that this workload cannot make (sourceLabels), kept for explain. Of HTTP the method,
- * scheme, authority and path are HTTP's own (match.h); Dubbo has neither scheme nor parameters. */
+ * scheme, authority and path are HTTP's own (match.h); Dubbo has neither scheme nor parameters. MF_FIELD_HTTP is there for
+ * HTTP alone: MF_OP_PRESENT and MF_OP_ABSENT tell the two apart. */
 int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t rule, uint16_t match,
                          enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value);
 

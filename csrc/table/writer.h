@@ -90,9 +90,9 @@ struct mf_compiled *mf_index_find(struct mf_table *table, struct mf_slice name);
 struct mf_compiled *mf_index_put(struct mf_table *table, struct mf_compiled *service);
 /* Takes it out and returns it, or NULL. */
 struct mf_compiled *mf_index_take(struct mf_table *table, struct mf_slice name);
-/* The slot of a prefix, made when missing; pinned. 0 or -ENOMEM. */
-int mf_index_reserve_prefix(struct mf_table *table, struct mf_slice prefix, struct mf_slot **out);
-struct mf_slot *mf_index_find_prefix(struct mf_table *table, struct mf_slice prefix); /* or NULL */
+/* The slot of a prefix or a suffix, made when missing; pinned. 0 or -ENOMEM. */
+int mf_index_reserve_slot(struct mf_table *table, struct mf_slice name, bool suffix, struct mf_slot **out);
+struct mf_slot *mf_index_find_slot(struct mf_table *table, struct mf_slice name, bool suffix); /* or NULL */
 
 /* peer.c, stat.c */
 int mf_peers_init(struct mf_peers *peers);

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import click
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from meshfast import config
+from meshfast.commands import summary
 from meshfast.commands.output import (
     CONFIG,
     FORMAT,
@@ -22,20 +26,28 @@ from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.model import Label, LabelKind, Listener, Mesh, Origin, Pattern, Service
 from meshfast.routing import Table
 
+PASSED = 8  # kinds of documents that are passed over
 SHOWN = 40  # rows of one table; the rest is counted
 
 
 @click.command("check")
 @CONFIG
 @click.option("--strict", is_flag=True, help="Exit with 1 for a warning, too.")
+@click.option(
+    "--summary", "summary_", is_flag=True,
+    help="Count the documents that are taken, warned of and refused, by kind and field; sub-folders, too.",
+)
 @FORMAT
-def command(config_: tuple[str, ...], strict: bool, output: str) -> None:
+def command(config_: tuple[str, ...], strict: bool, summary_: bool, output: str) -> None:
     """Read the files and directories of CONFIG and say what is in them.
 
     Exits with 1 when something is wrong, and then says all of it. What is allowed and hardly meant is a warning.
     """
+    if summary_:
+        raise SystemExit(summary.run(config_, strict, output))
+    report = config.Report(warn=True)
     try:
-        mesh, warnings = config.check(config_)
+        mesh, warnings = config.check(config_, report)
         _publish(mesh)
     except ConfigError as error:
         if output == "json":
@@ -44,9 +56,12 @@ def command(config_: tuple[str, ...], strict: bool, output: str) -> None:
             print_problems(error)
         raise SystemExit(1) from None
     if output == "json":
-        print_json({"good": True, "problems": [], "warnings": [problem_json(w) for w in warnings], **_json(mesh)})
+        told = {"good": True, "problems": [], "warnings": [problem_json(w) for w in warnings], **_json(mesh)}
+        print_json(told | {"passed_over": [_passed_json(one) for one in report.passed]})
     else:
         _print(mesh)
+        if report.passed:
+            console().print(Text(passed_over(report.passed)), soft_wrap=True)
         if warnings:
             print_warnings(warnings)
     raise SystemExit(1 if strict and warnings else 0)
@@ -61,9 +76,22 @@ def _publish(mesh: Mesh) -> None:
         raise ConfigError([Problem(where, f"it cannot be put in force: {error}")]) from None
 
 
+def passed_over(passed: Sequence[config.Passed]) -> str:
+    """One line for all the documents that are not for this sidecar."""
+    kinds = Counter(f"{one.kind} ({one.why})" if one.why else one.kind for one in passed)
+    listed = [f"{number} {kind}" for kind, number in kinds.most_common(PASSED)]
+    more = len(passed) - sum(number for _, number in kinds.most_common(PASSED))
+    return f"passed over: {', '.join(listed)}{f' and {more} more' if more else ''}"
+
+
+def _passed_json(one: config.Passed) -> dict[str, object]:
+    return {"kind": one.kind, "why": one.why, "origin": origin_json(one.origin)}
+
+
 def shown_name(service: Service) -> str:
     """A service's name as the policy writes it."""
-    return {Pattern.EXACT: service.name, Pattern.PREFIX: f"{service.name}*", Pattern.ANY: "*"}[service.pattern]
+    before, behind = service.pattern in (Pattern.SUFFIX, Pattern.ANY), service.pattern is Pattern.PREFIX
+    return f"{'*' if before else ''}{service.name}{'*' if behind else ''}"
 
 
 def _clusters(service: Service) -> list[str]:

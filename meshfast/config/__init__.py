@@ -12,15 +12,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from meshfast.config import file
-from meshfast.config.document import Report, Text
+from meshfast.config.document import Passed, Report, Text
 from meshfast.config.read import Resource, resources
 from meshfast.config.resolve import resolve
 from meshfast.errors import ConfigError, Problem
 from meshfast.model import Mesh
 
-MANY = frozenset(("ServiceEntry", "DestinationRule", "VirtualService"))  # kinds whose nodes are not kept
+# Kinds whose nodes are not kept.
+MANY = frozenset(("ServiceEntry", "WorkloadEntry", "DestinationRule", "VirtualService"))
 
-__all__ = ["Loader", "Report", "Text", "build", "check", "load", "load_texts"]
+__all__ = ["Loader", "Passed", "Report", "Text", "build", "check", "load", "load_texts"]
 
 
 def load(paths: Iterable[str | os.PathLike[str]]) -> Mesh:
@@ -33,9 +34,10 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> Mesh:
     return build(file.read(paths, report), report)
 
 
-def check(paths: Iterable[str | os.PathLike[str]]) -> tuple[Mesh, list[Problem]]:
-    """The same, with what is allowed and hardly meant: branches and rules that no call or no instance is for."""
-    report = Report(warn=True)
+def check(paths: Iterable[str | os.PathLike[str]], report: Report | None = None) -> tuple[Mesh, list[Problem]]:
+    """The same, with what is allowed and hardly meant: branches and rules that no call or no instance is for.
+    ``report``: one that warns; afterwards it also has the documents that were passed over."""
+    report = report or Report(warn=True)
     mesh = build(file.read(paths, report), report)
     return mesh, report.warnings or []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from yaml.nodes import MappingNode, Node
 
@@ -101,6 +102,19 @@ class Place:
                 out += f".{key}" if out else key
         return out
 
+    def field(self) -> str:
+        """The same for all places of its kind: numbers and names that the user chose are left out."""
+        out = ""
+        place: Place | None = self
+        while place is not None:
+            key, place = place.key, place.parent
+            chosen = place is not None and place.parent is not None and not place.fields
+            if isinstance(key, int):
+                out = f"[]{out}"
+            elif key:
+                out = f".{'*' if chosen else key}{out}"
+        return out.removeprefix(".")
+
     def origin(self) -> Origin:
         mark = self.node.start_mark
         return Origin(self.document.text.name, mark.line + 1, mark.column + 1, self.document.label)
@@ -127,6 +141,15 @@ class Place:
         return Place(self.document, found, self, key) if found is not None else self
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A document that is not for this sidecar, and why."""
+
+    kind: str
+    why: str
+    origin: Origin
+
+
 class Report:
     """Collects problems. ``incomplete``: some document could not be read at all, so a name that is not found proves
     nothing. ``warnings``: what is allowed and hardly meant; collected once it is a list."""
@@ -136,6 +159,15 @@ class Report:
         self.warnings: list[Problem] | None = [] if warn else None
         self.incomplete = False
 
+        self.passed: list[Passed] = []
+
+    def opened(self, document: Document, node: Node) -> None:
+        """Hears of each document before it is read."""
+
+    def pass_over(self, place: Place, kind: str, why: str) -> None:
+        """Notes a document that is good and not for this sidecar."""
+        self.passed.append(Passed(kind, why, place.origin()))
+
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Reports a problem at a place and spoils it."""
         place.spoil()
@@ -143,8 +175,10 @@ class Report:
 
     def warn(self, place: Place, message: str, hint: str = "") -> None:
         """Notes what is allowed and hardly meant, once a place."""
+        if self.warnings is None:
+            return
         problem = _problem(place, message, hint)
-        if self.warnings is not None and problem not in self.warnings:
+        if problem not in self.warnings:
             self.warnings.append(problem)
 
     def near(self, word: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -104,6 +104,18 @@ class Int(Type):
         return self.least
 
 
+class Unread(Type):
+    """Whatever is written, where it has no effect or only that it is there counts."""
+
+    words = "anything"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> bool:
+        return True
+
+    def empty(self) -> bool:
+        return False
+
+
 class Bool(Type):
     words = "true or false"
 
@@ -117,22 +129,21 @@ class Bool(Type):
 
 
 class Choice(Type):
-    """One of a few words. ``later``: words that are known and not supported yet; ``never``: those that will not be, and
-    what to do instead. ``fold``: in any case of letters."""
+    """One of a few words. ``never``: words that are known and refused, and what to do instead or why. ``fold``: in any
+    case of letters. ``blank``: the word that an empty text stands for."""
 
     def __init__(
-        self, *choices: str, later: frozenset[str] = frozenset(), never: Mapping[str, str] | None = None,
-        fold: bool = False,
+        self, *choices: str, never: Mapping[str, str] | None = None, fold: bool = False, blank: str = ""
     ) -> None:  # fmt: skip
-        self.choices, self.later, self.never, self._fold = choices, later, never or {}, fold
+        self.choices, self.never, self._fold, self._blank = choices, never or {}, fold, blank
         self.words = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
     def read(self, node: Node, place: Place, key: Key, report: Report) -> str:
         if not isinstance(node, ScalarNode) or node.tag not in (compose.PLAIN, compose.QUOTED):
             raise not_a(self.words, node)
+        if self._blank and node.tag == compose.QUOTED and not node.value:
+            return self._blank
         word = node.value.upper() if self._fold else node.value
-        if word in self.later:
-            raise Refused(f"{word} is not supported yet", f"write {self.words}")
         if word in self.never:
             raise Refused(f"{word} is not supported", self.never[word])
         if word not in self.choices:
@@ -228,9 +239,12 @@ class Record:
     at: Place
 
 
-def spec(type_: Type, doc: str, default: Any = dataclasses.MISSING, *, name: str = "", shown: str = "") -> Any:
-    """A field of a resource. Without a default it is required. ``shown``: the default in the reference's words."""
-    metadata = {"type": type_, "doc": doc, "name": name, "shown": shown}
+def spec(
+    type_: Type, doc: str, default: Any = dataclasses.MISSING, *, name: str = "", shown: str = "", on: str = "all"
+) -> Any:
+    """A field of a resource. Without a default it is required. ``shown``: the default in the reference's words; ``on``:
+    the protocols that it acts on, "" where it has no effect."""
+    metadata = {"type": type_, "doc": doc, "name": name, "shown": shown, "on": on}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -239,15 +253,16 @@ def spec(type_: Type, doc: str, default: Any = dataclasses.MISSING, *, name: str
 class Struct(Type):
     """A mapping with known fields, read into a Record.
 
-    ``known_as``: its name in istio.py, for fields that are known there and not supported here. ``rest``: the
-    attribute that takes the fields of other names, unread, as {name: (name's node, value's node)}.
+    ``known_as``: its name in istio.py, for fields that are known there and not done here. ``rest``: the attribute that
+    takes the fields of other names, unread, as {name: (name's node, value's node)}.
     """
 
     def __init__(self, record: type[Record], known_as: str = "", *, rest: str = "", words: str = "a mapping") -> None:
         self.record, self._rest, self.words = record, rest, words
         self.open = bool(rest)
         self.many = "mappings" if words == "a mapping" else ""
-        self.later = istio.UNSUPPORTED.get(known_as, frozenset())
+        self.later = istio.UNSUPPORTED.get(known_as, {})
+        self.quality = istio.QUALITY.get(known_as, {})
         self.fields: dict[str, tuple[str, Type]] = {}
         self._required: list[str] = []
         for field in dataclasses.fields(record):
@@ -275,6 +290,8 @@ class Struct(Type):
             known = fields.get(name)
             if known is not None:
                 values[known[0]] = checked(known[1], value, here, name, report)
+            elif name in self.quality:
+                report.warn(Place(here.document, name_node, here, name), f"{name} is not done yet", self.quality[name])
             elif self._rest and name not in self.later:
                 rest[name] = (name_node, value)
             else:
@@ -301,7 +318,7 @@ class Struct(Type):
             report.add(there, "merge keys are not supported", "write the fields out, or use an alias for the value")
             return set()
         if name in self.later:
-            report.add(there, f"{name} is not supported yet", istio.INSTEAD.get(name, ""))
+            report.add(there, f"{name} is not supported yet", self.later[name])
             return set(self.fields)
         inside = self._inside(name)
         words = istio.MISPLACED.get(name) or hint.elsewhere(name, here)

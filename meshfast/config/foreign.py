@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+MESH = "mesh"  # the name that Istio gives to all sidecars where gateways are named
 IGNORE = "meshfast.io/ignore"  # the annotation that skips a document
 SKIP = f'move it to another folder, or skip it: metadata: {{annotations: {{{IGNORE}: "true"}}}}'
 

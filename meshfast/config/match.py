@@ -9,12 +9,12 @@ from dataclasses import replace
 from yaml.error import Mark
 from yaml.nodes import ScalarNode
 
-from meshfast.config import dfa, hint
+from meshfast.config import dfa, foreign, hint
 from meshfast.config.document import Place, Report
 from meshfast.config.field import ListOf, Struct, checked
 from meshfast.config.regex import BadRegex
 from meshfast.config.resource import STRING_MATCH, HttpMatch, StringMatch
-from meshfast.model import Condition, Field, Op
+from meshfast.model import GATEWAYS, NAMESPACE, PORT, Condition, Field, Op
 
 MAX_ALTERNATIVES = 1000  # of one match, when labels list several values each
 
@@ -23,13 +23,16 @@ _MATCH = Struct(HttpMatch, "HTTPMatch", rest="labels")
 
 
 def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tuple[Condition, ...]]:
-    """The conditions of a match, several times over where a label lists values. sourceLabels become Field.NEVER,
-    each with the label and the value it must have; those that hold are for the caller to drop."""
+    """The conditions of a match, several times over where a label lists values. What only the workload or the service
+    can tell (sourceLabels, port) becomes Field.NEVER, each with its key and value; those that hold are for the caller
+    to drop."""
     fixed: list[Condition | None] = []
     if match.uri is not None:
-        fixed.append(_uri(match.uri, match.ignore_uri_case, report))
+        if match.uri.prefix != "" or match.uri.exact is not None or match.uri.regex is not None:
+            # An empty prefix is for any path.
+            fixed.append(_uri(match.uri, match.ignore_uri_case, report))
         text = match.uri.exact if match.uri.exact is not None else match.uri.prefix
-        if text is not None and not text.startswith("/") and not match.uri.at.bad:
+        if text and not text.startswith("/") and not match.uri.at.bad:
             at = match.uri.at.at("exact" if match.uri.exact is not None else "prefix")
             report.add(at, f'no path starts as "{text}"', "a path is /service/method")
     elif match.ignore_uri_case:
@@ -45,8 +48,9 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
         fixed.append(_condition(Field.HEADER, name, f"headers.{name}", wanted, report, present=True))
     for name, wanted in match.query_params.items():
         fixed.append(_condition(Field.PARAM, name, f"queryParams.{name}", wanted, report, present=True))
-    for name, text in match.source_labels.items():
-        fixed.append(Condition(Field.NEVER, Op.EXACT, name, text, f"sourceLabels: {{{name}: {text}}}"))
+    fixed += _source(match, report)
+    if match.port:
+        fixed.append(Condition(Field.NEVER, Op.EXACT, PORT, str(match.port), f"port: {match.port}"))
 
     lists: list[list[Condition | None]] = [
         _without(name, wanted, report) for name, wanted in match.without_headers.items()
@@ -67,6 +71,26 @@ def alternatives(match: HttpMatch, labels: set[str], report: Report) -> list[tup
         return []
     out = [(*fixed, *chosen) for chosen in itertools.product(*lists)]
     return [tuple(c for c in one if c is not None) for one in out]
+
+
+def _source(match: HttpMatch, report: Report) -> list[Condition]:
+    """What it asks of the workload. A match with gateways of its own looks at nothing else, as with Istio."""
+    if match.gateways:
+        if match.source_labels or match.source_namespace:
+            what = "sourceLabels" if match.source_labels else "sourceNamespace"
+            report.warn(match.at.at(what), f"{what} does nothing beside gateways", "nor does it with Istio")
+        if foreign.MESH in match.gateways:
+            return []
+        names = ", ".join(match.gateways)
+        return [Condition(Field.NEVER, Op.EXACT, GATEWAYS, names, f"gateways: [{names}]")]
+    out = [
+        Condition(Field.NEVER, Op.EXACT, name, text, f"sourceLabels: {{{name}: {text}}}")
+        for name, text in match.source_labels.items()
+    ]
+    if match.source_namespace:
+        text = match.source_namespace
+        out.append(Condition(Field.NEVER, Op.EXACT, NAMESPACE, text, f"sourceNamespace: {text}"))
+    return out
 
 
 def _uri(wanted: StringMatch, fold: bool, report: Report) -> Condition | None:
@@ -92,10 +116,11 @@ def _without(name: str, wanted: StringMatch, report: Report) -> list[Condition |
     if seen.op is Op.PRESENT:
         return [absent]
     if isinstance(seen.value, bytes):
-        other = dfa.complement(seen.value)
+        other, empty = dfa.complement(seen.value), dfa.match(seen.value, b"")
     else:
-        other = dfa.other(seen.value.encode(), prefix=seen.op is Op.PREFIX)
-    return [absent, Condition(Field.HEADER, Op.REGEX, name, other, source)]
+        other, empty = dfa.other(seen.value.encode(), prefix=seen.op is Op.PREFIX), not seen.value
+    differs = Condition(Field.HEADER, Op.REGEX, name, other, source)
+    return [differs] if empty else [absent, differs]  # what is not there counts as an empty text, as with Istio
 
 
 _DEFINE = "add a TrafficLabel with rules: [{labels: [{name: ...}]}]"

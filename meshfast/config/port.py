@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from yaml.nodes import SequenceNode
 
+from meshfast.config.called import UNSAID
 from meshfast.config.document import Report, listed
-from meshfast.config.resource import Instance, Port, ServiceEntry
+from meshfast.config.resource import OPAQUE, Instance, Port, ServiceEntry
 from meshfast.model import Family
 
 DUBBO, HTTP = Family.DUBBO, Family.HTTP
@@ -24,6 +25,7 @@ class Ports:
     given: tuple[Port, ...]  # those that could be read
     whole: bool  # that is all of them
     chosen: dict[Family, Port | None]
+    more: tuple[int, ...] = ()  # numbers of further ports of HTTP, which a call names in its authority
 
     def numbers(self, instance: Instance, report: Report) -> dict[Family, int] | None:
         """The instance's ports by the family that they take; None where it has none, which is reported."""
@@ -51,6 +53,15 @@ class Ports:
             report.add(instance.at, "no port is given for this instance", hint)
         return found or None
 
+    def called(self) -> dict[Family, int]:
+        """The service's own numbers, by the family that is called there."""
+        return {family: port.number for family, port in self.chosen.items() if port is not None}
+
+    def at(self, port: Port, instance: Instance) -> dict[Family, int]:
+        """The instance's port in place of one of the service's, for each family that is spoken there."""
+        said = _SAYS.get(port.protocol) or (HTTP if port.protocol == "HTTP" else None)
+        return dict.fromkeys(Family if said is None else (said,), _number(port, instance))
+
     def families(self) -> set[Family]:
         """What is spoken where no port is asked for, at a UNIX socket."""
         return {family for family, port in self.chosen.items() if port is not None} or set(Family)
@@ -66,6 +77,12 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
     place = entry.at.at("ports")
     ports = tuple(port for port in entry.ports if not port.at.bad)
     whole = place is entry.at or (isinstance(place.node, SequenceNode) and len(ports) == len(place.node.value))
+    for port in ports:
+        if port.protocol in OPAQUE:
+            message = f"{port.protocol} is not read: its connections go where they were dialled, not to these instances"
+            report.add(port.at.at("protocol"), message, "leave the port out, or write a ServiceEntry for it alone")
+            whole = False
+    ports = tuple(port for port in ports if port.protocol not in OPAQUE)
     names: set[str] = set()
     for port in ports:
         if port.name in names:
@@ -73,14 +90,22 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
         names.add(port.name)
     meant = {family: _meant(ports, family) for family in Family}
     for family, (said, found) in meant.items():
-        if said and not _same(found) and whole:
+        if said and not _same(found) and whole and family is DUBBO:
             words = ", ".join(f"{port.name or port.number} ({port.protocol})" for port in found)
             message = f"{len(found)} ports for {_calls(family)}, {words}: which one is meant?"
             report.add(place, message, "keep one of them, or write a ServiceEntry for each")
     if ports and whole and not any(_same(found) or said for said, found in meant.values()):
         message = f"{len(ports)} ports, and none of them says what is spoken there: which one is meant?"
         report.add(place, message, "give them a protocol: DUBBO, HTTP2, GRPC or TRI")
-    return Ports(entry, ports, whole, {f: found[0] if _same(found) else None for f, (_, found) in meant.items()})
+    chosen = {family: found[0] if _same(found) else None for family, (_, found) in meant.items()}
+    said, found = meant[HTTP]
+    if not said or _same(found):
+        return Ports(entry, ports, whole, chosen)
+    chosen[HTTP] = first = next((port for port in found if port.number == UNSAID), found[0])
+    if first.number != UNSAID:
+        report.warn(place, f"several ports of HTTP/2: calls whose authority names none go to {first.number}")
+    more = tuple(dict.fromkeys(port.number for port in found if port.number != first.number))
+    return Ports(entry, ports, whole, chosen, more)
 
 
 def _calls(family: Family) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -10,7 +12,15 @@ from meshfast.config import compose, foreign, hint, istio
 from meshfast.config.document import COMPARED, Document, Place, Report, Text, TooLarge, did_you_mean
 from meshfast.config.field import Struct, checked, field_name, not_a
 from meshfast.config.field import Text as TextType
-from meshfast.config.resource import DestinationRule, ServiceEntry, TrafficLabel, TrafficLabelBeta, VirtualService
+from meshfast.config.lane import Lane, LaneGroup
+from meshfast.config.resource import (
+    DestinationRule,
+    Instance,
+    ServiceEntry,
+    TrafficLabel,
+    TrafficLabelBeta,
+    VirtualService,
+)
 from meshfast.config.sidecar import SidecarSpec
 
 _SERVICE_ENTRY = Struct(ServiceEntry, "ServiceEntry")
@@ -22,12 +32,15 @@ _ISTIO = ("v1", "v1beta1", "v1alpha3")
 KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
     "Sidecar": ("meshfast.io", {"v1": Struct(SidecarSpec)}),
     "ServiceEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, _SERVICE_ENTRY)),
+    "WorkloadEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, Struct(Instance, "Endpoint"))),
     "DestinationRule": ("networking.istio.io", dict.fromkeys(_ISTIO, _DESTINATION_RULE)),
     "VirtualService": ("networking.istio.io", dict.fromkeys(_ISTIO, _VIRTUAL_SERVICE)),
     "TrafficLabel": (
         "istio.alibabacloud.com",
         {"v1": Struct(TrafficLabel), "v1beta1": Struct(TrafficLabelBeta)},
     ),
+    "ASMSwimLaneGroup": ("istio.alibabacloud.com", {"v1": Struct(LaneGroup, "ASMSwimLaneGroup")}),
+    "ASMSwimLane": ("istio.alibabacloud.com", {"v1": Struct(Lane)}),
 }
 ANNOTATIONS = ("group", "version")  # of a ServiceEntry: of the services that it offers, as Dubbo has them
 _TEXT = TextType(empty=True)
@@ -38,23 +51,55 @@ _METADATA = (
 ).split()
 
 
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What ``metadata`` says besides the name, as far as it counts here. ``created``: as text, "" first."""
+
+    namespace: str = ""
+    created: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
 class Resource:
     """One document that could be read. ``spec`` is the record of its kind; ``at`` the place of its spec.
+
+    ``called``: its name where others of the same name are in other namespaces.
 
     ``memo`` is what was made of it in the last load that was good, for the module of its kind, which puts what it makes
     now into ``draft``. Nodes take ten times the memory of what is made of them, so a load may forget them; they are
     read from the text again when a place is asked for after all.
     """
 
-    __slots__ = ("kind", "name", "annotations", "memo", "draft", "_text", "_all", "_read")
+    __slots__ = (
+        "kind", "name", "called", "meta", "export_to", "selector", "host", "hosts", "labels", "memo", "draft",
+        "_text", "_all", "_read",
+    )  # fmt: skip
 
-    def __init__(self, kind: str, name: str, annotations: dict[str, str], spec: Any, named_at: Place) -> None:
-        self.kind, self.name, self.annotations = kind, name, annotations
+    def __init__(self, kind: str, name: str, meta: Metadata, spec: Any, named_at: Place) -> None:
+        self.kind, self.name, self.called, self.meta = kind, name, name, meta
+        self.export_to: tuple[str, ...] = getattr(spec, "export_to", ())
+        self.host: str = getattr(spec, "host", "")
+        self.hosts: tuple[str, ...] = getattr(spec, "hosts", ())
+        selector = getattr(spec, "workload_selector", None)
+        found = getattr(selector, "match_labels", None)
+        self.selector: Mapping[str, str] = found if found is not None else getattr(selector, "labels", {})
+        own = getattr(spec, "labels", {})
+        self.labels: Mapping[str, str] = {**own, **meta.labels} if kind == "WorkloadEntry" else {}
         self.memo: Any = None
         self.draft: Any = None
         self._text = named_at.document.text
         self._all: list[Resource] = []
         self._read: tuple[Any, Place] | None = (spec, named_at)
+
+    @property
+    def bare(self) -> bool:
+        """Of a VirtualService: without hosts, so that it is for others to hand rules on to."""
+        return not self.hosts
+
+    def age(self) -> tuple[str, str, str]:
+        """Of several for one thing the least one decides: the oldest, then by name."""
+        return self.meta.created, self.name, self.meta.namespace
 
     @property
     def spec(self) -> Any:
@@ -86,6 +131,7 @@ def resources(text: Text, report: Report) -> list[Resource]:
     for node in compose.compose(text, report):
         for one in _items(node):
             document = Document(text)
+            report.opened(document, one)
             try:
                 found = _resource(document, one, report)
             except TooLarge:
@@ -136,11 +182,11 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
             return None
     schema = _schema(root, fields, report)
     if schema is None:
-        report.incomplete = True
+        report.incomplete = report.incomplete or len(report.problems) > before
         return None
     root.fields = _TOP
     kind = fields["kind"][1].value
-    name, annotations = _metadata(root, kind, fields, report)
+    name, meta = _metadata(root, kind, fields, report)
     document.label = f"{kind}/{name}" if name else kind
     for unknown in fields.keys() - set(_TOP):
         report.add(
@@ -153,15 +199,25 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
             report.add(root, "spec is missing")
         report.incomplete = True
         return None
+    if kind == "VirtualService" and (gateways := _gateways(fields["spec"][1])) and foreign.MESH not in gateways:
+        report.pass_over(root, kind, f"for {' and '.join(gateways)}")
+        return None
     spec = checked(schema, fields["spec"][1], root, "spec", report)
     if len(report.problems) > before and (spec is None or (not name and kind != "Sidecar")):
         report.incomplete = True
         return None
-    return Resource(kind, name, annotations, spec, root.at("metadata", "name"))
+    return Resource(kind, name, meta, spec, root.at("metadata", "name"))
 
 
-def _pairs(node: Node) -> list[tuple[Any, Any]]:
+def _pairs(node: Node | None) -> list[tuple[Any, Any]]:
     return list(node.value) if isinstance(node, MappingNode) else []
+
+
+def _gateways(spec: Node) -> list[str]:
+    """Those that a VirtualService is for; none where it does not say so, or not as it should."""
+    found = next((value for key, value in _pairs(spec) if key.value == "gateways"), None)
+    named = found.value if isinstance(found, SequenceNode) else []
+    return [str(one.value) for one in named] if all(isinstance(one, ScalarNode) for one in named) else []
 
 
 def _ignored(fields: dict[str, tuple[Node, Node]]) -> bool:
@@ -201,6 +257,9 @@ def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -
     at_kind = Place(root.document, fields["kind"][1], root, "kind")
     at_api = Place(root.document, fields["apiVersion"][1], root, "apiVersion")
     group, _, version = api.rpartition("/")
+    if kind in istio.PASSED_KINDS.get(group, ()):
+        report.pass_over(root, kind, "")
+        return None
     if kind in istio.UNSUPPORTED_KINDS.get(group, ()):
         words = "meshfast's own Sidecar is of meshfast.io/v1" if kind == "Sidecar" else foreign.SKIP
         report.add(at_kind, f"{kind} of {group} is not supported yet", words)
@@ -220,17 +279,17 @@ def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -
 
 def _metadata(
     root: Place, kind: str, fields: dict[str, tuple[Node, Node]], report: Report
-) -> tuple[str, dict[str, str]]:  # fmt: skip
-    """``metadata.name``, without which only a Sidecar may go, and the annotations that are ours."""
+) -> tuple[str, Metadata]:  # fmt: skip
+    """``metadata.name``, without which only a Sidecar may go, and what else of it counts."""
     if "metadata" not in fields:
         if kind != "Sidecar":
             report.add(root, "metadata is missing", "metadata: {name: ...}")
-        return "", {}
+        return "", Metadata()
     node = fields["metadata"][1]
     at = Place(root.document, node, root, "metadata")
     if not isinstance(node, MappingNode):
         report.add(at, not_a("a mapping", node).message)
-        return "", {}
+        return "", Metadata()
     seen: dict[str, Node] = {}
     for name_node, value in node.value:
         name = field_name(name_node, at, seen, report)
@@ -241,16 +300,25 @@ def _metadata(
             there = Place(root.document, name_node, at, name)
             words = "it belongs one level up, beside metadata" if name in _TOP else did_you_mean(name, _METADATA)
             report.add(there, f"unknown field {name}", words)
-    annotations = _annotations(at, seen.get("annotations"), report) if kind == "ServiceEntry" else {}
+    meta = Metadata(
+        _word(seen.get("namespace")),
+        _word(seen.get("creationTimestamp")),
+        {str(k.value): _word(v) for k, v in _pairs(seen["labels"])} if "labels" in seen else {},
+        _annotations(at, seen.get("annotations"), report) if kind == "ServiceEntry" else {},
+    )
     if "name" not in seen:
         if kind != "Sidecar":
             report.add(at, "name is missing", "every resource has a name of its own")
-        return "", annotations
+        return "", meta
     found = seen["name"]
     if not isinstance(found, ScalarNode) or not found.value:
         report.add(Place(root.document, found, at, "name"), not_a("text", found).message)
-        return "", annotations
-    return str(found.value), annotations
+        return "", meta
+    return str(found.value), meta
+
+
+def _word(node: Node | None) -> str:
+    return str(node.value) if isinstance(node, ScalarNode) else ""
 
 
 def _annotations(at: Place, node: Node | None, report: Report) -> dict[str, str]:

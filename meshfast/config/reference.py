@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from meshfast.config import limit, resource, sidecar
+from meshfast.config import istio, lane, limit, policy, resource, sidecar
 from meshfast.config.field import Record
-from meshfast.config.istio import UNSUPPORTED, UNSUPPORTED_KINDS
 
 RECORDS: dict[str, type[Record]] = {
     "Sidecar": sidecar.SidecarSpec,
@@ -25,14 +24,26 @@ RECORDS: dict[str, type[Record]] = {
     "ServiceEntry ports[]": resource.Port,
     "ServiceEntry endpoints[]": resource.Instance,
     "DestinationRule": resource.DestinationRule,
+    "DestinationRule workloadSelector": resource.MatchLabels,
     "DestinationRule subsets[]": resource.SubsetSpec,
+    "trafficPolicy": policy.TrafficPolicy,
+    "trafficPolicy loadBalancer": policy.LoadBalancer,
+    "trafficPolicy localityLbSetting": policy.LocalityLbSetting,
+    "trafficPolicy tls": policy.Tls,
+    "trafficPolicy portLevelSettings[]": policy.PortPolicy,
+    "port": policy.PortSelector,
     "VirtualService": resource.VirtualService,
     "VirtualService http[]": resource.HttpRoute,
+    "VirtualService http[].delegate": resource.Delegate,
     "VirtualService http[].match[]": resource.HttpMatch,
     "StringMatch": resource.StringMatch,
     "VirtualService http[].route[]": resource.RouteDestination,
     "destination": resource.Destination,
     "fallback": resource.Fallback,
+    "ASMSwimLaneGroup": lane.LaneGroup,
+    "ASMSwimLaneGroup services[]": lane.LaneService,
+    "ASMSwimLaneGroup permissiveModeConfiguration": lane.Permissive,
+    "ASMSwimLane": lane.Lane,
     "TrafficLabel": resource.TrafficLabel,
     "workloadSelector": resource.WorkloadSelector,
     "TrafficLabel rules[]": resource.LabelRules,
@@ -45,16 +56,21 @@ _MARK = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def fields(record: type[Record]) -> str:
     """A table of a record's fields."""
-    rows = ["| field | holds | default | |", "|---|---|---|---|"]
+    acts = record.__module__ != sidecar.__name__  # else it is about the sidecar itself
+    rows = ["| field | holds | default | acts on | |", "|---|---|---|---|---|"]
+    rows = rows if acts else ["| field | holds | default | |", "|---|---|---|---|"]
     for field in dataclasses.fields(record):
         if "type" not in field.metadata:
             continue
         name = field.metadata["name"] or field.name
-        rows.append(f"| `{name}` | {field.metadata['type'].words} | {_default(field)} | {field.metadata['doc']} |")
+        on = f" {field.metadata['on'] or 'nothing'} |" if acts else ""
+        rows.append(f"| `{name}` | {field.metadata['type'].words} | {_default(field)} |{on} {field.metadata['doc']} |")
     return "\n".join(rows)
 
 
 def _default(field: dataclasses.Field[object]) -> str:
+    if not field.metadata["on"] and not field.metadata["shown"]:
+        return "none" if field.default in ("", False) else f"`{field.default}`"
     if field.metadata["shown"]:
         return str(field.metadata["shown"])
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -71,18 +87,42 @@ def limits() -> str:
 
 def unsupported() -> str:
     """What is known and refused."""
-    rows = ["| in | known, not supported yet |", "|---|---|"]
-    rows += [f"| {name} | {', '.join(f'`{f}`' for f in sorted(found))} |" for name, found in UNSUPPORTED.items()]
-    rows += [f"| {group} | {', '.join(sorted(kinds))} |" for group, kinds in UNSUPPORTED_KINDS.items()]
+    rows = ["| in | refused | as otherwise |", "|---|---|---|"]
+    rows += _known(istio.UNSUPPORTED)
+    rows += [f"| `loadBalancer` | `simple: {name}` | {why} |" for name, why in istio.BALANCERS.items()]
+    modes = ", ".join(f"`{mode}`" for mode in istio.TLS_MODES)
+    rows.append(f"| `tls` | `mode` {modes} | {next(iter(istio.TLS_MODES.values()))} |")
+    rows += [f"| {group} | {', '.join(sorted(kinds))} | |" for group, kinds in istio.UNSUPPORTED_KINDS.items()]
     return "\n".join(rows)
+
+
+def quality() -> str:
+    """What is known and taken with a warning."""
+    return "\n".join(["| in | taken with a warning | for now |", "|---|---|---|", *_known(istio.QUALITY)])
+
+
+def passed() -> str:
+    """Kinds that are passed over."""
+    rows = [f"| {group or 'v1'} | {', '.join(sorted(kinds))} |" for group, kinds in istio.PASSED_KINDS.items()]
+    return "\n".join(["| group | kinds |", "|---|---|", *rows])
+
+
+def _known(found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A row for all fields of a message that one reason is for."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, fields_ in found.items():
+        for one, why in fields_.items():
+            rows.setdefault((name, why), []).append(f"`{one}`")
+    return [f"| {name} | {', '.join(each)} | {why} |" for (name, why), each in rows.items()]
 
 
 def table(name: str) -> str:
     """The table that a mark asks for; raises KeyError for an unknown name."""
     if name == "limits":
         return limits()
-    if name == "unsupported":
-        return unsupported()
+    whole = {"unsupported": unsupported, "quality": quality, "passed": passed}.get(name)
+    if whole is not None:
+        return whole()
     return fields(RECORDS[name])
 
 

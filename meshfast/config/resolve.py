@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshfast import model
-from meshfast.config import cluster, label, service, sidecar
+from meshfast.config import cluster, expand, instance, label, scope, service, sidecar
 from meshfast.config.document import Report
 from meshfast.config.read import Resource
 
 
 def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
     """The mesh of all resources. Only good when the report is empty afterwards."""
-    unique = _unique(found, report)
-    specs = [resource.spec for resource in unique if resource.kind == "Sidecar"]
+    specs = [resource.spec for resource in found if resource.kind == "Sidecar"]
     own = sidecar.resolve(specs[0] if specs else None, report)
+    unique = expand.documents(scope.ours(found, own, report), report)
     clusters = cluster.build(unique, report)
     labels = label.build(unique, own.labels, report)
-    services, used = service.build(unique, clusters, labels.known, own.labels, report)
+    services, used = service.build(unique, clusters, labels.known, own, report)
     labels.check_count(used, report)
     sidecar.check_services(specs[0] if specs else None, {s.name: s for s in services if s.name}, report)
+    instance.check_listeners(unique, own, report)
     if report.warnings is not None and not report.problems:
         cluster.advise(unique, sidecar.routing(own), report)
         sidecar.advise(specs[0] if specs else None, report)
@@ -31,18 +32,3 @@ def resolve(found: Sequence[Resource], report: Report) -> model.Mesh:
         sidecar=own,
         idle=tuple(labels.idle),
     )
-
-
-def _unique(found: Sequence[Resource], report: Report) -> list[Resource]:
-    """Each kind and name once, and one Sidecar; namespaces are not looked at."""
-    seen: dict[tuple[str, str], Resource] = {}
-    out: list[Resource] = []
-    for resource in found:
-        key = (resource.kind, "" if resource.kind == "Sidecar" else resource.name)
-        first = seen.setdefault(key, resource)
-        if first is resource:
-            out.append(resource)
-            continue
-        what = "a Sidecar" if resource.kind == "Sidecar" else f"{resource.kind} {resource.name}"
-        report.add(resource.named_at, f"{what} is there already", f"first at {first.named_at.origin()}")
-    return out

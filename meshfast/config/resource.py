@@ -12,7 +12,8 @@ from yaml.nodes import Node
 
 from meshfast.config import value
 from meshfast.config.document import Refused
-from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, spec
+from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, Unread, spec
+from meshfast.config.policy import TRAFFIC_POLICY, PortSelector, TrafficPolicy
 
 MAX_WEIGHT = 2**31 - 1  # Istio's own type
 LABELS = MapOf(Text(empty=True))
@@ -51,10 +52,12 @@ def _label(text: str) -> str:
     return text
 
 
-_SPOKEN_ELSEWHERE = frozenset("HTTPS TLS MONGO".split())
+OPAQUE = frozenset("HTTPS TLS MONGO MYSQL REDIS".split())  # connections that are not read
 _NOT_SPOKEN = {"GRPC-WEB": "it is for browsers, whose gateway speaks GRPC to the instance: write GRPC"}
 LABEL = Parsed("the name of a header", _label, "")
 HOST = Parsed("a name", _host, "", many="names")
+EXPORT_TO = ListOf(Text())
+EXPORTED = "The namespaces that it is for: `*` all, `.` its own, `~` none, or names."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,10 +66,11 @@ class Port(Record):
     name: str = spec(Text(), "Its name, by which endpoints give a port of their own.", "")
     protocol: str = spec(
         Choice(
-            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP",
-            later=_SPOKEN_ELSEWHERE, never=_NOT_SPOKEN, fold=True,
+            "DUBBO", "HTTP2", "GRPC", "TRI", "TRIPLE", "HTTP", "TCP", *sorted(OPAQUE),
+            never=_NOT_SPOKEN, fold=True, blank="TCP",
         ),
-        "What is spoken there. TCP: whatever comes.",
+        "What is spoken there. TCP: whatever comes. From HTTPS on: what is not read, and goes on to where it was "
+        "dialled.",
         "TCP",
     )
     target_port: int = spec(
@@ -80,21 +84,53 @@ class Instance(Record):
     ports: dict[str, int] = spec(MapOf(Int(1, 65535)), "By port name, where this instance differs.", {}, shown="ports")
     labels: dict[str, str] = spec(LABELS, "What subsets and `$label` routes pick by.", {}, shown="none")
     locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
-    weight: int = spec(Int(1, 65535), "Its share of the calls among the instances that are picked from.", 1)
+    weight: int = spec(
+        Int(0, 65535), "Its share of the calls among the instances that are picked from; 0 counts as 1.", 1
+    )
+    service_account: bool = spec(
+        Unread(), "Accepted, without effect: of certificates.", False, name="serviceAccount", shown="none", on=""
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkloadSelector(Record):
+    labels: dict[str, str] = spec(LABELS, "Labels that the workload must carry.", {}, shown="none: every workload")
 
 
 @dataclass(slots=True, kw_only=True)
 class ServiceEntry(Record):
-    hosts: tuple[str, ...] = spec(ListOf(HOST, least=1), "The services (interfaces) that the application offers.")
+    hosts: tuple[str, ...] = spec(
+        ListOf(HOST, least=1),
+        "The services (interfaces, hosts) that the application offers; `*.suffix`: all that end so.",
+    )
     ports: tuple[Port, ...] = spec(
         ListOf(Struct(Port)), "One for the calls of Dubbo, one for those of HTTP/2, or one for both.", (), shown="none"
     )
     endpoints: tuple[Instance, ...] = spec(ListOf(Struct(Instance, "Endpoint")), "The instances.", (), shown="none")
-    location: str = spec(Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL")
+    location: str = spec(
+        Choice("MESH_INTERNAL", "MESH_EXTERNAL"), "Accepted, without effect.", "MESH_INTERNAL", on=""
+    )
     resolution: str = spec(
-        Choice("STATIC", later=frozenset(("DNS", "DNS_ROUND_ROBIN", "NONE"))),
-        "How instances are found: as listed.",
-        "STATIC",
+        Choice("STATIC", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+        "Where calls go. STATIC: to the instances listed or selected. NONE: where they were dialled, which a "
+        "transparent listener knows. DNS: as STATIC with `endpoints`, which are IP addresses; without as NONE, with a "
+        "warning.",
+        "",
+        shown="STATIC with instances or without `ports`, else NONE",
+    )
+    workload_selector: WorkloadSelector | None = spec(
+        Struct(WorkloadSelector),
+        "In place of `endpoints`: the WorkloadEntries of its namespace that carry these labels.",
+        None,
+        name="workloadSelector",
+        shown="none",
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
+    addresses: bool = spec(
+        Unread(), "Accepted, without effect: calls are told apart by service and host.", False, shown="none", on=""
+    )
+    subject_alt_names: bool = spec(
+        Unread(), "Accepted, without effect: of certificates.", False, name="subjectAltNames", shown="none", on=""
     )
 
 
@@ -102,12 +138,33 @@ class ServiceEntry(Record):
 class SubsetSpec(Record):
     name: str = spec(HOST, "Its name, for `destination.subset`.")
     labels: dict[str, str] = spec(LABELS, "An instance that carries all of them is in it.", {}, shown="none: all")
+    traffic_policy: TrafficPolicy | None = spec(
+        TRAFFIC_POLICY, "Its own, block by block before the host's.", None, name="trafficPolicy", shown="the host's"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class MatchLabels(Record):
+    match_labels: dict[str, str] = spec(
+        LABELS, "Labels that the workload must carry.", {}, name="matchLabels", shown="none: every workload"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class DestinationRule(Record):
     host: str = spec(HOST, "A service, an application (the ServiceEntry's name), or `app/*`.")
     subsets: tuple[SubsetSpec, ...] = spec(ListOf(Struct(SubsetSpec, "Subset")), "Its subsets.", (), shown="none")
+    traffic_policy: TrafficPolicy | None = spec(
+        TRAFFIC_POLICY, "How its instances are used.", None, name="trafficPolicy", shown="none"
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
+    workload_selector: MatchLabels | None = spec(
+        Struct(MatchLabels),
+        "The workloads whose sidecars it is for; there, before one without it.",
+        None,
+        name="workloadSelector",
+        shown="every workload",
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +187,9 @@ class HttpMatch(Record):
         Bool(), "`uri` exact or prefix: case of ASCII letters is ignored.", False, name="ignoreUriCase", shown="false"
     )
     method: StringMatch | None = spec(STRING_MATCH, "HTTP: its method. Dubbo: the method called.", None, shown="any")
-    scheme: StringMatch | None = spec(STRING_MATCH, "HTTP: its scheme. Dubbo has none.", None, shown="any")
+    scheme: StringMatch | None = spec(
+        STRING_MATCH, "HTTP: its scheme. Dubbo has none.", None, shown="any", on="HTTP"
+    )
     authority: StringMatch | None = spec(
         STRING_MATCH,
         "HTTP: its authority, in any case. Dubbo: the attachment `target-host`, else the service.",
@@ -146,6 +205,7 @@ class HttpMatch(Record):
         {},
         name="queryParams",
         shown="any",
+        on="HTTP",
     )
     without_headers: dict[str, StringMatch] = spec(
         MapOf(STRING_MATCH), "Not there, or there and not so. `{}`: not there.", {}, name="withoutHeaders", shown="any"
@@ -153,13 +213,31 @@ class HttpMatch(Record):
     source_labels: dict[str, str] = spec(
         LABELS, "Labels that this sidecar's workload must carry.", {}, name="sourceLabels", shown="any"
     )
+    port: int = spec(
+        Int(1, 65535), "The port called: the service's for what the caller speaks.", 0, shown="any"
+    )
+    source_namespace: str = spec(
+        Text(), "The namespace that this sidecar's workload must be in.", "", name="sourceNamespace", shown="any"
+    )
+    gateways: tuple[str, ...] = spec(
+        ListOf(Text()),
+        "`mesh` among them: it holds here, whatever `sourceLabels` and `sourceNamespace` say. Else it never does.",
+        (),
+        shown="the VirtualService's",
+    )
+    stat_prefix: str = spec(Text(), "Accepted, without effect.", "", name="statPrefix", shown="none", on="")
     labels: dict[str, tuple[Node, Node]]  # of other names: a traffic label each, once those are known
 
 
 @dataclass(slots=True, kw_only=True)
 class Destination(Record):
-    host: str = spec(HOST, "A service or an application.", "", shown="the called service's own")
+    host: str = spec(
+        HOST, "A service or an application; `*/*`: the called service's own.", "", shown="the called service's own"
+    )
     subset: str = spec(HOST, "A declared subset, or `$label`.", "", shown="all instances")
+    port: PortSelector | None = spec(
+        Struct(PortSelector), "One of its ports.", None, shown="the one for what the caller speaks"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,6 +266,12 @@ class RouteDestination(Record):
 
 
 @dataclass(slots=True, kw_only=True)
+class Delegate(Record):
+    name: str = spec(Text(), "Its name.")
+    namespace: str = spec(Text(), "Its namespace.", "", shown="the same")
+
+
+@dataclass(slots=True, kw_only=True)
 class HttpRoute(Record):
     name: str = spec(Text(), "A name for explain and statistics.", "")
     match: tuple[HttpMatch, ...] = spec(
@@ -199,6 +283,11 @@ class HttpRoute(Record):
     route: tuple[RouteDestination, ...] = spec(
         ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1),
         "Destinations; each gets its weight's share of the calls.",
+        (),
+        shown="required, or `delegate`",
+    )
+    delegate: Delegate | None = spec(
+        Struct(Delegate), "The VirtualService without hosts whose rules stand in for this one.", None, shown="none"
     )
     timeout: int = spec(WAIT, "Of a call that names no shorter one; 0s: none.", 0, shown="none")
 
@@ -206,16 +295,18 @@ class HttpRoute(Record):
 @dataclass(slots=True, kw_only=True)
 class VirtualService(Record):
     hosts: tuple[str, ...] = spec(
-        ListOf(HOST, least=1), "Services, applications (`app` or `app/*`), `prefix.*`, or `*` (`*/*`)."
+        ListOf(HOST, least=1),
+        "Services, applications (`app` or `app/*`), `prefix.*`, `*.suffix`, or `*` (`*/*`).",
+        (),
+        shown="none: for `delegate`",
     )
+    gateways: tuple[str, ...] = spec(
+        ListOf(Text()), "Without `mesh` among them it is not for sidecars, and passed over.", (), shown="`mesh`"
+    )
+    export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
     http: tuple[HttpRoute, ...] = spec(
         ListOf(Struct(HttpRoute, "HTTPRoute"), least=1), "Rules; the first that matches decides."
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class WorkloadSelector(Record):
-    labels: dict[str, str] = spec(LABELS, "Labels that the workload must carry.", {}, shown="none: every workload")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -229,10 +320,19 @@ class LabelRules(Record):
     labels: tuple[LabelRule, ...] = spec(ListOf(Struct(LabelRule), least=1), "The labels.")
 
 
+def _everywhere(text: str) -> str:
+    if text not in ("*", "*/*"):
+        raise Refused(f'"{text}": labels that go on to some hosts alone are not supported yet', 'write "*" or nothing')
+    return text
+
+
 @dataclass(slots=True, kw_only=True)
 class LabelRulesBeta(LabelRules):
     attach_to: tuple[str, ...] = spec(
         ListOf(Choice("opentracing")), "Accepted, without effect.", (), name="attachTo", shown="none"
+    )
+    hosts: tuple[str, ...] = spec(
+        ListOf(Parsed('`"*"`', _everywhere, "")), "Which hosts they go on to: all.", (), shown="all"
     )
     protocols: str = spec(
         Text(empty=True),

@@ -6,36 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from meshfast import model
-from meshfast.config import match
+from meshfast.config import called, match
 from meshfast.config.cluster import Clusters
+from meshfast.config.delegate import Delegates, Key
 from meshfast.config.document import Place, Report, listed
+from meshfast.config.draft import Draft, find, shown
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
-from meshfast.model import Condition, FallbackCase, Field, Op, Pattern, TargetKind
+from meshfast.config.shadow import report_shadows
+from meshfast.model import Condition, FallbackCase, Family, Field, Op, Pattern, TargetKind
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
-MAX_COMPARED = 2_000_000  # pairs of matches compared to find shadows; beyond, only rules without a match are seen
 
 _CASES = {
     "noinstances": FallbackCase.NO_INSTANCE,
     "noavailabled": FallbackCase.NO_AVAILABLE,
     "noavailable": FallbackCase.NO_AVAILABLE,
 }
-
-Alternatives = tuple[tuple[Condition, ...], ...]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A target being made."""
-
-    cluster: str
-    kind: TargetKind
-    text: str
-    at: Place
-    weight: int = 0
-    on: FallbackCase = FallbackCase.NO_AVAILABLE
-    fallback: int | None = None
 
 
 @dataclass(slots=True)
@@ -55,19 +42,35 @@ class _Compiled:
     explicit: bool
     labels: set[str]
     workload: Mapping[str, str]
+    serves: bool = False  # whether it has any rule that this workload may take
+    delegates: dict[Key, Resource | None] = field(default_factory=dict)
+    more: dict[str, tuple[int, ...]] = field(default_factory=dict)  # cluster -> its further ports of HTTP
+    ports: dict[str | None, Mapping[Family, int] | None] = field(default_factory=dict)  # by the cluster that is called
+    apart: dict[tuple[str, int], str | None] = field(default_factory=dict)  # cluster, its port -> the cluster of that
     found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
     declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
     used: set[str] = field(default_factory=set)  # the labels that its rules ask for
     rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
     services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
 
-    def holds(self, clusters: Clusters, labels: set[str], workload: Mapping[str, str]) -> bool:
+    def holds(
+        self, clusters: Clusters, labels: set[str], workload: Mapping[str, str], delegates: Delegates
+    ) -> bool:  # fmt: skip
         """Whether it would come out the same."""
         return (
             self.labels == labels
             and self.workload == workload
             and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
             and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
+            and (not self.delegates or all([delegates.find(key) is one for key, one in self.delegates.items()]))
+            and (not (self.more or self.ports or self.apart) or self._ports_hold(clusters))
+        )
+
+    def _ports_hold(self, clusters: Clusters) -> bool:
+        return (
+            all(clusters.more(name) == more for name, more in self.more.items())
+            and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
+            and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
         )
 
 
@@ -78,35 +81,60 @@ class Routes:
     """
 
     def __init__(
-        self, resource: Resource, clusters: Clusters, labels: set[str], workload: Mapping[str, str], report: Report
-    ) -> None:
+        self, resource: Resource, clusters: Clusters, labels: set[str], workload: Mapping[str, str],
+        delegates: Delegates, report: Report,
+    ) -> None:  # fmt: skip
+        self._delegates = delegates
         self._resource, self._clusters, self._labels, self._report = resource, clusters, labels, report
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
-        self._barren: dict[tuple[int, int, TargetKind], tuple[_Draft, list[str]]] = {}
+        self._barren: dict[tuple[int, int, TargetKind], tuple[Draft, list[str]]] = {}
         self._prepared: list[_Prepared] | None = None
         before: _Compiled | None = resource.memo
-        if before is not None and before.holds(clusters, labels, workload):
+        if before is not None and before.holds(clusters, labels, workload, delegates):
             self._before = before
-            self._done = replace(before, found=dict(before.found), declared=set(before.declared), rules={}, services={})
+            self._done = replace(
+                before,
+                found=dict(before.found),
+                declared=set(before.declared),
+                rules={},
+                services={},
+            )
         else:
             spec: VirtualService = resource.spec
-            explicit = all(r.destination is not None and r.destination.host for h in spec.http for r in h.route)
-            self._before = self._done = _Compiled(spec.hosts, explicit, set(labels), dict(workload))
-            self._prepare()
+            self._before = self._done = _Compiled(spec.hosts, False, set(labels), dict(workload))
+            made = self._prepare()
+            self._done.explicit = all(_named(r.destination) for p in made for r in p.route.route)
+            self._done.serves = any(_serves(p) for p in made)
         resource.draft = self._done
         self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has any rule that this workload may take. Without, hosts are as they were, as with Istio."""
+        return self._done.serves
+
+    @property
+    def order(self) -> tuple[bool, str, str, str]:
+        """Of several for one host the first one decides, as with Istio."""
+        return not self._done.serves, *self._resource.age()
+
+    @property
+    def label(self) -> str:
+        return f"VirtualService {self._resource.name}"
 
     def host_at(self, number: int) -> Place:
         """Where one of its own hosts is written."""
         return self._resource.at.at("hosts", number)
 
-    def service(self, name: str, pattern: Pattern, own: str | None, number: int) -> model.Service:
-        """The service that its rules make for one of its hosts."""
-        rules = self.rules(own)
+    def service(
+        self, name: str, pattern: Pattern, own: str | None, number: int, plain: tuple[model.Rule, ...] = ()
+    ) -> model.Service:  # fmt: skip
+        """The service that its rules make for one of its hosts, and behind them the ``plain`` ones."""
+        rules = self.rules(own) + plain
         key = (name, pattern, number, own)
         service = self._before.services.get(key)
-        if service is None or service.rules is not rules:
+        if service is None or (service.rules is not rules and [*map(id, service.rules)] != [*map(id, rules)]):
             service = model.Service(name, rules, pattern, self.host_at(number).origin())
         self._done.services[key] = service
         return service
@@ -119,29 +147,45 @@ class Routes:
         return done[own]
 
     def _compile(self, own: str | None) -> tuple[model.Rule, ...]:
+        more: tuple[int, ...] = ()
+        if own is not None:
+            more = self._done.more[own] = self._clusters.more(own)
         return tuple(
-            model.Rule(p.route.name, p.matches, targets, p.route.timeout, p.route.at.origin())
+            model.Rule(p.route.name, self._matches(p, own, port), targets, p.route.timeout, p.route.at.origin())
+            for port in (*more, 0)
             for p in self._prepared or self._prepare()
-            if (targets := self._targets(p, own))
+            if (targets := self._targets(p, own, port))
         )
+
+    def _matches(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Match, ...]:
+        """``port``: the one that an authority must name, if any."""
+        matches = prepared.matches
+        if called.asks(matches):
+            ports = self._done.ports[own] = _ports(self._clusters, own)
+            matches = called.resolve(matches, ports if ports is None or not port else {**ports, Family.HTTP: port})
+        if not port:
+            return matches
+        asked = called.by_authority(port)
+        every = matches or (model.Match((), origin=prepared.route.at.origin()),)
+        return tuple(replace(each, conditions=(asked, *each.conditions)) for each in every)
 
     def _prepare(self) -> list[_Prepared]:
         spec: VirtualService = self._resource.spec
         report, workload = self._report, self._done.workload
+        routes = self._delegates.expand(self._resource, spec.http, self._done.delegates, report)
         conditions = [
-            tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad)
-            for route in spec.http
+            tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad) for route in routes
         ]
         self._prepared = [
             _Prepared(route, _matches(route, made, workload), self._weights(route))
-            for route, made in zip(spec.http, conditions, strict=True)
+            for route, made in zip(routes, conditions, strict=True)
         ]
         self._done.used |= {
             c.key for p in self._prepared for m in p.matches for c in m.conditions if c.field is Field.LABEL
         }
-        if max(len(spec.http), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
+        if max(len(routes), *(len(p.matches) + 2 * len(p.route.route) for p in self._prepared), 0) > MAX_RULES:
             report.add(spec.at.at("http"), f"more than {MAX_RULES} rules, matches or destinations")
-        _report_shadows(spec, [tuple(a for m in made for a in m) for made in conditions], report)
+        report_shadows(routes, [tuple(a for m in made for a in m) for made in conditions], report)
         return self._prepared
 
     def finish(self) -> None:
@@ -169,8 +213,8 @@ class Routes:
 
     def _weights(self, route: HttpRoute) -> tuple[int, ...]:
         given = [r.weight for r in route.route]
-        if len(given) == 1 and given[0] is None:
-            return (100,)
+        if len(given) == 1:
+            return (given[0] or 100,)  # whatever it is
         at = route.at.at("route")
         whole = given and len(given) == len(at.node.value) and not any(r.at.bad for r in route.route)
         total = sum(w or 0 for w in given)
@@ -182,10 +226,23 @@ class Routes:
             self._report.add(at, "the weights add up to 0", "give a weight to those that calls go to")
         return tuple(w or 0 for w in given)
 
-    def _cluster(self, destination: Destination, own: str | None) -> str | None:
-        """The cluster of a destination; None when it cannot be told, which is reported."""
-        if not destination.host:
-            return own
+    def _cluster(self, destination: Destination, own: str | None, port: int = 0) -> str | None:
+        """The cluster of a destination; None when it cannot be told, which is reported. ``port``: the one called, which
+        holds for the called application where the destination names none."""
+        found = self._host(destination, own) if _named(destination) else own
+        if found is not None and found == own and destination.port is None and port:
+            self._done.apart[found, port] = self._clusters.at_port(found, port)
+            return self._done.apart[found, port]
+        if found is None or destination.port is None:
+            return found
+        wanted = (found, destination.port.number)
+        apart = self._done.apart[wanted] = self._clusters.at_port(*wanted)
+        if apart is None and not destination.at.bad:
+            ports = listed("its ports are", list(map(str, self._clusters.ports(found))), "it has one for all calls")
+            self._report.add(destination.port.at.at("number"), f"{found} has no port {wanted[1]}", ports)
+        return apart
+
+    def _host(self, destination: Destination, own: str | None) -> str | None:
         found = self._done.found[destination.host, own] = self._clusters.find(destination.host, own)
         if found is None and not self._report.incomplete and not destination.at.bad:
             several = self._clusters.named(destination.host)
@@ -197,9 +254,9 @@ class Routes:
                 self._report.add(destination.at.at("host"), f"unknown host {destination.host}", hint)
         return found
 
-    def _draft(self, cluster: str, subset: str, at: Place) -> _Draft:
+    def _draft(self, cluster: str, subset: str, at: Place) -> Draft:
         if not subset:
-            return _Draft(cluster, TargetKind.ALL, "", at)
+            return Draft(cluster, TargetKind.ALL, "", at)
         known = subset[1:] in self._labels if subset.startswith("$") else subset in self._clusters.subsets[cluster]
         if known and not subset.startswith("$"):
             self._done.declared.add((cluster, subset))
@@ -209,15 +266,15 @@ class Routes:
             entry[2][cluster] = None
         if subset.startswith("$"):
             self._done.used.add(subset[1:])
-            return _Draft(cluster, TargetKind.LABEL, subset[1:], at)
-        return _Draft(cluster, TargetKind.SUBSET, subset, at)
+            return Draft(cluster, TargetKind.LABEL, subset[1:], at)
+        return Draft(cluster, TargetKind.SUBSET, subset, at)
 
-    def _targets(self, prepared: _Prepared, own: str | None) -> tuple[model.Target, ...]:
-        drafts: list[_Draft] = []
+    def _targets(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Target, ...]:
+        drafts: list[Draft] = []
         entries: list[RouteDestination] = []
         for entry, weight in zip(prepared.route.route, prepared.weights, strict=False):
             destination = entry.destination
-            cluster = self._cluster(destination, own) if destination is not None and not entry.at.bad else None
+            cluster = self._cluster(destination, own, port) if destination is not None and not entry.at.bad else None
             if destination is None or cluster is None:
                 continue
             draft = self._draft(cluster, destination.subset, destination.at.at("subset"))
@@ -232,12 +289,12 @@ class Routes:
         for draft in list(drafts):
             if draft.kind is TargetKind.LABEL and draft.fallback is None:
                 draft.on = FallbackCase.NO_AVAILABLE
-                baseline = _Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
-                draft.fallback = _find(drafts, baseline)
+                baseline = Draft(draft.cluster, TargetKind.BASELINE, draft.text, draft.at)
+                draft.fallback = find(drafts, baseline)
         self._note_barren(drafts)
         return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
 
-    def _note_barren(self, drafts: list[_Draft]) -> None:
+    def _note_barren(self, drafts: list[Draft]) -> None:
         """Notes the subsets that nothing is in. What a label's value picks only a call can tell."""
         for draft in drafts if self._report.warnings is not None and not self._report.problems else ():
             mark, kind = draft.at.node.start_mark, draft.kind
@@ -263,17 +320,19 @@ class Routes:
                 hint = f"none is labelled {wanted}" if len(clusters) == 1 else ""
                 self._report.warn(draft.at, f"subset {draft.text} of {some} has no instance", hint)
         prepared = self._prepared or self._prepare()
+        if self._resource.bare or not self._done.serves:
+            return
         if not any(_takes_all(p) for p in prepared):
             hint = "what matches none is answered with status 60: end with a rule without match"
             self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
 
-    def _fallback(self, drafts: list[_Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
+    def _fallback(self, drafts: list[Draft], number: int, entry: RouteDestination, own: str | None) -> int | None:
         """The number of the target that an entry falls back to, which may be added for it."""
         assert entry.fallback is not None
         wanted = entry.fallback.target
         if isinstance(wanted, Destination):
             at, subset = wanted.at.at("subset"), wanted.subset
-            cluster = self._cluster(wanted, own) if wanted.host else drafts[number].cluster
+            cluster = self._cluster(wanted, own) if _named(wanted) else drafts[number].cluster
         else:
             at, subset = entry.fallback.at.at("target"), wanted
             cluster = drafts[number].cluster
@@ -282,9 +341,9 @@ class Routes:
             near = [i for i in named if drafts[i].cluster == cluster]
             if near or named:
                 return (near or named)[0]
-        return None if cluster is None else _find(drafts, self._draft(cluster, subset, at))
+        return None if cluster is None else find(drafts, self._draft(cluster, subset, at))
 
-    def _report_cycles(self, drafts: list[_Draft], entries: list[RouteDestination]) -> None:
+    def _report_cycles(self, drafts: list[Draft], entries: list[RouteDestination]) -> None:
         for start, entry in enumerate(entries):
             seen: list[int] = []
             at: int | None = start
@@ -297,8 +356,23 @@ class Routes:
             mark = place.node.start_mark
             if (mark.line, mark.column) not in self._cyclic:
                 self._cyclic.add((mark.line, mark.column))
-                names = [_shown(drafts[i]) for i in [*seen, start]]
+                names = [shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
+
+
+def _named(destination: Destination | None) -> bool:
+    """Whether it names a host, and not the called service's own."""
+    return destination is not None and destination.host not in ("", "*", "*/*")
+
+
+def _ports(clusters: Clusters, cluster: str | None) -> Mapping[Family, int] | None:
+    return clusters.called(cluster) if cluster in clusters.by_name else None
+
+
+def _serves(prepared: _Prepared) -> bool:
+    """Whether this workload may take it, for some call."""
+    asked = [[c for c in m.conditions if c.field is Field.NEVER and c.key != model.PORT] for m in prepared.matches]
+    return not prepared.matches or not all(asked)
 
 
 def _takes_all(prepared: _Prepared) -> bool:
@@ -306,19 +380,6 @@ def _takes_all(prepared: _Prepared) -> bool:
         all(c.field is Field.PATH and c.op is Op.PREFIX and c.value == "/" for c in match.conditions)
         for match in prepared.matches
     )
-
-
-def _shown(draft: _Draft) -> str:
-    return ("$" if draft.kind is TargetKind.LABEL else "") + (draft.text or draft.cluster)
-
-
-def _find(drafts: list[_Draft], wanted: _Draft) -> int:
-    """The number of an equal draft, or of this one added."""
-    for i, draft in enumerate(drafts):
-        if (draft.cluster, draft.kind, draft.text) == (wanted.cluster, wanted.kind, wanted.text):
-            return i
-    drafts.append(wanted)
-    return len(drafts) - 1
 
 
 def _matches(
@@ -331,29 +392,3 @@ def _matches(
             kept = tuple(c for c in conditions if c.field is not Field.NEVER or workload.get(c.key) != c.value)
             out.append(model.Match(kept, one.name, one.at.origin()))
     return tuple(out)
-
-
-def _report_shadows(spec: VirtualService, rules: list[Alternatives], report: Report) -> None:
-    """A rule is never reached when each of its matches has a wider one before it."""
-    earlier: list[tuple[tuple[Condition, ...], HttpRoute]] = []
-    every: HttpRoute | None = None
-    total = sum(map(len, rules))
-    for route, alternatives in zip(spec.http, rules, strict=True):
-        if route.at.bad and (any(m.at.bad for m in route.match) or not route.match):
-            continue
-        mine: Alternatives = alternatives if route.match else ((),)
-        shadow = every
-        if shadow is None and total * total <= MAX_COMPARED * 2:
-            found = [next((r for seen, r in earlier if match.wider(seen, one)), None) for one in mine]
-            shadow = found[0] if found and all(f is not None for f in found) else None
-        if shadow is not None:
-            name = f"{shadow.name} " if shadow.name else ""
-            report.add(
-                route.at,
-                f"this rule is never reached: rule {name}at {shadow.at.origin()} takes all that it matches",
-                "put the narrower rule first",
-            )
-            continue
-        earlier.extend((one, route) for one in mine)
-        if () in mine:
-            every = route

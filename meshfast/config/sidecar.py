@@ -105,6 +105,7 @@ class Limits(Type):
 class Workload(Record):
     app: str = spec(HOST, "The application beside this sidecar.", "")
     labels: dict[str, str] = spec(LABELS, "Its labels: `sourceLabels` and local traffic labels.", {}, shown="none")
+    namespace: str = spec(HOST, "The namespace it is in, for `exportTo` and `sourceNamespace`.", "", shown="not known")
     locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
 
 
@@ -201,6 +202,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
     return model.Sidecar(
         app=workload.app if workload else "",
         labels=workload.labels if workload else {},
+        namespace=workload.namespace if workload else "",
         locality=workload.locality if workload else "",
         workers=found.workers,
         loop=found.loop,

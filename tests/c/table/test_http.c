@@ -59,6 +59,7 @@ static void test_own_words(void)
     request.http = NULL;
     CHECK(holds(MF_FIELD_METHOD, "", MF_OP_EXACT, "m") && holds(MF_FIELD_PATH, "", MF_OP_EXACT, "/s/m"));
     CHECK(!holds(MF_FIELD_SCHEME, "", MF_OP_PRESENT, "") && !holds(MF_FIELD_PARAM, "x", MF_OP_PRESENT, ""));
+    CHECK(!holds(MF_FIELD_HTTP, "", MF_OP_PRESENT, "") && holds(MF_FIELD_HTTP, "", MF_OP_ABSENT, ""));
     CHECK(holds(MF_FIELD_SCHEME, "", MF_OP_ABSENT, "") && holds(MF_FIELD_AUTHORITY, "", MF_OP_EXACT, "s"));
 }
 

@@ -71,6 +71,18 @@ static void test_patterns(void)
         CHECK_INT(mf_table_remove(table, S(prefix), MF_SERVICE_PREFIX), 0);
     }
     CHECK(atomic_load(&table->live.patterns)->n <= 2);
+    CHECK_INT(publish_all(table, ".Cart", MF_SERVICE_SUFFIX, even), 0);
+    CHECK_INT(publish_all(table, ".com", MF_SERVICE_SUFFIX, even), 0);
+    CHECK_TEXT(goes_to(table, "org.Cart"), "10.0.0.2:1");
+    CHECK_TEXT(goes_to(table, "com.acme.Cart"), "10.0.0.2:1"); /* .Cart is longer than com. */
+    CHECK_TEXT(goes_to(table, "com.acme.com"), "10.0.0.1:1");  /* of two alike the prefix */
+    CHECK_TEXT(goes_to(table, "a.com"), "10.0.0.2:1");
+    CHECK_TEXT(goes_to(table, ".Cart"), "10.0.0.1:1"); /* for longer names alone */
+    CHECK_TEXT(goes_to(table, "Cart"), "10.0.0.1:1");
+    CHECK_TEXT(goes_to(table, ""), "10.0.0.1:1");
+    CHECK_INT(mf_table_remove(table, S(".com"), MF_SERVICE_PREFIX), MF_EROUTE_SERVICE);
+    CHECK_INT(mf_table_remove(table, S(".Cart"), MF_SERVICE_SUFFIX), 0);
+    CHECK_INT(mf_table_remove(table, S(".com"), MF_SERVICE_SUFFIX), 0);
     CHECK_INT(mf_table_remove(table, S("com."), MF_SERVICE_PREFIX), 0);
     CHECK_INT(mf_table_remove(table, S(""), MF_SERVICE_ANY), 0);
     CHECK_INT(mf_table_remove(table, S("*"), MF_SERVICE_ANY), MF_EROUTE_SERVICE);

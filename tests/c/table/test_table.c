@@ -87,7 +87,7 @@ static void test_prepare(void)
     CHECK_INT(mf_table_new(&table), 0);
     CHECK_INT(make_cluster(table, "a", &BOX("10.0.0.1:1"), 1, &a), 0);
     CHECK_INT(mf_cluster_seal(table, a), 0);
-    for (int pattern = 0; pattern <= MF_SERVICE_ANY; pattern++) {
+    for (int pattern = 0; pattern <= MF_SERVICE_ANY; pattern++) { /* MF_SERVICE_SUFFIX: test_index.c */
         CHECK_INT(mf_service_new(table, S("s."), pattern, &service), 0);
         CHECK_INT(mf_service_rule(service, 7), 0);
         CHECK_INT(mf_service_target(table, service, 0, a, MF_TARGET_ALL, S(""), 1, 0, MF_NO_TARGET), 0);

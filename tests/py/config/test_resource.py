@@ -221,12 +221,12 @@ def test_paths_of_sockets_have_a_length() -> None:
 
 def test_a_document_that_is_not_to_be_read() -> None:
     service = {
-        "apiVersion": "v1", "kind": "Service", "spec": {},
+        "apiVersion": "v1", "kind": "Sevrice", "spec": {},
         "metadata": {"name": "a", "annotations": {"meshfast.io/ignore": "true"}},
     }  # fmt: skip
     assert [s.name for s in load(service, entry("shop", ("a.Cart",))).services] == ["a.Cart"]
     service["metadata"] = {"name": "a", "annotations": {"meshfast.io/ignore": "false"}}
-    with pytest.raises(ConfigError, match="Service is a Kubernetes kind"):
+    with pytest.raises(ConfigError, match="Sevrice is a Kubernetes kind"):
         load(service)
 
 
