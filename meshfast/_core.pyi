@@ -94,12 +94,6 @@ def h2_put_frame(type: int, flags: int, stream: int, payload: bytes, pad: int | 
 
 # --- bind/view.pxi: meshfast/httpview.py is its face
 
-_Texts = list[tuple[str, str]]
-
-def h2_view(
-    request: tuple[str | None, str | None, str | None, str | None], headers: Iterable[tuple[str, str]]
-) -> tuple[str | None, str, str, str, str, _Texts, _Texts, _Texts]: ...
-
 # --- bind/loop.pxi
 
 LOOP_READ: int
