@@ -142,6 +142,53 @@ static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct 
     return 0;
 }
 
+static inline __attribute__((always_inline)) int send_on(struct mf_call *call, struct mf_link *link,
+                                                        struct mf_request *request)
+{
+    struct mf_block *kept = NULL;
+    int rc;
+    if ((link->doubted_until > request->query.now || request->flows) && mf_call_may_keep(call, request->length))
+        rc = send_kept(call, link, request, &kept);
+    else
+        rc = request->ops->send(request, call, link);
+    if (rc < 0)
+        return rc;
+    mf_call_step(call, call->two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT,
+                 &(struct mf_call_input){.callee = &link->callee, .frame = kept});
+    if (mf_sock_full(&link->conn->sock) && request->from && one_way_out(request))
+        mf_conn_pause_for(request->from, link->conn);
+    return 0;
+}
+
+/* No link of that lane takes it now; `rc`: why not. */
+static __attribute__((noinline, cold)) int place_otherwise(struct mf_call *call, struct mf_lane *lane,
+                                                           struct mf_request *request, int rc)
+{
+    struct mf_pool *pool = lane->pool;
+    if (rc < 0 && rc != MF_EROUTE_FULL && lane->trials && mf_lane_shared(pool)->n_links > 0) {
+        lane = mf_lane_shared(pool); /* it cannot go apart: better with the others than not at all */
+        struct mf_link *link = mf_lane_pick(lane, call, &rc);
+        if (link)
+            return send_on(call, link, request);
+    }
+    if (rc < 0)
+        return rc;
+    if (lane->n_connecting == 0 && call->by_table && !request->patient) {
+        request->busy = true;
+        return MF_EROUTE_FULL;
+    }
+    struct mf_block *frame = request->ops->freeze(request, call, &rc);
+    if (!frame)
+        return rc;
+    wait_at(call, &lane->queue, frame);
+    call->move_at = 0;
+    if (lane->n_connecting)
+        mf_lane_hedge(pool, call);
+    if (request->from && one_way_out(request))
+        mf_lane_check(lane, request->from);
+    return 0;
+}
+
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
 static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
@@ -155,40 +202,7 @@ static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *
             return put_off(call, lane, request);
     }
     struct mf_link *link = mf_lane_fits(lane, request->length, &rc) ? mf_lane_pick(lane, call, &rc) : NULL;
-    if (!link && rc < 0 && rc != MF_EROUTE_FULL && lane->trials && mf_lane_shared(pool)->n_links > 0) {
-        lane = mf_lane_shared(pool); /* it cannot go apart: better with the others than not at all */
-        link = mf_lane_pick(lane, call, &rc);
-    }
-    if (!link) {
-        if (rc < 0)
-            return rc;
-        if (lane->n_connecting == 0 && call->by_table && !request->patient) {
-            request->busy = true;
-            return MF_EROUTE_FULL;
-        }
-        struct mf_block *frame = request->ops->freeze(request, call, &rc);
-        if (!frame)
-            return rc;
-        wait_at(call, &lane->queue, frame);
-        call->move_at = 0;
-        if (lane->n_connecting)
-            mf_lane_hedge(pool, call);
-        if (request->from && one_way_out(request))
-            mf_lane_check(lane, request->from);
-        return 0;
-    }
-    struct mf_block *kept = NULL;
-    if ((link->doubted_until > request->query.now || request->flows) && mf_call_may_keep(call, request->length))
-        rc = send_kept(call, link, request, &kept);
-    else
-        rc = request->ops->send(request, call, link);
-    if (rc < 0)
-        return rc;
-    mf_call_step(call, call->two_way ? MF_CALL_ON_ASKED : MF_CALL_ON_SENT,
-                 &(struct mf_call_input){.callee = &link->callee, .frame = kept});
-    if (mf_sock_full(&link->conn->sock) && request->from && one_way_out(request))
-        mf_conn_pause_for(request->from, link->conn);
-    return 0;
+    return __builtin_expect(link != NULL, 1) ? send_on(call, link, request) : place_otherwise(call, lane, request, rc);
 }
 
 static const char *why_not(int rc, const struct mf_query *query, char text[TEXT_ROOM])

@@ -53,11 +53,10 @@ static __attribute__((noinline, cold)) bool suspected(const struct mf_pool *pool
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
     struct mf_local *local = pool->pools->local;
-    uint64_t now = mf_local_now(local);
     bool suspect = call->caller && call->caller->odd && suspected(pool, call);
     if (local->limits->upstream_trials == 0 || (!suspect && mf_trial_proved(&pool->trial, call->kind, len)))
         return mf_lane_shared(pool);
-    if (pool->lanes[MF_LANE_TRIAL].barren_until > now && mf_lane_shared(pool)->n_links > 0)
+    if (pool->lanes[MF_LANE_TRIAL].barren_until > mf_local_now(local) && mf_lane_shared(pool)->n_links > 0)
         return mf_lane_shared(pool);
     MF_COUNT(local, calls_trial);
     if (len > pool->trial.len)

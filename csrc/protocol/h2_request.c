@@ -17,6 +17,9 @@ enum { STAMPS = 160, STRAYS = 16, SCRATCH = 256, TEXT_ROOM = 256, NAMES = MF_PLA
 struct known {
     struct mf_h2_view view;
     struct mf_h2_shown shown; /* in `pairs` */
+    struct mf_http_view http;
+    struct mf_query query, said;
+    int check;                /* of the path */
     struct mf_block *frozen, *stamped;  /* made when they are needed first; NULL */
     uint32_t n_stamps, strays;          /* bytes of `stamps`; requests that were stamped otherwise since */
     uint16_t holes[MF_H2_HOLES];        /* where in `pairs` what changes is shown */
@@ -276,6 +279,36 @@ static void view(const struct mf_h2_head_in *head, struct mf_h2_view *view, stru
     mf_h2_shown_of(head->fields, head->marks, head->n, &head->request, view, true, pairs, scratch, shown);
 }
 
+static const uint8_t speaks[] = {
+    [MF_H2_PLAIN] = MF_SPEAKS_HTTP, [MF_H2_GRPC] = MF_SPEAKS_GRPC, [MF_H2_TRIPLE] = MF_SPEAKS_TRIPLE};
+
+/* Two that differ in their headers; each by its own stores, as reading what was just written takes longer. */
+static void ask_for(const struct mf_h2_view *view, const struct mf_h2_shown *shown, struct mf_http_view *http,
+                    struct mf_query *query, struct mf_query *said)
+{
+    *http = (struct mf_http_view){view->http_method, view->scheme, view->authority, view->path, view->query};
+    *query = (struct mf_query){
+        .service = view->service,
+        .method = view->method,
+        .headers = shown->headers,
+        .n_headers = shown->n_headers,
+        .name_lengths = shown->name_lengths,
+        .speaks = speaks[view->flavour],
+        .fold_names = true,
+        .http = http,
+    };
+    *said = (struct mf_query){
+        .service = view->service,
+        .method = view->method,
+        .headers = shown->labels,
+        .n_headers = shown->n_labels,
+        .name_lengths = shown->name_lengths,
+        .speaks = speaks[view->flavour],
+        .fold_names = true,
+        .http = http,
+    };
+}
+
 /* What comes again; NULL: it is too much. */
 static struct known *know(const struct mf_h2_share *share, const struct mf_h2_head_in *head)
 {
@@ -287,8 +320,11 @@ static struct known *know(const struct mf_h2_share *share, const struct mf_h2_he
         return NULL;
     size_t n = (size_t)(shown.headers + shown.n_headers - share->shown);
     struct known *known = mf_zalloc(sizeof *known + (n + 1) * sizeof *known->pairs);
-    if (known)
-        view(head, &known->view, &known->shown, known->pairs, &(struct mf_h2_scratch){known->scratch, SCRATCH, 0});
+    if (!known)
+        return NULL;
+    view(head, &known->view, &known->shown, known->pairs, &(struct mf_h2_scratch){known->scratch, SCRATCH, 0});
+    ask_for(&known->view, &known->shown, &known->http, &known->query, &known->said);
+    known->check = mf_h2_view_path_check(&known->view);
     return known;
 }
 
@@ -340,9 +376,7 @@ void mf_h2_request_forget(void *note)
     mf_free(known);
 }
 
-static const uint8_t speaks[] = {
-    [MF_H2_PLAIN] = MF_SPEAKS_HTTP, [MF_H2_GRPC] = MF_SPEAKS_GRPC, [MF_H2_TRIPLE] = MF_SPEAKS_TRIPLE};
-
+/* `shown`: where it is not known. */
 static void show(struct request *request, struct mf_h2_source *source, const struct mf_h2_shown *shown)
 {
     struct mf_request *base = &request->base;
@@ -356,22 +390,13 @@ static void show(struct request *request, struct mf_h2_source *source, const str
     base->flows = true;
     base->readable = base->stampable = true;
     base->timeout_ms = view->timeout_ms;
-    base->query = (struct mf_query){
-        .service = view->service,
-        .method = view->method,
-        .headers = shown->headers,
-        .n_headers = shown->n_headers,
-        .name_lengths = shown->name_lengths,
-        .speaks = speaks[view->flavour],
-        .fold_names = true,
-        .now = mf_local_now(local),
-        .http = &request->http,
-    };
-    request->http = (struct mf_http_view){view->http_method, view->scheme, view->authority, view->path, view->query};
-    request->said = base->query;
-    request->said.headers = shown->labels;
-    request->said.n_headers = shown->n_labels;
-    base->said = &request->said;
+    struct mf_query *said = request->known ? &request->known->said : &request->said;
+    if (request->known)
+        base->query = request->known->query;
+    else
+        ask_for(view, shown, &request->http, &base->query, said);
+    base->query.now = said->now = mf_local_now(local);
+    base->said = said;
 }
 
 static void refuse(struct request *request, struct mf_call *call, enum mf_outcome outcome, const char *text)
@@ -384,7 +409,8 @@ static void refuse(struct request *request, struct mf_call *call, enum mf_outcom
 void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const struct mf_h2_head_in *head)
 {
     struct request request;
-    struct mf_h2_view viewed = {.timeout_ms = -1};
+    struct mf_h2_view viewed;
+    struct mf_h2_shown shown;
     uint8_t room[MF_H2_SCRATCH];
     struct mf_h2_scratch scratch = {room, sizeof room, 0};
     request.share = source->share;
@@ -396,20 +422,23 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
     request.frozen = NULL;
     request.view = request.known ? &request.known->view : &viewed;
     request.base.length = (uint32_t)head->block.len;
-    struct mf_h2_shown shown = {0};
-    if (!request.known && !head->over)
+    if (head->over) {
+        viewed = (struct mf_h2_view){.timeout_ms = -1};
+        shown = (struct mf_h2_shown){0};
+    } else if (!request.known) {
         view(head, &viewed, &shown, source->share->shown, &scratch);
+    }
     if (request.view->bad_timeout)
         MF_COUNT(source->share->local, bad_deadlines);
     call->kind = request.view->grpc;
     call->ops = source->ops[call->kind != MF_H2_READS_HTTP];
-    show(&request, source, request.known ? &request.known->shown : &shown);
+    show(&request, source, &shown);
     if (head->over) {
         refuse(&request, call, MF_OUTCOME_TOO_LONG,
                "meshfast: the request has more header fields than limits.h2HeaderList or limits.h2Fields allow");
         return;
     }
-    int rc = request.view->lost ? MF_EH2_AUTHORITY : mf_h2_view_path_check(request.view);
+    int rc = request.known ? request.known->check : viewed.lost ? MF_EH2_AUTHORITY : mf_h2_view_path_check(&viewed);
     if (rc < 0) {
         char text[TEXT_ROOM];
         snprintf(text, sizeof text, "meshfast: bad request: %s", mf_err_text(rc));

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-/* Streams of a burst are taken again by the next one; of those that nothing came for, few are kept. */
-enum { SPARES = 8192, SPARES_QUIET = 256, ENCODED_KEPT = 65536 };
+/* A stream is asked for so many before its turn to be taken. */
+enum { AHEAD = 4, ENCODED_KEPT = 65536 };
 
 int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops, uint32_t index, struct mf_local *local,
                      struct mf_calls *calls)
@@ -31,23 +31,21 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
 
 static void trim(struct mf_h2_share *share, uint32_t most)
 {
-    for (int i = 0; i < 2; i++) {
-        for (; share->spare[i].n > most; share->spare[i].n--) {
-            void *stream = share->spare[i].first;
-            memcpy(&share->spare[i].first, stream, sizeof(void *));
-            mf_free(stream);
-        }
-    }
+    for (int i = 0; i < 2; i++)
+        while (share->spare[i].n > most)
+            mf_free(share->spare[i].of[--share->spare[i].n]);
 }
 
 void mf_h2_share_quiet(struct mf_h2_share *share)
 {
-    trim(share, SPARES_QUIET);
+    trim(share, MF_H2_SPARES_QUIET);
 }
 
 void mf_h2_share_dispose(struct mf_h2_share *share)
 {
     trim(share, 0);
+    mf_free(share->spare[0].of);
+    mf_free(share->spare[1].of);
     mf_pages_dispose(&share->tables);
     mf_free(share->shown);
     mf_free(share->fields);
@@ -74,25 +72,25 @@ uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len)
 
 void *mf_h2_share_take(struct mf_h2_share *share, bool server, size_t size, size_t zeroed)
 {
-    void *stream = share->spare[server].first;
-    if (!stream || share->spare[server].size != size)
+    uint32_t n = share->spare[server].n;
+    if (n == 0 || share->spare[server].size != size)
         return mf_zalloc(size);
-    memcpy(&share->spare[server].first, stream, sizeof(void *));
-    share->spare[server].n--;
-    mf_fetch(share->spare[server].first, size);
+    void *stream = share->spare[server].of[--share->spare[server].n];
+    if (n > AHEAD)
+        mf_fetch(share->spare[server].of[n - 1 - AHEAD], size);
     memset(stream, 0, zeroed);
     return stream;
 }
 
 void mf_h2_share_give(struct mf_h2_share *share, bool server, size_t size, void *stream)
 {
-    bool other = share->spare[server].first && share->spare[server].size != size;
-    if (other || share->spare[server].n == SPARES) {
+    if (!share->spare[server].of)
+        share->spare[server].of = mf_alloc(MF_H2_SPARES * sizeof(void *));
+    bool other = share->spare[server].n && share->spare[server].size != size;
+    if (!share->spare[server].of || other || share->spare[server].n == MF_H2_SPARES) {
         mf_free(stream);
         return;
     }
-    memcpy(stream, &share->spare[server].first, sizeof(void *));
-    share->spare[server].first = stream;
+    share->spare[server].of[share->spare[server].n++] = stream;
     share->spare[server].size = (uint32_t)size;
-    share->spare[server].n++;
 }

@@ -6,6 +6,8 @@
 #include "codec/hpack.h"
 
 enum { MF_H2_ADDED = 32 }; /* fields that are added to a message at most */
+/* Streams of a burst are taken again by the next one; of those that nothing came for, few are kept. */
+enum { MF_H2_SPARES = 8192, MF_H2_SPARES_QUIET = 256 };
 
 struct mf_h2_share {
     struct mf_dialer dialer; /* first */
@@ -23,7 +25,7 @@ struct mf_h2_share {
     size_t encoded_len;
     struct mf_pages tables;    /* of fields, those in use: a decoder's and an encoder's */
     struct {
-        void *first;
+        void **of;             /* MF_H2_SPARES of them; made with the first one */
         uint32_t size, n;
     } spare[2];                /* of streams, by size: that of the ends that ask, and of those that are asked */
 };

@@ -10,10 +10,15 @@ MF_ALWAYS_INLINE struct mf_compiled *find_pattern(const struct mf_table *table, 
     struct mf_patterns *patterns = mf_load_acquire(&live->patterns);
     for (uint32_t i = 0; i < patterns->n; i++) {
         struct mf_slot *slot = patterns->slots[i];
-        if (slot->len > name.len - (slot->suffix && name.len)) /* a suffix is for longer names */
+        if (slot->len > name.len)
             continue;
-        size_t from = slot->suffix ? name.len - slot->len : 0;
-        if (!mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(name.ptr + from, slot->len)))
+        const uint8_t *at = name.ptr;
+        if (__builtin_expect(slot->suffix, 0)) {
+            if (slot->len == name.len) /* it is for longer names */
+                continue;
+            at += name.len - slot->len;
+        }
+        if (!mf_slice_eq(mf_slice_of(slot->name, slot->len), mf_slice_of(at, slot->len)))
             continue;
         struct mf_compiled *service = mf_load_acquire(&slot->live);
         if (service)
