@@ -204,13 +204,8 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
     query.labels = local->labels.value;
     int rc = look_up(local->table, head, &query, &route);
     if (rc == MF_EROUTE_PEER) { /* a port that is Dubbo's may take HTTP/1 too, where there is no other */
-        struct mf_route other;
-        query.http = NULL;
-        int other_rc = look_up(local->table, head, &query, &other);
-        if (other_rc == 0 || other_rc == MF_EROUTE_DOWN) {
-            rc = other_rc;
-            route = other;
-        }
+        query.at_dubbo = true;
+        rc = look_up(local->table, head, &query, &route);
     }
     if (rc == MF_EROUTE_DOWN) {
         query.last_resort = true;
