@@ -41,7 +41,10 @@ kind: DestinationRule
 metadata: {{name: shop}}
 spec:
   host: shop
-  subsets: [{{name: one, labels: {{kind: one}}}}, {{name: two, labels: {{kind: two}}}}, {{name: none, labels: {{no: such}}}}]
+  subsets:
+  - {{name: one, labels: {{kind: one}}}}
+  - {{name: two, labels: {{kind: two}}}}
+  - {{name: none, labels: {{no: such}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
