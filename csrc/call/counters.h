@@ -96,7 +96,7 @@
     X(limit_h2_continuations, counter, "limit h2Continuations: connections closed")                                    \
     X(limit_h2_resets, counter, "limit h2Resets: connections closed")                                                  \
     X(limit_h2_cancels, counter, "limit h2Cancels: calls put off")                                                     \
-    X(limit_h2_cuts, counter, "limit h2Cuts: callers whose calls went apart, and connections beside which others are used") \
+    X(limit_h2_cuts, counter, "limit h2Cuts: callers whose calls went apart (of connections: upstream_spent)") \
     X(limit_h2_window_share, counter, "limit h2WindowShare: times that a caller's calls went apart")                   \
     X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
     X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \

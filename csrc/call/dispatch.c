@@ -133,6 +133,10 @@ static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct 
         MF_COUNT(local, limit_max_pending);
         return MF_EROUTE_FULL;
     }
+    if (mf_conn_too_much(local, lane->queue.bytes)) {
+        MF_COUNT(local, limit_upstream_output_max);
+        return MF_EROUTE_FULL;
+    }
     struct mf_block *frame = request->ops->freeze(request, call, &rc);
     if (!frame)
         return rc;

@@ -100,9 +100,11 @@ static struct mf_tallied *rest_of(struct mf_tally *tally, uint8_t kind, struct m
     struct key key = key_of(tally, kind, first, mf_slice_of(NULL, 0), true);
     _Atomic(struct mf_tallied *) *place = place_of(tally, &key);
     struct mf_tallied *one = mf_load_relaxed(place);
-    if (one || tally->_n == tally->_max)
+    if (one || tally->_n == tally->_max || tally->_n_rests == tally->_max)
         return one;
-    return add(place, &key);
+    one = add(place, &key);
+    tally->_n_rests += one != NULL;
+    return one;
 }
 
 struct mf_stat_shard *mf_tally_find(struct mf_tally *tally, uint8_t kind, struct mf_slice first, struct mf_slice second,

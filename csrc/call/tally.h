@@ -19,7 +19,7 @@ struct mf_tallied {
 
 struct mf_tally {
     _Atomic(struct mf_tallied *) *_places; /* twice as many as may be used, and one of each kind for the others */
-    uint32_t _mask, _max, _each, _n;
+    uint32_t _mask, _max, _each, _n, _n_rests;
     uint64_t _seed;
     struct mf_tallied *_last;
 };

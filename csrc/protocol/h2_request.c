@@ -117,9 +117,23 @@ static uint32_t compose(const struct mf_h2_share *share, const struct mf_pair *f
     return out;
 }
 
+static int send_frozen(const struct mf_h2_share *share, struct mf_link *link, struct mf_call *call, struct mf_block *block)
+{
+    struct mf_h2_frozen *frozen = mf_h2_frozen_of(block), *all = frozen->of ? frozen->of : frozen;
+    struct mf_h2_list list = mf_h2_frozen_list(frozen, share);
+    uint64_t left = time_left(call, frozen->timeout_ms);
+    if (left == 0)
+        return mf_h2_ask(link, call, list.fields, list.marks, list.n, all->noted ? &all->again : NULL);
+    struct texts texts;
+    uint32_t n = compose(share, list.fields, list.marks, list.n, NULL, left, &texts);
+    return mf_h2_ask(link, call, share->fields, share->marks, n, NULL);
+}
+
 static int send_now(struct mf_request *base, struct mf_call *call, struct mf_link *link)
 {
     const struct request *request = request_of(base);
+    if (request->frozen && base->n_stamps == 0) /* from there each time: what was composed of it may take its place */
+        return send_frozen(request->share, link, call, request->frozen);
     uint64_t left = time_left(call, request->view->timeout_ms);
     struct texts texts;
     if (base->n_stamps == 0 && left == 0)
@@ -130,15 +144,8 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
 
 int mf_h2_request_queued(struct mf_link *link, struct mf_call *call)
 {
-    struct mf_h2_frozen *frozen = mf_h2_frozen_of(call->frame), *all = frozen->of ? frozen->of : frozen;
     const struct mf_h2_share *share = (const struct mf_h2_share *)(const void *)link->pool->dialer;
-    struct mf_h2_list list = mf_h2_frozen_list(frozen, share);
-    uint64_t left = time_left(call, frozen->timeout_ms);
-    if (left == 0)
-        return mf_h2_ask(link, call, list.fields, list.marks, list.n, all->noted ? &all->again : NULL);
-    struct texts texts;
-    uint32_t n = compose(share, list.fields, list.marks, list.n, NULL, left, &texts);
-    return mf_h2_ask(link, call, share->fields, share->marks, n, NULL);
+    return send_frozen(share, link, call, call->frame);
 }
 
 /* --- kept, to be sent later, or again */
@@ -328,7 +335,7 @@ static struct known *know(const struct mf_h2_share *share, const struct mf_h2_he
     return known;
 }
 
-/* Where its pairs show what changes. Each has a name of its own, so that nothing is joined. */
+/* Where its pairs show what changes: each has a name of its own. */
 static void find_holes(struct known *known, const struct mf_h2_like *like)
 {
     for (uint32_t i = 0; i < like->n_holes; i++) {

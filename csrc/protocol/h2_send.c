@@ -122,7 +122,6 @@ static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const st
 static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, uint64_t before, struct mf_slice block,
                        const size_t holes[MF_H2_HOLES])
 {
-    again->conn = 0;
     if (h2->_tables->encoder.table.generation != before || block.len == 0 || block.len > AGAIN)
         return;
     uint8_t *bytes = mf_resize(again->bytes, block.len);
@@ -153,6 +152,8 @@ static int put_new(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const stru
     uint8_t *to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
     if (!to)
         return -ENOMEM;
+    if (list->again)
+        list->again->conn = 0; /* encode() says anew where its holes are */
     if (!one)
         return put_split(h2, mf_slice_of(to, encode(h2, to, list, holes)), id, flags);
     uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, list, holes);

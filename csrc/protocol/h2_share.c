@@ -22,7 +22,7 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
     room->marks = mf_alloc(room->max_fields * sizeof *room->marks);
     room->scratch = mf_alloc(room->scratch_len);
     share->joined = mf_alloc((size_t)limits->h2_block);
-    share->shown = mf_alloc(MF_H2_SHOWN_ROOM(room->max_fields) * sizeof *share->shown);
+    share->shown = mf_alloc(MF_H2_SHOWN_ROOM(room->max_fields + MF_H2_ADDED) * sizeof *share->shown);
     share->fields = mf_alloc((room->max_fields + MF_H2_ADDED) * sizeof *share->fields);
     share->marks = mf_alloc((room->max_fields + MF_H2_ADDED) * sizeof *share->marks);
     bool reads = room->fields && room->marks && room->scratch && share->joined;

@@ -46,6 +46,7 @@ static void take_note(struct mf_http1 *http1, const struct mf_query *query)
 static void end(struct mf_http1 *http1, enum mf_outcome outcome, int status, uint64_t up, uint64_t down)
 {
     struct mf_local *local = http1->relay.conn.local;
+    struct mf_stat_shard *stat = http1->stat;
     struct mf_note_end told = {
         .outcome = (uint8_t)outcome,
         .status = (uint8_t)(status ? mf_stat_http_index(status) : MF_STAT_LOST),
@@ -54,21 +55,21 @@ static void end(struct mf_http1 *http1, enum mf_outcome outcome, int status, uin
         .bytes_up = up,
         .bytes_down = down,
     };
-    if (http1->stat) {
-        if (status)
-            mf_count(&http1->stat->status[told.status], 1);
-        if (outcome != MF_OUTCOME_OK)
-            mf_count(&http1->stat->outcome[outcome], 1);
-        mf_count(&http1->stat->done, 1);
-    }
     if (http1->note) {
-        if (http1->stat)
-            told.subset = mf_slice_str(http1->stat->of->subset);
+        if (stat && stat->of)
+            told.subset = mf_slice_str(stat->of->subset);
         if (http1->note->record.peer.len)
             told.peer = &http1->note->record.peer;
         http1->note->record.code = (uint32_t)status;
         http1->note->record.http = (uint16_t)status;
         mf_note_end(local->notes, http1->note, &told);
+    }
+    if (stat) {
+        if (status)
+            mf_count(&stat->status[told.status], 1);
+        if (outcome != MF_OUTCOME_OK)
+            mf_count(&stat->outcome[outcome], 1);
+        mf_count(&stat->done, 1); /* the last word on the stat: it may be freed after this */
     }
     http1->stat = NULL;
     http1->note = NULL;
@@ -203,13 +204,8 @@ static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, st
     query.labels = local->labels.value;
     int rc = look_up(local->table, head, &query, &route);
     if (rc == MF_EROUTE_PEER) { /* a port that is Dubbo's may take HTTP/1 too, where there is no other */
-        struct mf_route other;
-        query.http = NULL;
-        int other_rc = look_up(local->table, head, &query, &other);
-        if (other_rc == 0 || other_rc == MF_EROUTE_DOWN) {
-            rc = other_rc;
-            route = other;
-        }
+        query.at_dubbo = true;
+        rc = look_up(local->table, head, &query, &route);
     }
     if (rc == MF_EROUTE_DOWN) {
         query.last_resort = true;

@@ -92,9 +92,10 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
     return false;
 }
 
-MF_ALWAYS_INLINE const struct mf_group *taking(const struct mf_group *group, const struct mf_http_view *http)
+MF_ALWAYS_INLINE const struct mf_group *taking(const struct mf_group *group, const struct mf_query *query,
+                                               const struct mf_http_view *http)
 {
-    return http && group ? mf_group_http(group) : group;
+    return http && group && !query->at_dubbo ? mf_group_http(group) : group;
 }
 
 /* The target's instances that take such calls; NULL when there can be none. */
@@ -112,7 +113,7 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
             note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, text);
             note(steps, MF_STEP_NO_SUBSET, walk->r, 0, 0, walk->t, text);
         }
-        return taking(target->group, http);
+        return taking(target->group, query, http);
     }
     struct mf_slice value = value_of(target, query);
     note(steps, MF_STEP_TARGET, walk->r, 0, 0, walk->t, value);
@@ -122,7 +123,7 @@ MF_ALWAYS_INLINE const struct mf_group *resolve(const struct walk *walk, const s
         return NULL;
     }
     *stat = target->stats[found->index];
-    return taking(found->group, http);
+    return taking(found->group, query, http);
 }
 
 MF_ALWAYS_INLINE int reach(const struct walk *walk, struct mf_peer *peer, struct mf_stat *stat, struct mf_route *out)

@@ -24,6 +24,7 @@ struct mf_query {
     uint64_t name_lengths;         /* bit n % 64: a header may have a name of n bytes; 0: not known */
     uint32_t n_headers;
     uint8_t speaks;                /* enum mf_speaks */
+    bool at_dubbo;                 /* of HTTP: it goes where Dubbo is spoken, for want of another port */
     bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
     const struct mf_http_view *http; /* not NULL: it is HTTP, and goes where that is spoken; Dubbo: NULL */

@@ -179,7 +179,8 @@ def test_a_long_upload_lets_others_pass(through: Through, world: World) -> None:
             break
         given += 16_384
         stream.peer.window(0, 16_384)
-        stream.peer.until("use of it", lambda: sum(len(e.body()) for e in ends) == given)  # noqa: B023
+        # More than that where others have come by a connection beside it.
+        stream.peer.until("use of it", lambda: sum(len(e.body()) for e in ends) >= given)  # noqa: B023
     if through.is_direct:
         stream.peer.window(0, 16_384)
     for call, beginning in zip(short, beginnings, strict=True):

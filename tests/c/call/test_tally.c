@@ -117,11 +117,35 @@ static void test_no_memory(void)
     mf_mem_use(NULL);
 }
 
+static int rationed;
+
+static void *every_second(size_t size)
+{
+    return rationed++ % 2 ? NULL : malloc(size);
+}
+
+/* Rests without a key, as there was no memory for that, take no more places than there are. */
+static void test_little_memory(void)
+{
+    struct mf_tally tally;
+    enum mf_tally_place whose;
+    CHECK_INT(mf_tally_init(&tally, 4, 2, 0), 0);
+    mf_mem_use(&(struct mf_mem_ops){every_second, realloc, free});
+    for (char name = 'a'; name <= 'z'; name++) {
+        rationed = 0;
+        mf_tally_find(&tally, 0, mf_slice_of(&name, 1), MF_SLICE("m"), &whose);
+        CHECK_INT(whose, MF_TALLY_OTHERS);
+    }
+    mf_mem_use(NULL);
+    mf_tally_dispose(&tally);
+}
+
 int main(void)
 {
     test_places();
     test_each();
     test_none_and_many();
     test_no_memory();
+    test_little_memory();
     return test_end("tally");
 }

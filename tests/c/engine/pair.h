@@ -53,6 +53,8 @@ static void pair_label_plan(void)
     PAIR_NEED(mf_table_publish_labels(pair.table, &plan));
 }
 
+static uint32_t pair_sample; /* of the access log */
+
 static void pair_open(const struct mf_limits *limits, const struct mf_listen_options *listen, int n_peers)
 {
     const char *why;
@@ -67,7 +69,8 @@ static void pair_open(const struct mf_limits *limits, const struct mf_listen_opt
     pair_label_plan();
     pair_publish(n_peers);
     struct mf_engine_options options = {
-        .embed = fake.loop, .limits = *limits, .table = pair.table, .trace = pair.trace};
+        .embed = fake.loop, .limits = *limits, .table = pair.table, .trace = pair.trace,
+        .access_sample = pair_sample};
     PAIR_NEED(mf_engine_new(&options, &pair.engine, &why));
     PAIR_NEED(mf_engine_listen(pair.engine, listen, NULL));
     PAIR_NEED(mf_engine_start(pair.engine));

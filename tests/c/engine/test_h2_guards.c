@@ -156,6 +156,39 @@ static void test_rapid_reset(void)
     mesh_close();
 }
 
+static void little_waits(struct mf_limits *limits)
+{
+    limits->upstream_output_max = 65536;
+}
+
+/* What is put off is no more than may wait for a peer, also where all but a trace id is known and lies there once. */
+static void test_much_put_off(void)
+{
+    static char lines[8192];
+    mesh_open(MF_OUTBOUND, 1, little_waits);
+    struct peer *a = caller();
+    int head = snprintf(lines, sizeof lines, CALL "\nx-request-id: ");
+    uint32_t id = 1;
+    for (int i = 0; i < 40; i++, id += 2) {
+        snprintf(lines + head, sizeof lines - (size_t)head, "%d", i);
+        say_head(a, id, lines, true);
+        say_rst(a, id, MF_H2_CANCEL);
+        settle();
+    }
+    int refused = 0;
+    uint32_t first = id;
+    for (int i = 0; i < 20; i++, id += 2) {
+        memset(lines + head, 'a' + i, sizeof lines - (size_t)head - 1);
+        say_head(a, id, lines, true);
+        settle();
+    }
+    for (uint32_t k = first; k < id; k += 2)
+        refused += strstr(told(a, k), "grpc-status=8 ") != NULL;
+    CHECK_INT(refused, 12);
+    CHECK_INT(COUNTED(limit_upstream_output_max), refused);
+    mesh_close();
+}
+
 /* What we are made to reset leaks no more. */
 static void test_made_resets(void)
 {
@@ -290,6 +323,7 @@ int main(void)
     test_window_eaten();
     test_no_other();
     test_rapid_reset();
+    test_much_put_off();
     test_made_resets();
     test_cancels(false);
     test_cancels(true);

@@ -94,9 +94,51 @@ static void test_again(void)
     mesh_close();
 }
 
+/* As many labels as there are, all this workload's own. */
+static void own_labels(void)
+{
+    static char names[MF_PLAN_LABELS][16];
+    struct mf_labels plan = {.n_labels = MF_PLAN_LABELS};
+    for (uint32_t i = 0; i < plan.n_labels; i++) {
+        struct mf_slice name = mf_slice_of(names[i], (size_t)snprintf(names[i], sizeof names[i], "label-%u", i));
+        int index = mf_label_intern(mesh.table, name);
+        NEED(index);
+        plan.labels[i] = (struct mf_label){.name = name, .index = (uint32_t)index, .n_sources = 1};
+        plan.labels[i].sources[0] = (struct mf_label_source){MF_LABEL_LOCAL, MF_TRACEID_PLAIN, MF_SLICE("here")};
+    }
+    NEED(mf_table_publish_labels(mesh.table, &plan));
+}
+
+/* The most fields, labels and members of baggage that there may be, and again with what was added. */
+static void test_most_again(void)
+{
+    static char lines[8192];
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    own_labels();
+    struct peer *a = caller();
+    size_t len = (size_t)snprintf(lines, sizeof lines, CALL "\nbaggage: a=b");
+    for (int i = 1; i < 64; i++)
+        len += (size_t)snprintf(lines + len, sizeof lines - len, ",a%d=b", i);
+    for (uint64_t n = 6; n < mesh.limits.h2_fields; n++)
+        len += (size_t)snprintf(lines + len, sizeof lines - len, "\nx-%d: y", (int)n);
+    say_head(a, 1, lines, true);
+    struct peer *b = provider();
+    for (uint32_t id = 1; id < 5; id += 2) {
+        CHECK(strstr(told(b, id), "label-15=here"));
+        if (id == 1)
+            say_rst(b, id, MF_H2_REFUSED_STREAM);
+        else
+            answer(b, id);
+        settle();
+    }
+    CHECK_TOLD(a, 1, T_OK T_DONE);
+    mesh_close();
+}
+
 int main(void)
 {
     test_labels();
     test_again();
+    test_most_again();
     return test_end("h2_traced");
 }

@@ -258,5 +258,7 @@ int main(void)
     test_answers();
     test_beside();
     test_no_memory();
+    pair_sample = MF_NOTE_ALL_CALLS;
+    test_no_memory();
     return test_end("engine/http1");
 }

@@ -243,6 +243,59 @@ static void test_put_again(void)
     world_close();
 }
 
+/* A whole block of what was put, whatever frames it came in. */
+static struct mf_slice next_block(struct wire *wire)
+{
+    static uint8_t block[65536];
+    struct mf_h2_head head = {0};
+    struct mf_slice payload;
+    size_t len = 0;
+    settle();
+    while (!(head.flags & MF_H2_END_HEADERS) && next_frame(wire, &head, &payload)) {
+        memcpy(block + len, payload.ptr, payload.len);
+        len += payload.len;
+    }
+    return mf_slice_of(block, len);
+}
+
+/* A value that makes the block longer than a frame leaves what is put again as it was, or nothing of it. */
+static void test_long_hole(void)
+{
+    memset(&asker, 0, sizeof asker);
+    world_open();
+    struct wire wire = world_dial(sizeof(struct asking), &ask_ops);
+    say_hello(&wire, NULL, 0);
+    hear(&wire);
+    static struct mf_hpack_decoder decoder;
+    static struct mf_pair fields[64];
+    static struct mf_h2_mark marks[64];
+    static uint8_t scratch[65536];
+    static char longer[20001];
+    struct mf_hpack_room room = {fields, marks, scratch, sizeof scratch, 64, sizeof scratch};
+    struct mf_hpack_list out;
+    mf_hpack_decoder_init(&decoder, memory, 4096);
+    uint32_t first = ask(wire.h2, "POST", "/", true)->stream->id;
+    CHECK_INT(mf_hpack_decode(&decoder, next_block(&wire), &room, &out), 0);
+    say_head(&wire, first, MF_H2_END_STREAM, ":status: 200\n");
+    memset(longer, 'x', sizeof longer - 1);
+    struct mf_h2_again again = {.n_holes = 2, .holes = {{4, 0}, {7, 0}}};
+    for (int i = 0; i < 24; i++) {
+        int rc;
+        make_lists();
+        lists[6][4].value = mf_slice_str(i % 4 == 3 ? longer : fresh[0]);
+        struct mf_h2_stream *stream = mf_h2_stream_open(wire.h2, lists[6], NULL, n_fields[6], true, &again, &rc);
+        uint32_t id = stream->id;
+        CHECK_INT(mf_hpack_decode(&decoder, next_block(&wire), &room, &out), 0);
+        CHECK_INT(out.n, n_fields[6]);
+        for (uint32_t k = 0; k < out.n && k < n_fields[6]; k++)
+            CHECK(mf_slice_eq(fields[k].key, lists[6][k].key) && mf_slice_eq(fields[k].value, lists[6][k].value));
+        say_head(&wire, id, MF_H2_END_STREAM, ":status: 200\n");
+        settle();
+    }
+    mf_h2_stream_forget(&again);
+    world_close();
+}
+
 int main(void)
 {
     seed = 7;
@@ -250,5 +303,6 @@ int main(void)
     test_requests(0);
     test_bad_value();
     test_put_again();
+    test_long_hole();
     return test_end("test_h2_like");
 }
