@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if ((rc == MF_EDUBBO_MAGIC && told == MF_PROTOCOL_DUBBO) || (rc != MF_EDUBBO_MAGIC && told > MF_PROTOCOL_DUBBO) ||
             (rc == MF_EMORE) != (n < 16 && rc != MF_EDUBBO_MAGIC))
             abort();
-        if ((mf_h2_frame_preface(mf_slice_of(data, n)) > 0) != (told == MF_PROTOCOL_HTTP2))
+        if (mf_h2_frame_preface(mf_slice_of(data, n)) > 0 && told != MF_PROTOCOL_HTTP2)
+            abort();
+        if (told == MF_PROTOCOL_HTTP2 && (n < 4 || memcmp(data, "PRI", 3) != 0)) /* nothing else begins like that */
             abort();
         if (rc != MF_DUBBO_HEAD_LEN)
             continue;
