@@ -51,6 +51,8 @@ static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct list *list
     struct mf_h2_again *again = list->again;
     size_t len = mf_hpack_put_begin(encoder, to);
     uint32_t hole = 0;
+    if (again) /* its holes are where they are in this one from here on, whether that is kept or not */
+        again->conn = 0;
     for (uint32_t i = 0; i < list->n; i++) {
         bool is_hole = again && hole < again->n_holes && again->holes[hole].field == i;
         size_t put = is_hole ? mf_hpack_put_raw(encoder, to + len, list->fields[i], mark_at(list, i))
@@ -122,7 +124,6 @@ static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const st
 static void note_again(const struct mf_h2_conn *h2, struct mf_h2_again *again, uint64_t before, struct mf_slice block,
                        const size_t holes[MF_H2_HOLES])
 {
-    again->conn = 0;
     if (h2->_tables->encoder.table.generation != before || block.len == 0 || block.len > AGAIN)
         return;
     uint8_t *bytes = mf_resize(again->bytes, block.len);

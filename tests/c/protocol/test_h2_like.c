@@ -243,6 +243,52 @@ static void test_put_again(void)
     world_close();
 }
 
+/* One that is longer than a frame of its peer, between others of its like. */
+static void test_put_again_long(void)
+{
+    memset(&asker, 0, sizeof asker);
+    world_open();
+    struct wire wire = world_dial(sizeof(struct asking), &ask_ops);
+    say_hello(&wire, NULL, 0);
+    hear(&wire);
+    static uint8_t block[65536], scratch[65536];
+    static char longest[20000];
+    static struct mf_hpack_decoder decoder;
+    static struct mf_pair fields[64];
+    static struct mf_h2_mark marks[64];
+    struct mf_hpack_room room = {fields, marks, scratch, sizeof scratch, 64, sizeof scratch};
+    struct mf_h2_again again = {.n_holes = 2, .holes = {{.field = 4}, {.field = 7}}};
+    mf_hpack_decoder_init(&decoder, memory, 4096);
+    memset(longest, 'x', sizeof longest - 1);
+    for (int i = 0; i < 12; i++) {
+        make_lists();
+        if (i % 4 == 3)
+            lists[6][4 + i % 2 * 3].value = mf_slice_str(longest);
+        int rc;
+        CHECK(i == 0 || i % 4 != 3 || again.conn);
+        struct mf_h2_stream *stream = mf_h2_stream_open(wire.h2, lists[6], NULL, n_fields[6], true, &again, &rc);
+        uint32_t id = stream->id;
+        settle();
+        struct mf_h2_head head;
+        struct mf_slice payload;
+        struct mf_hpack_list out;
+        size_t len = 0;
+        do {
+            CHECK(next_frame(&wire, &head, &payload) && head.stream == id);
+            memcpy(block + len, payload.ptr, payload.len);
+            len += payload.len;
+        } while (!(head.flags & MF_H2_END_HEADERS));
+        CHECK_INT(mf_hpack_decode(&decoder, mf_slice_of(block, len), &room, &out), 0);
+        CHECK_INT(out.n, n_fields[6]);
+        for (uint32_t k = 0; k < out.n && k < n_fields[6]; k++)
+            CHECK(mf_slice_eq(fields[k].key, lists[6][k].key) && mf_slice_eq(fields[k].value, lists[6][k].value));
+        say_head(&wire, id, MF_H2_END_STREAM, ":status: 200\n");
+        settle();
+    }
+    mf_h2_stream_forget(&again);
+    world_close();
+}
+
 int main(void)
 {
     seed = 7;
@@ -250,5 +296,6 @@ int main(void)
     test_requests(0);
     test_bad_value();
     test_put_again();
+    test_put_again_long();
     return test_end("test_h2_like");
 }
