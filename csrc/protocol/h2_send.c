@@ -109,7 +109,7 @@ static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const st
         uint32_t field = again->holes[i].field, until = again->holes[i].at;
         memcpy(at, again->bytes + from, until - from);
         at += until - from;
-        at += mf_hpack_put_raw(&h2->_tables->encoder, at, list->fields[field], mark_at(list, field));
+        at += mf_hpack_put_raw_again(&h2->_tables->encoder, at, list->fields[field], mark_at(list, field));
         from = until;
     }
     memcpy(at, again->bytes + from, again->len - from);

@@ -243,8 +243,8 @@ static void test_put_again(void)
     world_close();
 }
 
-/* One that is longer than a frame of its peer, between others of its like. */
-static void test_put_again_long(void)
+/* What is in the holes is of any length: more than a frame of its peer, or than its table would take, and then less again. */
+static void test_put_again_lengths(const size_t lengths[2], int from)
 {
     memset(&asker, 0, sizeof asker);
     world_open();
@@ -252,20 +252,22 @@ static void test_put_again_long(void)
     say_hello(&wire, NULL, 0);
     hear(&wire);
     static uint8_t block[65536], scratch[65536];
-    static char longest[20000];
+    static char texts[2][32768];
     static struct mf_hpack_decoder decoder;
     static struct mf_pair fields[64];
     static struct mf_h2_mark marks[64];
     struct mf_hpack_room room = {fields, marks, scratch, sizeof scratch, 64, sizeof scratch};
     struct mf_h2_again again = {.n_holes = 2, .holes = {{.field = 4}, {.field = 7}}};
     mf_hpack_decoder_init(&decoder, memory, 4096);
-    memset(longest, 'x', sizeof longest - 1);
+    make_lists();
     for (int i = 0; i < 12; i++) {
-        make_lists();
-        if (i % 4 == 3)
-            lists[6][4 + i % 2 * 3].value = mf_slice_str(longest);
+        for (int k = 0; k < 2; k++) {
+            size_t len = (i + from) % 4 < 2 ? lengths[k] : 16;
+            memset(texts[k], 'a' + i, len);
+            texts[k][len] = 0;
+            lists[6][again.holes[k].field].value = mf_slice_str(texts[k]);
+        }
         int rc;
-        CHECK(i == 0 || i % 4 != 3 || again.conn);
         struct mf_h2_stream *stream = mf_h2_stream_open(wire.h2, lists[6], NULL, n_fields[6], true, &again, &rc);
         uint32_t id = stream->id;
         settle();
@@ -296,6 +298,9 @@ int main(void)
     test_requests(0);
     test_bad_value();
     test_put_again();
-    test_put_again_long();
+    static const size_t lengths[][2] = {{20000, 16}, {16, 20000}, {16, 2100}, {2100, 16}, {2100, 2100}, {0, 0}, {4000, 20000}};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (int from = 0; from < 4; from++)
+            test_put_again_lengths(lengths[i], from);
     return test_end("test_h2_like");
 }
