@@ -45,7 +45,7 @@ struct mf_block *mf_h2_freeze_like(struct mf_loop *loop, struct mf_block *of, co
         return NULL;
     struct mf_h2_frozen *frozen = mf_h2_frozen_of(block);
     frozen->n = n;
-    frozen->size = all->size;
+    frozen->size = all->size + (uint32_t)size;
     frozen->timeout_ms = all->timeout_ms;
     frozen->noted = false;
     frozen->of = all;

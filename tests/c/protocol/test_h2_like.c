@@ -2,6 +2,7 @@
  * into the table or not, and so does what is put again with other values in its holes. */
 #include "protocol/h2_asker.h"
 #include "protocol/h2_core.h"
+#include "protocol/h2_frozen.h"
 #include "protocol/h2_say.h"
 
 enum { LISTS = 8, FIELDS = 12 };
@@ -291,12 +292,35 @@ static void test_put_again_lengths(const size_t lengths[2], int from)
     world_close();
 }
 
+/* What is kept of a request is counted with what it has of its own. */
+static void test_size(void)
+{
+    static char longest[30000];
+    world_open();
+    make_lists();
+    memset(longest, 'x', sizeof longest - 1);
+    struct mf_h2_mark marks[FIELDS] = {0};
+    struct mf_block *all = mf_h2_freeze(fake.loop, lists[2], marks, n_fields[2]);
+    mf_h2_frozen_of(all)->again.n_holes = 1;
+    mf_h2_frozen_of(all)->again.holes[0].field = 4;
+    struct mf_pair holes[MF_H2_HOLES] = {{lists[2][4].key, mf_slice_str(longest)}};
+    struct mf_block *block = mf_h2_freeze_like(fake.loop, all, holes);
+    CHECK(mf_h2_frozen_of(block)->size > sizeof longest);
+    struct mf_h2_list list = mf_h2_frozen_list(mf_h2_frozen_of(block), &share);
+    CHECK_INT(list.n, n_fields[2]);
+    CHECK(mf_slice_eq(list.fields[4].value, holes[0].value) && mf_slice_eq(list.fields[5].value, lists[2][5].value));
+    mf_block_give(all);
+    mf_block_give(block);
+    world_close();
+}
+
 int main(void)
 {
     seed = 7;
     test_requests(MF_H2_MARK_PLAIN);
     test_requests(0);
     test_bad_value();
+    test_size();
     test_put_again();
     static const size_t lengths[][2] = {{20000, 16}, {16, 20000}, {16, 2100}, {2100, 16}, {2100, 2100}, {0, 0}, {4000, 20000}};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
