@@ -119,9 +119,12 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
     const struct request *request = request_of(base);
     uint64_t left = time_left(call, request->view->timeout_ms);
     struct texts texts;
+    struct mf_h2_list list = {request->fields, request->marks, request->n};
+    if (request->frozen) /* in the share's room there may be what was tried before, with texts that are gone */
+        list = mf_h2_frozen_list(mf_h2_frozen_of(request->frozen), request->share);
     if (base->n_stamps == 0 && left == 0)
-        return mf_h2_ask(link, call, request->fields, request->marks, request->n, NULL);
-    uint32_t n = compose(request->share, request->fields, request->marks, request->n, base, left, &texts);
+        return mf_h2_ask(link, call, list.fields, list.marks, list.n, NULL);
+    uint32_t n = compose(request->share, list.fields, list.marks, list.n, base, left, &texts);
     return mf_h2_ask(link, call, request->share->fields, request->share->marks, n, NULL);
 }
 
