@@ -19,10 +19,10 @@ typedef _Atomic(uint32_t) mf_atom32;
 enum { MF_CACHE_LINE = 64 };
 
 /* Soon to be used. What thousands of calls are spread over is in the far cache: asked for a call ahead, it is there when its
- * turn comes. `size`, in bytes, is known where this is compiled. */
+ * turn comes. `size`, in bytes, is known where this is compiled. `ptr` may be NULL. */
 static inline __attribute__((always_inline)) void mf_fetch(const void *ptr, size_t size)
 {
 #pragma GCC unroll 8
     for (size_t i = 0; i < size; i += MF_CACHE_LINE)
-        __builtin_prefetch((const char *)ptr + i, 1);
+        __builtin_prefetch((const void *)((uintptr_t)ptr + i), 1); /* a number: nothing may be added to NULL */
 }

@@ -146,6 +146,10 @@ size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pai
  * in the list still goes in once, where the tables do not have it. */
 size_t mf_hpack_put_raw(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);
 
+/* The same, and the table stays as it is in any case: what is put behind it may have been encoded before. */
+size_t mf_hpack_put_raw_again(const struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field,
+                              struct mf_h2_mark mark);
+
 /* The same without a table, for blocks that are made once: an index of the static table or a literal without
  * indexing. */
 size_t mf_hpack_put_plain(uint8_t *to, struct mf_pair field, struct mf_h2_mark mark);

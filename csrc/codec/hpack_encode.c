@@ -234,21 +234,37 @@ size_t mf_hpack_put(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pai
     return n;
 }
 
-size_t mf_hpack_put_raw(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark)
+static uint32_t name_at(const struct mf_hpack_encoder *encoder, struct mf_pair field, struct mf_h2_mark mark)
 {
     uint32_t name = mf_hpack_static_index[mark.name], index;
-    bool never = mark.flags & MF_H2_MARK_NEVER;
     if (!name && (index = find(encoder, field, mix(0, field.key), true)) < encoder->table.count)
-        name = index + MF_H2_STATIC + 1;
-    else if (!name && mark.name && !never)
-        return mf_hpack_put(encoder, to, field, (struct mf_h2_mark){mark.name, MF_H2_MARK_PLAIN});
-    size_t n = integer(to, never ? 0x10 : 0, 4, name);
+        return index + MF_H2_STATIC + 1;
+    return name;
+}
+
+static size_t raw(uint8_t *to, uint32_t name, struct mf_pair field, struct mf_h2_mark mark)
+{
+    size_t n = integer(to, mark.flags & MF_H2_MARK_NEVER ? 0x10 : 0, 4, name);
     if (!name)
         n += string(to + n, field.key);
     n += integer(to + n, 0, 7, field.value.len);
     if (field.value.len)
         memcpy(to + n, field.value.ptr, field.value.len);
     return n + field.value.len;
+}
+
+size_t mf_hpack_put_raw(struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field, struct mf_h2_mark mark)
+{
+    uint32_t name = name_at(encoder, field, mark);
+    if (!name && mark.name && !(mark.flags & MF_H2_MARK_NEVER))
+        return mf_hpack_put(encoder, to, field, (struct mf_h2_mark){mark.name, MF_H2_MARK_PLAIN});
+    return raw(to, name, field, mark);
+}
+
+size_t mf_hpack_put_raw_again(const struct mf_hpack_encoder *encoder, uint8_t *to, struct mf_pair field,
+                              struct mf_h2_mark mark)
+{
+    return raw(to, name_at(encoder, field, mark), field, mark);
 }
 
 size_t mf_hpack_put_plain(uint8_t *to, struct mf_pair field, struct mf_h2_mark mark)

@@ -5,7 +5,7 @@
 #include "protocol/h2_stream.h"
 
 struct mf_h2_frozen {
-    uint32_t n, size;         /* fields; bytes of all of it */
+    uint32_t n, size;         /* fields; bytes of all of it, and of what it is beside */
     int32_t timeout_ms;       /* what it says of its own time, the least; 0: nothing */
     bool noted;               /* a note keeps it, and what it was encoded to last */
     struct mf_h2_frozen *of;  /* not NULL: this has only the fields for the holes of that, in their order */

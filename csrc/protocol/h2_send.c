@@ -51,6 +51,8 @@ static size_t encode(struct mf_h2_conn *h2, uint8_t *to, const struct list *list
     struct mf_h2_again *again = list->again;
     size_t len = mf_hpack_put_begin(encoder, to);
     uint32_t hole = 0;
+    if (again) /* its holes are where they are in this one from here on, whether that is kept or not */
+        again->conn = 0;
     for (uint32_t i = 0; i < list->n; i++) {
         bool is_hole = again && hole < again->n_holes && again->holes[hole].field == i;
         size_t put = is_hole ? mf_hpack_put_raw(encoder, to + len, list->fields[i], mark_at(list, i))
@@ -107,7 +109,7 @@ static int put_again(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const st
         uint32_t field = again->holes[i].field, until = again->holes[i].at;
         memcpy(at, again->bytes + from, until - from);
         at += until - from;
-        at += mf_hpack_put_raw(&h2->_tables->encoder, at, list->fields[field], mark_at(list, field));
+        at += mf_hpack_put_raw_again(&h2->_tables->encoder, at, list->fields[field], mark_at(list, field));
         from = until;
     }
     memcpy(at, again->bytes + from, again->len - from);
@@ -152,8 +154,6 @@ static int put_new(struct mf_h2_conn *h2, uint32_t id, uint8_t flags, const stru
     uint8_t *to = one ? mf_sock_reserve(&h2->conn.sock, MF_H2_HEAD_LEN + room) : mf_h2_share_encoded(h2->share, room);
     if (!to)
         return -ENOMEM;
-    if (list->again)
-        list->again->conn = 0; /* encode() says anew where its holes are */
     if (!one)
         return put_split(h2, mf_slice_of(to, encode(h2, to, list, holes)), id, flags);
     uint32_t len = (uint32_t)encode(h2, to + MF_H2_HEAD_LEN, list, holes);

@@ -1,10 +1,10 @@
 /* Calls by HTTP/2 through a whole engine, on a loop without a kernel: callers and providers that do as the standard says
  * (tests/c/engine/h2_serve.h) beside frames and bytes of the fuzzer's, in any cut, with ends, refusals and time between.
- * What must hold of whoever had no foreign frame on his stream is in h2_serve.h and h2_heard.h: his own answer, once and
+ * What must hold of whoever had no foreign frame on his stream is in h2_judge.h and h2_heard.h: his own answer, once and
  * whole, or an end; nobody else's content; no frame that the standard forbids. */
 #define FAKE_CONNS 48
 #define TOLD 512
-#include "engine/h2_serve.h"
+#include "engine/h2_judge.h"
 
 #include <stdint.h>
 
@@ -39,7 +39,7 @@ static void taint(struct peer *peer, uint32_t id)
     for (int k = 0; k < peer->n_told; k++) {
         struct told *told = &peer->told[k];
         fake_add(&told->text, "", 1);
-        const char *path = *told->path ? told->path : strstr((const char *)told->text.ptr, "/svc/");
+        const char *path = *told->path ? told->path : serve_path((const char *)told->text.ptr);
         told->text.len--;
         if (told->id == id || id == 0)
             told->finished = told->answered = true;
@@ -52,13 +52,19 @@ static void call(struct peer *peer)
 {
     static const char *const more[] = {"", "\ndev: dev1", "\nx-request-id: r1", "\ngrpc-timeout: 50m",
                                        "\ntri-service-timeout: 30", "\ndev: dev1\ndev: dev2", "\nbaggage: dev=dev1", ""};
+    static const int pads[] = {0, 1, 2300, 24000};
     uint8_t how = next(), size = next();
     if (serve.n_calls > 250 || peer->n_told >= TOLD - 8)
         return;
     uint32_t id = 1;
     for (int k = 0; k < peer->n_told; k++)
         id = peer->told[k].id >= id && (peer->told[k].id & 1) && peer->told[k].id < 100000 ? peer->told[k].id + 2 : id;
-    serve_call(peer, id, "eebrgtsb"[how & 7], size & 128 ? (size_t)(size & 127) * 300 : size, more[how >> 3 & 7]);
+    size_t len = size & 128 ? (size_t)(size & 127) * 300 : size;
+    char kind = "eebrgtsb"[how & 7];
+    if (how >> 6)
+        serve_traced(peer, id, kind, len, more[how >> 3 & 7], pads[how >> 6]);
+    else
+        serve_call(peer, id, kind, len, more[how >> 3 & 7]);
 }
 
 static void frame(struct peer *peer)

@@ -1,8 +1,10 @@
 #pragma once
 /* h2_serve: callers and providers that go on by themselves, so that whatever happens between them can be judged: each call
- * has a path of its own, /svc/KIND-NUMBER, which comes back with its answer, and no caller may see another's. */
+ * has a path of its own, /svc/KIND-NUMBER, which comes back with its answer, and no caller may see another's. One that is
+ * traced has that in its trace id instead, and all else as others have it. */
 #include "h2_mesh.h"
 
+#define SERVE_BEHIND " te=trailers x-behind=always"
 enum { BIG_ANSWER = 30000, SERVE_TURNS = 40 };
 
 static struct {
@@ -19,6 +21,16 @@ static int number_of(const char *path)
 {
     const char *dash = strchr(path, '-');
     return dash ? atoi(dash + 1) & 255 : 0;
+}
+
+/* Where the path of a call is in what its provider was told; NULL: it is nobody's. */
+static const char *serve_path(const char *text)
+{
+    const char *at = strstr(text, "x-request-id=/svc/");
+    if (at)
+        return at + 13;
+    at = strstr(text, ":path=/svc/");
+    return at ? at + 6 : NULL;
 }
 
 /* What a call's content is made of. */
@@ -64,8 +76,8 @@ static void serve_answer(struct peer *peer, struct told *told)
     char *path = told->path, lines[200];
     told->answered = true;
     fake_add(&told->text, "", 1);
-    const char *at = strstr((const char *)told->text.ptr, ":path=/svc/");
-    if (!at || sscanf(at + 6, "%31[^ >]", path) != 1 || strlen(path) < 8) {
+    const char *at = serve_path((const char *)told->text.ptr);
+    if (!at || sscanf(at, "%31[^ >.]", path) != 1 || strlen(path) < 8) {
         if (!serve.wild)
             BROKEN("a call of nobody: %s", (const char *)told->text.ptr);
         told->finished = true;
@@ -73,6 +85,8 @@ static void serve_answer(struct peer *peer, struct told *told)
         return;
     }
     int number = number_of(path);
+    if (strstr((const char *)told->text.ptr, ":path=/svc/traced ") && !serve.tainted[number] && !strstr(at, SERVE_BEHIND))
+        BROKEN("%s came with other fields", path);
     if (told->content && !serve.tainted[number] && (told->mixed || told->byte != serve_byte(number)))
         BROKEN("%s came with another's content", path);
     char kind = path[5];
@@ -141,15 +155,18 @@ __attribute__((unused)) static void serve_all(void)
         serve_turn();
 }
 
-/* A call with `size` bytes of content. */
-__attribute__((unused)) static void serve_call(struct peer *peer, uint32_t id, char kind, size_t size, const char *more)
+#define SERVE_HEAD ":method: POST\n:scheme: http\n:path: %s\n:authority: svc\ncontent-type: application/grpc"
+
+static struct told *serve_new(struct peer *peer, uint32_t id, char kind)
 {
-    char lines[300];
     struct told *told = told_of(peer, id);
     snprintf(told->path, sizeof told->path, "/svc/%c-%d", kind, serve.n_calls++ & 255);
-    snprintf(lines, sizeof lines, ":method: POST\n:scheme: http\n:path: %s\n:authority: svc\ncontent-type: application/grpc%s",
-             told->path, more);
-    say_head(peer, id, lines, size == 0);
+    return told;
+}
+
+static void serve_say(struct peer *peer, struct told *told, const char *lines, size_t size)
+{
+    say_head(peer, told->id, lines, size == 0);
     told->answered = true;
     told->due = size;
     told->finished = size == 0;
@@ -157,35 +174,21 @@ __attribute__((unused)) static void serve_call(struct peer *peer, uint32_t id, c
         serve_pump(peer, told);
 }
 
-/* What a caller has of its calls: each its own answer, once, or an end that says that it is none. */
-__attribute__((unused)) static void serve_judge(struct peer *peer)
+/* A call with `size` bytes of content. */
+__attribute__((unused)) static void serve_call(struct peer *peer, uint32_t id, char kind, size_t size, const char *more)
 {
-    bool there = peer->conn->sock && !peer->conn->fin;
-    hear(peer);
-    for (int k = 0; k < peer->n_told; k++) {
-        struct told *told = &peer->told[k];
-        fake_add(&told->text, "", 1);
-        const char *text = (const char *)told->text.ptr, *of = strstr(text, "x-of=");
-        size_t len = strlen(told->path);
-        int number = number_of(told->path);
-        if (!*told->path && !serve.wild)
-            BROKEN("an answer to nothing: %s", text);
-        if (!*told->path || serve.tainted[number])
-            continue;
-        if (of && (strncmp(of + 5, told->path, len) != 0 || (of[5 + len] != '>' && of[5 + len] != ' ')))
-            BROKEN("%s was answered to %s", of, told->path);
-        if (of && strstr(of + 5, "x-of="))
-            BROKEN("%s was answered twice: %s", told->path, text);
-        if (there && !told->ended && !told->reset && !told->dropped && told->path[5] != 's')
-            BROKEN("%s was not answered: %s (%zu sent, %zu due, credit %llu)", told->path, text, told->sent, told->due, (unsigned long long)told->credit);
-        bool good = of && told->ended && strstr(text, "grpc-status=0");
-        if (!serve.failing && told->path[5] != 's' && !told->dropped && !good)
-            BROKEN("%s got %s", told->path, text);
-        if (good && told->path[5] == 'b' && told->content != BIG_ANSWER)
-            BROKEN("%s got %zu bytes", told->path, told->content);
-        if (of && told->content && (told->mixed || told->byte != serve_byte(number)))
-            BROKEN("%s got another's content", told->path);
-        if (serve.asked[number] > 1 && !serve.lied)
-            BROKEN("%s was executed %d times", told->path, serve.asked[number]);
-    }
+    char lines[300];
+    struct told *told = serve_new(peer, id, kind);
+    snprintf(lines, sizeof lines, SERVE_HEAD "%s", told->path, more);
+    serve_say(peer, told, lines, size);
+}
+
+/* One that is like others but for its trace id, which is longer by `pad`. */
+__attribute__((unused)) static void serve_traced(struct peer *peer, uint32_t id, char kind, size_t size, const char *more, int pad)
+{
+    static char lines[32768];
+    struct told *told = serve_new(peer, id, kind);
+    snprintf(lines, sizeof lines, SERVE_HEAD "\nx-request-id: %s.%0*d\nte: trailers\nx-behind: always%s", "/svc/traced",
+             told->path, pad, 0, more);
+    serve_say(peer, told, lines, size);
 }

@@ -1,7 +1,7 @@
 /* h2_down, h2_up, h2_request, h2_held, h2_frozen: memory that runs out at any moment of calls through a whole engine: nothing
  * is lost or crossed, nothing leaks, and when there is memory again all is well. */
 #define FAKE_CONNS 128
-#include "h2_serve.h"
+#include "h2_judge.h"
 
 static struct peer *come(void)
 {

@@ -1,6 +1,6 @@
 /* h2_request, h2_like, h2_frozen: requests that differ in their trace id alone: each goes where its own id's label says, with its own
  * id, and with that again where another peer is asked. */
-#include "h2_mesh.h"
+#include "h2_judge.h"
 
 #define TRACED ":method: POST\n:scheme: http\n:path: /svc/hi\n:authority: svc\nx-request-id: %s\ncontent-type: application/grpc"
 #define T_TRACED "<:method=POST :scheme=http :path=/svc/hi :authority=svc x-request-id=%s content-type=application/grpc%s>|"
@@ -135,10 +135,31 @@ static void test_most_again(void)
     mesh_close();
 }
 
+/* Ids of any length, by turns: what a table of fields takes, what it does not, and what is longer than a frame. */
+static void test_lengths(void)
+{
+    static const int pads[] = {2300, 0, 24000};
+    for (int from = 0; from < 3; from++) {
+        memset(&serve, 0, sizeof serve);
+        mesh_open(MF_OUTBOUND, 1, NULL);
+        struct peer *a = caller();
+        for (int i = 0; i < 24; i++) {
+            serve_traced(a, (uint32_t)(2 * i + 1), "eert"[i % 4], 0, "", pads[(from + i / 4) % 3]);
+            serve_turn();
+            serve_turn();
+        }
+        serve_all();
+        serve_judge(a);
+        CHECK_INT(serve.asked[0], 1);
+        mesh_close();
+    }
+}
+
 int main(void)
 {
     test_labels();
     test_again();
     test_most_again();
+    test_lengths();
     return test_end("h2_traced");
 }

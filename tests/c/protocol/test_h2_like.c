@@ -2,6 +2,7 @@
  * into the table or not, and so does what is put again with other values in its holes. */
 #include "protocol/h2_asker.h"
 #include "protocol/h2_core.h"
+#include "protocol/h2_frozen.h"
 #include "protocol/h2_say.h"
 
 enum { LISTS = 8, FIELDS = 12 };
@@ -243,49 +244,44 @@ static void test_put_again(void)
     world_close();
 }
 
-/* A whole block of what was put, whatever frames it came in. */
-static struct mf_slice next_block(struct wire *wire)
-{
-    static uint8_t block[65536];
-    struct mf_h2_head head = {0};
-    struct mf_slice payload;
-    size_t len = 0;
-    settle();
-    while (!(head.flags & MF_H2_END_HEADERS) && next_frame(wire, &head, &payload)) {
-        memcpy(block + len, payload.ptr, payload.len);
-        len += payload.len;
-    }
-    return mf_slice_of(block, len);
-}
-
-/* A value that makes the block longer than a frame leaves what is put again as it was, or nothing of it. */
-static void test_long_hole(void)
+/* What is in the holes is of any length: more than a frame of its peer, or than its table would take, and then less again. */
+static void test_put_again_lengths(const size_t lengths[2], int from)
 {
     memset(&asker, 0, sizeof asker);
     world_open();
     struct wire wire = world_dial(sizeof(struct asking), &ask_ops);
     say_hello(&wire, NULL, 0);
     hear(&wire);
+    static uint8_t block[65536], scratch[65536];
+    static char texts[2][32768];
     static struct mf_hpack_decoder decoder;
     static struct mf_pair fields[64];
     static struct mf_h2_mark marks[64];
-    static uint8_t scratch[65536];
-    static char longer[20001];
     struct mf_hpack_room room = {fields, marks, scratch, sizeof scratch, 64, sizeof scratch};
-    struct mf_hpack_list out;
+    struct mf_h2_again again = {.n_holes = 2, .holes = {{.field = 4}, {.field = 7}}};
     mf_hpack_decoder_init(&decoder, memory, 4096);
-    uint32_t first = ask(wire.h2, "POST", "/", true)->stream->id;
-    CHECK_INT(mf_hpack_decode(&decoder, next_block(&wire), &room, &out), 0);
-    say_head(&wire, first, MF_H2_END_STREAM, ":status: 200\n");
-    memset(longer, 'x', sizeof longer - 1);
-    struct mf_h2_again again = {.n_holes = 2, .holes = {{4, 0}, {7, 0}}};
-    for (int i = 0; i < 24; i++) {
+    make_lists();
+    for (int i = 0; i < 12; i++) {
+        for (int k = 0; k < 2; k++) {
+            size_t len = (i + from) % 4 < 2 ? lengths[k] : 16;
+            memset(texts[k], 'a' + i, len);
+            texts[k][len] = 0;
+            lists[6][again.holes[k].field].value = mf_slice_str(texts[k]);
+        }
         int rc;
-        make_lists();
-        lists[6][4].value = mf_slice_str(i % 4 == 3 ? longer : fresh[0]);
         struct mf_h2_stream *stream = mf_h2_stream_open(wire.h2, lists[6], NULL, n_fields[6], true, &again, &rc);
         uint32_t id = stream->id;
-        CHECK_INT(mf_hpack_decode(&decoder, next_block(&wire), &room, &out), 0);
+        settle();
+        struct mf_h2_head head;
+        struct mf_slice payload;
+        struct mf_hpack_list out;
+        size_t len = 0;
+        do {
+            CHECK(next_frame(&wire, &head, &payload) && head.stream == id);
+            memcpy(block + len, payload.ptr, payload.len);
+            len += payload.len;
+        } while (!(head.flags & MF_H2_END_HEADERS));
+        CHECK_INT(mf_hpack_decode(&decoder, mf_slice_of(block, len), &room, &out), 0);
         CHECK_INT(out.n, n_fields[6]);
         for (uint32_t k = 0; k < out.n && k < n_fields[6]; k++)
             CHECK(mf_slice_eq(fields[k].key, lists[6][k].key) && mf_slice_eq(fields[k].value, lists[6][k].value));
@@ -296,13 +292,39 @@ static void test_long_hole(void)
     world_close();
 }
 
+/* What is kept of a request is counted with what it has of its own. */
+static void test_size(void)
+{
+    static char longest[30000];
+    world_open();
+    make_lists();
+    memset(longest, 'x', sizeof longest - 1);
+    struct mf_h2_mark marks[FIELDS] = {0};
+    struct mf_block *all = mf_h2_freeze(fake.loop, lists[2], marks, n_fields[2]);
+    mf_h2_frozen_of(all)->again.n_holes = 1;
+    mf_h2_frozen_of(all)->again.holes[0].field = 4;
+    struct mf_pair holes[MF_H2_HOLES] = {{lists[2][4].key, mf_slice_str(longest)}};
+    struct mf_block *block = mf_h2_freeze_like(fake.loop, all, holes);
+    CHECK(mf_h2_frozen_of(block)->size > sizeof longest);
+    struct mf_h2_list list = mf_h2_frozen_list(mf_h2_frozen_of(block), &share);
+    CHECK_INT(list.n, n_fields[2]);
+    CHECK(mf_slice_eq(list.fields[4].value, holes[0].value) && mf_slice_eq(list.fields[5].value, lists[2][5].value));
+    mf_block_give(all);
+    mf_block_give(block);
+    world_close();
+}
+
 int main(void)
 {
     seed = 7;
     test_requests(MF_H2_MARK_PLAIN);
     test_requests(0);
     test_bad_value();
+    test_size();
     test_put_again();
-    test_long_hole();
+    static const size_t lengths[][2] = {{20000, 16}, {16, 20000}, {16, 2100}, {2100, 16}, {2100, 2100}, {0, 0}, {4000, 20000}};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (int from = 0; from < 4; from++)
+            test_put_again_lengths(lengths[i], from);
     return test_end("test_h2_like");
 }
