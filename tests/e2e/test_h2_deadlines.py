@@ -49,7 +49,7 @@ def test_at_the_edge(behind: Through, world: World) -> None:
     """0 or 4, or a reset where the answer had begun; late frames change nothing; each place at the provider is free
     again."""
     provider = world.provider(settings={MAX_STREAMS: AT_ONCE})
-    caller = world.caller(*behind.to(provider.port, h2Cuts=100_000))  # else it would go apart
+    caller = world.caller(*behind.to(provider.port, h2Cuts=100_000, h2Cancels=100_000))  # else it would go apart
     warm = caller.call("warm")
     provider.take("warm").answer()
     assert warm.status() == "0"
