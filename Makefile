@@ -22,7 +22,7 @@ all: $(VENV)/.built ## build all into .venv
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
-test: test-c test-embed test-py peers-left ## all tests that need no foreign peer
+test: test-py test-c test-embed peers-left ## all tests that need no foreign peer
 
 # --- C: the same sources three times: sanitized, thread-sanitized, optimised
 define variant

@@ -98,7 +98,7 @@ def unsupported() -> str:
 
 def quality() -> str:
     """What is known and taken with a warning."""
-    return "\n".join(["| in | taken with a warning | for now |", "|---|---|---|", *_known(istio.QUALITY)])
+    return "\n".join(["| in | taken with a warning | its effect here |", "|---|---|---|", *_known(istio.QUALITY)])
 
 
 def passed() -> str:
