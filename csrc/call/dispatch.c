@@ -124,10 +124,21 @@ static void wait_at(struct mf_call *call, struct mf_queue *queue, struct mf_bloc
     mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = queue, .frame = frame});
 }
 
+/* Until a connection takes it, or the lane is asked again. 0 or an error. */
+static __attribute__((noinline, cold)) int wait_in(struct mf_call *call, struct mf_lane *lane, struct mf_request *request)
+{
+    int rc;
+    struct mf_block *frame = request->ops->freeze(request, call, &rc);
+    if (!frame)
+        return rc;
+    wait_at(call, &lane->queue, frame);
+    call->move_at = 0;
+    return 0;
+}
+
 /* Its caller has taken much back: perhaps this, too, before it is sent. */
 static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct mf_lane *lane, struct mf_request *request)
 {
-    int rc;
     struct mf_local *local = call->calls->local;
     if (lane->queue.n_calls >= local->limits->max_pending) {
         MF_COUNT(local, limit_max_pending);
@@ -137,13 +148,10 @@ static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct 
         MF_COUNT(local, limit_upstream_output_max);
         return MF_EROUTE_FULL;
     }
-    struct mf_block *frame = request->ops->freeze(request, call, &rc);
-    if (!frame)
-        return rc;
-    wait_at(call, &lane->queue, frame);
-    call->move_at = 0;
-    mf_pool_put_off(lane->pool);
-    return 0;
+    int rc = wait_in(call, lane, request);
+    if (rc == 0)
+        mf_pool_put_off(lane->pool);
+    return rc;
 }
 
 static inline __attribute__((always_inline)) int send_on(struct mf_call *call, struct mf_link *link,
@@ -181,11 +189,9 @@ static __attribute__((noinline, cold)) int place_otherwise(struct mf_call *call,
         request->busy = true;
         return MF_EROUTE_FULL;
     }
-    struct mf_block *frame = request->ops->freeze(request, call, &rc);
-    if (!frame)
+    rc = wait_in(call, lane, request);
+    if (rc < 0)
         return rc;
-    wait_at(call, &lane->queue, frame);
-    call->move_at = 0;
     if (lane->n_connecting)
         mf_lane_hedge(pool, call);
     if (request->from && one_way_out(request))
