@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import click
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from meshfast import config
@@ -19,6 +18,7 @@ from meshfast.commands.output import (
     origin_json,
     print_json,
     print_problems,
+    print_table,
     print_warnings,
     problem_json,
 )
@@ -150,43 +150,33 @@ def _goes(one: Listener) -> str:
 def _print(mesh: Mesh) -> None:
     rules = {id(rule) for service in mesh.services for rule in service.rules}
     instances = sum(len(c.endpoints) for c in mesh.clusters.values())
-    _table(
+    print_table(
         f"{count(len(mesh.services), 'service')}, {count(len(rules), 'rule')}",
         ("service", "rules", "clusters", "decided at"),
         [(shown_name(s), str(len(s.rules)), ", ".join(_clusters(s)), str(s.origin or "")) for s in mesh.services],
+        SHOWN,
     )  # fmt: skip
-    _table(
+    print_table(
         f"{count(len(mesh.clusters), 'cluster')}, {count(instances, 'instance')}",
         ("cluster", "services", "instances", "subsets"),
         [
             (c.name, str(len(c.hosts)), str(len(c.endpoints)), ", ".join(s.name for s in c.subsets))
             for c in mesh.clusters.values()
         ],
+        SHOWN,
     )  # fmt: skip
-    _table(
+    print_table(
         count(len(mesh.labels), 'label'), ("label", "first source that yields wins"),
         [(label.name, ", ".join(_sources(label))) for label in mesh.labels],
+        SHOWN,
     )  # fmt: skip
-    _table(
+    print_table(
         f"{count(len(mesh.idle), 'label')} of others", ("label", "is for", "defined at"),
         [(idle.name, idle.why, str(idle.origin or "")) for idle in mesh.idle],
+        SHOWN,
     )  # fmt: skip
-    _table(
+    print_table(
         count(len(mesh.sidecar.listeners), 'listener'), ("listener", "bind", "direction", "forward"),
         [(li.name, li.bind, li.direction, _goes(li)) for li in mesh.sidecar.listeners],
+        SHOWN,
     )  # fmt: skip
-
-
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    out = console()
-    if not rows:
-        return
-    table = RichTable(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name)
-    for row in rows[:SHOWN]:
-        table.add_row(*map(Text, row))
-    out.print(table)
-    if len(rows) > SHOWN:
-        out.print(f"and {len(rows) - SHOWN} more; -o json lists all")
-    out.print()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from meshfast.errors import ConfigError, Problem
@@ -34,6 +35,22 @@ def console(*, stderr: bool = False) -> Console:
 def count(number: int, noun: str) -> str:
     """``1 service``, ``2 services``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], most: int) -> None:
+    """At most so many rows; the rest is counted. Nothing where there are none."""
+    if not rows:
+        return
+    out = console()
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name)
+    for row in rows[:most]:
+        table.add_row(*map(Text, row))
+    out.print(table)
+    if len(rows) > most:
+        out.print(f"and {len(rows) - most} more; -o json lists all")
+    out.print()
 
 
 def print_json(value: object) -> None:

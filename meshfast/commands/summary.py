@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.progress import Progress
-from rich.table import Table as RichTable
-from rich.text import Text
 
-from meshfast.commands.output import console, count, origin_json, print_json, problem_json
+from meshfast.commands.output import console, count, origin_json, print_json, print_table, problem_json
 from meshfast.config.survey import VERDICTS, Complaint, Survey, survey
 
 MANY = 50  # files from which on a bar is shown
@@ -62,32 +58,17 @@ def _print(found: Survey) -> None:
         (kind, str(sum(row.values())), *(str(row[verdict] or "") for verdict in VERDICTS), _share(row))
         for kind, row in found.kinds().items()
     ]
-    _table(title, ("kind", "documents", *VERDICTS[:-1], "passed over", "taken"), rows, len(rows))
+    print_table(title, ("kind", "documents", *VERDICTS[:-1], "passed over", "taken"), rows, len(rows))
     for verdict in ("refused", "warned"):
         said = found.complaints(verdict)
         shown = [(str(c.documents), c.kind, c.field, c.message, str(c.examples[0])) for c in said]
         title = f"{verdict} by {count(len(said), 'field')}"
-        _table(title, ("documents", "kind", "field", "the first is told", "there"), shown, SHOWN)
+        print_table(title, ("documents", "kind", "field", "the first is told", "there"), shown, SHOWN)
     lost = [(str(p.origin), p.message) for p in found.unread]
-    _table(f"{count(len(lost), 'file')} that cannot be read", ("there", ""), lost, SHOWN)
+    print_table(f"{count(len(lost), 'file')} that cannot be read", ("there", ""), lost, SHOWN)
 
 
 def _share(row: dict[str, int]) -> str:
     every = sum(row.values()) - row["passed"]
     taken = row["accepted"] + row["warned"]
     return f"{100 * taken // every} %" if every else ""
-
-
-def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], most: int) -> None:
-    if not rows:
-        return
-    out = console()
-    table = RichTable(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name)
-    for row in rows[:most]:
-        table.add_row(*map(Text, row))
-    out.print(table)
-    if len(rows) > most:
-        out.print(f"and {len(rows) - most} more; -o json lists all")
-    out.print()
