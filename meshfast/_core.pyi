@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from meshfast.policies import Actions, Policy
+
 # --- bind/codec.pxi: meshfast/dubbo.py is its public face
 
 _Bytes = bytes | bytearray | memoryview
@@ -87,6 +89,14 @@ def h2_check_fields(kind: str, headers: Iterable[_H2Header]) -> None: ...
 def h2_view(
     http: tuple[str | None, str | None, str | None, str | None], headers: list[tuple[str, str]]
 ) -> tuple[int, str, str, str, list[tuple[str, str]], list[tuple[str, str]], str]: ...
+
+# --- bind/change.pxi
+
+def change_path(rewrite: Any, path: str) -> str | None: ...
+def change_location(redirect: Any, scheme: str, authority: str, path: str, query: str | None) -> str: ...
+
+# --- bind/http2.pxi
+
 def h2_preface(data: _Bytes) -> bool: ...
 def h2_error(code: int) -> tuple[int, bool]: ...
 def h2_parse_frame(data: _Bytes, max_size: int = 16384) -> tuple[Any, ...] | None: ...
@@ -173,9 +183,39 @@ _Headers = Mapping[str, str | None] | Iterable[tuple[str, str | None]]  # None: 
 _Http = tuple[str | None, str | None, str | None, str | None, str | None]  # method, scheme, authority, path, query
 _Condition = tuple[int, str, int, str | bytes]
 _Target = tuple["Cluster", int, str, int, int, int | None]
-_Rule = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target]]
+_Mirror = tuple[int, int, "Meter"]  # the number of the rule's target, of a million calls
+_Bound = tuple[str, "Bucket", Sequence[Sequence[tuple[int, str, int, Any]]]]
+_Aside = tuple[Sequence[_Mirror], Sequence[_Bound]]
+_Plain = tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target], Actions | None]
+_Rule = _Plain | tuple[int, Sequence[Sequence[_Condition]], Sequence[_Target], Actions | None, _Aside | None]
 _Source = tuple[int, str, int]
 _Step = tuple[str, int, int, int, int, str]
+
+class Bucket:
+    """A rate limit that all workers share (csrc/table/bucket.h): ``requests`` in each ``unit`` ns, ``burst`` at once,
+    each 1 or more, else ValueError.
+    """
+
+    def __init__(self, requests: int, unit: int, burst: int) -> None: ...
+    def set(self, requests: int, unit: int, burst: int) -> None:
+        """Allows that from here on, to every rule that has it; what is taken is taken."""
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many were let go on and refused, and how many more may go on now."""
+
+    @property
+    def used(self) -> bool:
+        """Whether a rule has it."""
+
+class Meter:
+    """What became of copies of calls (csrc/call/copies.h)."""
+
+    def counts(self) -> list[int]:
+        """Answered, answered with an error, failed, skipped."""
+
+    @property
+    def used(self) -> bool:
+        """Whether a rule has it, or a copy that is under way."""
 
 class Cluster:
     """The instances of one application, sealed. Made by ``Table.cluster``, for that table."""
@@ -197,19 +237,30 @@ class Table:
     def cluster(
         self,
         host: str,
-        endpoints: Iterable[tuple[str | tuple[str, str], _TextPairs, int]],
-        subsets: Iterable[tuple[str, _TextPairs]] = (),
+        endpoints: Sequence[tuple[str | tuple[str, str], _TextPairs, int, str]],
+        subsets: Iterable[tuple[str, _TextPairs, Policy | None, Sequence[int] | None]] = (),
+        policy: Policy | None = None,
     ) -> Cluster:
-        """A sealed cluster. ``endpoints``: (address, labels, weight) each; ``subsets``: (name, labels) each.
+        """A sealed cluster. ``endpoints``: (address, labels, weight, locality), ``subsets``: (name, labels, policy,
+        members).
 
-        An address may be a pair, for Dubbo and for HTTP, of which one may be empty.
+        An address may be a pair, for Dubbo and for HTTP, of which one may be empty. Members are ascending numbers of
+        endpoints; None: those with the labels.
+        """
+
+    def levels(
+        self, cluster: Cluster, subset: str = "", family: int = 0
+    ) -> list[tuple[int, int, int, int, int, int, bool, float]]:
+        """What is so of each locality of a cluster's instances, or of a declared subset's, now: view, level, number,
+        members, how many of them are well, percent of calls for the level, panic, percent of all calls.
         """
 
     def service(self, name: str, pattern: int, rules: Iterable[_Rule]) -> Prepared:
         """A service, built aside. ``pattern``, ``field``, ``op``, ``kind``, ``on``: the numbers of meshfast.model.
 
-        ``rules``: (timeout in ms, matches, targets) each; a match is (field, key, op, value) each, a target (cluster,
-        kind, text, weight, on, index of its fallback or None). A regular expression's value is its automaton.
+        ``rules``: (timeout in ms, matches, targets, actions) each, and what meshfast.shared has of it; a match is
+        (field, key, op, value) each, a target (cluster, kind, text, weight, on, index of its fallback or None). A
+        regular expression's value is its automaton.
         """
 
     def publish(self, service: Prepared) -> None:
@@ -221,8 +272,11 @@ class Table:
     def remove(self, name: str, pattern: int) -> None:
         """Takes a service away. Raises StateError when there is none."""
 
-    def publish_labels(self, labels: Sequence[tuple[str, int, Sequence[_Source]]], traces: Sequence[_Source]) -> None:
-        """The label plan: (name, sources) each, a source and each of ``traces`` (kind, text, format).
+    def publish_labels(
+        self, labels: Sequence[tuple[str, int, Sequence[_Source], bytes]], traces: Sequence[_Source]
+    ) -> None:
+        """The label plan: (name, protocols that do not carry it, sources, hosts) each, a source and each of ``traces``
+        (kind, text, format); hosts a compiled expression, b"" for all.
 
         Raises ValueError for more than 16 labels, 8 sources of one, or 8 keys of trace ids.
         """
@@ -232,16 +286,22 @@ class Table:
 
     def lookup(
         self, service: str, method: str, headers: _Headers, labels: Mapping[str, str] | None, random: int,
-        http: _Http | None = None,
+        http: _Http | None = None, arguments: Iterable[str | None] = (),
     ) -> tuple[str, int, int, int]:  # fmt: skip
         """Where a request goes: (address, index of the rule, targets passed over, timeout in ms; 0: none).
 
         Raises StateError with the core's ``code`` when it goes nowhere. Arguments as of ``explain``.
         """
 
+    def counted(
+        self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int,
+        http: _Http | None = None, arguments: Iterable[str | None] = (),
+    ) -> list[str]:  # fmt: skip
+        """The names of the rate limits that such a request counts against."""
+
     def explain(
         self, service: str, method: str, headers: _Headers, labels: Mapping[str, str], random: int, branch: int = 0,
-        http: _Http | None = None,
+        http: _Http | None = None, arguments: Iterable[str | None] = (),
     ) -> tuple[int, str, int, int, int, list[_Step]]:  # fmt: skip
         """The decision and every step to it: (code, address, rule, timeout in ms, fallbacks, steps).
 
@@ -265,6 +325,11 @@ class Table:
         """The same in lists of about ``size``, or empty ones. Between them the table may change: what is there all
         the time is told once."""
 
+    def guards(self) -> list[dict[str, Any]]:
+        """What all workers share of each group that policy watches: ``host``, ``subset``, ``active`` calls, ``ejects``,
+        ``ejections`` by reason, ``forbidden`` ones, ``limits``, each with ``most``, ``now`` and ``refused``, and
+        ``instances``, each with ``address``, ``out_for`` seconds, ``ejections`` and ``in_a_row`` by reason."""
+
     @overload
     def peers(self, detail: Literal[False] = False) -> dict[str, bool]:
         """Every address that calls may be sent to -> whether it is available now."""
@@ -274,6 +339,9 @@ class Table:
         """-> a dict each: ``available``; ``down_for``, the seconds that it still rests; ``listed``, whether any
         instance of the mesh has it: else only its last calls hold it; ``calls``, ``calls_active``, ``connections`` and
         ``failures``, as of a second ago."""
+
+    def calls(self) -> dict[str, int]:
+        """The addresses that any call was sent to -> how many, as of a second ago."""
 
 class TraceMemory:
     """Labels by trace id, shared by all workers (csrc/table/trace.h). ``entries`` becomes a power of two."""

@@ -1,10 +1,12 @@
 """The admin address: what the sidecar is doing, for people and for Prometheus. Loopback or UNIX socket only.
 
 GET  /                   the list of pages
-GET  /ready              200 when calls are taken, 503 before and while draining
+GET  /ready              200 when calls are taken, 503 before and while draining; ?verbose: how registries are
 GET  /stats/prometheus   counters and histograms: what was used; ?all: everything
 GET  /config_dump        the mesh in force, as JSON
 GET  /clusters           applications, their instances, health and labels, as JSON
+GET  /registries         registries, what they list and what of it is not in force, as JSON
+GET  /endpoint           the application's own registry: what it looked for and registered there, as JSON
 GET  /explain            where a request goes and why, by the live table, as JSON:
                          ?service=S[&method=M][&header=K=V]...[&label=K=V]...
 POST /drain              as SIGTERM: no new connections, READONLY to callers, then the process ends
@@ -19,12 +21,17 @@ from typing import Any
 
 import msgspec
 
+from meshfast import doors, guards, listings
+from meshfast.balance import Balancer
 from meshfast.explain import explain
 from meshfast.metrics import prometheus
-from meshfast.model import Cluster, Http, Mesh
+from meshfast.model import Cluster, Http, Mesh, Subset
+from meshfast.policies import Policy
 from meshfast.pretty import Items, Rows, pretty
 from meshfast.running import Shown
 from meshfast.serve import Answer, Limits, Request, Server
+from meshfast.shares import shares
+from meshfast.source.names import Name
 
 __all__ = ["Admin"]
 
@@ -44,6 +51,8 @@ class Admin:
             ("GET", "/stats/prometheus"): self._stats,
             ("GET", "/config_dump"): self._config_dump,
             ("GET", "/clusters"): self._clusters,
+            ("GET", "/registries"): self._registries,
+            ("GET", "/endpoint"): self._endpoint,
             ("GET", "/explain"): self._explain,
             ("POST", "/drain"): self._drain,
         }
@@ -77,7 +86,8 @@ class Admin:
         state = self._shown.state
         if state.ready and not state.draining:
             refused = b"the last configuration was refused; see /config_dump\n" if state.last_error else b""
-            return Answer(b"ready\n" + refused)
+            more = listings.words(self._shown.registries) if ("verbose", "") in asked.query else []
+            return Answer(b"ready\n" + refused + "".join(f"{line}\n" for line in more).encode())
         return Answer(b"draining\n" if state.draining else b"starting\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _stats(self, asked: Request) -> Answer:
@@ -96,6 +106,7 @@ class Admin:
                 ("rejected", state.rejected),
                 ("last_error", state.last_error),
                 ("addresses", dict(shown.addresses)),
+                ("names", Rows(map(_name, shown.names.known.values()))),
                 ("mesh", mesh_as_json(shown.mesh)),
             ]
         )
@@ -103,37 +114,55 @@ class Admin:
 
     def _clusters(self, asked: Request) -> Answer:
         peers = self._shown.table.native.peers(detail=True)
-        rows = Rows(_cluster(one, peers) for one in self._shown.mesh.clusters.values())
+        out = guards.out_of(self._shown.table)
+        rows = Rows(_cluster(one, peers, out) for one in self._shown.mesh.clusters.values())
         return Answer(lines(rows), kind=JSON)
+
+    def _registries(self, asked: Request) -> Answer:
+        return Answer(lines(listings.page(self._shown.registries, self._shown.registrations)), kind=JSON)
+
+    def _endpoint(self, asked: Request) -> Answer:
+        return Answer(lines(doors.page(self._shown.endpoint)), kind=JSON)
 
     def _explain(self, request: Request) -> Answer:
         asked: dict[str, str] = {}
         pairs: dict[str, list[tuple[str, str]]] = {"header": [], "label": []}
+        arguments: list[str] = []
         for key, value in request.query:
             if key in pairs:
                 name, equals, text = value.partition("=")
                 if not equals:
                     return bad(f"{key} is K=V, not {value!r}")
                 pairs[key].append((name, text))
-            elif key in ("service", "method", "http", "scheme", "authority"):
+            elif key == "argument":
+                arguments.append(value)
+            elif key in ("service", "method", "http", "scheme", "authority", "app"):
                 asked[key] = value
             else:
                 return bad(f"unknown parameter {key!r}")
+        if "app" in asked:
+            if len(request.query) > 1:
+                return bad("app=A goes with nothing else")
+            return _as_json(shares(self._shown.table, asked["app"]))
         http = None
         if "http" in asked:
             path, authority = asked.pop("http"), asked.pop("authority", "")
             http = Http(asked.pop("method", "POST"), asked.pop("scheme", "http"), authority, path)
-            if asked:
-                return bad("http=PATH and service=S exclude each other")
+            if asked or arguments:
+                return bad("http=PATH goes with neither service=S nor argument=A")
         elif "service" not in asked or len(asked) - ("method" in asked) > 1:
-            return bad("service=S or http=PATH is needed, and scheme and authority are for http")
+            return bad("service=S, http=PATH or app=A is needed, and scheme and authority are for http")
         service, method = asked.get("service", ""), asked.get("method", "")
-        answer = explain(self._shown.table, service, method, pairs["header"], dict(pairs["label"]), http)
-        return Answer(msgspec.json.format(msgspec.json.encode(answer)) + b"\n", kind=JSON)
+        answer = explain(self._shown.table, service, method, pairs["header"], dict(pairs["label"]), http, arguments)
+        return _as_json(answer)
 
     def _drain(self, asked: Request) -> Answer:
         self._shown.stop()
         return Answer(b"draining\n")
+
+
+def _as_json(answer: Mapping[str, Any]) -> Answer:
+    return Answer(msgspec.json.format(msgspec.json.encode(answer)) + b"\n", kind=JSON)
 
 
 def bad(text: str) -> Answer:
@@ -145,25 +174,60 @@ def lines(value: Items | Rows) -> Iterator[bytes]:
     yield b"\n"
 
 
-def _cluster(cluster: Cluster, peers: Mapping[str, Mapping[str, Any]]) -> Items:
+Ejected = Mapping[tuple[str, str], Mapping[str, float]]
+
+
+def _cluster(cluster: Cluster, peers: Mapping[str, Mapping[str, Any]], out: Ejected) -> Items:
     endpoints = (
         {
             "address": endpoint.address,
             "labels": dict(endpoint.labels),
             "weight": endpoint.weight,
         }
-        | _health(peers.get(endpoint.address.removeprefix("tcp://"), {}))
-        | ({"http": {"address": endpoint.http} | _health(peers.get(endpoint.http, {}))} if endpoint.http else {})
+        | ({"locality": endpoint.locality} if endpoint.locality else {})
+        | _place(cluster, endpoint.address.removeprefix("tcp://"), peers, out)
+        | ({"http": {"address": endpoint.http} | _place(cluster, endpoint.http, peers, out)} if endpoint.http else {})
         for endpoint in cluster.endpoints
     )
     return Items(
         [
             ("name", cluster.name),
             ("hosts", cluster.hosts),
-            ("subsets", {subset.name: dict(subset.labels) for subset in cluster.subsets}),
+            ("subsets", {subset.name: _picks(cluster, subset) for subset in cluster.subsets}),
+            ("balancer", _balancer(cluster.policy)),
+            ("balancer_of", {s.name: _balancer(s.policy) for s in cluster.subsets if s.policy != cluster.policy}),
             ("endpoints", Rows(endpoints)),
         ]
     )
+
+
+def _picks(cluster: Cluster, subset: Subset) -> dict[str, str] | dict[str, int]:
+    """The labels of its instances; of a list, how many there are."""
+    return dict(subset.labels) if subset.members is None else {"members": sum(map(subset.has, cluster.endpoints))}
+
+
+def _balancer(policy: Policy | None) -> str:
+    """How one of the instances is chosen."""
+    return (policy and policy.balancer or Balancer()).words()
+
+
+def _name(name: Name) -> dict[str, object]:
+    """A host that is resolved; ``error`` of the last time, which leaves ``addresses`` as they were."""
+    return {
+        "host": name.host,
+        "addresses": list(name.addresses),
+        "answered_at": name.answered_at,
+        "failures": name.failures,
+        "error": name.error,
+    }
+
+
+def _place(
+    cluster: Cluster, address: str, peers: Mapping[str, Mapping[str, Any]], out: Ejected
+) -> dict[str, object]:  # fmt: skip
+    """Its health, and where it is ejected the subsets and for how many seconds still."""
+    ejected = out.get((cluster.name, address))
+    return _health(peers.get(address, {})) | ({"ejected": ejected} if ejected else {})
 
 
 def _health(peer: Mapping[str, Any]) -> dict[str, object]:
@@ -174,7 +238,7 @@ def _health(peer: Mapping[str, Any]) -> dict[str, object]:
         "available": available,
         "state": "resting" if not available else "up" if used else "unused",
         "down_for": round(peer.get("down_for", 0.0), 3),
-        **{key: peer.get(key, 0) for key in ("calls", "calls_active", "connections", "failures")},
+        **{key: peer.get(key, 0) for key in ("calls", "calls_active", "in_flight", "connections", "failures")},
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TypeVar
 
-from meshfast import _core
+from meshfast import _core, shared
 from meshfast.errors import LimitError
 from meshfast.model import Cluster, Endpoint, Family, Field, Mesh, Pattern, Rule, Service, Speaks, TargetKind
 
@@ -50,6 +50,7 @@ class Writer:
     _users: dict[str, set[Key]] = field(default_factory=dict)
     _labels: Hashable = None
     _names: Counter[str] = field(default_factory=Counter)  # of labels: how many services name each
+    shared: shared.Shared = field(default_factory=shared.Shared)
 
     def apply(self, mesh: Mesh) -> Applied:
         """Puts ``mesh`` in force.
@@ -57,6 +58,7 @@ class Writer:
         :raises MeshfastError: something in it cannot be built; the table is as it was
         :raises MemoryError: the same for want of memory
         """
+        self.shared.begin()
         listed = _core.listed(mesh.clusters, self._listed[0]), mesh.services
         clusters, lost = _touched(self._listed[0], listed[0], self._clusters, _name)
         services, gone = _touched(self._listed[1], listed[1], self.services, _key)
@@ -95,7 +97,12 @@ class Writer:
         self._clusters.update(built)
         self._listed, self._labels = listed, labels
         self.table.reclaim()
+        self.shared.commit()
         return Applied(len(changed), len(gone), len(self.services) - len(changed))
+
+    def cluster(self, name: str) -> _core.Cluster:
+        """What was made of a cluster; KeyError: there is none of that name."""
+        return self._clusters[name][1]
 
     def _remember(self, services: dict[Key, Service], changed: Set[Key], gone: set[Key]) -> None:
         for key in gone:
@@ -119,8 +126,9 @@ class Writer:
         known = self._clusters.get(cluster.name)
         if known and known[0] == picture:
             return known
-        endpoints = [(_places(e), e.labels, e.weight) for e in cluster.endpoints]
-        return picture, self.table.cluster(cluster.name, endpoints, [(s.name, s.labels) for s in cluster.subsets])
+        endpoints = [(_places(e), e.labels, e.weight, e.locality) for e in cluster.endpoints]
+        subsets = [(s.name, s.labels, s.policy, m) for s, m in zip(cluster.subsets, _members(cluster), strict=True)]
+        return picture, self.table.cluster(cluster.name, endpoints, subsets, cluster.policy)
 
     def _prepare(self, service: Service, built: dict[str, Built], lost: set[str]) -> _core.Prepared:
         names = _cluster_names(service)
@@ -129,7 +137,9 @@ class Writer:
             (
                 rule.timeout_ms,
                 [[(c.field, c.key, c.op, c.value) for c in match.conditions] for match in rule.matches],
-                [(clusters[t.cluster], t.kind, t.text, t.weight, t.on, t.fallback) for t in rule.targets],
+                [(clusters[one[0]], *one[1:]) for one in (*map(_target, rule.targets), *shared.targets(rule))],
+                rule.actions,
+                self.shared.aside(rule),
             )
             for rule in service.rules
         ]
@@ -160,7 +170,11 @@ def _key(service: Service) -> Key:
 
 
 def _cluster_names(service: Service) -> set[str]:
-    return {target.cluster for rule in service.rules for target in rule.targets}
+    found = {target.cluster for rule in service.rules for target in rule.targets}
+    for rule in service.rules:
+        if rule.actions is not None and rule.actions.mirrors:
+            found.update([one.cluster for one in rule.actions.mirrors])
+    return found
 
 
 def _alike(old: Service, new: Service) -> bool:
@@ -173,6 +187,7 @@ def _alike(old: Service, new: Service) -> bool:
 def _alike_rule(old: Rule, new: Rule) -> bool:
     return old is new or (
         old.timeout_ms == new.timeout_ms
+        and old.actions == new.actions
         and (old.targets is new.targets or [*map(_target, old.targets)] == [*map(_target, new.targets)])
         and (old.matches is new.matches or _matches_picture(old) == _matches_picture(new))
     )
@@ -185,6 +200,14 @@ def _label_names(service: Service) -> set[str]:
         for match in rule.matches:
             names.update(c.key for c in match.conditions if c.field == Field.LABEL)
         names.update(t.text for t in rule.targets if t.kind in (TargetKind.LABEL, TargetKind.BASELINE))
+        if rule.actions is None:
+            continue
+        for mirror in rule.actions.mirrors:
+            if mirror.kind == TargetKind.LABEL:
+                names.add(mirror.text)
+        for limit in rule.actions.limits:
+            for match in limit.matches:
+                names.update(c.key for c in match.conditions if c.field == Field.LABEL)
     return names
 
 
@@ -202,12 +225,27 @@ def _places(endpoint: Endpoint) -> str | tuple[str, str]:
     return endpoint.at(Family.DUBBO), endpoint.at(Family.HTTP)
 
 
+def _members(cluster: Cluster) -> list[tuple[int, ...] | None]:
+    """Of each subset the numbers of its instances, where it has a list of them."""
+    if all(subset.members is None for subset in cluster.subsets):
+        return [None] * len(cluster.subsets)
+    at: dict[str, list[int]] = {}
+    for i, endpoint in enumerate(cluster.endpoints):
+        at.setdefault(endpoint.address, []).append(i)
+    return [
+        None if subset.members is None
+        else tuple(sorted(i for address in subset.members for i in at.get(address, ())))
+        for subset in cluster.subsets
+    ]  # fmt: skip
+
+
 # Pictures: what can be compared, without the places where it was said.
 
 
 def _cluster_picture(cluster: Cluster) -> Hashable:
     endpoints = tuple((_places(e), tuple(sorted(e.labels.items())), e.weight) for e in cluster.endpoints)
-    return endpoints, tuple((s.name, tuple(sorted(s.labels.items()))) for s in cluster.subsets)
+    subsets = tuple((s.name, tuple(sorted(s.labels.items())), s.policy) for s in cluster.subsets)
+    return endpoints, subsets, cluster.policy, tuple(_members(cluster))
 
 
 _condition = attrgetter("field", "key", "op", "value")
@@ -220,7 +258,10 @@ def _matches_picture(rule: Rule) -> object:
 
 def _labels_picture(mesh: Mesh) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
     labels = tuple(
-        (label.name, int(~label.protocols & Speaks.ANY), tuple((s.kind, s.text, s.format) for s in label.sources))
+        (
+            label.name, int(~label.protocols & Speaks.ANY),
+            tuple((s.kind, s.text, s.format) for s in label.sources), label.goes,
+        )
         for label in mesh.labels
-    )
+    )  # fmt: skip
     return labels, tuple((s.kind, s.text, s.format) for s in mesh.traces)

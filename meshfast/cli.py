@@ -18,7 +18,8 @@ VERBS = {
     "proxy": "Run the sidecar.",
     "check": "Read a configuration and say what is in it, or all that is wrong with it.",
     "explain": "Say where a request would go, and why.",
-    "demo": "Show label routing with real processes on this machine.",
+    "registry": "Look into a registry: what it lists, and what changes.",
+    "demo": "Show labels or data centres with real processes on this machine.",
     "version": "Say which version this is.",
 }
 
@@ -54,6 +55,25 @@ class _Verbs(click.Group):
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """A service-mesh sidecar data plane for Dubbo."""
+
+
+def find(path: str) -> click.Command:
+    """The command of a verb, or of one within it: ``registry ls``."""
+    command: click.Command | None = group
+    for word in path.split():
+        command = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+    if command is None:
+        raise KeyError(path)
+    return command
+
+
+def paths() -> list[str]:
+    """Every verb that does something itself."""
+    out = []
+    for verb in VERBS:
+        command = find(verb)
+        out += [f"{verb} {name}" for name in command.commands] if isinstance(command, click.Group) else [verb]
+    return out
 
 
 def main() -> NoReturn:

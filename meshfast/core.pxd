@@ -167,6 +167,47 @@ cdef extern from "meshfast.h" nogil:
     void mf_h2_shown_of(const mf_pair *fields, const mf_h2_mark *marks, uint32_t n, const mf_h2_request *request,
                         const mf_h2_view *view, bint baggage, mf_pair *to, mf_h2_scratch *scratch, mf_h2_shown *out)
 
+    # codec/change.h, replace.h
+    enum:
+        MF_CHANGE_FIELDS
+        MF_CHANGE_PATH_NONE
+        MF_CHANGE_PATH_BEGIN
+        MF_CHANGE_PATH_WHOLE
+        MF_CHANGE_PATH_PARTS
+    cdef struct mf_change_put:
+        mf_slice name
+        mf_slice lower
+        mf_slice value
+        mf_bool beside
+    cdef struct mf_change_level:
+        uint32_t n_removes
+        uint32_t n_puts
+        const mf_slice *removes
+        const mf_slice *lower_removes
+        const mf_change_put *puts
+    cdef struct mf_change_list:
+        uint32_t n_levels
+        mf_change_level levels[2]
+    cdef struct mf_change_rewrite:
+        uint8_t path
+        uint32_t strip
+        mf_slice to
+        mf_slice authority
+    cdef struct mf_change:
+        mf_change_list request
+        mf_change_list response
+        mf_change_rewrite rewrite
+    cdef struct mf_change_redirect:
+        mf_slice uri
+        mf_slice authority
+        mf_slice scheme
+        uint32_t port
+        mf_bool same_port
+    long mf_change_path(const mf_change_rewrite *rewrite, mf_slice path, uint8_t *to, size_t room)
+    long mf_change_location(const mf_change_redirect *redirect, mf_slice scheme, mf_slice authority, mf_slice path,
+                            mf_slice query, uint8_t *to, size_t room)
+    int mf_replace_check(mf_slice blob)
+
     # codec/h2_frame.h
     enum:
         MF_H2_HEAD_LEN
@@ -226,6 +267,7 @@ cdef extern from "meshfast.h" nogil:
 
     # base/mem.h
     void *mf_alloc(size_t size)
+    void *mf_zalloc(size_t size)
     void mf_free(void *ptr)
 
     # table/*.h
@@ -239,8 +281,11 @@ cdef extern from "meshfast.h" nogil:
         pass
     ctypedef struct mf_atom64:
         pass
+    ctypedef struct mf_atom32:
+        pass
     cdef struct mf_peer:
         mf_atom64 down_until
+        mf_atom32 in_flight
         mf_atom64 calls
         mf_atom64 calls_active
         mf_atom64 connections
@@ -251,12 +296,14 @@ cdef extern from "meshfast.h" nogil:
         const char *host
         const char *subset
     uint64_t mf_read64 "mf_load_relaxed"(mf_atom64 *at)
+    uint32_t mf_read32 "mf_load_relaxed"(mf_atom32 *at)
     cdef struct mf_stat_shard:
         mf_atom64 begun
         mf_atom64 done
         mf_atom64 bytes_up
         mf_atom64 bytes_down
         mf_atom64 fallbacks
+        mf_atom64 retries
         mf_atom64 relayed
         mf_atom64 one_way
         mf_atom64 status[37]
@@ -286,6 +333,7 @@ cdef extern from "meshfast.h" nogil:
         uint32_t index
         uint8_t except_ "except"
         uint32_t n_sources
+        mf_slice hosts
         mf_label_source sources[8]
     cdef struct mf_labels:
         uint32_t n_labels
@@ -308,11 +356,50 @@ cdef extern from "meshfast.h" nogil:
         const mf_http_view *http
         uint64_t now
         uint64_t random
+        mf_bool (*argument)(void *of, uint32_t index, mf_slice *out) noexcept nogil
+        void *of
+    cdef struct mf_bound:
+        mf_bound *next
+        mf_slice name
+    cdef struct mf_retries:
+        uint32_t on
+        uint16_t attempts
+        uint8_t levels_every
+        mf_bool other_peers
+        uint32_t try_ms
+        uint32_t backoff_ms
+        uint64_t codes[10]
+    cdef struct mf_statuses:
+        uint16_t http
+        uint8_t grpc
+        uint8_t dubbo
+    cdef struct mf_faults:
+        uint32_t delay_chance
+        uint32_t delay_ms
+        uint32_t abort_chance
+        mf_statuses statuses
+        mf_slice text
+    cdef struct mf_direct:
+        mf_statuses statuses
+        mf_slice body
+        mf_slice text
+    cdef struct mf_redirect:
+        mf_statuses statuses
+        mf_change_redirect to
+    cdef struct mf_actions:
+        mf_bound *bounds
+        const mf_retries *retries
+        const mf_faults *faults
+        const mf_direct *direct
+        const mf_redirect *redirect
+        const mf_change *changes
+        uint32_t n_changes
     cdef struct mf_route:
         mf_peer *peer
+        mf_actions *actions
         uint32_t timeout_ms
         uint16_t rule
-        uint8_t fallbacks
+        uint16_t fallbacks
     cdef struct mf_route_step:
         int kind
         uint16_t rule
@@ -330,13 +417,119 @@ cdef extern from "meshfast.h" nogil:
     size_t mf_table_n_services(const mf_table *table)
     int mf_cluster_new(mf_table *table, mf_slice host, mf_cluster **out)
     void mf_cluster_give(mf_table *table, mf_cluster *cluster)
-    enum:
+    enum mf_family:
         MF_FAMILIES
     int mf_cluster_add_apart(mf_table *table, mf_cluster *cluster, const mf_slice *addrs, const mf_pair *labels,
                              uint32_t n_labels, uint32_t weight)
     int mf_cluster_subset(mf_table *table, mf_cluster *cluster, mf_slice name, const mf_pair *labels,
                           uint32_t n_labels)
+    int mf_cluster_subset_of(mf_table *table, mf_cluster *cluster, mf_slice name, const uint32_t *members,
+                             uint32_t n_members)
+    cdef struct mf_place:
+        uint32_t level
+        uint32_t part
+        uint16_t share
+        mf_bool local
+        mf_bool from_ "from"
+        mf_bool to
+    cdef struct mf_policy_locality:
+        const mf_place *places
+        const uint32_t *shares
+        uint32_t n
+        uint32_t n_shares
+        mf_bool weighted
+        uint8_t panic
+        uint8_t moved
+    cdef struct mf_policy_budget:
+        mf_bool set
+        uint32_t share
+        uint32_t least
+    enum:
+        MF_BREAKER_REQUESTS
+        MF_BREAKER_PENDING
+        MF_BREAKER_CONNECTIONS
+        MF_BREAKER_RETRIES
+        MF_BREAKER_KINDS
+        MF_OUTLIER_REASONS
+    cdef struct mf_outlier_rules:
+        uint32_t errors
+        uint32_t gateway
+        uint32_t local
+        uint32_t max_percent
+        uint32_t least_percent
+        mf_bool split
+        mf_bool own_codes
+        uint64_t interval
+        uint64_t base
+        uint64_t longest
+    void mf_outlier_set_code(mf_outlier_rules *rules, uint32_t code)
+    cdef struct mf_breaker_rules:
+        uint32_t most[MF_BREAKER_KINDS]
+        uint32_t connect_ms
+    enum:
+        MF_WARMUP_STEPS
+    cdef struct mf_policy_balancer:
+        uint8_t kind, by
+        uint16_t argument
+        uint32_t places
+        mf_slice key
+        mf_slice makes
+        uint64_t warmup_ns
+        uint16_t warmth[64]
+    cdef struct mf_policy:
+        const mf_policy_locality *locality
+        mf_bool guarded
+        const mf_policy_balancer *balancer
+        mf_policy_budget budget
+        mf_bool ejects
+        mf_bool breaks
+        mf_outlier_rules outlier
+        mf_breaker_rules breaker
+    cdef struct mf_level_told:
+        uint32_t view
+        uint32_t level
+        uint32_t number
+        uint32_t members
+        uint32_t well
+        uint32_t load
+        mf_bool panic
+        double share
+    uint32_t mf_cluster_levels(const mf_cluster *cluster, mf_slice subset, mf_family family, uint64_t now,
+                               mf_level_told *out, uint32_t room)
+    int mf_cluster_policy(mf_table *table, mf_cluster *cluster, mf_slice subset, const mf_policy *policy)
     int mf_cluster_seal(mf_table *table, mf_cluster *cluster)
+    enum:
+        MF_BUCKET_PASSED
+        MF_BUCKET_REFUSED
+        MF_METER_COUNTS
+    cdef struct mf_meter:
+        mf_atom64 counts[4]
+    mf_meter *mf_meter_new()
+    void mf_meter_give(mf_meter *meter)
+    bint mf_meter_shared(const mf_meter *meter)
+    cdef struct mf_bucket:
+        mf_meter *meter
+    mf_bucket *mf_bucket_new(uint64_t requests, uint64_t unit, uint64_t burst, uint64_t now)
+    void mf_bucket_set(mf_bucket *bucket, uint64_t requests, uint64_t unit, uint64_t burst, uint64_t now)
+    void mf_bucket_give(mf_bucket *bucket)
+    bint mf_bucket_shared(const mf_bucket *bucket)
+    uint64_t mf_bucket_left(const mf_bucket *bucket, uint64_t now)
+    cdef struct mf_bound_condition:
+        uint16_t match
+        uint8_t field
+        uint8_t op
+        mf_slice key
+        mf_slice value
+    int mf_bound_add(mf_table *table, mf_service *service, mf_actions *actions, mf_slice name, mf_bucket *bucket,
+                     uint32_t n_matches, const mf_bound_condition *conditions, uint32_t n)
+    bint mf_bound_counts(const mf_bound *bound, const mf_query *query)
+    int mf_mirror_add(mf_service *service, uint16_t rule, uint16_t target, mf_actions *actions, uint32_t share,
+                      mf_meter *meter)
+    void *mf_actions_alloc(mf_actions *actions, size_t size)
+    mf_actions *mf_actions_new()
+    void *mf_actions_alloc(mf_actions *actions, size_t size)
+    void mf_actions_give(mf_actions *actions)
+    int mf_service_actions(mf_service *service, uint16_t rule, mf_actions *actions)
     int mf_service_new(mf_table *table, mf_slice name, mf_service_pattern pattern, mf_service **out)
     void mf_service_free(mf_table *table, mf_service *service)
     int mf_service_rule(mf_service *service, uint32_t timeout_ms)
@@ -361,6 +554,28 @@ cdef extern from "meshfast.h" nogil:
     mf_bool mf_table_next_stats(mf_table *table, uint64_t *cursor, void (*fn)(void *, mf_stat *) noexcept nogil,
                                 void *arg, size_t max)
     void mf_table_each_peer(mf_table *table, void (*fn)(void *, mf_peer *) noexcept nogil, void *arg)
+    cdef struct mf_ward:
+        pass
+    cdef struct mf_ward_told:
+        const mf_peer *peer
+        uint64_t until
+        uint64_t ejections
+        uint32_t in_a_row[MF_OUTLIER_REASONS]
+    void mf_ward_tell(const mf_ward *ward, mf_ward_told *out)
+    cdef struct mf_guard:
+        const char *host
+        const char *subset
+    cdef struct mf_guard_told:
+        uint64_t active
+        uint64_t ejections[MF_OUTLIER_REASONS]
+        uint64_t forbidden
+        uint64_t refused[MF_BREAKER_KINDS]
+        uint32_t most[MF_BREAKER_KINDS]
+        uint32_t now[MF_BREAKER_KINDS]
+        mf_bool ejects
+    void mf_guard_tell(const mf_guard *guard, mf_guard_told *out)
+    void mf_guard_each_ward(const mf_guard *guard, void (*fn)(void *, const mf_ward *) noexcept nogil, void *arg)
+    void mf_table_each_guard(mf_table *table, void (*fn)(void *, mf_guard *) noexcept nogil, void *arg)
     mf_bool mf_stat_used(const mf_stat *stat)
     mf_bool mf_peer_listed(const mf_peer *peer)
     void mf_stat_add(const mf_stat_shard *shard, mf_stat_shard *out)

@@ -74,4 +74,4 @@ def _words(kind: str) -> str:
 
 
 def _level(kind: str) -> int:
-    return logging.INFO if kind == "peer_up" else logging.WARNING
+    return logging.INFO if kind in ("peer_up", "peer_returned") else logging.WARNING

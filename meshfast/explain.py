@@ -12,6 +12,7 @@ The answer is plain data:
 ``rule``, ``origin``                              the rule that decided, and where it was written
 ``fallbacks``                                     how many targets were passed over
 ``timeout_ms``                                    the rule's; 0: none
+``answered``                                      how the rule answers itself, in place of an instance; ""
 ``why``                                           one line: the targets passed over and the reasons
 ``steps``                                         every step: ``text``, ``origin``, ``outcome`` (+ taken, - passed over)
 ``branches``                                      the targets that the weights pick from, each with ``target``,
@@ -27,25 +28,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from meshfast import httpview
+from meshfast import besides, doing, guards, httpview
 from meshfast.config.document import did_you_mean, listed
 from meshfast.model import (
     NAMESPACE,
+    Cluster,
     Family,
     Field,
     Http,
     Label,
     LabelKind,
-    Origin,
     Pattern,
     Rule,
     Service,
     Speaks,
+    Subset,
     Target,
     TargetKind,
 )
 from meshfast.routing import Decision, Step, Table
-from meshfast.words import Asked, differs, holds
+from meshfast.stepped import meaning, say, step_words
+from meshfast.words import Asked
 
 __all__ = ["explain"]
 
@@ -55,11 +58,12 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 def explain(
     table: Table, service: str = "", method: str = "", headers: Headers | None = None,
-    labels: Mapping[str, str] | None = None, http: Http | None = None,
+    labels: Mapping[str, str] | None = None, http: Http | None = None, arguments: Iterable[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Asks the table and puts the answer in words. The same question has the same answer: nothing is drawn.
 
     An HTTP/2 request says by ``http`` which service and method it means; its headers may be repeated.
+    ``arguments``: of a call of Dubbo, as Java's ``String.valueOf`` says them.
     """
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
     carried, labels, speaks, other, error = dict(pairs), dict(labels or {}), Speaks.DUBBO, "", ""
@@ -70,12 +74,14 @@ def explain(
     found = {label.name: value for label in defined if (value := _carried(label, carried, http))} | labels
     shown = carried if http is None else httpview.joined(pairs)
     own = table.mesh().sidecar
-    asked = Asked(service, method, shown, found, {**own.labels, NAMESPACE: own.namespace}, http)
+    asked = Asked(service, method, shown, found, {**own.labels, NAMESPACE: own.namespace}, http, tuple(arguments))
     asked, first = _first(table, asked, pairs, other if http else carried.get("interface", ""))
     service = asked.service if http else service
     answer: dict[str, Any] = {"service": service, "method": method, "headers": shown, "labels": found}
     if http is not None:
         answer["http"] = asdict(http)
+    if asked.arguments:
+        answer["arguments"] = list(asked.arguments)
     if error:
         return answer | _nowhere(error)
     unknown = _undefined(table, labels, first.service)
@@ -84,26 +90,61 @@ def explain(
     told = [_told(table, asked, _decide(table, asked, pairs, each), share) for each, share in _shares(first)]
     rule = _matched(first)
     best = next((one for one in told if one["address"]), told[0] if told else _told(table, asked, first, 100.0))
+    actions = rule[1].actions if rule else None
+    if rule and (words := doing.answered(actions, http)):
+        return answer | _nowhere("") | _ruled(rule) | {
+            "answered": words,
+            "steps": [*_steps(asked, first, ("service", "rule")), say("+", "action", words, rule[1].origin)],
+        }  # fmt: skip
     return answer | {
         "address": best["address"],
         "error": best["error"],
-        "hint": _services_like(table, service) + _elsewhere(table) if first.service is None else "",
+        "hint": _services_like(table, service) + _elsewhere(table) if first.service is None
+        else "" if best["address"] else _by_name(table, first.service),
         "refused": False,
         "subset": best["subset"],
-        "rule": (rule[1].name or f"rule {rule[0] + 1}") if rule and best["address"] else "",
-        "origin": str(rule[1].origin or "") if rule and best["address"] else "",
-        "fallbacks": best["fallbacks"],
-        "timeout_ms": rule[1].timeout_ms if rule and best["address"] else 0,
+        **_ruled(rule if best["address"] else None, best["fallbacks"]),
         "why": best["why"],
-        "steps": [*_steps(asked, first, ("service", "rule")), *best["steps"]],
+        "answered": "",
+        "steps": [
+            *_steps(asked, first, ("service", "rule")),
+            *_met(rule),
+            *_acts(rule),
+            *_besides(table, asked, pairs, rule),
+            *best["steps"],
+        ],
         "branches": told,
     }
 
 
+def _ruled(rule: tuple[int, Rule] | None, fallbacks: int = 0) -> dict[str, Any]:
+    if rule is None:
+        return {"rule": "", "origin": "", "fallbacks": fallbacks, "timeout_ms": 0}
+    number, one = rule
+    said = {"rule": one.name or f"rule {number + 1}", "origin": str(one.origin or "")}
+    return said | {"fallbacks": fallbacks, "timeout_ms": one.timeout_ms}
+
+
+def _met(rule: tuple[int, Rule] | None) -> Iterator[dict[str, str]]:
+    """What its rule may do with it before it goes anywhere."""
+    if rule is not None:
+        yield from (say("+", "action", text, rule[1].origin) for text in doing.met(rule[1].actions))
+
+
+def _besides(table: Table, asked: Asked, pairs: Pairs, matched: tuple[int, Rule] | None) -> list[dict[str, str]]:
+    """What the rule that matched does with the call besides."""
+    if matched is None:
+        return []
+    rule, known = matched[1], (asked.method, asked.http, asked.arguments)
+    told = besides.told(table, rule, asked.service, pairs, asked.labels, *known)
+    return [say(*one) for one in told]
+
+
 def _decide(table: Table, asked: Asked, pairs: Pairs, branch: int | None) -> Decision:
     return table.explain(
-        asked.service, pairs, asked.labels, method=asked.method, http=asked.http, random=0, branch=branch
-    )
+        asked.service, pairs, asked.labels, method=asked.method, http=asked.http, random=0, branch=branch,
+        arguments=asked.arguments,
+    )  # fmt: skip
 
 
 def _first(table: Table, asked: Asked, pairs: Pairs, alias: str) -> tuple[Asked, Decision]:
@@ -154,7 +195,7 @@ def _refused(table: Table, label: str) -> dict[str, Any]:
 
 def _nowhere(error: str) -> dict[str, Any]:
     return {
-        "address": "", "error": error, "hint": "", "refused": False,
+        "address": "", "error": error, "hint": "", "refused": False, "answered": "",
         "subset": "", "rule": "", "origin": "", "fallbacks": 0, "timeout_ms": 0, "why": "", "steps": [], "branches": [],
     }  # fmt: skip
 
@@ -176,6 +217,14 @@ def _elsewhere(table: Table) -> str:
     return f"; it goes {' or '.join(ways)}" if ways else ""
 
 
+def _by_name(table: Table, service: Service) -> str:
+    """Why a service may have no instance: names that are not resolved, here or not yet."""
+    clusters = dict.fromkeys(target.cluster for rule in service.rules for target in rule.targets)
+    known = table.mesh().clusters
+    hosts = [named.host for name in clusters if name in known for named in known[name].named]
+    return f"{', '.join(hosts[:4])}: a running sidecar asks for these names, see its /config_dump" if hosts else ""
+
+
 # --- branches
 
 
@@ -183,6 +232,13 @@ def _matched(decision: Decision) -> tuple[int, Rule] | None:
     """The rule that matched and its number, whether or not it leads somewhere."""
     found = next((step.rule for step in decision.steps if step.kind == "match"), None)
     return None if found is None or decision.service is None else (found, decision.service.rules[found])
+
+
+def _acts(matched: tuple[int, Rule] | None) -> Iterator[dict[str, str]]:
+    """What the rule does besides."""
+    if matched is not None and matched[1].actions is not None:
+        for each in filter(None, (matched[1].actions.retries,)):
+            yield say("+", "rule", each.words(), matched[1].origin)
 
 
 def _shares(decision: Decision) -> list[tuple[int, float]]:
@@ -206,10 +262,15 @@ def _told(table: Table, asked: Asked, decision: Decision, share: float) -> dict[
     begin = service.rules[first.rule].targets[first.target] if service and first else None
     end = service.rules[last.rule].targets[last.target] if service and last and decision.route else None
     count = _instances(table, end, last.text, _family(asked)) if end and last else 0
-    if count > 1:
-        steps[-1]["text"] += f", one of {count}"
+    if count > 1 and end and last:
+        steps[-1]["text"] += f", one of {count}{_chosen(table, end, last.text)}"
+    steps[-1:-1] = [each for step in decision.steps if step.kind == "target" for each in _ejected(table, service, step)]
+    if service and last and decision.route:
+        ruled = service.rules[last.rule]
+        words = doing.changed(ruled.actions, last.target, asked.http)
+        steps += [say("+", "target", text, ruled.origin) for text in words]
     return {
-        "target": _meaning(begin, first.text) if begin and first else "",
+        "target": meaning(begin, first.text) if begin and first else "",
         "share": share,
         "address": decision.route.address if decision.route else "",
         "error": decision.error,
@@ -219,6 +280,36 @@ def _told(table: Table, asked: Asked, decision: Decision, share: float) -> dict[
         "why": "; ".join(step["text"] for step in steps if step["outcome"] == "-"),
         "steps": steps,
     }
+
+
+def _ejected(table: Table, service: Service | None, step: Step) -> Iterator[dict[str, str]]:
+    """Who of a target is passed over for having failed."""
+    if service is None:
+        return
+    target = service.rules[step.rule].targets[step.target]
+    for address, seconds in guards.ejected(table, target.cluster, _subset(target, step.text)).items():
+        yield say("-", "target", f"instance {address} is ejected for another {seconds:.3g} s")
+
+
+def _chosen(table: Table, target: Target, text: str) -> str:
+    """How one of its instances is chosen, where policy says."""
+    cluster = table.mesh().clusters.get(target.cluster)
+    if cluster is None:
+        return ""
+    subset = _declared(cluster, target, text)
+    policy = cluster.policy if subset is None else subset.policy
+    if policy is None:
+        return ""
+    said = [each.words() for each in (policy.balancer, policy.budget) if each is not None]
+    return "".join(f", {words}" for words in said)
+
+
+def _declared(cluster: Cluster, target: Target, text: str) -> Subset | None:
+    """The declared subset that a target ends at; a label's value names none that is a list."""
+    if target.kind not in (TargetKind.SUBSET, TargetKind.LABEL):
+        return None
+    lists = target.kind is TargetKind.SUBSET
+    return next((one for one in cluster.subsets if one.name == text and (lists or one.members is None)), None)
 
 
 def _subset(target: Target, text: str) -> str:
@@ -235,14 +326,13 @@ def _instances(table: Table, target: Target, text: str, family: Family) -> int:
     cluster = table.mesh().clusters.get(target.cluster)
     if cluster is None:
         return 0
-    declared = next((dict(s.labels) for s in cluster.subsets if s.name == text), None)
-    carried = [endpoint.labels for endpoint in cluster.endpoints if endpoint.at(family)]
+    there = [endpoint for endpoint in cluster.endpoints if endpoint.at(family)]
     if target.kind is TargetKind.ALL:
-        return len(carried)
+        return len(there)
     if target.kind is TargetKind.BASELINE:
-        return sum(target.text not in labels for labels in carried)
-    wanted = declared if declared is not None else {target.text: text}
-    return sum(wanted.items() <= dict(labels).items() for labels in carried)
+        return sum(target.text not in endpoint.labels for endpoint in there)
+    subset = _declared(cluster, target, text) or Subset(text, {target.text: text})
+    return sum(map(subset.has, there))
 
 
 # --- steps
@@ -251,7 +341,7 @@ def _instances(table: Table, target: Target, text: str, family: Family) -> int:
 def _steps(asked: Asked, decision: Decision, about: tuple[str, ...]) -> Iterator[dict[str, str]]:
     before: dict[str, str] = {}
     for step in decision.steps:
-        told = _step(asked, step, decision.service)
+        told = step_words(asked, step, decision.service)
         if told["about"] in about and told != before and not _overtaken(step, decision):
             yield told
         before = told
@@ -267,69 +357,3 @@ def _overtaken(step: Step, decision: Decision) -> bool:
         return False
     origin = matches[step.match].origin
     return origin is not None and matches[held.match].origin == origin
-
-
-def _say(outcome: str, about: str, text: str, origin: Origin | None = None) -> dict[str, str]:
-    return {"outcome": outcome, "about": about, "text": text, "origin": str(origin or "")}
-
-
-def _step(asked: Asked, step: Step, service: Service | None) -> dict[str, str]:
-    if service is None:
-        return _say("-", "service", f"{step.text} is not in the mesh" if step.kind == "no_service" else step.text)
-    if step.kind == "service":
-        return _say("+", "service", f"service {step.text}", service.origin)
-    rule = service.rules[step.rule]
-    if step.kind in ("match", "no_match"):
-        return _compared(asked, step, rule)
-    target = rule.targets[step.target]
-    instances, label = f"of {target.cluster}", target.text
-    texts = {
-        "target": ("+", _meaning(target, step.text)),
-        "no_label": ("-", f"no label {label}"),
-        "no_subset": ("-", f"no instance {instances} labelled {_labelled(target, step.text)}"),
-        "empty": ("-", f"no instance {instances}{_among(target, step.text)}"),
-        "no_port": ("-", f"no instance {instances}{_among(target, step.text)} has a port for {_spoken(asked)}"),
-        "down": ("-", f"no available instance {instances}{_among(target, step.text)}"),
-        "end": ("-", "no further fallback"),
-        "peer": ("+", f"instance {step.text}"),
-    }
-    outcome, text = texts[step.kind]
-    return _say(outcome, "target", text, target.origin)
-
-
-def _spoken(asked: Asked) -> str:
-    return "Dubbo" if asked.http is None else "HTTP/2"
-
-
-def _labelled(target: Target, value: str) -> str:
-    return f"{target.text}={value}" if target.kind == TargetKind.LABEL else value
-
-
-def _among(target: Target, name: str) -> str:
-    if target.kind == TargetKind.BASELINE:
-        return f" without label {target.text}"
-    if target.kind == TargetKind.LABEL:
-        return f" labelled {target.text}={name}"
-    return f" in subset {name}" if name else ""
-
-
-def _meaning(target: Target, value: str) -> str:
-    if target.kind == TargetKind.LABEL:
-        return f"{target.cluster}: by label {target.text}" + (f" = {value}" if value else "")
-    if target.kind == TargetKind.BASELINE:
-        return f"{target.cluster}: baseline, instances without label {target.text}"
-    if target.kind == TargetKind.SUBSET:
-        return f"{target.cluster}: subset {value}"
-    return f"{target.cluster}: every instance"
-
-
-def _compared(asked: Asked, step: Step, rule: Rule) -> dict[str, str]:
-    name = rule.name or f"rule {step.rule + 1}"
-    if step.kind == "match" and not rule.matches:
-        return _say("+", "rule", f"{name}: matches every request", rule.origin)
-    match = rule.matches[step.match]
-    if step.kind == "match":
-        said = ", ".join(dict.fromkeys(map(holds, match.conditions))) or "matches every request"
-        return _say("+", "rule", f"{name}: {said}", match.origin or rule.origin)
-    condition = match.conditions[step.condition]
-    return _say("-", "rule", f"{name}: {differs(condition, asked, step.text)}", match.origin or rule.origin)

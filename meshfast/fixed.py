@@ -9,8 +9,8 @@ from meshfast.model import Origin, Sidecar
 
 __all__ = ["changed"]
 
-#: What may: it has gone into the policy that was compiled for this workload.
-FREE = ("app", "labels", "locality", "origin", "said_at")
+#: What may: it has gone into the policy that was compiled for this workload, or is followed.
+FREE = ("advertise", "app", "labels", "locality", "namespace", "origin", "registrations", "registries", "said_at")
 
 
 def changed(old: Sidecar, new: Sidecar) -> list[Problem]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from meshfast import __version__, _core, logs
+from meshfast import __version__, _core, doors, guards, listings, localities, logs, metered, standing
 from meshfast.exposition import Family, Metric, labelled, pieces, sample
 from meshfast.routing import Table
 from meshfast.running import Shown
@@ -87,6 +87,7 @@ _SERVICES = {
         ("bytes_down", "answer_bytes", "answer bytes"),
         ("fallbacks", "fallbacks", "calls that came to this subset by a fallback"),
         ("one_way", "one_way", "one-way calls"),
+        ("retries", "retries", "tries of a call beside its first, by policy"),
         ("relayed", "connections", "HTTP/1 connections relayed, by their first request; bytes count as those of calls"),
     )
 }
@@ -145,6 +146,11 @@ _OWN = {
         ("config_last_reload_successful", "gauge", "0 while what is configured last is refused"),
         ("config_applied_timestamp_seconds", "gauge", "when the one in force was applied"),
         ("services", "gauge", "services in the table"),
+        ("dns_names", "gauge", "names of hosts that are resolved"),
+        ("dns_names_failing", "gauge", "those that had no answer last; what was answered before is used"),
+        ("dns_answers_total", "counter", "times a name was answered"),
+        ("dns_failures_total", "counter", "times a name was not"),
+        ("dns_addresses_dropped_total", "counter", "addresses over `dns.addresses` of one name"),
         ("table_retired", "gauge", "replaced parts of the table that a worker may still be reading"),
         ("draining", "gauge", "1 while draining"),
         ("uptime_seconds", "gauge", "since the start"),
@@ -179,6 +185,12 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
     "workers": (*_workers().values(), _ENDED_HERE),
     "services": (*_SERVICES.values(), _ANSWERS, _ANSWERS_H2, _LOCAL, _LATENCY),
     "methods": (*_METHODS.values(), _METHOD_ENDS, _METHOD_H2, _METHOD_LATENCY),
+    "guards": guards.METRICS,
+    "localities": localities.METRICS,
+    "limits": metered.METRICS,
+    "registries": listings.METRICS,
+    "endpoint": doors.METRICS,
+    "registrations": standing.METRICS,
     "peers": tuple(_PEERS.values()),
     "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
     "loops": tuple(_LOOP.values()),
@@ -203,6 +215,12 @@ def _families(shown: Shown, everything: bool) -> Iterator[Family]:
     yield from _serializations(engine.serializations())
     yield from services(chain(stat_pages(shown.table, everything), paged(engine.inbound_stats())))
     yield from methods(list(paged(engine.method_stats())))
+    yield from guards.families(shown.table.native.guards())
+    yield from shown.state.localities.families(shown.table)
+    yield from metered.families(shown.table)
+    yield from listings.families(shown.registries)
+    yield from doors.families(shown.endpoint)
+    yield from standing.families(shown.registrations)
     yield from peers(shown.table.native.peers(detail=True), everything)
     yield from _own(shown)
 
@@ -318,13 +336,18 @@ def peers(found: Mapping[str, Mapping[str, Any]], everything: bool) -> Iterator[
 
 
 def _own(shown: Shown) -> Iterator[Family]:
-    state = shown.state
+    state, names = shown.state, shown.names
     values: dict[str, float] = {
         "config_version": state.version,
         "config_rejected_total": state.rejected,
         "config_last_reload_successful": int(not state.last_error),
         "config_applied_timestamp_seconds": state.applied_at,
         "services": len(shown.mesh.services),
+        "dns_names": len(names.known),
+        "dns_names_failing": names.failing,
+        "dns_answers_total": names.answers,
+        "dns_failures_total": names.failures,
+        "dns_addresses_dropped_total": names.dropped,
         "table_retired": shown.table.reclaim(),
         "draining": int(state.draining),
         "uptime_seconds": time.time() - state.started,

@@ -2,7 +2,8 @@
 
 Everything is resolved: a rule's targets name clusters that exist, fallbacks are indexes, sourceLabels have been
 compared with this workload, regular expressions are compiled. Two equal pictures make equal tables. Imports nothing of
-ours. Units: weights are whole numbers, waits milliseconds, addresses the text forms of ``csrc/base/addr.h``.
+ours but the rest of the picture. Units: weights are whole numbers, waits milliseconds, addresses the text forms of
+``csrc/base/addr.h``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+
+from meshfast.policies import Actions, Policy
+from meshfast.registers import Advertise, EndpointSpec, RegistrationSpec, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Field(IntEnum):
     SCHEME = 6  # of HTTP, as the next
     PARAM = 7  # of the query
     HTTP = 8  # there for HTTP, not there for Dubbo
+    ARGUMENT = 9  # of a call of Dubbo, by its number from 0, as Java's String.valueOf says it
 
 
 # Keys of Field.NEVER that are no label's.
@@ -78,6 +83,7 @@ class FallbackCase(IntEnum):
 
     NO_INSTANCE = 0
     NO_AVAILABLE = 1
+    NO_LOCAL = 2
 
 
 class Speaks(IntFlag):
@@ -135,6 +141,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Instances that are known by the name of their host: one like ``endpoint`` at each of its addresses, or at one of
+    them alone (``single``). What ``endpoint`` has for addresses are the name and a port."""
+
+    host: str
+    endpoint: Endpoint
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What an HTTP request is besides its headers, as it is sent; "" is none. ``path``: with the query."""
 
@@ -146,18 +162,28 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """A declared subset: the instances that carry all these labels."""
+    """A declared subset: the instances that carry all these labels. ``policy``: what holds for it, whole. ``members``:
+    not None, those at these addresses instead, whatever they carry; no label's value names it."""
 
     name: str
     labels: Mapping[str, str]
     origin: Origin | None = None
+    policy: Policy | None = None
+    members: frozenset[str] | None = None
+
+    def has(self, endpoint: Endpoint) -> bool:
+        """Whether an instance of its cluster is in it."""
+        if self.members is not None:
+            return endpoint.address in self.members
+        return self.labels.items() <= endpoint.labels.items()
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """The instances of one application, as one ServiceEntry lists them, with the subsets declared for it.
 
-    ``hosts`` are the services (interfaces) that it offers.
+    ``hosts`` are the services (interfaces) that it offers, called under ``group`` and ``version`` ("": none); ``named``
+    what becomes instances once names are resolved; ``offer`` what a registry lists, where it is one's.
     """
 
     name: str
@@ -165,6 +191,11 @@ class Cluster:
     endpoints: tuple[Endpoint, ...]
     subsets: tuple[Subset, ...] = ()
     origin: Origin | None = None
+    policy: Policy | None = None
+    named: tuple[Named, ...] = ()
+    group: str = ""
+    version: str = ""
+    offer: object = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +242,7 @@ class Rule:
     targets: tuple[Target, ...]
     timeout_ms: int = 0
     origin: Origin | None = None
+    actions: Actions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +266,15 @@ class LabelSource:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A traffic label and its sources in order; the first that yields wins. ``protocols``: whose requests carry it."""
+    """A traffic label and its sources in order; the first that yields wins. ``protocols``: whose requests carry it;
+    ``hosts``: for which alone it is put into them, and ``goes`` the same compiled (``csrc/table/dfa.h``)."""
 
     name: str
     sources: tuple[LabelSource, ...]
     origin: Origin | None = None
     protocols: Speaks = Speaks.ANY
+    hosts: tuple[str, ...] = ()
+    goes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,14 +319,48 @@ class AccessLog:
 
 
 @dataclass(frozen=True, slots=True)
+class Dns:
+    """How the names of hosts are resolved. ``servers``: none, those of the machine. ``refresh_ms``: after an answer
+    that has no time to live, or none at all; ``least_ms``: the shortest time that an answer is kept; ``most``:
+    addresses of one name."""
+
+    servers: tuple[str, ...] = ()
+    timeout_ms: int = 5000
+    refresh_ms: int = 60_000
+    least_ms: int = 1000
+    most: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySpec:
+    """A registry. ``root``: the node below which Dubbo's are; ``subscribe``: instances are taken from it;
+    ``register``: the application is registered in it; ``protects``: those are kept for a while that vanish at once;
+    ``services``: asked for in any case, "*" is all."""
+
+    name: str
+    kind: str
+    hosts: tuple[str, ...]
+    user: str = ""
+    password: Secret = Secret()
+    root: str = "/dubbo"
+    session_ms: int = 15_000
+    subscribe: bool = True
+    register: bool = False
+    protects: bool = True
+    services: tuple[str, ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
     """This proxy: the workload beside it, its listeners, and the limits that are set, by their names in the
-    configuration and in their units. ``said_at``: by field, its name in the configuration and where it stands."""
+    configuration and in their units. ``state``: its own directory. ``said_at``: by field, its name and its place."""
 
     app: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""
     locality: str = ""
+    address: str = ""
     workers: int = 1
     loop: str = "auto"
     listeners: tuple[Listener, ...] = ()
@@ -300,6 +369,12 @@ class Sidecar:
     trace_entries: int = 65536
     trace_ttl_ms: int = 300_000
     access_log: AccessLog | None = None
+    dns: Dns = Dns()
+    registries: tuple[RegistrySpec, ...] = ()
+    registrations: tuple[RegistrationSpec, ...] = ()
+    advertise: Advertise = Advertise()
+    state: str = ""
+    endpoint: EndpointSpec | None = None
     origin: Origin | None = None
     said_at: Mapping[str, tuple[str, Origin]] = field(default_factory=dict, compare=False)
 

@@ -17,7 +17,7 @@ from meshfast.config.reference import filled
 __all__ = ["NAMES", "table"]
 
 #: Every table that one of the pages must have.
-NAMES = {"verbs", *(f"options {verb}" for verb in cli.VERBS), *(f"metrics {group}" for group in metrics.GROUPS)}
+NAMES = {"verbs", *(f"options {verb}" for verb in cli.paths()), *(f"metrics {group}" for group in metrics.GROUPS)}
 
 
 def verbs() -> str:
@@ -28,10 +28,7 @@ def verbs() -> str:
 
 def options(verb: str) -> str:
     """The options of a verb."""
-    context = click.Context(cli.group)
-    command = cli.group.get_command(context, verb)
-    if command is None:
-        raise KeyError(verb)
+    context, command = click.Context(cli.group), cli.find(verb)
     rows = ["| option | default | |", "|---|---|---|"]
     for option in command.get_params(context):
         if not isinstance(option, click.Option) or "--help" in option.opts:

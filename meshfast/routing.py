@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 import random as _random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from meshfast import _core
 from meshfast.apply import Applied, Writer
-from meshfast.model import Http, Label, Mesh, Pattern, Rule, Service
+from meshfast.model import Family, Http, Label, Mesh, Pattern, Rule, Service
+from meshfast.shared import Bound, Mirrored
 
 __all__ = ["Decision", "Route", "Step", "Table"]
 
@@ -31,6 +32,21 @@ class Route(NamedTuple):
     rule: int
     fallbacks: int
     timeout_ms: int
+
+
+class Level(NamedTuple):
+    """What is so of one locality of an application's instances now. ``moved``: of the calls that a switch moves;
+    ``level``: from 0; ``well``: how many of its ``members`` calls go to; ``load``: percent of calls for the level;
+    ``panic``: so few are well that all are used; ``share``: percent of all calls."""
+
+    moved: bool
+    level: int
+    locality: str
+    members: int
+    well: int
+    load: int
+    panic: bool
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,7 @@ class Table:
 
     def lookup(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
-        http: Http | None = None, random: int | None = None,
+        http: Http | None = None, random: int | None = None, arguments: Sequence[str | None] = (),
     ) -> Route:  # fmt: skip
         """Where such a request goes now: what a worker would decide for it.
 
@@ -99,14 +115,16 @@ class Table:
         :param method: its name
         :param http: of an HTTP request, which is matched by that, and by headers whose names ignore case
         :param random: 64 bits, to choose among weights and instances; without: drawn anew
+        :param arguments: of a call of Dubbo, as Java's ``String.valueOf`` says them; None stands for an object
         :raises StateError: no such service, no rule that matches, no instance, or none available; ``code`` tells which
         """
         draw = _random.getrandbits(64) if random is None else random
-        return Route(*self.native.lookup(service, method, headers, labels, draw, _view(http)))
+        return Route(*self.native.lookup(service, method, headers, labels, draw, _view(http), arguments))
 
     def explain(
         self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
         http: Http | None = None, random: int | None = None, branch: int | None = None,
+        arguments: Sequence[str | None] = (),
     ) -> Decision:  # fmt: skip
         """The same decision with every step written down.
 
@@ -115,11 +133,23 @@ class Table:
         """
         draw = _random.getrandbits(64) if random is None else random
         first = 0 if branch is None else branch + 1
-        answer = self.native.explain(service, method, headers, labels or {}, draw, first, _view(http))
+        answer = self.native.explain(service, method, headers, labels or {}, draw, first, _view(http), arguments)
         code, address, rule, timeout_ms, fallbacks, raw = answer
         steps = tuple(Step(*one) for one in raw)
         route = None if code else Route(address, rule, fallbacks, timeout_ms)
         return Decision(route, _core.error_text(code) if code else "", steps, self._find(steps))
+
+    def levels(self, cluster: str, subset: str = "", family: Family = Family.DUBBO) -> list[Level]:
+        """The localities of an application's instances, or of a subset's, the nearest first, by their health now; none
+        where no policy tells them apart.
+
+        :raises KeyError: no such application
+        """
+        found = self._mesh.clusters[cluster]
+        policy = next((one.policy for one in found.subsets if one.name == subset), found.policy)
+        names = policy.locality.names if policy is not None and policy.locality is not None else ()
+        told = self.native.levels(self._writer.cluster(cluster), subset, family)
+        return [Level(bool(one[0]), one[1], names[one[2]], *one[3:]) for one in told]
 
     def _find(self, steps: tuple[Step, ...]) -> Service | None:
         if not steps or steps[0].kind != "service":
@@ -160,6 +190,21 @@ class Table:
     def peers(self) -> dict[str, bool]:
         """Every instance's address -> whether it is available now."""
         return self.native.peers()
+
+    def limits(self) -> list[Bound]:
+        """The rate limits in force, and what they have counted."""
+        return self._writer.shared.limits()
+
+    def mirrors(self) -> list[Mirrored]:
+        """Whom copies of calls go to, and what became of them."""
+        return self._writer.shared.mirrors()
+
+    def counted(
+        self, service: str, headers: Headers = (), labels: Mapping[str, str] | None = None, *, method: str = "",
+        http: Http | None = None, arguments: Sequence[str | None] = (),
+    ) -> list[str]:  # fmt: skip
+        """The names of the rate limits that such a request counts against; it is counted nowhere."""
+        return self.native.counted(service, method, headers, labels or {}, 0, _view(http), arguments)
 
     def reclaim(self) -> int:
         """Frees what no worker can see any more; call it now and then."""

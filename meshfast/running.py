@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshfast import _core
+from meshfast.endpoint.dubbo import Endpoint
+from meshfast.localities import Localities
 from meshfast.model import Mesh
+from meshfast.registration import Registrations
 from meshfast.routing import Table
+from meshfast.source.names import Names
+from meshfast.source.registries import Registries
 
 __all__ = ["Running", "Shown"]
 
@@ -30,6 +35,7 @@ class Running:
     admin_refused: Counter[str] = field(default_factory=Counter)  # by reason: see meshfast/serve.py
     access_records: int = 0
     access_dropped: int = 0
+    localities: Localities = field(default_factory=Localities)
 
 
 class Shown(Protocol):
@@ -39,6 +45,10 @@ class Shown(Protocol):
     table: Table
     mesh: Mesh
     addresses: dict[str, str]
+    names: Names
+    registries: Registries
+    endpoint: Endpoint | None
+    registrations: Registrations
     engine: _core.Engine | None
 
     def stop(self) -> None:

@@ -11,20 +11,30 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 
 from meshfast import _core
 from meshfast.accesslog import AccessWriter
 from meshfast.admin import Admin
+from meshfast.endpoint.dubbo import Endpoint
+from meshfast.endpoint.found import Found, reached_at
+from meshfast.endpoint.standby import Standbys
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
+from meshfast.heard import Heard
 from meshfast.hints import told
 from meshfast.model import Mesh, Origin
+from meshfast.registers import EndpointSpec
+from meshfast.registration import Configured, Registrations, configured
 from meshfast.routing import Table
 from meshfast.running import Running
-from meshfast.source import Bad, Event, Good
+from meshfast.source import Bad, Event, Good, Moved
+from meshfast.source.names import Names
+from meshfast.source.naming import Naming
+from meshfast.source.registries import Registries
 
 __all__ = ["Sidecar"]
 
@@ -37,10 +47,16 @@ RECLAIM_EVERY = 0.5
 AT_ONCE = 2.0
 
 
+#: At a stop: seconds that withdrawing may take, and after it those without a new connection until it is known
+#: everywhere, or as many at most.
+WITHDRAW, QUIET, SPREAD = 2.0, 0.5, 10.0
+
+
 class Sidecar:
     """A running proxy. ``await run()`` returns when it has drained and stopped.
 
-    ``again`` makes the source look now; ``killed`` is the signal that cut a drain short, 0 for none.
+    ``again`` makes the source look now; ``registries`` are those that it follows; ``killed`` is the signal that cut a
+    drain short, 0 for none.
 
     :raises ConfigError: from ``run()``, when the first configuration is not good
     :raises OSError: when an address is taken
@@ -48,14 +64,21 @@ class Sidecar:
 
     def __init__(
         self, source: AsyncIterable[Event], *, backend: str | None = None, workers: int | None = None,
-        again: Callable[[], None] = lambda: None,
+        again: Callable[[], None] = lambda: None, registries: Registries | None = None,
     ) -> None:  # fmt: skip
-        self.source = source
+        self.names = Names()
+        self.registries = registries or Registries()
+        self.registries.peers = self._peers
+        self.registrations = Registrations()
+        self.registries.handed_over = self.registrations.settled
+        self.source = Naming(source, self.names)
         self.state = Running()
         self.table = Table()
         self.mesh = Mesh()
         self.addresses: dict[str, str] = {}
         self.engine: _core.Engine | None = None
+        self.endpoint: Endpoint | None = None
+        self._found = Found(self.registries)
         self.killed = 0
         self._ended = False  # by a signal
         self._backend, self._workers, self._again = backend, workers, again
@@ -84,7 +107,17 @@ class Sidecar:
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         events = aiter(self.source)
-        first = await anext(events)
+        try:
+            await self._serve(loop, events)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop, events: AsyncIterator[Event]) -> None:
+        first = await self._first(events)
+        if first is None:
+            log.info("stopped before it was ready")
+            return
         if not isinstance(first, Good):
             raise first.error if isinstance(first, Bad) else StopAsyncIteration
         mesh = first.mesh
@@ -111,11 +144,15 @@ class Sidecar:
             if side.admin:
                 self.addresses["admin"] = await admin.start(side.admin)
             engine.start()
+            if side.endpoint:
+                self.endpoint = await self._end_point(side.endpoint)
             loop.add_reader(engine.event_fd, self._take_events)
             tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
             if self._access:
                 tasks.append(asyncio.create_task(self._access.follow(engine.access_records)))
             self.state.ready = True
+            self._register()
+            self.registrations.ready()
             log.info(
                 "ready: %s on %s, %d worker(s), pid %d",
                 ", ".join(f"{name} {address}" for name, address in self.addresses.items()),
@@ -125,6 +162,9 @@ class Sidecar:
             await self._drain(side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000)
         finally:
             ran, self.state.ready = self.state.ready, False
+            self.registrations.close()
+            if self.endpoint:  # before what follows the configuration, which has the state directory
+                await self.endpoint.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,6 +173,42 @@ class Sidecar:
             self._take_events()
             await admin.stop()
             self._close(engine, ran)
+
+    async def _first(self, events: AsyncIterator[Event]) -> Event | None:
+        """The first configuration, which may wait for registries; None: it is to stop before there is one."""
+        coming = asyncio.ensure_future(_next(events))
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((coming, stop), return_when=asyncio.FIRST_COMPLETED)
+            return coming.result() if coming.done() else None
+        finally:
+            stop.cancel()
+            coming.cancel()
+            await asyncio.gather(stop, coming, return_exceptions=True)
+
+    async def _end_point(self, spec: EndpointSpec) -> Endpoint:
+        out = reached_at(self.addresses[spec.listener])
+        made = Endpoint(
+            spec.zookeeper, self._found, out, parameters=spec.parameters, state=self.registries.directory,
+            standbys=self._standbys(spec.standby), properties=spec.properties,
+        )  # fmt: skip
+        made.labelled(self._labels)
+        self.addresses["endpoint"] = await made.start()
+        if any(one.register for one in self.mesh.sidecar.registries):
+            Heard(made, self.registrations, self.mesh.sidecar, self.addresses)
+        return made
+
+    def _standbys(self, most: int) -> Standbys | None:
+        side = self.mesh.sidecar
+        pod = f"{side.app}@{side.address or socket.gethostname()}"
+        return Standbys(most, pod, unavailable=self._unavailable) if most else None
+
+    def _unavailable(self) -> set[str]:
+        return {address for address, available in self.table.native.peers().items() if not available}
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {one.name: self.mesh.sidecar.labels.get(one.name, "") for one in self.mesh.labels}
 
     def _close(self, engine: _core.Engine, ran: bool) -> None:
         """The last words."""
@@ -151,9 +227,35 @@ class Sidecar:
         """Drains, then ends ``run()``: what SIGTERM does."""
         self._stop.set()
 
+    def _register(self) -> None:
+        self.registrations.write_to(self.registries.writers)
+        self.registrations.only(configured(self.mesh.sidecar, self.addresses), Configured)
+
+    async def _withdraw(self) -> None:
+        """Those who follow a registry go before they are told to: they are served on while the word spreads."""
+        if not await self.registrations.leave(WITHDRAW):
+            return
+        propagation = self.mesh.sidecar.advertise.propagation_ms / 1000
+        log.info("registration: withdrawn; calls are served on for %g s, and until nobody new calls in", propagation)
+        began = last = now = time.monotonic()
+        accepted = self._accepted
+        while now < began + SPREAD and (now < began + propagation or now < last + QUIET) and not self.killed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await self._now.wait()
+            now = time.monotonic()
+            if self._accepted != accepted:
+                accepted, last = self._accepted, now
+
+    @property
+    def _accepted(self) -> int:
+        assert self.engine
+        return self.engine.counters()["downstream_connections"]
+
     async def _drain(self, seconds: float) -> None:
         assert self.engine
         self.state.draining = True
+        await self._withdraw()
         log.info("draining: who calls in is told READONLY; up to %g s until no call is in flight", seconds)
         self.engine.drain()
         deadline = time.monotonic() + seconds
@@ -197,8 +299,9 @@ class Sidecar:
 
     def _apply(self, mesh: Mesh) -> None:
         started = time.perf_counter()
+        self.state.localities.look(self.table)
         applied = self.table.publish(mesh)
-        self.mesh = mesh
+        self._hold(mesh)
         self.state.version += 1
         self.state.applied_at = time.time()
         log.info(
@@ -216,6 +319,33 @@ class Sidecar:
         if problems:
             raise ConfigError(problems)
         self._apply(mesh)
+        self._register()
+
+    def _move(self, mesh: Mesh, by: str) -> None:
+        """Puts other instances in force. What was configured, and what was refused of it, stays as it is."""
+        try:
+            applied = self.table.publish(mesh)
+        except (MeshfastError, MemoryError) as error:
+            log.error("%s: other addresses are refused, the last ones stay: %s", by, error)
+            self.source.refuse()
+            return
+        self._hold(mesh)
+        if applied.published or applied.removed:
+            log.info("%s: other addresses: %d service(s) published", by, applied.published)
+
+    def _hold(self, mesh: Mesh) -> None:
+        """It is in force: the application may find what is in it."""
+        self.mesh = mesh
+        for service in self._found.look(mesh):
+            if self.endpoint:
+                self.endpoint.changed(service)
+        if self.endpoint:
+            self.endpoint.labelled(self._labels)
+
+    def _peers(self) -> dict[str, tuple[int, int]]:
+        """Of each instance, connections made and times that it could not be reached."""
+        peers = self.table.native.peers(detail=True)
+        return {address: (one["connections"], one["failures"]) for address, one in peers.items()}
 
     async def _watch(self, events: AsyncIterator[Event]) -> None:
         async for event in events:
@@ -226,9 +356,12 @@ class Sidecar:
                 if isinstance(event, Good):
                     self.reload(event.mesh)
                     self.state.last_error = ""
+                elif isinstance(event, Moved):
+                    self._move(event.mesh, event.by)
                 else:
                     log.info("configuration %d: nothing is new", self.state.version)
             except Exception as error:  # whatever it is, the next change must still be seen
+                self.source.refuse()
                 self.state.rejected += 1
                 self.state.last_error = str(error) or type(error).__name__
                 ours = isinstance(error, (MeshfastError, OSError, MemoryError))
@@ -238,6 +371,9 @@ class Sidecar:
         while True:
             await asyncio.sleep(RECLAIM_EVERY)
             self.table.reclaim()
+            self.registrations.write_to(self.registries.writers)
+            if self.endpoint:
+                self.endpoint.tend()
             self._events.flush()
 
     # --- what the workers tell
@@ -245,6 +381,10 @@ class Sidecar:
     def _take_events(self) -> None:
         assert self.engine
         self._events.take(self.engine.events())
+
+
+async def _next(events: AsyncIterator[Event]) -> Event:
+    return await anext(events)
 
 
 def _somewhere(mesh: Mesh) -> Origin:

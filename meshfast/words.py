@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from meshfast import httpview
 from meshfast.model import GATEWAYS, NAMESPACE, PORT, Condition, Field, Http, Op
 
-__all__ = ["Asked", "differs", "holds"]
+__all__ = ["Asked", "differs", "holds", "quoted"]
 
 SHOWN = 100  # characters of a text of somebody's own
 
@@ -30,6 +30,7 @@ class Asked:
     labels: Mapping[str, str]
     workload: Mapping[str, str]
     http: Http | None = None  # then as httpview.view has it, and its headers
+    arguments: tuple[str, ...] = ()
 
 
 def holds(condition: Condition) -> str:
@@ -41,6 +42,8 @@ def holds(condition: Condition) -> str:
         return condition.source
     if condition.field is Field.HTTP:
         return condition.source
+    if _told(condition):
+        return f"{subject} fits {condition.source}"
     match condition.op:
         case Op.EXACT:
             return f"{subject} is {wanted}"
@@ -65,6 +68,9 @@ def differs(condition: Condition, asked: Asked, seen: str) -> str:
         return f"the port called is another one, against {condition.source}"
     if condition.field is Field.NEVER and condition.key == GATEWAYS:
         return f"sidecars are not among its {condition.source}"
+    if _told(condition):
+        against = f", against {condition.source}" if condition.source != condition.key else ""
+        return (f"no {subject}" if have is None else f"{subject} is {_shown(have)}") + against
     if have is None:
         must = {Op.EXACT: ", which must be", Op.PREFIX: ", which must begin with", Op.REGEX: ", which must match"}
         return f"no {subject}{must.get(_asks(condition), '')} {wanted if condition.op in must else ''}".rstrip()
@@ -103,6 +109,12 @@ def _wanted(condition: Condition) -> str:
     return _shown(condition.source.partition("{regex: ")[2].removesuffix("}"))
 
 
+def _told(condition: Condition) -> bool:
+    """Whether what it compares with is told by its source alone, which no expression is written in."""
+    written = isinstance(condition.value, str) or ": {" in condition.source or not condition.source
+    return condition.op is Op.REGEX and not written and not condition.source.startswith("withoutHeaders")
+
+
 def _asks(condition: Condition) -> Op:
     """How it compares, as the user wrote it."""
     if not condition.source.endswith(_FOLD):
@@ -112,6 +124,11 @@ def _asks(condition: Condition) -> Op:
 
 def _any_case(condition: Condition) -> str:
     return " in any case" if condition.source.endswith(_FOLD) else ""
+
+
+def quoted(name: str) -> str:
+    """A name of any text in a sentence: as it is where it is one word."""
+    return name if name and name.isprintable() and " " not in name else repr(name)
 
 
 def _shown(text: str) -> str:
@@ -143,6 +160,9 @@ def _have(condition: Condition, asked: Asked, seen: str) -> str | None:
             return seen
         case Field.HEADER:
             return asked.headers.get(condition.key)
+        case Field.ARGUMENT:
+            at = int(condition.key)
+            return asked.arguments[at] if at < len(asked.arguments) and not http else None
         case Field.LABEL:
             return asked.labels.get(condition.key) or None
     return asked.workload.get(condition.key)

@@ -3,10 +3,13 @@
  *
  * Names end in the number of services. Lookups come in random order over all of them: at 100,000 the memory is cold.
  * `batch` is 16 calls at a time, as the proxy asks. */
-#include "world.h"
+#include "world_policy.h"
+#include "world_time.h"
 
 #include "base/mem.h"
+#include "table/maglev.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 enum { BATCH = 16, PUBLISHES_A_SECOND = 1000 };
@@ -34,11 +37,12 @@ static void publish(void *arg, uint64_t n)
     }
 }
 
+/* All of them, of so many and with that policy. */
 static double build(void *arg)
 {
-    uint32_t services = *(uint32_t *)arg;
+    const struct world_size *size = arg;
     double start = bench_cpu_now();
-    struct world *world = world_new(WORLD_USUAL(services));
+    struct world *world = world_new(*size);
     double took = bench_cpu_now() - start;
     world_free(world);
     return took;
@@ -158,12 +162,55 @@ static void at(uint32_t services)
     world_free(world);
 }
 
+static struct world_policy own;
+
+/* Chance by weight, without a policy, each balancer, and localities: of usual applications, and of one with a thousand
+ * instances. */
+static void picks(struct world_size size, const char *what)
+{
+    static const char *const names[] = {"plain", "random", "round_robin", "least_request", "hash", "levels"};
+    char name[64];
+    for (int kind = MF_BALANCER_WEIGHTED; kind <= MF_BALANCER_HASH + 1; kind++) {
+        size.policy = kind > MF_BALANCER_HASH ? world_levels(&own, size) : world_balance(&own, kind);
+        snprintf(name, sizeof name, "table.pick_%s/%s", names[kind], what);
+        if (!bench_wanted(name))
+            continue;
+        struct world *world = world_new(size);
+        bench_rounds(name, world_look, &(struct world_job){world, WORLD_NO_LABEL, BATCH});
+        world_free(world);
+    }
+}
+
+/* Bytes of the places that a group of a thousand is hashed to, where nobody says how many. */
+static void places(void)
+{
+    static char text[WORLD_PLACES][24];
+    static struct mf_maglev_member members[WORLD_PLACES];
+    uint32_t n = 1000;
+    if (!bench_wanted("table.maglev_bytes/of_1000"))
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(text[i], sizeof text[i], "10.0.%u.%u:20880", i / 250, i % 250 + 1);
+        members[i] = (struct mf_maglev_member){mf_slice_str(text[i]), 1};
+    }
+    struct mf_maglev *maglev = mf_maglev_new(members, n, mf_maglev_size(n));
+    bench_must(maglev ? 0 : -ENOMEM, "a table of places");
+    double bytes = (double)mf_maglev_bytes(maglev);
+    bench_print("table.maglev_bytes/of_1000", "bytes", &bytes, 1);
+    mf_maglev_free(maglev);
+}
+
 int main(int argc, char **argv)
 {
-    uint32_t services = 1000;
+    struct world_size usual = WORLD_USUAL(1000), full = usual, large = {.services = 1, .baseline = 1000, .labelled = 1};
     bench_begin(argc, argv);
-    bench_rounds("table.build/1000", build, &services);
+    full.policy = world_full(&own, full);
+    bench_rounds("table.build/1000", build, &usual);
+    bench_rounds("table.build_full/1000", build, &full);
     at(1000);
+    picks(usual, "1000");
+    picks(large, "of_1000");
+    places();
     at(100000);
     return 0;
 }

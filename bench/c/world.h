@@ -13,6 +13,7 @@ struct world_size {
     uint32_t services;
     uint32_t baseline; /* instances of an application that carry no label */
     uint32_t labelled; /* and those that do, each its own value: env0, env1, ... */
+    const struct mf_policy *policy; /* of every application, or NULL */
 };
 #define WORLD_USUAL(n) ((struct world_size){.services = (n), .baseline = 6, .labelled = 2})
 
@@ -34,6 +35,7 @@ struct world {
     struct { /* the questions of one block */
         char names[WORLD_NEAR][WORLD_NAME];
         char values[WORLD_NEAR][16];
+        struct mf_pair users[WORLD_NEAR];
         struct mf_slice labels[WORLD_NEAR][MF_PLAN_LABELS]; /* more than there are */
         struct mf_query queries[WORLD_NEAR];
         struct mf_route routes[WORLD_NEAR];
@@ -67,6 +69,8 @@ static inline struct mf_cluster *world_cluster(struct world *world, uint32_t app
         struct mf_pair env = {MF_SLICE("env"), mf_slice_str(value)};
         bench_must(mf_cluster_add(world->table, cluster, mf_slice_str(text), &env, labelled, 1), "an instance");
     }
+    if (world->size.policy)
+        bench_must(mf_cluster_policy(world->table, cluster, MF_SLICE(""), world->size.policy), "a policy");
     bench_must(mf_cluster_seal(world->table, cluster), "a seal");
     return cluster;
 }
@@ -140,9 +144,12 @@ static inline void world_ask(struct world *world, enum world_mix mix)
         else
             snprintf(value, sizeof world->near.values[i], "env%u", (uint32_t)(r >> 32) % world->size.labelled);
         world->near.labels[i][world->env] = mf_slice_str(value);
+        world->near.users[i] = (struct mf_pair){MF_SLICE("x-user"), mf_slice_of(&world->near.queries[i].random, 8)};
         world->near.queries[i] = (struct mf_query){.service = mf_slice_str(name),
                                                    .method = MF_SLICE("sayHello"),
                                                    .labels = carries ? world->near.labels[i] : NULL,
+                                                   .headers = &world->near.users[i],
+                                                   .n_headers = 1,
                                                    .random = r};
     }
 }
@@ -167,34 +174,4 @@ static inline void world_check(struct world *world, uint32_t n)
         bench_must(world->near.rcs[i], "a lookup");
         bench_sink += world->near.routes[i].peer->id;
     }
-}
-
-enum { WORLD_SPANS = 8192 };
-
-/* ns of one lookup, over about `ms`. Only lookups are on the clock, a block between two readings of it. */
-static inline double world_time(struct world *world, enum world_mix mix, uint32_t batch, double ms)
-{
-    static double spans[WORLD_SPANS];
-    size_t n = 0;
-    for (double end = bench_now() + ms * 1e6; n == 0 || (n < WORLD_SPANS && bench_now() < end); n++) {
-        world_ask(world, mix);
-        double start = bench_now();
-        world_lookup(world, WORLD_NEAR, batch);
-        spans[n] = bench_now() - start;
-        world_check(world, WORLD_NEAR);
-    }
-    return bench_settled(spans, n) / WORLD_NEAR;
-}
-
-/* Questions of one kind, so many at once; for bench_rounds. */
-struct world_job {
-    struct world *world;
-    enum world_mix mix;
-    uint32_t batch;
-};
-
-static inline double world_look(void *arg)
-{
-    struct world_job *job = arg;
-    return world_time(job->world, job->mix, job->batch, bench.ms);
 }

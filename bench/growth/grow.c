@@ -8,7 +8,7 @@
  * streams, header_bytes, header_count: the same for gRPC (rig_h2.h): streams of one connection; bytes of one field more
  *   than a request usually has; fields more than that, each with a value of 16 bytes */
 #include "rig_h2.h"
-#include "world.h"
+#include "world_time.h"
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -212,9 +212,9 @@ int main(int argc, char **argv)
     for (int i = 2; i < 13; i++)
         table("services", sizes[i], WORLD_USUAL(sizes[i]), WORLD_HALF);
     for (int i = 0; i < 8; i++)
-        table("labels", sizes[i], (struct world_size){WORLD_APP, 6, sizes[i]}, WORLD_HIT);
+        table("labels", sizes[i], (struct world_size){WORLD_APP, 6, sizes[i], NULL}, WORLD_HIT);
     for (int i = 0; i < 9; i++)
-        table("endpoints", sizes[i], (struct world_size){WORLD_APP, sizes[i], 2}, WORLD_NO_LABEL);
+        table("endpoints", sizes[i], (struct world_size){WORLD_APP, sizes[i], 2, NULL}, WORLD_NO_LABEL);
     for (uint32_t size = 1; size <= 4096; size *= 4)
         connections(size);
     for (size_t size = 64; size <= 4 << 20; size *= 4)

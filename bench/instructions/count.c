@@ -4,7 +4,7 @@
  * runs with different N give the instructions of one (count.py). Nothing in it may depend on time or chance: the clock
  * is ours and moves by 1 us when it is read, the seeds are fixed, and the engine's peers live in its own thread. */
 #include "rig_h2.h"
-#include "world.h"
+#include "world_policy.h"
 
 #include "codec/traceid.h"
 
@@ -190,6 +190,30 @@ COUNTED count__lookup_batch(struct world *world)
     world_lookup(world, WORLD_NEAR, BATCH);
 }
 
+COUNTED count__lookup_least_request(struct world *world)
+{
+    OF_ITS_OWN;
+    world_lookup(world, WORLD_NEAR, BATCH);
+}
+
+COUNTED count__lookup_levels(struct world *world)
+{
+    OF_ITS_OWN;
+    world_lookup(world, WORLD_NEAR, BATCH);
+}
+
+COUNTED count__lookup_maglev(struct world *world)
+{
+    OF_ITS_OWN;
+    world_lookup(world, WORLD_NEAR, BATCH);
+}
+
+COUNTED count__lookup_weighted(struct world *world)
+{
+    OF_ITS_OWN;
+    world_lookup(world, WORLD_NEAR, BATCH);
+}
+
 COUNTED count__publish(struct world *world, uint64_t n)
 {
     OF_ITS_OWN;
@@ -220,6 +244,25 @@ static void table(uint64_t n)
     count__publish(world, n);
     done("publish", n);
     world_free(world);
+}
+
+/* In batches, of 1,000 services with a policy, beside those without one. */
+static void policy(const char *name, void (*count)(struct world *), const struct mf_policy *policy, uint64_t n)
+{
+    struct world_size size = WORLD_USUAL(1000);
+    size.policy = policy;
+    struct world *world = world_new(size);
+    look(world, name, count, WORLD_NO_LABEL, n);
+    world_free(world);
+}
+
+static void policies(uint64_t n)
+{
+    static struct world_policy own;
+    policy("lookup_weighted", count__lookup_weighted, NULL, n);
+    policy("lookup_least_request", count__lookup_least_request, world_balance(&own, MF_BALANCER_LEAST_REQUEST), n);
+    policy("lookup_levels", count__lookup_levels, world_levels(&own, WORLD_USUAL(1000)), n);
+    policy("lookup_maglev", count__lookup_maglev, world_balance(&own, MF_BALANCER_HASH), n);
 }
 
 /* --- a call through the whole engine; the kernel is not counted, and the peers are not */
@@ -336,6 +379,7 @@ int main(int argc, char **argv)
     }
     codec((uint64_t)n);
     table((uint64_t)n);
+    policies((uint64_t)n);
     calls("call_1", count__call_1, (struct rig_shape){.connections = 1}, 1, (uint64_t)n);
     calls("call_16", count__call_16, (struct rig_shape){.connections = 1}, 16, (uint64_t)n);
     calls("call_64", count__call_64, (struct rig_shape){.connections = 1}, 64, (uint64_t)n);

@@ -72,6 +72,16 @@ def bench_apply_all(benchmark):
     assert applied.published == SERVICES
 
 
+@pytest.mark.twin("table.build_full/1000")
+def bench_apply_all_full(benchmark):
+    """The same with all that policy can say of each application, and of each rule."""
+    whole = mesh(SERVICES, full=True)
+    applied = benchmark.pedantic(
+        lambda table: table.publish(whole), setup=lambda: ((routing.Table(),), {}), rounds=15, warmup_rounds=1
+    )
+    assert applied.published == SERVICES
+
+
 @pytest.mark.twin()
 def bench_config_load(benchmark):
     """YAML of 50 applications, 1,000 services and 400 instances into a mesh."""

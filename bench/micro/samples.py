@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from meshfast import dubbo, hessian
+from meshfast.balance import Balancer, Kind
+from meshfast.changes import Abort, Delay, Fault, Headers, Level, Statuses
 from meshfast.model import (
     Cluster,
     Endpoint,
@@ -16,9 +18,12 @@ from meshfast.model import (
     Target,
     TargetKind,
 )
+from meshfast.policies import Actions, Breaker, Limit, Locality, Mirror, Outlier, Place, Policy, where
+from meshfast.retries import Budget, Retries, RetryOn
 
 SERVICE = "org.apache.dubbo.demo.DemoService"
 APP = 20  # services of one application
+LOCALITIES = ("sh/a", "sh/b", "bj/a")
 
 
 def request(*args: hessian.Value) -> bytes:
@@ -41,25 +46,48 @@ def name(i: int) -> str:
     return f"com.example.app{i // APP}.api.Service{i}"
 
 
-def mesh(services: int, timeout_ms: int = 0) -> Mesh:
+def policy() -> Policy:
+    """Every aspect that there is, with localities as ``mesh`` has them."""
+    places = {where(one, {}, False): Place(i, i, local=not i) for i, one in enumerate(LOCALITIES)}
+    return Policy(
+        Locality(LOCALITIES, places, panic=30), Balancer(Kind.LEAST_REQUEST, warmup_ms=30_000),
+        Outlier(), Breaker(1000, 100, 0, 10), Budget(),
+    )  # fmt: skip
+
+
+def actions(cluster: str, service: str) -> Actions:
+    """What a rule may do with a call besides."""
+    unavailable = Statuses(503, 14, 70)
+    return Actions(
+        retries=Retries(2, RetryOn.GATEWAY | RetryOn.RESET, text="gateway-error,reset"),
+        fault=Fault(Delay(5, 1000), Abort(unavailable, "fault filter abort", 1000)),
+        headers=(Headers((Level(("x-old",), (("x-new", "1", False),)),)),),
+        mirrors=(Mirror(cluster, TargetKind.ALL, "", 1000),),
+        limits=(Limit(f"limit/{service}", 1000, 1_000_000_000, 1000),),
+    )
+
+
+def mesh(services: int, timeout_ms: int = 0, *, app: int = APP, full: bool = False) -> Mesh:
     """So many services of applications with six instances for everybody and two with a label of their own.
 
-    ``timeout_ms`` is the first service's: two meshes that differ in it differ in one service.
+    ``timeout_ms`` is the first service's: two meshes that differ in it differ in one service. ``app``: services of one
+    application; ``full``: each application and each rule has all that policy can say.
     """
     clusters = {}
-    for app in range((services + APP - 1) // APP):
-        host = f"10.{app // 65536}.{app // 256 % 256}.{app % 256}"
+    for n in range((services + app - 1) // app):
+        host = f"10.{n // 65536}.{n // 256 % 256}.{n % 256}"
         labels: list[dict[str, str]] = [{}] * 6 + [{"env": "env0"}, {"env": "env1"}]
-        places = tuple(Endpoint(f"{host}:{20880 + i}", carried) for i, carried in enumerate(labels))
-        clusters[f"app{app}"] = Cluster(f"app{app}", (), places)
+        places = tuple(Endpoint(f"{host}:{20880 + i}", one, 1, LOCALITIES[i % 3]) for i, one in enumerate(labels))
+        clusters[f"app{n}"] = Cluster(f"app{n}", (), places, policy=policy() if full else None)
     rules = []
     for i in range(services):
-        app = f"app{i // APP}"
+        own = f"app{i // app}"
         targets = (
-            Target(app, TargetKind.LABEL, "env", 100, FallbackCase.NO_AVAILABLE, 1),
-            Target(app, TargetKind.BASELINE, "env"),
+            Target(own, TargetKind.LABEL, "env", 100, FallbackCase.NO_AVAILABLE, 1),
+            Target(own, TargetKind.BASELINE, "env"),
         )
-        rules.append(Service(name(i), (Rule("by-label", (), targets, 0 if i else timeout_ms),)))
+        does = actions(own, name(i)) if full else None
+        rules.append(Service(name(i), (Rule("by-label", (), targets, 0 if i else timeout_ms, actions=does),)))
     return Mesh(clusters, tuple(rules), (Label("env", (LabelSource(LabelKind.HEADER, "env"),)),))
 
 

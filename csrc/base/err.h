@@ -41,6 +41,7 @@
     X(MF_EH2_PRIORITY_SELF, -5212, protocol, "a stream that depends on itself")                                        \
     X(MF_EH2_PATH_TRICK, -5213, protocol, "a :path that two readers may take for two different ones")                  \
     X(MF_EH2_PATH_SERVICE, -5214, protocol, "a :path that names no service and method")                                \
+    X(MF_EH2_TYPE, -5215, protocol, "content types that differ in one request")                                        \
     X(MF_EH2_NAME_EMPTY, -5220, protocol, "a field without a name")                                                    \
     X(MF_EH2_NAME_CASE, -5221, protocol, "a field name with an upper-case letter")                                     \
     X(MF_EH2_NAME, -5222, protocol, "a field name with a character that it cannot have")                               \
@@ -82,6 +83,8 @@
     X(MF_EROUTE_PEER, -5302, state, "no instance to send to")                                                          \
     X(MF_EROUTE_DOWN, -5303, state, "no available instance to send to")                                                \
     X(MF_EROUTE_FULL, -5304, state, "no instance that takes more for now")                                             \
+    X(MF_EROUTE_BUSY, -5305, state, "policy allows no more calls that wait for a connection there")                    \
+    X(MF_ECHANGE, -5306, state, "what a rule changes cannot be written into it")                                       \
     X(MF_ERING_FULL, -5310, limit, "the ring is full")
 
 enum mf_err {

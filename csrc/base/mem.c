@@ -97,13 +97,14 @@ struct mf_arena_page {
     unsigned char data[];
 };
 
-enum { PAGE = 4096 - sizeof(struct mf_arena_page) };
+/* Most arenas are small, and live long. */
+enum { FIRST = 1024 - sizeof(struct mf_arena_page), PAGE = 4096 - sizeof(struct mf_arena_page) };
 
 void *mf_arena_alloc(struct mf_arena *arena, size_t size)
 {
     size = (size + 15) & ~(size_t)15;
     if (!arena->_pages || arena->_size - arena->_used < size) {
-        size_t room = size > PAGE ? size : PAGE;
+        size_t usual = arena->_pages ? PAGE : FIRST, room = size > usual ? size : usual;
         struct mf_arena_page *page = mf_alloc(sizeof *page + room);
         if (!page)
             return NULL;

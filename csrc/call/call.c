@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "call/beside.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,9 +20,12 @@ int mf_calls_init(struct mf_calls *calls, struct mf_local *local)
     if (max > 1u << MF_CALL_SLOT_BITS)
         max = 1u << MF_CALL_SLOT_BITS;
     uint64_t half_own = local->limits->max_calls_per_connection / 2;
+    uint64_t max_tries = local->limits->max_tries;
     *calls = (struct mf_calls){.local = local, .max = (uint32_t)max, .half = (uint32_t)max / 2,
+                               .max_tries = max_tries < UINT16_MAX ? (uint16_t)max_tries : UINT16_MAX - 1,
                                .half_own = half_own < UINT32_MAX ? (uint32_t)half_own : UINT32_MAX};
     mf_list_init(&calls->_free);
+    mf_queue_init(&calls->delayed);
     calls->_pages = mf_zalloc(((max + PAGE_CALLS - 1) >> PAGE_BITS) * sizeof *calls->_pages);
     return calls->_pages ? 0 : -ENOMEM;
 }
@@ -104,8 +108,8 @@ void mf_callee_init(struct mf_callee *callee, const struct mf_callee_ops *ops)
     callee->ops = ops;
     callee->addr = NULL;
     mf_list_init(&callee->calls);
-    callee->n_calls = 0;
-    callee->n_asked = 0;
+    callee->spared = false;
+    callee->n_asked = callee->n_calls = 0;
 }
 
 void mf_queue_init(struct mf_queue *queue)
@@ -142,11 +146,11 @@ struct mf_call *mf_call_begin(struct mf_calls *calls, struct mf_caller *caller, 
     call->bytes_up = 0;
     call->state = MF_CALL_ROUTING;
     call->kind = kind;
-    call->tries = 0;
     call->two_way = two_way;
+    call->tries = 0;
     call->by_table = false;
     call->asking = false;
-    call->noted = false;
+    call->beside = 0;
     call->answering = false;
     call->marked = false;
     call->timeless = false;
@@ -231,35 +235,12 @@ static void end(struct mf_call *call)
         caller->ops->idle(caller);
 }
 
-static __attribute__((noinline, cold)) void note_end(struct mf_call *call, int status_index, enum mf_outcome outcome,
-                                                     uint64_t bytes_down, const struct mf_callee *callee)
-{
-    struct mf_local *local = call->calls->local;
-    struct mf_note *note = mf_call_note(call);
-    bool answered = call->two_way && outcome <= MF_OUTCOME_REMOTE_ERROR;
-    struct mf_note_end end = {
-        .outcome = (uint8_t)outcome,
-        .status = answered ? (uint8_t)status_index : call->ops->stats[outcome],
-        .two_way = call->two_way,
-        .answered = answered,
-        .took = answered ? call->took : mf_local_now(local) - call->begun,
-        .bytes_up = call->ops->asked ? note->up : call->bytes_up,
-        .bytes_down = note->down + bytes_down,
-        .tries = call->tries,
-        .peer = callee ? callee->addr : NULL,
-    };
-    if (call->stat && call->stat->of)
-        end.subset = mf_slice_str(call->stat->of->subset);
-    mf_note_end(local->notes, note, &end);
-    call->noted = false;
-}
-
 /* Where it is over: before it leaves its callee. */
 static inline __attribute__((always_inline)) void count_end(struct mf_call *call, int status_index,
-                                                            enum mf_outcome outcome, uint64_t bytes_down)
+                                                            enum mf_outcome outcome, uint64_t bytes_down, uint32_t code)
 {
-    if (call->noted)
-        note_end(call, status_index, outcome, bytes_down, call->callee);
+    if (call->beside)
+        mf_beside_end(call, status_index, outcome, bytes_down, code);
     if (!call->stat)
         return;
     mf_count(&call->stat->status[status_index], 1);
@@ -269,10 +250,12 @@ static inline __attribute__((always_inline)) void count_end(struct mf_call *call
     call->stat = NULL;
 }
 
-static void count_fault(struct mf_call *call, enum mf_outcome outcome)
+static void count_fault(struct mf_call *call, const struct mf_fault *fault)
 {
-    mf_count(&call->calls->local->ended_here[outcome], 1);
-    count_end(call, call->ops->stats[outcome], outcome, 0);
+    bool by_rule = fault->outcome == MF_OUTCOME_RULE && call->ops->stat_of;
+    int index = by_rule ? call->ops->stat_of(call, fault) : call->ops->stats[fault->outcome];
+    mf_count(&call->calls->local->ended_here[fault->outcome], 1);
+    count_end(call, index, fault->outcome, 0, 0);
 }
 
 void mf_call_set_shard(struct mf_call *call, struct mf_stat_shard *shard)
@@ -317,10 +300,10 @@ static void forget_one_way(struct mf_call *call, const struct mf_call_input *inp
         mf_count(&call->stat->one_way, 1);
     if (input->callee) {
         input->callee->n_asked++;
-        if (call->noted)
-            note_end(call, 0, MF_OUTCOME_OK, 0, input->callee);
+        if (call->beside & MF_BESIDE_NOTE)
+            mf_beside_sent(call, input->callee);
     }
-    count_end(call, call->ops->stats[MF_OUTCOME_OK], MF_OUTCOME_OK, 0);
+    count_end(call, call->ops->stats[MF_OUTCOME_OK], MF_OUTCOME_OK, 0, 0);
     end(call);
 }
 
@@ -360,17 +343,20 @@ static void follow(struct mf_call *call)
         mf_timer_cancel(mf_loop_timers(call->calls->local->loop), &call->timer);
         call->deadline = 0;
     }
-    if (call->noted)
-        mf_call_note(call)->up = 0; /* of what was sent to another */
+    if (call->beside)
+        mf_beside_asked(call);
     call->ops->asked(call->caller, call);
 }
 
 static void await_answer(struct mf_call *call, const struct mf_call_input *input)
 {
-    if (call->queue)
+    if (call->queue) {
         leave_queued(call);
-    else
+        if (call->beside & MF_BESIDE_GOVERNED)
+            call->calls->governing->asked(call);
+    } else {
         call->frame = input->frame;
+    }
     if (call->frame)
         call->calls->kept += call->bytes_up;
     call->callee = input->callee;
@@ -393,12 +379,27 @@ static void join_queue(struct mf_call *call, const struct mf_call_input *input)
     mf_list_push(&input->queue->calls, &call->place);
 }
 
+/* It was sent, and will be again; it is kept. */
+static void put_off(struct mf_call *call, const struct mf_call_input *input)
+{
+    struct mf_block *frame = call->frame;
+    if (call->beside & MF_BESIDE_GOVERNED)
+        call->calls->governing->tried(call, false);
+    leave_list(call);
+    join_queue(call, &(struct mf_call_input){.queue = input->queue, .frame = frame});
+}
+
 /* The frame stays with the call: it is what the next try sends. */
 static void choose_again(struct mf_call *call, const struct mf_call_input *input)
 {
     struct mf_queue *waited = call->queue ? call->queue : input->queue;
+    if (call->beside & MF_BESIDE_GOVERNED && !input->back)
+        call->calls->governing->tried(call, input->failed);
     leave_list(call);
-    MF_COUNT(call->calls->local, calls_retried);
+    if (waited == &call->calls->delayed)
+        waited = NULL;
+    else
+        MF_COUNT(call->calls->local, calls_retried);
     call->ops->route_again(call, waited, input->back);
 }
 
@@ -420,7 +421,7 @@ static void cut(struct mf_call *call)
 static void refuse(struct mf_call *call, const struct mf_call_input *input)
 {
     tell_caller(call, input->fault);
-    count_fault(call, input->fault->outcome);
+    count_fault(call, input->fault);
     end(call);
 }
 
@@ -437,15 +438,28 @@ static void time_out(struct mf_call *call, const struct mf_call_input *input)
         call->callee->ops->doubt(call->callee, call->begun);
     cut(call);
     tell_caller(call, &fault);
-    count_fault(call, fault.outcome);
+    count_fault(call, &fault);
     end(call);
+}
+
+/* Whether policy lets it try again in place of that answer; NULL: its connection was lost. */
+static __attribute__((noinline, cold)) bool tries_again(struct mf_call *call, const struct mf_message *message)
+{
+    uint8_t next = call->state;
+    call->state = MF_CALL_SENT;
+    if (call->calls->governing->again(call, message))
+        return true;
+    call->state = next;
+    return false;
 }
 
 static void lose(struct mf_call *call, const struct mf_call_input *input)
 {
+    if ((call->beside & MF_BESIDE_GOVERNED) && !call->answering && tries_again(call, NULL))
+        return;
     tell_caller(call, input->fault);
     mf_count(&call->calls->local->ended_here[MF_OUTCOME_LOST], 1);
-    count_end(call, MF_STAT_LOST, MF_OUTCOME_LOST, 0);
+    count_end(call, MF_STAT_LOST, MF_OUTCOME_LOST, 0, 0);
     end(call);
 }
 
@@ -455,7 +469,7 @@ static void abandon(struct mf_call *call, const struct mf_call_input *input)
     cut(call);
     MF_COUNT(call->calls->local, calls_abandoned);
     mf_count(&call->calls->local->ended_here[MF_OUTCOME_CANCELLED], 1);
-    count_end(call, MF_STAT_LOST, MF_OUTCOME_CANCELLED, 0);
+    count_end(call, MF_STAT_LOST, MF_OUTCOME_CANCELLED, 0, 0);
     end(call);
 }
 
@@ -463,26 +477,29 @@ static void send_more(struct mf_call *call, const struct mf_call_input *input)
 {
     if (call->stat)
         mf_count(&call->stat->bytes_up, input->message->data.len);
-    if (call->noted)
-        mf_call_note(call)->up += input->message->data.len;
+    if (call->beside)
+        mf_beside_more(call, input->message);
     call->asking = !(input->message->parts & MF_PART_END);
     call->callee->ops->more(call->callee, call, input->message);
 }
 
-static __attribute__((noinline, cold)) void not_taken(struct mf_call *call, const struct mf_fault *fault)
+static __attribute__((noinline, cold)) bool not_taken(struct mf_call *call, const struct mf_fault *fault)
 {
     cut(call);
     refuse(call, &(struct mf_call_input){.fault = fault});
+    return false;
 }
 
-/* False: they were not taken, and it is over. */
-static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, const struct mf_message *message)
+/* False: they were not taken, and it is over, or tries again. */
+static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, const struct mf_message *message, bool ends)
 {
-    const struct mf_fault *fault = call->ops->deliver(call->caller, call, message);
-    if (fault) {
-        not_taken(call, fault);
+    if (__builtin_expect(call->beside & MF_BESIDE_GOVERNED, 0) && !call->answering && tries_again(call, message))
         return false;
-    }
+    if (ends)
+        count_latency(call);
+    const struct mf_fault *fault = call->ops->deliver(call->caller, call, message);
+    if (fault)
+        return not_taken(call, fault);
     if (call->stat)
         mf_count(&call->stat->bytes_down, message->data.len);
     return true;
@@ -490,20 +507,19 @@ static inline __attribute__((always_inline)) bool hand_on(struct mf_call *call, 
 
 static void deliver_part(struct mf_call *call, const struct mf_call_input *input)
 {
-    if (!hand_on(call, input->message))
+    if (!hand_on(call, input->message, false))
         return;
     call->answering = true;
-    if (call->noted)
+    if (call->beside & MF_BESIDE_NOTE)
         mf_call_note(call)->down += input->message->data.len;
 }
 
 static void deliver(struct mf_call *call, const struct mf_call_input *input)
 {
-    count_latency(call);
-    if (!hand_on(call, input->message))
+    if (!hand_on(call, input->message, true))
         return;
     MF_COUNT(call->calls->local, answers);
-    count_end(call, input->message->stat, input->message->outcome, input->message->data.len);
+    count_end(call, input->message->stat, input->message->outcome, input->message->data.len, input->message->code);
     end(call);
 }
 
@@ -534,6 +550,7 @@ static const struct row table[MF_CALL_STATES][ROW] = {
         },
     [MF_CALL_SENT] =
         {
+            [MF_CALL_ON_WAIT] = {put_off, MF_CALL_QUEUED},
             [MF_CALL_ON_MORE] = {send_more, MF_CALL_SENT},
             [MF_CALL_ON_PART] = {deliver_part, MF_CALL_SENT},
             [MF_CALL_ON_ANSWER] = {deliver, MF_CALL_FREE},
@@ -573,8 +590,7 @@ void mf_callee_gone(struct mf_callee *callee, const struct mf_fault *fault)
 {
     struct mf_list *node;
     while ((node = mf_list_shift(&callee->calls)))
-        mf_call_step(MF_CONTAINER(node, struct mf_call, place), MF_CALL_ON_UP_LOST,
-                     &(struct mf_call_input){.fault = fault});
+        mf_call_step(MF_CONTAINER(node, struct mf_call, place), MF_CALL_ON_UP_LOST, &(struct mf_call_input){.fault = fault});
 }
 
 bool mf_call_legal(enum mf_call_state state, enum mf_call_event event, enum mf_call_state *next)

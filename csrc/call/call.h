@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "call/ends.h"
+#include "call/governing.h"
 #include "call/local.h"
 #include "call/note.h"
 #include "call/outcome.h"
@@ -36,7 +37,7 @@ enum mf_call_state {
 enum mf_call_event {
     MF_CALL_ON_SENT,      /* written to a callee that will not answer it (one-way) */
     MF_CALL_ON_ASKED,     /* written to a callee, an answer is due */
-    MF_CALL_ON_WAIT,      /* put on a queue */
+    MF_CALL_ON_WAIT,      /* put on a queue; of one that was sent: on that of those that are put off, if it is kept */
     MF_CALL_ON_FAULT,     /* cannot go on */
     MF_CALL_ON_RETRY,     /* what it waited for did not come, or nobody was there to execute it: choose again */
     MF_CALL_ON_MORE,      /* the caller sent further parts of its request */
@@ -47,6 +48,9 @@ enum mf_call_event {
     MF_CALL_ON_DOWN_LOST, /* its caller is gone */
     MF_CALL_EVENTS,
 };
+
+/* note.h; govern.h; copies.h: it is a copy itself */
+enum mf_beside { MF_BESIDE_NOTE = 1, MF_BESIDE_GOVERNED = 2, MF_BESIDE_COPY = 4 };
 
 struct mf_call {
     struct mf_list asked;     /* on its caller's calls */
@@ -65,20 +69,21 @@ struct mf_call {
     uint64_t move_at;         /* QUEUED, and chosen by the table: when another peer is tried; 0: it stays */
     void *at_caller, *at_callee; /* theirs, where they keep something of each call */
     struct mf_timer timer;
-    struct mf_stat_shard *stat; /* NULL until routed */
     const struct mf_caller_ops *ops;
+    struct mf_stat_shard *stat; /* NULL until routed */
     struct mf_block *frame;   /* QUEUED, or SENT and kept: the request, ready to send; its length is bytes_up */
     uint32_t bytes_up;
     uint8_t state;
     uint8_t kind;             /* the caller's protocol's own */
-    uint8_t tries;
     bool two_way;
+    uint16_t tries;           /* peers that were chosen; this and what follows is set to 0 in a few stores, lying together */
     bool by_table;            /* the peer was chosen by the table: choose again when it cannot be reached */
     bool asking;              /* the request's end is still to come */
-    bool noted;               /* something is kept of it beside this (note.h) */
+    uint8_t beside;           /* enum mf_beside bits: what is kept of it beside this */
     bool answering;           /* parts of the answer were delivered, its end is still to come */
     bool marked;              /* the caller's protocol's own: of its request */
     bool timeless;            /* it may take as long as it likes, but not wait for a peer for ever */
+    uint16_t topic;           /* asking: the caller's protocol's number of what is asked, a hash */
 };
 
 /* A worker's calls, found by id without hashing. Slots are never freed while the worker lives. */
@@ -88,10 +93,13 @@ struct mf_calls {
     uint32_t _n_pages;
     uint32_t _n_slots;
     uint32_t max;            /* maxCalls */
+    uint16_t max_tries;      /* maxTries */
     uint32_t half, half_own; /* of maxCalls, of maxCallsPerConnection: above, shares are looked at */
     struct mf_list _free;
     uint32_t n_live;
     uint64_t kept; /* bytes of requests that were sent and are kept */
+    const struct mf_governing *governing;
+    struct mf_queue delayed; /* calls that policy has put off: a queue of no lane */
 };
 
 enum { MF_CALL_SLOT_BITS = 24 }; /* 16 million at once; the other 40 bits count the uses of the slot */
@@ -119,6 +127,7 @@ struct mf_call_input {
     struct mf_queue *queue;           /* ON_WAIT; ON_RETRY of one that was sent: of the peer it was sent to */
     struct mf_block *frame;           /* ON_WAIT, ON_ASKED of one that did not wait (or NULL): taken over */
     bool back;                        /* ON_RETRY: where there is no other peer, it waits on */
+    bool failed;                      /* ON_RETRY: the peer could not be reached */
     const struct mf_fault *fault;     /* ON_FAULT, ON_UP_LOST */
     const struct mf_message *message; /* ON_MORE, ON_PART, ON_ANSWER: its data in the callee's input */
 };
@@ -151,16 +160,30 @@ static inline uint32_t mf_call_slot(const struct mf_call *call)
     return call->id & ((1u << MF_CALL_SLOT_BITS) - 1);
 }
 
+/* From the queue that it is on to another, as the last. */
+static inline void mf_call_move(struct mf_call *call, struct mf_queue *to)
+{
+    struct mf_queue *from = call->queue;
+    from->bytes -= call->bytes_up;
+    from->n_calls--;
+    to->bytes += call->bytes_up;
+    to->n_calls++;
+    call->queue = to;
+    mf_list_remove(&call->place);
+    mf_list_push(&to->calls, &call->place);
+}
+
 /* Keeps a note of it; NULL: none. */
 static inline void mf_call_keep_note(struct mf_call *call, struct mf_note *note)
 {
-    call->noted = note != NULL;
-    if (note)
-        call->calls->local->notes->of_slots[mf_call_slot(call)] = note;
+    if (!note)
+        return;
+    call->beside |= MF_BESIDE_NOTE;
+    call->calls->local->notes->of_slots[mf_call_slot(call)] = note;
 }
 
 /* What is kept of it beside this, or NULL. */
 static inline struct mf_note *mf_call_note(const struct mf_call *call)
 {
-    return call->noted ? call->calls->local->notes->of_slots[mf_call_slot(call)] : NULL;
+    return call->beside & MF_BESIDE_NOTE ? call->calls->local->notes->of_slots[mf_call_slot(call)] : NULL;
 }

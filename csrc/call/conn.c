@@ -101,17 +101,21 @@ void mf_conn_release(struct mf_conn *conn)
         mf_conn_resume(MF_CONTAINER(node, struct mf_conn, waiting), MF_PAUSE_PEER);
 }
 
+#define HASTY_MS 1000
+
 /* Its last output goes on as long as some of it goes within each frameTimeout: a peer that reads nothing cannot keep it. */
 static void watch_end(struct mf_conn *conn)
 {
+    uint64_t ms = conn->local->limits->frame_timeout;
+    ms = conn->hasty && ms > HASTY_MS ? HASTY_MS : ms;
     conn->left = mf_sock_left(&conn->sock);
-    mf_conn_wait(conn, mf_local_now(conn->local) + conn->local->limits->frame_timeout * 1000000);
+    mf_conn_wait(conn, mf_local_now(conn->local) + ms * 1000000);
 }
 
 static void look_at_end(struct mf_conn *conn)
 {
     size_t left = mf_sock_left(&conn->sock);
-    if (left && left < conn->left) {
+    if (left && left < conn->left && !conn->hasty) {
         watch_end(conn);
         return;
     }

@@ -58,6 +58,7 @@ struct mf_conn {
     bool ready;             /* up: connected */
     bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
     bool closed;
+    bool hasty;             /* its end has no more than a moment, whether its peer takes what was said or not */
     int doomed_rc;
 };
 

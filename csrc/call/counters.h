@@ -21,7 +21,23 @@
     X(calls_callback, counter, "calls refused as their arguments are to be called back")                               \
     X(calls_trial, counter, "calls sent apart from others, as their provider had yet to show that it takes such") \
     X(calls_retried, counter, "calls moved to another peer before a byte was sent")                                    \
+    X(retries, counter, "calls tried again by policy, each time counted")                                              \
+    X(retries_answer, counter, "of those, after an answer that is a reason to")                                        \
+    X(retries_reset, counter, "of those, after a reset or a lost connection")                                          \
+    X(retries_timeout, counter, "of those, as a try took too long")                                                    \
+    X(retries_succeeded, counter, "calls that ended well after a retry")                                               \
+    X(retries_used_up, counter, "calls whose last try, too, was a reason to try again")                                \
+    X(retries_not_kept, counter, "calls not tried again, as they were too long to be kept")                            \
+    X(retries_over_budget, counter, "calls not tried again, as a policy's retryBudget or maxRetries was used up")      \
     X(calls_abandoned, counter, "calls whose caller went away first")                                                  \
+    X(calls_delayed, counter, "calls that a rule let wait first (fault.delay)")                                        \
+    X(calls_aborted, counter, "calls that a rule let fail (fault.abort)")                                              \
+    X(calls_redirected, counter, "calls that a rule answered with a redirect")                                         \
+    X(calls_direct, counter, "calls that a rule answered itself (directResponse)")                                     \
+    X(calls_changed, counter, "calls sent on with other fields, attachments, path or authority than they came with")   \
+    X(cookies_made, counter, "calls without a cookie that they are hashed by, whose callers were given one")             \
+    X(changes_lost, counter, "calls that went on as they came, as what a rule changes could not be written: serializations that are not read, answers and upgrades of HTTP/1") \
+    X(changes_refused, counter, "calls refused, as their path as a rule rewrites it is too long, or could be read in two ways") \
     X(answers, counter, "answers delivered")                                                                           \
     X(answers_local, counter, "answers made here: no route, no peer, timeout, overload, bad request")                  \
     X(answers_late, counter, "answers to calls that had ended, or to none: dropped")                                   \
@@ -36,6 +52,7 @@
     X(bad_frames, counter, "frames refused as malformed")                                                              \
     X(bad_connections, counter, "connections closed for bytes that are not their protocol")                            \
     X(opaque_connections, counter, "connections relayed as plain TCP")                                                 \
+    X(opaque_silent, counter, "of those, as their callers said nothing and their providers spoke first") \
     X(opaque_bytes, counter, "bytes relayed as plain TCP")                                                             \
     X(labels_stamped, counter, "requests a label was added to")                                                        \
     X(labels_header, counter, "labels found in the request")                                                           \
@@ -56,6 +73,15 @@
     X(h2_goaways_in, counter, "GOAWAY frames of HTTP/2 peers")                                                         \
     X(h2_goaways_out, counter, "GOAWAY frames sent")                                                                   \
     X(bad_deadlines, counter, "HTTP/2 calls with a deadline that is not of its form: it is none, and passes as it is")    \
+    X(ejections_errors, counter, "instances ejected for errors in a row")                                              \
+    X(ejections_gateway, counter, "instances ejected for gateway errors in a row")                                     \
+    X(ejections_local, counter, "instances ejected for failures to reach them in a row")                               \
+    X(ejections_forbidden, counter, "ejections that maxEjectionPercent forbade")                                       \
+    X(ejections_ended, counter, "instances that answered again after an ejection")                                     \
+    X(busy_requests, counter, "calls refused, as connectionPool allows no more in flight")                             \
+    X(busy_pending, counter, "calls refused, as connectionPool allows no more that wait for a connection")             \
+    X(busy_connecting, counter, "calls that went elsewhere, as a connection took longer than connectTimeout")          \
+    X(busy_connections, counter, "HTTP/1 connections refused, as connectionPool allows no more")                       \
     X(limit_max_body, counter, "limit maxBody")                                                                        \
     X(limit_max_depth, counter, "limit maxDepth")                                                                      \
     X(limit_max_classes, counter, "limit maxClasses")                                                                  \
@@ -67,9 +93,12 @@
     X(limit_h2_kept, counter, "limit h2Kept: HTTP/2 requests that could not have been sent elsewhere, as they are too long to be kept") \
     X(limit_ping_timeout, counter, "limit pingTimeout: connections to HTTP/2 peers that answered no PING, or whose TCP did not answer")  \
     X(limit_peer_header_list, counter, "calls and answers with more header fields than their receiver has said that it takes")  \
-    X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, or shared a connection that others have spent, as no more are made to a peer that takes no more calls") \
+    X(limit_busy_connections, counter, "limit busyConnections: calls that waited, or went elsewhere, as no more are made to a peer that takes no more calls") \
+    X(limit_spent_connections, counter, "limit spentConnections: calls that shared a connection which others have spent") \
     X(limit_h2_interims, counter, "limit h2Interims: HTTP/2 answers cut off, as too many interim ones came before them")  \
     X(limit_max_pending, counter, "limit maxPending: calls refused or moved, as too many waited until their peer takes more at once") \
+    X(limit_judged_timeout, counter, "limit judgedTimeout: calls whose callers allowed them less, and that ran out of it")     \
+    X(limit_max_delayed, counter, "limit maxDelayed: calls that did not wait as a rule would have it")                \
     X(limit_call_share, counter, "limit callShare: calls refused or moved, as their caller or peer had its share of what was left") \
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
     X(limit_upstream_trials, counter, "limit upstreamTrials: such calls that were not alone on a connection")              \
@@ -92,12 +121,14 @@
     X(limit_h2_frame, counter, "limit h2Frame: connections closed as they sent a longer one")                          \
     X(limit_h2_header_list, counter, "limit h2HeaderList: messages refused")                                           \
     X(limit_h2_fields, counter, "limit h2Fields: messages refused")                                                    \
+    X(limit_h2_growth, counter, "limit h2Growth: messages refused")                                                    \
     X(limit_h2_block, counter, "limit h2Block: connections closed")                                                    \
     X(limit_h2_continuations, counter, "limit h2Continuations: connections closed")                                    \
     X(limit_h2_resets, counter, "limit h2Resets: connections closed")                                                  \
     X(limit_h2_cancels, counter, "limit h2Cancels: calls put off")                                                     \
     X(limit_h2_cuts, counter, "limit h2Cuts: callers whose calls went apart (of connections: upstream_spent)") \
     X(limit_h2_window_share, counter, "limit h2WindowShare: times that a caller's calls went apart")                   \
+    X(limit_h2_window_wait, counter, "limit h2WindowWait: calls that waited for a window, or for another connection") \
     X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
     X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \
     X(limit_h2_settings, counter, "limit h2Settings: connections closed")                                              \
@@ -107,12 +138,24 @@
     X(limit_max_call_timeout, counter, "limit maxCallTimeout: calls that asked for more")                              \
     X(limit_connect_timeout, counter, "limit connectTimeout")                                                          \
     X(limit_frame_timeout, counter, "limit frameTimeout")                                                              \
+    X(limit_detect_timeout, counter, "limit detectTimeout: providers dialled for callers that said nothing") \
+    X(limit_greet_timeout, counter, "limit greetTimeout: such providers that said nothing either") \
+    X(limit_max_silent, counter, "limit maxSilent: times that silent callers waited for their turn") \
     X(limit_idle_timeout, counter, "limit idleTimeout")                                                                \
     X(limit_relay_idle_timeout, counter, "limit relayIdleTimeout")                                                     \
     X(limit_tcp_keepalive, counter, "limit tcpKeepalive: relayed connections, and callers of HTTP/2, whose peer was gone") \
     X(limit_hedge_connect, counter, "limit hedgeConnect: times that calls did not wait for a slow connection") \
     X(limit_max_probes, counter, "limit maxProbes: times that peers waited for their turn")                            \
     X(limit_max_kept, counter, "limit maxKept: requests that were not kept")                                           \
+    X(calls_limited, counter, "calls refused by a RateLimit")                                                          \
+    X(mirrored, counter, "copies of calls made for mirrors; they are counted nowhere else")                            \
+    X(mirrored_failed, counter, "copies of calls that were not answered")                                              \
+    X(mirrored_skipped, counter, "copies of calls not sent: over a limit, of a request that never was whole, or with no instance to take them") \
+    X(limit_max_mirrored, counter, "limit maxMirrored: copies of calls not made")                                      \
+    X(limit_mirror_body, counter, "limit mirrorBody: copies of calls not sent")                                        \
+    X(limit_mirror_memory, counter, "limit mirrorMemory: copies of calls not sent")                                    \
+    X(limit_retry_percent, counter, "limits retryPercent and retryRate: calls not tried again")                        \
+    X(limit_retry_body, counter, "limit retryBody: requests that were not kept")                                       \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
     X(memory_bytes, gauge, "memory that input and output of all connections take")                                     \

@@ -1,12 +1,14 @@
 #include "call/dispatch.h"
 
 #include "base/err.h"
+#include "call/deadline.h"
 #include "call/lane.h"
+#include "call/share.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum { TEXT_ROOM = 256, AVOIDED = 3 };
+enum { TEXT_ROOM = 256, AVOIDED = 3 + MF_REQUEST_REFUSED };
 
 static void end_with(struct mf_call *call, enum mf_outcome outcome, const char *text)
 {
@@ -57,38 +59,27 @@ static void set_timeout(struct mf_call *call, const struct mf_request *request, 
     mf_call_set_timeout(call, mf_dispatch_timeout(request->timeout_ms, rule_ms, limits));
 }
 
-/* --- shares: from half of a limit on nobody gets more than callShare times what is left of it, so that there is always
- * something left for the others, however many take as much as they can */
-
-static bool over_share(const struct mf_limits *limits, uint64_t has, uint64_t taken, uint64_t max)
+static __attribute__((noinline, cold)) void set_timeout_by_rule(struct mf_call *call, struct mf_request *request,
+                                                                uint32_t rule_ms)
 {
-    return has / limits->call_share >= max - taken;
+    set_timeout(call, request, rule_ms);
+    mf_deadline_stamp(call, request, true);
 }
 
-/* 0; MF_EROUTE_FULL: another peer may help; MF_ELIMIT: none would. Not counting this call. */
-static int check_shares(struct mf_call *call, const struct mf_pool *pool, uint32_t own, uint32_t all)
+/* What policy does with a call whose lookup returned `rc`. True: that was its one step. */
+static __attribute__((noinline, cold)) bool govern(struct mf_call *call, struct mf_request *request,
+                                                   struct mf_route *route, int rc)
 {
-    const struct mf_limits *limits = call->calls->local->limits;
-    uint64_t most_own = limits->max_calls_per_connection, most = call->calls->max, at_peer = mf_pool_calls(pool);
-    int rc = 0;
-    /* Where all of a caller's calls go to one place nothing of it need be left for another. */
-    if (call->by_table && own > most_own / 2 && over_share(limits, at_peer < own ? at_peer : own, own, most_own))
-        rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(limits, at_peer, all, most))
-        rc = MF_EROUTE_FULL;
-    if (all > most / 2 && over_share(limits, own, all, most))
-        rc = MF_ELIMIT;
-    if (rc < 0)
-        MF_COUNT(call->calls->local, limit_call_share);
-    return rc;
-}
-
-static int share(struct mf_call *call, const struct mf_pool *pool)
-{
-    uint32_t own = call->caller ? call->caller->n_calls - 1 : 0, all = call->calls->n_live - 1;
-    if (all <= call->calls->half && own <= call->calls->half_own) /* nearly always */
-        return 0;
-    return check_shares(call, pool, own, all);
+    if (mf_govern_rule(call, request, route, rc))
+        return true;
+    if (rc == 0)
+        set_timeout(call, request, route->timeout_ms);
+    mf_govern_timed(call, route->timeout_ms);
+    if (mf_govern(call, request, route, rc))
+        return true;
+    if (rc == 0)
+        mf_deadline_stamp(call, request, route->timeout_ms || mf_governed_of(call)->again.until);
+    return false;
 }
 
 /* --- where to */
@@ -116,22 +107,16 @@ static int send_kept(struct mf_call *call, struct mf_link *link, struct mf_reque
     return rc;
 }
 
-static void wait_at(struct mf_call *call, struct mf_queue *queue, struct mf_block *frame)
-{
-    struct mf_local *local = call->calls->local;
-    if (call->timeless) /* of now */
-        mf_call_set_timeout(call, (mf_local_now(local) - call->begun) / 1000000 + local->limits->call_timeout);
-    mf_call_step(call, MF_CALL_ON_WAIT, &(struct mf_call_input){.queue = queue, .frame = frame});
-}
-
 /* Until a connection takes it, or the lane is asked again. 0 or an error. */
 static __attribute__((noinline, cold)) int wait_in(struct mf_call *call, struct mf_lane *lane, struct mf_request *request)
 {
     int rc;
+    if (!mf_govern_wait(call))
+        return MF_EROUTE_BUSY;
     struct mf_block *frame = request->ops->freeze(request, call, &rc);
     if (!frame)
         return rc;
-    wait_at(call, &lane->queue, frame);
+    mf_request_wait(call, &lane->queue, frame);
     call->move_at = 0;
     return 0;
 }
@@ -149,8 +134,10 @@ static __attribute__((noinline, cold)) int put_off(struct mf_call *call, struct 
         return MF_EROUTE_FULL;
     }
     int rc = wait_in(call, lane, request);
-    if (rc == 0)
-        mf_pool_put_off(lane->pool);
+    if (rc == 0) {
+        MF_COUNT(local, limit_h2_cancels);
+        mf_pool_put_off(lane, local->limits->h2_cancel_wait);
+    }
     return rc;
 }
 
@@ -159,7 +146,7 @@ static inline __attribute__((always_inline)) int send_on(struct mf_call *call, s
 {
     struct mf_block *kept = NULL;
     int rc;
-    if ((link->doubted_until > request->query.now || request->flows) && mf_call_may_keep(call, request->length))
+    if ((link->doubted_until > request->query.now || request->keeps) && mf_call_may_keep(call, request->length))
         rc = send_kept(call, link, request, &kept);
     else
         rc = request->ops->send(request, call, link);
@@ -185,7 +172,7 @@ static __attribute__((noinline, cold)) int place_otherwise(struct mf_call *call,
     }
     if (rc < 0)
         return rc;
-    if (lane->n_connecting == 0 && call->by_table && !request->patient) {
+    if (lane->n_connecting == 0 && !lane->waits && call->by_table && !request->patient) {
         request->busy = true;
         return MF_EROUTE_FULL;
     }
@@ -194,6 +181,8 @@ static __attribute__((noinline, cold)) int place_otherwise(struct mf_call *call,
         return rc;
     if (lane->n_connecting)
         mf_lane_hedge(pool, call);
+    else if (lane->waits)
+        mf_pool_put_off(lane, call->calls->local->limits->h2_window_wait);
     if (request->from && one_way_out(request))
         mf_lane_check(lane, request->from);
     return 0;
@@ -202,7 +191,7 @@ static __attribute__((noinline, cold)) int place_otherwise(struct mf_call *call,
 /* Puts a call on `pool`: sent, or queued while the connection is made. 0, or why not: then the call is unchanged. */
 static int place(struct mf_call *call, struct mf_pool *pool, struct mf_request *request)
 {
-    int rc = share(call, pool);
+    int rc = mf_share_check(call, pool);
     if (rc < 0)
         return rc;
     struct mf_lane *lane = mf_lane_shared(pool);
@@ -239,12 +228,13 @@ static const char *why_not(int rc, const struct mf_query *query, char text[TEXT_
 }
 
 /* There is no other peer: back to where it waited, this time for as long as it takes. */
-static void wait_on(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
+static __attribute__((noinline, cold)) void wait_on(struct mf_call *call, struct mf_request *request, struct mf_queue *back)
 {
     int rc;
+    mf_govern_return(call);
     struct mf_block *frame = request->ops->freeze(request, call, &rc);
     if (frame)
-        wait_at(call, back, frame);
+        mf_request_wait(call, back, frame);
     else
         fail_ours(call, rc);
 }
@@ -280,18 +270,20 @@ static inline __attribute__((always_inline)) int look_up(struct mf_request *requ
 static __attribute__((noinline, cold)) int avoid_refused(struct mf_request *request, const struct mf_peer **full)
 {
     struct mf_route route;
-    request->query.now = mf_local_now(request->inlet->local);
+    request->query.peek = true; /* whom it asks next is what uses up a turn */
     int rc = look_up(request, &route);
-    full[0] = request->refused;
-    request->query.n_avoid = 1;
+    request->query.peek = false;
+    memcpy(full, request->refused, request->n_refused * sizeof *full);
+    request->query.avoid = full;
+    request->query.n_avoid = request->n_refused;
     return rc == 0 ? route.fallbacks : 0;
 }
 
 /* Nobody else takes it: then who was passed over for no more than a reason to ask others first. */
 static __attribute__((noinline, cold)) bool relent(struct mf_request *request)
 {
-    if (request->refused)
-        request->refused = NULL;
+    if (request->n_refused)
+        request->n_refused = 0;
     else if (request->busy && !request->patient)
         request->patient = true;
     else
@@ -301,11 +293,15 @@ static __attribute__((noinline, cold)) bool relent(struct mf_request *request)
 }
 
 /* What did not get so far has no rule. */
-static __attribute__((noinline, cold)) void note_route(const struct mf_call *call, const struct mf_route *route, int rc)
+static __attribute__((noinline, cold)) void tell_beside(struct mf_call *call, const struct mf_route *route, int rc)
 {
+    if (call->beside & MF_BESIDE_GOVERNED && !route->governed)
+        mf_govern_over(call);
+    if (!(call->beside & MF_BESIDE_NOTE))
+        return;
     struct mf_record *record = &mf_call_note(call)->record;
     record->rule = rc == 0 || rc == MF_EROUTE_PEER || rc == MF_EROUTE_DOWN ? route->rule : -1;
-    record->fallbacks = rc == 0 ? route->fallbacks : 0;
+    record->fallbacks = rc < 0 ? 0 : route->fallbacks < UINT8_MAX ? (uint8_t)route->fallbacks : UINT8_MAX;
 }
 
 /* Looks up and places, and looks up again where the peer cannot be reached: it is down by then, so another comes. One
@@ -320,21 +316,23 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
     int passed = 0, why = 0;
     bool busy = false;
     call->by_table = true;
-    query->avoid = full;
     query->n_avoid = 0;
     query->last_resort = false;
+    query->peek = false;
+    query->hash_by = 0;
+    query->argument = mf_request_argument;
+    query->of = request;
     query->random = mf_local_random(local);
-    if (__builtin_expect(request->refused != NULL, 0))
+    if (__builtin_expect(request->n_refused, 0))
         passed = avoid_refused(request, full);
     for (;;) {
         struct mf_route route;
-        query->now = mf_local_now(local);
         int rc = look_up(request, &route);
         if (rc == MF_EROUTE_DOWN && !query->last_resort) {
             query->last_resort = true;
             continue;
         }
-        if (back && (rc < 0 || call->tries >= local->limits->max_tries)) {
+        if (back && (rc < 0 || (call->tries >= call->calls->max_tries && !mf_govern_fresh(call)))) {
             wait_on(call, request, back);
             return;
         }
@@ -348,14 +346,18 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
             return;
         }
         mf_call_set_stat(call, route.stat, rc == 0 && route.fallbacks > 0);
-        if (__builtin_expect(call->noted, 0))
-            note_route(call, &route, rc);
+        if (__builtin_expect(call->beside, 0))
+            tell_beside(call, &route, rc);
+        if (__builtin_expect(route.governed, 0) && mf_govern_asks(call, request, &route))
+            continue;
+        if (__builtin_expect(route.governed, 0) && govern(call, request, &route, rc))
+            return;
         if (rc < 0) {
             if (rc != MF_EROUTE_SERVICE || !unlisted(call, request))
                 mf_dispatch_fail(call, rc, why_not(rc, query, text));
             return;
         }
-        if (call->tries++ >= local->limits->max_tries) {
+        if (call->tries++ >= call->calls->max_tries && !mf_govern_fresh(call)) {
             MF_COUNT(local, limit_max_tries);
             if (query->n_avoid)
                 fail_passed(call, why);
@@ -363,7 +365,10 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
                 mf_dispatch_fail(call, MF_EROUTE_DOWN, "meshfast: maxTries peers refused the connection");
             return;
         }
-        set_timeout(call, request, route.timeout_ms);
+        if (__builtin_expect(route.timeout_ms != 0, 0))
+            set_timeout_by_rule(call, request, route.timeout_ms);
+        else
+            set_timeout(call, request, 0);
         struct mf_pool *pool = mf_pools_of_peer(request->inlet->pools, request->dialer, route.peer);
         rc = pool ? place(call, pool, request) : -ENOMEM;
         if (rc == 0) {
@@ -383,10 +388,15 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
                 fail_passed(call, why);
                 return;
             }
+            query->avoid = full;
             full[query->n_avoid++] = route.peer;
             passed = route.fallbacks;
         } else if (rc == MF_EH2_LIST) {
             fail_ours(call, rc);
+            return;
+        } else if (rc == MF_EROUTE_BUSY) {
+            mf_dispatch_fail(call, rc, "meshfast: busy: as many calls wait for a connection there as "
+                                       "connectionPool.http.http1MaxPendingRequests allows");
             return;
         } else {
             if (mf_peer_available(route.peer, query->now)) {
@@ -396,10 +406,13 @@ static void by_table(struct mf_call *call, struct mf_request *request, struct mf
                 }
                 mf_peer_set_down(route.peer, mf_health_rest(query->now, local->limits));
             }
+            mf_govern_missed(call, rc);
             query->random = mf_local_random(local);
         }
         if (!busy)
             MF_COUNT(local, calls_retried);
+        if (call->beside & MF_BESIDE_GOVERNED)
+            call->calls->governing->tried(call, false);
     }
 }
 
@@ -530,7 +543,7 @@ void mf_dispatch_turn_away(struct mf_inlet *inlet, struct mf_conn *from, uint64_
 
 void mf_dispatch(struct mf_call *call, struct mf_request *request)
 {
-    request->refused = NULL;
+    request->n_refused = 0;
     request->busy = request->patient = false;
     request->n_stamps = 0;
     if (request->inlet->notes)
@@ -544,7 +557,7 @@ void mf_dispatch(struct mf_call *call, struct mf_request *request)
 /* Where it goes there is nobody else. */
 static void forward_again(struct mf_call *call, struct mf_request *request)
 {
-    if (call->tries++ >= call->calls->local->limits->max_tries) {
+    if (call->tries++ >= call->calls->max_tries) {
         MF_COUNT(call->calls->local, limit_max_tries);
         mf_dispatch_fail(call, MF_EROUTE_DOWN, MF_OUTCOME_NOBODY "maxTries connections did not take it");
     } else if (!onward(call, request)) {
@@ -562,9 +575,18 @@ void mf_dispatch_again(struct mf_call *call, struct mf_request *request, struct 
         forward_again(call, request);
         return;
     }
+    if (request->timeout_ms > 0 && call->deadline && !call->timeless) /* it says what was left when it was written */
+        request->timeout_ms = (int64_t)((call->deadline - call->begun) / 1000000);
+    if (call->beside & MF_BESIDE_GOVERNED)
+        mf_govern_again(call, request);
     mf_labels_find_again(local, request->said);
     query->labels = local->labels.value;
     if (!request->readable && query->service.len == 0)
         query->service = request->inlet->options->service;
+    const struct mf_governed *governed = mf_governed_of(call);
+    if (governed && governed->missed && !back && request->n_refused < MF_REQUEST_REFUSED)
+        request->refused[request->n_refused++] = governed->missed;
+    if (back)
+        mf_govern_waited(call);
     by_table(call, request, back);
 }

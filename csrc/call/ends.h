@@ -11,6 +11,7 @@ struct mf_fault;
 struct mf_queue;
 struct mf_sock;
 struct mf_traffic;
+struct mf_try;
 
 enum mf_part { MF_PART_HEAD = 1, MF_PART_DATA = 2, MF_PART_TRAILERS = 4, MF_PART_END = 8, MF_PART_CUT = 16 };
 enum { MF_PART_WHOLE = MF_PART_HEAD | MF_PART_DATA | MF_PART_END };
@@ -20,7 +21,8 @@ struct mf_message {
     uint8_t parts;        /* enum mf_part bits */
     uint8_t outcome;      /* of an answer, with its END: OK or REMOTE_ERROR */
     uint8_t stat;         /* of an answer, with its END: what it is counted as (mf_stat_status_index) */
-    uint32_t code;        /* CUT, an end that is none: what the peer said, as the protocol numbers it */
+    uint32_t code;        /* of an answer, with its END: the status, as the protocol numbers it (verdict.h); CUT, an end that is
+                             none: what the peer said */
     const void *head;     /* HEAD, TRAILERS: as the protocol parsed them */
     struct mf_slice data;
     struct mf_sock *source; /* in whose input the data lies */
@@ -61,6 +63,10 @@ struct mf_caller_ops {
     /* So much of its data has gone on, and so much may come before the next word. NULL with `asked`. */
     void (*took)(struct mf_caller *caller, struct mf_call *call, size_t len, size_t room);
     const uint8_t *stats;                      /* by outcome: the mf_stat_status_index of what the caller is told */
+    /* The same of a rule's answer (reply.h). NULL where there can be none. */
+    uint8_t (*stat_of)(const struct mf_call *call, const struct mf_fault *fault);
+    /* The same end where a rule changes what it is told, or NULL. */
+    const struct mf_caller_ops *changing;
 };
 
 /* The end that is asked. */
@@ -69,6 +75,7 @@ struct mf_callee {
     const struct mf_addr *addr; /* where it is; may be NULL */
     struct mf_list calls; /* that await its answer */
     uint32_t n_calls;
+    bool spared;          /* it ends by our doing: that says nothing of who is there */
     uint64_t n_asked;     /* ever */
 };
 
@@ -79,6 +86,8 @@ struct mf_callee_ops {
     void (*doubt)(struct mf_callee *callee, uint64_t since);
     /* So much of the data of its answer has gone on, as above. */
     void (*took)(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room);
+    /* What an answer's first parts say of a try; NULL: its connection was lost. */
+    void (*became)(const struct mf_call *call, const struct mf_message *message, struct mf_try *out);
     /* A call leaves it, whether it has answered or not. NULL where nothing is to be done. */
     void (*left)(struct mf_callee *callee, struct mf_call *call);
     /* A call will leave it before its answer is whole, for its caller's sake. NULL as above. */

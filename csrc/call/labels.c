@@ -43,7 +43,7 @@ uint32_t mf_labels_find(struct mf_local *local, const struct mf_query *query, st
         }
         /* It came from elsewhere: it travels on in the request, but never over what that says of the label itself, which
          * was asked first, or is now. */
-        if (stamps && (label->own_first || !mf_label_key_said(label->name, query)))
+        if (stamps && (label->own_first || !mf_label_key_said(label->name, query)) && mf_label_goes_on(label, query))
             stamps[n++] = (struct mf_pair){label->name, local->labels.value[label->index]};
     }
     if (n)

@@ -16,14 +16,28 @@ void mf_lane_suspect(const struct mf_pool *pool, struct mf_caller *caller, bool 
     caller->suspected_until = mf_local_now(pool->pools->local) + SUSPECT_NS;
 }
 
-static bool spent(const struct mf_link *link, const struct mf_call *call)
+static enum mf_link_spent spent(const struct mf_link *link, const struct mf_call *call)
 {
-    return link->spends && link->pool->dialer->ops->spent(link, call);
+    return link->spends ? link->pool->dialer->ops->spent(link, call) : MF_LINK_FRESH;
 }
 
-/* It is apart only for what its caller spends: with others of the kind. */
+static bool is_stuck(const struct mf_pool *pool, const struct mf_call *call)
+{
+    return pool->stuck.n && call && call->asking && mf_stuck_has(&pool->stuck, call->topic);
+}
+
+/* Where a call goes apart it does not matter before it is known. */
+bool mf_lane_spends(const struct mf_link *link, const struct mf_call *call)
+{
+    enum mf_link_spent how = spent(link, call);
+    return how == MF_LINK_SPENT || (how == MF_LINK_UNSURE && !link->lane->trials);
+}
+
+/* It is apart only for what its caller, or those who ask the same, spend: with others of the kind. */
 static __attribute__((noinline, cold)) bool spender(const struct mf_lane *lane, const struct mf_call *call)
 {
+    if (is_stuck(lane->pool, call))
+        return true;
     const struct mf_caller *caller = call ? call->caller : NULL;
     bool suspect = caller && caller->suspected_by == lane->pool;
     return caller && (suspect ? !caller->deadly : caller->rash);
@@ -33,9 +47,14 @@ static void blame(const struct mf_pool *pool, const struct mf_call *call, const 
 {
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (mf_lane_taking(link) && spent(link, call))
+        if (mf_lane_taking(link) && spent(link, call) == MF_LINK_SPENT)
             pool->dialer->ops->blame(link, caller);
     }
+}
+
+void mf_lane_blame(const struct mf_pool *pool, const struct mf_call *call)
+{
+    blame(pool, call, call->caller);
 }
 
 /* Once its time is over what it has spent may be spent still. */
@@ -50,16 +69,51 @@ static __attribute__((noinline, cold)) bool suspected(const struct mf_pool *pool
     return caller->rash || caller->suspected_by == pool;
 }
 
+void mf_lane_mask(struct mf_pool *pool)
+{
+    pool->trial = pool->proved;
+    if (pool->stuck.n)
+        pool->trial.len = 0;
+}
+
+void mf_lane_stick(struct mf_pool *pool, uint16_t topic)
+{
+    mf_stuck_add(&pool->stuck, topic, mf_local_now(pool->pools->local) + SUSPECT_NS, NULL);
+    mf_lane_mask(pool);
+}
+
+void mf_lane_warn(struct mf_pool *pool, uint16_t topic, const struct mf_caller *caller)
+{
+    uint64_t now = mf_local_now(pool->pools->local);
+    (void)mf_stuck_forget(&pool->warned, now);
+    if (mf_stuck_by_other(&pool->warned, topic, caller))
+        mf_lane_stick(pool, topic);
+    mf_stuck_add(&pool->warned, topic, now + SUSPECT_NS, caller);
+}
+
+/* Once the time of some is over what they have spent may be spent still. */
+static __attribute__((noinline, cold)) bool stuck(struct mf_pool *pool, const struct mf_call *call)
+{
+    if (call->asking && mf_stuck_forget(&pool->stuck, mf_local_now(pool->pools->local))) {
+        mf_lane_mask(pool);
+        blame(pool, call, NULL);
+    }
+    return is_stuck(pool, call);
+}
+
 struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, uint32_t len)
 {
     struct mf_local *local = pool->pools->local;
+    if (local->limits->upstream_trials == 0)
+        return mf_lane_shared(pool);
     bool suspect = call->caller && call->caller->odd && suspected(pool, call);
-    if (local->limits->upstream_trials == 0 || (!suspect && mf_trial_proved(&pool->trial, call->kind, len)))
+    suspect = suspect || (pool->stuck.n && stuck(pool, call));
+    if (!suspect && mf_trial_proved(&pool->proved, call->kind, len))
         return mf_lane_shared(pool);
     if (pool->lanes[MF_LANE_TRIAL].barren_until > mf_local_now(local) && mf_lane_shared(pool)->n_links > 0)
         return mf_lane_shared(pool);
     MF_COUNT(local, calls_trial);
-    if (len > pool->trial.len)
+    if (len > pool->proved.len)
         MF_COUNT(local, limit_trial_request);
     return &pool->lanes[MF_LANE_TRIAL];
 }
@@ -67,7 +121,8 @@ struct mf_lane *mf_lane_apart(struct mf_pool *pool, const struct mf_call *call, 
 void mf_lane_trust(struct mf_pool *pool)
 {
     uint64_t len = pool->pools->local->limits->trial_request;
-    pool->trial = (struct mf_trial){pool->dialer->ops->kinds, len < UINT32_MAX ? (uint32_t)len : UINT32_MAX};
+    pool->proved = (struct mf_trial){pool->dialer->ops->kinds, len < UINT32_MAX ? (uint32_t)len : UINT32_MAX};
+    mf_lane_mask(pool);
 }
 
 bool mf_lane_speaks(const struct mf_pool *pool)
@@ -215,8 +270,10 @@ static inline __attribute__((always_inline)) struct mf_link *best_of(const struc
     struct mf_link *best = NULL;
     for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
         struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
-        if (link->lane != lane || !mf_lane_taking(link) || link->conn->doomed || link->retired ||
-            (link->readonly && others_take(pool)))
+        if (link->lane != lane || link->conn->doomed)
+            continue;
+        if (link->takes != (struct mf_link){.there = true}.takes && /* nearly always it is */
+            (!mf_lane_taking(link) || link->retired || (link->readonly && others_take(pool))))
             continue;
         if (!mf_sock_writable(&link->conn->sock)) /* found dead in this turn: what is sent now would be lost with it */
             continue;
@@ -228,7 +285,7 @@ static inline __attribute__((always_inline)) struct mf_link *best_of(const struc
             why->busy = true;
             continue;
         }
-        if (fresh_for && spent(link, fresh_for))
+        if (fresh_for && mf_lane_spends(link, fresh_for))
             continue;
         if (!best || link->callee.n_calls < best->callee.n_calls)
             best = link;
@@ -236,30 +293,48 @@ static inline __attribute__((always_inline)) struct mf_link *best_of(const struc
     return best;
 }
 
-/* Another in place of `best`, which is spent for this call; NULL: one is being made. Where no more are to be had it is
- * shared as it is. */
+/* It may be seen in a moment that it is not spent, or that another has to be made. */
+static bool unsure(const struct mf_lane *lane, const struct mf_call *call)
+{
+    const struct mf_pool *pool = lane->pool;
+    for (struct mf_list *node = pool->links.next; node != &pool->links; node = node->next) {
+        const struct mf_link *link = MF_CONTAINER(node, struct mf_link, node);
+        if (link->lane == lane && mf_lane_taking(link) && !link->retired && mf_conn_open(link->conn) &&
+            spent(link, call) == MF_LINK_UNSURE)
+            return true;
+    }
+    return false;
+}
+
+/* Another in place of `best`, which is spent for this call; NULL: one is being made, or it is to wait. Where no more are to be
+ * had it is shared as it is. */
 static __attribute__((noinline, cold)) struct mf_link *fresher(struct mf_lane *lane, const struct mf_call *call,
                                                                struct mf_link *best)
 {
     struct mf_pool *pool = lane->pool;
     struct mf_local *local = pool->pools->local;
     const struct mf_limits *limits = local->limits;
-    uint64_t now = pool->last_used, most = lane->trials ? limits->upstream_trials : limits->busy_connections;
+    uint64_t now = pool->last_used, most = lane->trials ? limits->upstream_trials : limits->spent_connections;
     struct why why = {0};
     struct mf_link *fresh = best_of(lane, call, &why);
     if (fresh)
         return fresh;
-    blame(pool, call, call->caller);
+    mf_lane_blame(pool, call);
+    bool full = lane->queue.n_calls >= limits->max_pending || mf_conn_too_much(local, lane->queue.bytes);
+    if (lane->n_connecting == 0 && !lane->trials && !full && unsure(lane, call)) {
+        MF_COUNT(local, limit_h2_window_wait);
+        lane->waits = true;
+        return NULL;
+    }
     if (lane->n_connecting == 0) {
         if (lane->n_links >= most) {
-            MF_COUNT(local, limit_busy_connections);
+            mf_count(lane->trials ? &local->counters.limit_upstream_trials : &local->counters.limit_spent_connections, 1);
             return best;
         }
         if (pool->health.failures || lane->barren_until > now || mf_lane_dial(lane) < 0)
             return best;
         MF_COUNT(local, upstream_spent);
     }
-    bool full = lane->queue.n_calls >= limits->max_pending || mf_conn_too_much(local, lane->queue.bytes);
     return full ? best : NULL;
 }
 
@@ -271,7 +346,7 @@ struct mf_link *mf_lane_pick(struct mf_lane *lane, const struct mf_call *call, i
     pool->last_used = mf_local_now(local);
     struct mf_link *best = best_of(lane, NULL, &why);
     *rc = 0;
-    if (best && best->spends && spent(best, call))
+    if (best && best->spends && mf_lane_spends(best, call))
         return fresher(lane, call, best);
     if (best && !lane->trials && lane->n_links >= local->limits->upstream_connections && !pool->health.failures)
         return best; /* nearly always */

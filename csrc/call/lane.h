@@ -3,8 +3,8 @@
  *
  * On the shared lane any number of calls share a connection. What may end a connection goes on the other: a request that
  * its peer has yet to show that it takes (trial.h), and for a while each of a caller over whose calls a connection has just
- * ended, or who has spent more than its share of one. There a call has a connection for itself, as long as upstreamTrials of
- * them do. */
+ * ended, or who has spent more than its share of one, or that asks what others have asked in vain. There a call has a
+ * connection for itself, as long as upstreamTrials of them do. */
 #include "call/pool.h"
 
 /* Nothing is proved to be taken there but what every peer takes. */
@@ -22,6 +22,16 @@ bool mf_lane_has_room(const struct mf_lane *lane, uint32_t len, int *rc);
 struct mf_link *mf_lane_pick(struct mf_lane *lane, const struct mf_call *call, int *rc);
 /* What `caller` asks of this pool goes apart for a while, and where it may be `deadly` each call alone. */
 void mf_lane_suspect(const struct mf_pool *pool, struct mf_caller *caller, bool deadly);
+/* What is asked of this pool by that number fills windows and is not read: it goes apart for a while. */
+void mf_lane_stick(struct mf_pool *pool, uint16_t topic);
+/* One caller alone has filled a window with that: where another has, too, it is stuck. */
+void mf_lane_warn(struct mf_pool *pool, uint16_t topic, const struct mf_caller *caller);
+/* What is proved of the pool has changed, or what is stuck there. */
+void mf_lane_mask(struct mf_pool *pool);
+/* Looks at connections that are spent for `call`, which comes new, for who is to go apart. */
+void mf_lane_blame(const struct mf_pool *pool, const struct mf_call *call);
+/* Another connection would be better for the call, or it may soon be seen that this one is not spent. */
+bool mf_lane_spends(const struct mf_link *link, const struct mf_call *call);
 /* Begins to make a connection. 0, or why not. */
 int mf_lane_dial(struct mf_lane *lane);
 /* A connection ended before it was given calls, or could not be made. That says something of the address where no other of

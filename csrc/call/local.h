@@ -13,12 +13,14 @@
 #include "table/trace.h"
 
 struct mf_addr;
+struct mf_copies;
+struct mf_governor;
 struct mf_notes;
 
 /* What a worker has to tell its engine's thread: what an operator wants in the log. */
 enum mf_event_kind {
     MF_EVENT_PEER_DOWN, MF_EVENT_PEER_UP, MF_EVENT_PEER_READONLY, MF_EVENT_UPSTREAM_LOST, MF_EVENT_BAD_DOWNSTREAM,
-    MF_EVENT_ACCEPT_FAILED,
+    MF_EVENT_ACCEPT_FAILED, MF_EVENT_PEER_EJECTED, MF_EVENT_PEER_RETURNED, /* ejected: rc is for how many ms */
 };
 
 enum mf_direction { MF_OUTBOUND, MF_INBOUND };
@@ -40,9 +42,14 @@ struct mf_local {
     struct mf_table *table;
     struct mf_trace *trace; /* may be NULL */
     int reader;             /* of the table's epoch */
+    uint32_t n_workers;     /* of the engine */
+    uint64_t began;         /* loop time */
     uint64_t random;
     struct mf_tally services; /* whose calls come in: by inlets that have no policy to count by */
     struct mf_notes *notes; /* NULL: nobody asks */
+    struct mf_governor *governor;
+    uint32_t n_delayed; /* that wait as a rule has it and are no calls: connections of HTTP/1 */
+    struct mf_copies *copies;
     struct mf_list conns;   /* every connection that is open */
     uint32_t n_downs, n_ups;
     struct {

@@ -15,6 +15,8 @@ static enum mf_outcome outcome_of(int rc)
         return MF_OUTCOME_NO_PEER;
     case MF_EROUTE_DOWN:
         return MF_OUTCOME_NONE_UP;
+    case MF_EROUTE_BUSY:
+        return MF_OUTCOME_BUSY;
     case -ETIMEDOUT:
         return MF_OUTCOME_TIMEOUT;
     case MF_EDUBBO_SIZE:
@@ -42,7 +44,7 @@ const char *mf_outcome_name(enum mf_outcome outcome)
 {
     static const char *const names[MF_OUTCOMES] = {
         "ok",   "remote_error", "no_route",   "no_peer", "none_up",  "timeout",
-        "lost", "bad_request",  "too_long", "bad_answer", "overload", "cancelled",
+        "lost", "bad_request",  "too_long", "bad_answer", "overload", "cancelled", "busy", "rule", "limited",
     };
     return outcome < MF_OUTCOMES ? names[outcome] : "other";
 }

@@ -17,6 +17,9 @@ enum mf_outcome {
     MF_OUTCOME_BAD_ANSWER,   /* the answer is over a limit */
     MF_OUTCOME_OVERLOAD,     /* a limit of ours, or our memory */
     MF_OUTCOME_CANCELLED,    /* its caller went away */
+    MF_OUTCOME_BUSY,         /* as much is under way there as policy allows */
+    MF_OUTCOME_RULE,         /* a rule answered it: reply.h */
+    MF_OUTCOME_LIMITED,      /* a rate limit of policy */
     MF_OUTCOMES,
 };
 

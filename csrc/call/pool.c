@@ -24,9 +24,10 @@ void mf_pool_watch(struct mf_pool *pool, struct mf_watcher *watcher)
 void mf_pool_proved(struct mf_link *link, const struct mf_call *call)
 {
     struct mf_lane *shared = mf_lane_shared(link->pool);
-    if (mf_trial_proved(&link->pool->trial, call->kind, call->bytes_up)) /* it is apart for its caller */
+    if (mf_trial_proved(&link->pool->proved, call->kind, call->bytes_up)) /* it is apart for its caller */
         return;
-    mf_trial_passed(&link->pool->trial, call->kind, call->bytes_up);
+    mf_trial_passed(&link->pool->proved, call->kind, call->bytes_up);
+    mf_lane_mask(link->pool);
     if (shared->n_links == 0 && link->callee.n_calls == 1) { /* all that it has: the others may have it */
         link->lane->n_links--;
         link->lane = shared;
@@ -132,14 +133,41 @@ static bool takes(struct mf_link *link)
     return !ops->takes || (!link->retired && ops->takes(link));
 }
 
+/* Its lane's queue goes there, but for calls for which it is spent. */
+static void take_fitting(struct mf_link *link)
+{
+    struct mf_lane *lane = link->lane;
+    struct mf_list waiting, *node;
+    mf_list_init(&waiting);
+    while (takes(link) && (node = mf_list_shift(&lane->queue.calls))) {
+        struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        if (mf_lane_spends(link, call))
+            mf_list_push(&waiting, node);
+        else
+            send_queued(link, call);
+    }
+    if (mf_list_empty(&waiting))
+        return;
+    mf_list_splice(&waiting, &lane->queue.calls);
+    mf_list_splice(&lane->queue.calls, &waiting);
+    lane->waits = true;
+    mf_pool_put_off(lane, lane->pool->pools->local->limits->h2_window_wait);
+}
+
 void mf_pool_room(struct mf_pool *pool, struct mf_link *link)
 {
     (void)pool;
+    if (mf_lane_taking(link))
+        take_fitting(link);
+}
+
+bool mf_pool_credit(struct mf_link *link)
+{
     struct mf_list *node;
-    if (!mf_lane_taking(link))
-        return;
-    while (takes(link) && (node = mf_list_shift(&link->lane->queue.calls)))
-        send_queued(link, MF_CONTAINER(node, struct mf_call, place));
+    if (!mf_lane_taking(link) || !takes(link) || !(node = mf_list_shift(&link->lane->queue.calls)))
+        return false;
+    send_queued(link, MF_CONTAINER(node, struct mf_call, place));
+    return true;
 }
 
 /* It takes calls from here on: those that waited; of trials one, where others are on their way to take the next. */
@@ -149,11 +177,10 @@ static void take_queue(struct mf_link *link)
     struct mf_list *node;
     lane->n_connecting--;
     link->used_at = mf_local_now(lane->pool->pools->local);
-    while (takes(link) && (node = mf_list_shift(&lane->queue.calls))) {
+    if (lane->trials && lane->n_connecting > 0 && takes(link) && (node = mf_list_shift(&lane->queue.calls)))
         send_queued(link, MF_CONTAINER(node, struct mf_call, place));
-        if (lane->trials && lane->n_connecting > 0)
-            break;
-    }
+    else if (!lane->trials || lane->n_connecting == 0)
+        take_fitting(link);
     if (!mf_sock_full(&link->conn->sock)) /* else they go on when it drains */
         mf_conn_release(link->conn);
 }
@@ -224,7 +251,7 @@ static void empty_queue(struct mf_lane *lane, int rc)
     while ((node = mf_list_shift(&waiting))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
         if (call->by_table) {
-            mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){0});
+            mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.failed = rc < 0 && !mf_sock_local_error(rc)});
             continue;
         }
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
@@ -308,8 +335,11 @@ static int send_on(struct mf_lane *lane, struct mf_lane *with)
     while (!mf_list_empty(&lane->queue.calls)) {
         struct mf_call *call = MF_CONTAINER(lane->queue.calls.next, struct mf_call, place);
         struct mf_link *link = mf_lane_pick(with, call, &rc);
-        if (!link)
+        if (!link) {
+            if (with->waits)
+                mf_pool_put_off(lane, lane->pool->pools->local->limits->h2_window_wait);
             return rc;
+        }
         mf_list_remove(&call->place);
         send_queued(link, call);
     }
@@ -323,26 +353,70 @@ static void share_queue(struct mf_lane *lane)
         (void)send_on(lane, mf_lane_shared(lane->pool));
 }
 
+static void on_late(struct mf_timer *timer);
+
+static void set_late(struct mf_pool *pool)
+{
+    uint64_t at = 0;
+    for (int i = 0; i < MF_LANES; i++)
+        if (pool->lanes[i].late_at && (!at || pool->lanes[i].late_at < at))
+            at = pool->lanes[i].late_at;
+    if (at && (!pool->late.at || at < pool->late.at))
+        mf_timer_set(mf_pool_rest_timers(pool), &pool->late, at, on_late);
+}
+
+static void send_late(struct mf_lane *lane)
+{
+    int rc = send_on(lane, lane);
+    if (rc < 0 && lane->trials)
+        share_queue(lane);
+    if (rc < 0)
+        empty_queue(lane, rc);
+}
+
+/* Of those that waited to see whether a window is given back, some have asked what will not be read. */
+static void set_apart(struct mf_lane *lane)
+{
+    struct mf_pool *pool = lane->pool;
+    struct mf_lane *trial = &pool->lanes[MF_LANE_TRIAL];
+    struct mf_list *next;
+    bool some = false;
+    if (lane->trials || mf_list_empty(&lane->queue.calls))
+        return;
+    mf_lane_blame(pool, MF_CONTAINER(lane->queue.calls.next, struct mf_call, place));
+    for (struct mf_list *node = lane->queue.calls.next; pool->stuck.n && node != &lane->queue.calls; node = next) {
+        struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
+        next = node->next;
+        if (!call->asking || mf_lane_apart(pool, call, call->bytes_up) != trial)
+            continue;
+        mf_call_move(call, &trial->queue);
+        some = true;
+    }
+    if (some)
+        send_late(trial);
+}
+
 static void on_late(struct mf_timer *timer)
 {
     struct mf_pool *pool = MF_CONTAINER(timer, struct mf_pool, late);
+    uint64_t now = mf_local_now(pool->pools->local);
     for (int i = 0; i < MF_LANES; i++) {
         struct mf_lane *lane = &pool->lanes[i];
-        int rc = send_on(lane, lane);
-        if (rc < 0 && lane->trials)
-            share_queue(lane);
-        if (rc < 0)
-            empty_queue(lane, rc);
+        if (!lane->late_at || lane->late_at > now)
+            continue;
+        lane->late_at = 0;
+        lane->waits = false;
+        set_apart(lane);
+        send_late(lane);
     }
+    set_late(pool);
 }
 
-void mf_pool_put_off(struct mf_pool *pool)
+void mf_pool_put_off(struct mf_lane *lane, uint64_t ms)
 {
-    struct mf_local *local = pool->pools->local;
-    MF_COUNT(local, limit_h2_cancels);
-    if (!pool->late.at)
-        mf_timer_set(mf_pool_rest_timers(pool), &pool->late,
-                     mf_local_now(local) + local->limits->h2_cancel_wait * MF_POOL_MS_NS, on_late);
+    if (!lane->late_at)
+        lane->late_at = mf_local_now(lane->pool->pools->local) + ms * MF_POOL_MS_NS;
+    set_late(lane->pool);
 }
 
 /* One of those that had a call there may have asked what the peer could not stand. */
@@ -379,6 +453,7 @@ void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc)
     }
     /* Whatever ended it, a silent peer too. */
     struct mf_fault fault = {MF_OUTCOME_LOST, "meshfast: the connection to the provider was lost before it answered"};
+    link->callee.spared = rc == 0 || rc == -ENOMEM;
     mf_callee_gone(&link->callee, &fault);
     if (!taken && lane->trials)
         share_queue(lane);

@@ -5,6 +5,7 @@
 #include "call/call.h"
 #include "call/conn.h"
 #include "call/health.h"
+#include "call/stuck.h"
 #include "call/trial.h"
 #include "table/peer.h"
 
@@ -17,12 +18,17 @@ struct mf_link {
     struct mf_pool *pool;
     struct mf_lane *lane;
     struct mf_callee callee;
-    bool there;          /* it can be given calls: connected, and as far as its protocol wants it */
-    bool retired;        /* it takes no new calls, and another is made in its place */
-    bool readonly;       /* the peer asked for no new calls */
+    union {
+        struct {
+            bool there;    /* it can be given calls: connected, and as far as its protocol wants it */
+            bool unheard;  /* it is there, but has to say something before it is given calls */
+            bool retired;  /* it takes no new calls, and another is made in its place */
+            bool readonly; /* the peer asked for no new calls */
+        };
+        uint32_t takes;    /* those four, for one look */
+    };
     bool spends;         /* ops->spent is to be asked */
     bool spoke;          /* it has said something that makes sense in its protocol */
-    bool unheard;        /* it is there, but has to say something before it is given calls */
     uint64_t used_at;       /* when it was given a call last: of trials */
     uint64_t doubted_until; /* it is not known yet whether anybody is behind it: requests are kept until they are answered */
 };
@@ -31,6 +37,12 @@ struct mf_link {
 struct mf_dialer {
     const struct mf_dialer_ops *ops;
     uint32_t index; /* its number in this worker, from 0 */
+};
+
+enum mf_link_spent {
+    MF_LINK_FRESH,
+    MF_LINK_UNSURE, /* mf_pool_credit tells when it is not, h2WindowWait that it is */
+    MF_LINK_SPENT,
 };
 
 struct mf_dialer_ops {
@@ -44,7 +56,7 @@ struct mf_dialer_ops {
     bool (*takes)(struct mf_link *link);
     /* Whether another is better for this call: here it might have to wait for what others have asked, or end with what they
      * have spent. NULL: never. */
-    bool (*spent)(const struct mf_link *link, const struct mf_call *call);
+    enum mf_link_spent (*spent)(const struct mf_link *link, const struct mf_call *call);
     /* It is: callers who have spent more than their share go apart for a while. `caller`: who comes new; NULL:
      * who has done so before. NULL with `spent`. */
     void (*blame)(struct mf_link *link, const struct mf_caller *caller);
@@ -56,6 +68,8 @@ struct mf_lane {
     struct mf_queue queue;
     struct mf_pool *pool;
     bool trials;                    /* see lane.h */
+    bool waits;                     /* some call waits until it is known whether a connection is spent */
+    uint64_t late_at;               /* when its queue is looked at again; 0 */
     uint64_t barren_until;          /* the peer lets no more in than it has, so they share */
     uint32_t n_links, n_connecting; /* those that are not there yet, or unheard */
 };
@@ -66,6 +80,7 @@ enum mf_lane_kind { MF_LANE_SHARED, MF_LANE_TRIAL, MF_LANES };
 struct mf_pools {
     struct mf_local *local;
     struct mf_list all;
+    bool aside;               /* what they learn of peers is theirs alone: to all others they are pools of addresses */
     struct mf_pool **by_peer; /* by mf_peer.id: the first pool of that peer */
     uint32_t n_by_peer;
     struct mf_list due;       /* to be probed, the first first */
@@ -86,12 +101,15 @@ struct mf_pool {
     struct mf_pools *pools;
     struct mf_dialer *dialer;
     struct mf_pool *next;     /* of the same peer, in another protocol */
-    struct mf_peer *peer;     /* held; NULL: an address that is not in the table (forward, or dialled) */
+    struct mf_peer *of;       /* held; NULL: an address that is not in the table (forward, or dialled) */
+    struct mf_peer *peer;     /* the same, where its health is what is learnt here */
     uint32_t users;           /* who keeps a pointer to it */
     struct mf_addr addr;
     struct mf_list links;
     struct mf_lane lanes[MF_LANES];
-    struct mf_trial trial;
+    struct mf_trial trial;    /* what need not be looked at closer: while some are stuck, nothing */
+    struct mf_trial proved;
+    struct mf_stuck stuck, warned; /* what fills windows and is not read; what one caller has filled them with */
     struct mf_list watchers;
     uint64_t last_used;
     uint64_t n_asked;         /* calls of links that are gone */
@@ -120,8 +138,10 @@ uint32_t mf_pool_calls(const struct mf_pool *pool);
 /* What became of a link that was being made, or was there. `rc` 0: we closed it. True: it must be asked for a word. */
 bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link);
 void mf_pool_lost(struct mf_pool *pool, struct mf_link *link, int rc);
-/* A call of a rash caller was put on a queue: it is sent in a moment, unless it is taken back by then. */
-void mf_pool_put_off(struct mf_pool *pool);
+/* A call was put on a lane's queue, which is looked at again in so long. */
+void mf_pool_put_off(struct mf_lane *lane, uint64_t ms);
+/* It is not spent, as its peer reads: the next of its queue goes there. False: none does. */
+bool mf_pool_credit(struct mf_link *link);
 /* One that took no more calls takes some again. */
 void mf_pool_room(struct mf_pool *pool, struct mf_link *link);
 /* It takes no new calls any more, and still answers those that it has: its end tells nothing of the address. */

@@ -40,8 +40,14 @@ void mf_pool_rest_changed(struct mf_pool *pool)
     if (pool->peer && pool->readonly && pool->readonly_until > until)
         until = pool->readonly_until | (until <= mf_local_now(pool->pools->local));
     if (until != pool->until) {
+        uint64_t now = mf_local_now(pool->pools->local), before = mf_load_relaxed(pool->down_until);
+        if (until == 0 && pool->peer)
+            mf_store_relaxed(&pool->peer->since, mf_local_now(pool->pools->local));
         pool->until = until;
         mf_store_relaxed(pool->down_until, until);
+        /* A rest that grows longer is seen when the one before it ends. */
+        if (pool->peer && ((before > now) != (until > now) || until < before))
+            mf_peer_changed(pool->peer);
     }
     if (mf_list_empty(&pool->watchers) || mf_pool_rest_gone(pool) == pool->told || pool->tell.at)
         return;

@@ -57,9 +57,12 @@ struct mf_pool *mf_pools_of_peer(struct mf_pools *pools, struct mf_dialer *diale
     if (!pool)
         return NULL;
     mf_peer_take(peer);
-    pool->peer = peer;
-    pool->down_until = &peer->down_until;
-    pool->until = mf_load_relaxed(pool->down_until);
+    pool->of = peer;
+    if (!pools->aside) {
+        pool->peer = peer;
+        pool->down_until = &peer->down_until;
+        pool->until = mf_load_relaxed(pool->down_until);
+    }
     pool->next = pools->by_peer[peer->id];
     pools->by_peer[peer->id] = pool;
     return pool;
@@ -100,12 +103,12 @@ static void free_pool(struct mf_pool *pool)
     assert(mf_list_empty(&pool->links) && mf_lane_quiet(pool));
     mf_pool_rest_stop(pool);
     mf_list_remove(&pool->node);
-    if (pool->peer) {
-        struct mf_pool **at = &pool->pools->by_peer[pool->peer->id];
+    if (pool->of) {
+        struct mf_pool **at = &pool->pools->by_peer[pool->of->id];
         while (*at != pool)
             at = &(*at)->next;
         *at = pool->next;
-        mf_peer_give(pool->pools->local->table, pool->peer);
+        mf_peer_give(pool->pools->local->table, pool->of);
     }
     mf_free(pool);
 }

@@ -92,8 +92,12 @@ static inline bool is_key(struct mf_slice key, const char name[8])
     return key.len == 7 && memcmp(key.ptr, name, 7) == 0;
 }
 
-static const char timeout_key[] = "timeout";
 static const char callback_key[] = MF_DUBBO_CALLBACK;
+
+static inline bool is_time(struct mf_slice key)
+{
+    return is_key(key, "timeout") || (key.len == 3 && memcmp(key.ptr, "_TO", 3) == 0);
+}
 
 /* --- what is being read */
 
@@ -154,7 +158,7 @@ static int keep(struct reading *reading, struct mf_slice key, struct mf_slice va
     }
     out->attachments[out->n_attachments++] = (struct mf_pair){key, value};
     out->key_lengths |= UINT64_C(1) << key.len % 64;
-    if (is_key(key, timeout_key))
+    if (is_time(key))
         out->timeout_ms = read_timeout(value);
     else if (is_key(key, MF_DUBBO_CLOSING))
         out->says_closing = true;
@@ -211,7 +215,7 @@ static int read_hessian_other(struct mf_hessian *reader, struct reading *reading
 {
     struct mf_slice value;
     int64_t number;
-    if (is_key(key, timeout_key) && mf_hessian_integer(reader, &number) == 0) {
+    if (is_time(key) && mf_hessian_integer(reader, &number) == 0) {
         int rc = keep_other(reading, key, false);
         reading->out->timeout_ms = number < 0 ? NO_TIMEOUT : number;
         return rc;
@@ -373,7 +377,7 @@ static int read_jsonb_other(struct mf_jsonb *reader, struct reading *reading, st
 {
     struct mf_slice value;
     int64_t number;
-    if (is_key(key, timeout_key) && mf_jsonb_integer(reader, &number) == 0) {
+    if (is_time(key) && mf_jsonb_integer(reader, &number) == 0) {
         int rc = keep_other(reading, key, false);
         reading->out->timeout_ms = number < 0 ? NO_TIMEOUT : number;
         return rc;

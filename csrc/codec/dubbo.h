@@ -76,7 +76,7 @@ struct mf_dubbo_request {
     uint32_t attachments_at; /* where the attachments start in the body; its length when there are none */
     uint32_t attachments_end; /* behind their map; what comes then is passed on and, as in Java, ignored */
     uint32_t at;             /* how far the reading came: after an error, where it is */
-    int64_t timeout_ms;      /* the attachment `timeout`, text or number; -1 when absent or unreadable */
+    int64_t timeout_ms;      /* the attachment `timeout` or `_TO`, text or number; -1 when absent or unreadable */
     bool generic;
     bool plain;    /* complete, not generic, and all of it means what it means whatever the arguments are */
     bool complete; /* false: the body ends after the leading strings, as some test clients write it */
@@ -129,7 +129,7 @@ struct mf_dubbo_stamped {
 };
 
 /* Adds attachments to a request that mf_dubbo_parse_request accepted, without decoding or copying what it has. Later
- * entries win in Java's map, so a key may be there already.
+ * entries win in Java's map, so a key may be there already. A value without an address is null.
  *
  * Returns 0; MF_EDUBBO_STAMP when the body has no attachments; MF_ELIMIT when `room` is less than mf_dubbo_stamp_room,
  * or the body would be longer than a head can say. */
@@ -140,6 +140,20 @@ int mf_dubbo_stamp(uint8_t serialization, struct mf_slice body, const struct mf_
 size_t mf_dubbo_stamp_room(const struct mf_pair *pairs, uint32_t n_pairs);
 /* Copies the five pieces to `to`, `len` bytes. */
 void mf_dubbo_stamped_copy(const struct mf_dubbo_stamped *stamped, uint8_t *to);
+
+/* A request without some attachments. `to`: room for as much as the body has; `over`: for MF_CHANGE_FIELDS. */
+struct mf_dubbo_dropped {
+    uint8_t *to;
+    struct mf_pair *over;            /* those whose values others may refer to: to be stamped over, with nothing */
+    uint32_t n_over;
+    struct mf_slice body;            /* what was written */
+    struct mf_dubbo_request request; /* where it lies there, for mf_dubbo_stamp: texts are still those of the body as it was */
+};
+struct mf_change_list;
+/* Takes out what `list` takes out and does not put (change.h). What comes by the leading strings stays. 0;
+ * MF_EDUBBO_STAMP as below; or an error of a body that mf_dubbo_parse_request does not accept. */
+int mf_dubbo_drop(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request,
+                  const struct mf_dubbo_limits *limits, const struct mf_change_list *list, struct mf_dubbo_dropped *out);
 
 /* Writes a head into `to` (16 bytes). */
 void mf_dubbo_put_head(uint8_t *to, const struct mf_dubbo_head *head);

@@ -21,7 +21,10 @@ static uint8_t *put_hessian(uint8_t *p, const struct mf_pair *pairs, uint32_t n_
 {
     for (uint32_t i = 0; i < n_pairs; i++) {
         p += mf_hessian_put_string(p, mf_hessian_string_room(pairs[i].key.len), pairs[i].key);
-        p += mf_hessian_put_string(p, mf_hessian_string_room(pairs[i].value.len), pairs[i].value);
+        if (pairs[i].value.ptr)
+            p += mf_hessian_put_string(p, mf_hessian_string_room(pairs[i].value.len), pairs[i].value);
+        else
+            *p++ = 'N';
     }
     *p++ = 'Z';
     return p;
@@ -31,7 +34,10 @@ static uint8_t *put_jsonb(uint8_t *p, const struct mf_pair *pairs, uint32_t n_pa
 {
     for (uint32_t i = 0; i < n_pairs; i++) {
         p += mf_jsonb_put_string(p, pairs[i].key);
-        p += mf_jsonb_put_string(p, pairs[i].value);
+        if (pairs[i].value.ptr)
+            p += mf_jsonb_put_string(p, pairs[i].value);
+        else
+            *p++ = MF_JSONB_NULL;
     }
     *p++ = MF_JSONB_OBJECT_END;
     return p;

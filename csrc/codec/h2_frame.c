@@ -102,6 +102,8 @@ int mf_h2_frame_head(struct mf_slice in, uint32_t max_len, struct mf_h2_head *ou
     *out = (struct mf_h2_head){get24(in.ptr), mf_get32(in.ptr + 5) & STREAM_MASK, in.ptr[3], in.ptr[4]};
     if (out->len > max_len)
         return MF_EH2_FRAME_SIZE;
+    if (out->type <= MF_H2_HEADERS && out->stream && !(out->flags & (MF_H2_PADDED | MF_H2_PRIORITIZED)))
+        return MF_H2_HEAD_LEN; /* nearly all, of which nothing more is demanded */
     if (out->type >= MF_H2_TYPES)
         return MF_H2_HEAD_LEN;
     const struct demand *demand = demands + out->type;

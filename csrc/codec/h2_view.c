@@ -158,7 +158,7 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
 {
     bool tri = false, dubbo = false;
     int64_t grpc_ns = INT64_MAX, tri_ns = INT64_MAX, ns;
-    out->bad_timeout = out->lost = false; /* one by one, as clearing all takes longer */
+    out->bad_timeout = out->mixed = out->lost = false; /* one by one, as clearing all takes longer */
     out->alias = MF_SLICE("");
     out->content_type = mf_slice_of(NULL, 0);
     out->version = MF_SLICE("");
@@ -175,7 +175,10 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
             dubbo |= dubbo_speaks(fields[i].key, &tri);
             break;
         case MF_H2_NAME_CONTENT_TYPE:
-            out->content_type = value.ptr ? value : MF_SLICE("");
+            if (!out->content_type.ptr)
+                out->content_type = value.ptr ? value : MF_SLICE("");
+            else
+                out->mixed = out->mixed || !mf_slice_eq(out->content_type, value);
             break;
         case MF_H2_NAME_GRPC_TIMEOUT:
             deadline(mf_h2_grpc_timeout_read(value), &grpc_ns, &out->timeout_at, i, out);
@@ -215,7 +218,7 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
     bool context = split(out->path, &out->service, &out->method);
     bool triple = is_type(out->content_type, MF_SLICE("application/triple"));
     bool grpc = !triple && is_type(out->content_type, MF_SLICE("application/grpc"));
-    out->grpc = triple || grpc ? number_of(out->content_type, triple ? TRIPLE : GRPC) : 0;
+    out->grpc = (triple || grpc) && !out->mixed ? number_of(out->content_type, triple ? TRIPLE : GRPC) : 0;
     if (out->grpc || (tri && out->service.len && out->method.len)) {
         bool is_triple = triple || tri || dubbo || context;
         out->flavour = is_triple ? MF_H2_TRIPLE : MF_H2_GRPC;
@@ -227,10 +230,17 @@ void mf_h2_view_of(const struct mf_pair *fields, const struct mf_h2_mark *marks,
     }
 }
 
-size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, uint64_t left, uint8_t *to)
+bool mf_h2_view_dubbo(const struct mf_h2_mark *marks, uint32_t n)
+{
+    while (n > 0 && marks[n - 1].name != MF_H2_NAME_TRI_CONSUMER_APPNAME)
+        n--;
+    return n > 0;
+}
+
+size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, bool dubbo, uint64_t left, uint8_t *to)
 {
     bool grpc = mark.name == MF_H2_NAME_GRPC_TIMEOUT;
-    if (!grpc && mark.name != MF_H2_NAME_TRI_SERVICE_TIMEOUT)
+    if (!grpc && mark.name != MF_H2_NAME_TRI_SERVICE_TIMEOUT && !(dubbo && mf_slice_eq(field.key, MF_SLICE("_to"))))
         return 0;
     int64_t ns = grpc ? mf_h2_grpc_timeout_read(field.value) : mf_h2_grpc_ms_read(field.value);
     if (ns <= 0)
@@ -321,6 +331,8 @@ int mf_h2_view_path_check(const struct mf_h2_view *view)
 {
     struct mf_slice path = view->path;
     bool plain = view->flavour == MF_H2_PLAIN;
+    if (view->mixed)
+        return MF_EH2_TYPE;
     if (path.len == 0)
         return mf_slice_eq(view->http_method, MF_SLICE("CONNECT")) ? 0 : MF_EH2_PATH;
     if (path.ptr[0] != '/') {

@@ -25,6 +25,7 @@ struct mf_h2_view {
     uint8_t grpc;      /* not 0: its caller reads a grpc-status, and the number of what answers of ours have as content type:
                           mf_h2_view_type */
     bool bad_timeout;  /* a deadline that is not of its form, which is none; it passes as it is */
+    bool mixed;        /* content types that differ: to be refused, as one reader may take the first and another the last */
     bool lost;         /* the scratch was too small for the authority, which is shown as it came: to be refused */
     struct mf_slice service, method; /* GRPC, TRIPLE: of "/context/a.b.C/m" the last two segments, empty where they are
                                         missing. PLAIN: the authority without port, the HTTP method */
@@ -32,7 +33,7 @@ struct mf_h2_view {
     struct mf_slice http_method, scheme;
     struct mf_slice authority;       /* in lower case, with its port; `host` where there is no :authority */
     struct mf_slice path, query;     /* cut at the first '?', which is in neither; query.ptr is NULL where there is none */
-    struct mf_slice content_type;    /* the last one's; ptr is NULL where there is none */
+    struct mf_slice content_type;    /* the first one's; ptr is NULL where there is none */
     struct mf_slice version, group;  /* tri-service-*, the last one's; empty: none */
     int64_t timeout_ms;              /* the least of all deadlines, rounded up; 0: has passed; -1: none */
     int32_t timeout_at, tri_timeout_at; /* index of the field with the least grpc-timeout, tri-service-timeout; or -1 */
@@ -52,14 +53,19 @@ struct mf_slice mf_h2_view_type(uint8_t grpc);
  * MF_EH2_PATH: neither begins with '/' nor is the '*' of OPTIONS
  * MF_EH2_PATH_TRICK: '\', %2f, %5c, %00, a segment that is "." or ".." also where it is %2e or has ";parameters", and for
  *   GRPC and TRIPLE an empty segment: to be refused before any rule is asked
+ * MF_EH2_TYPE: nothing of the path: it has content types that differ
  * MF_EH2_PATH_SERVICE: GRPC, TRIPLE: service or method is missing: there is no such route
  * Upper case, ';', other escapes and, for PLAIN, empty segments are compared as they are. */
 int mf_h2_view_path_check(const struct mf_h2_view *view);
 
+/* Whether a consumer of Dubbo sent it. */
+bool mf_h2_view_dubbo(const struct mf_h2_mark *marks, uint32_t n);
+
 /* A field as it goes on when `left` ns are left of the least deadline: writes what goes in the place of a deadline's value,
  * never more than that was, and returns the length, at most MF_H2_DEADLINE_ROOM; 0: it is none, and goes on as it came.
- * To be asked of `timeout_at` and `tri_timeout_at`, where `n_timeouts` is 2 for the two or 1, else of each field. */
-size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, uint64_t left, uint8_t *to);
+ * To be asked of `timeout_at` and `tri_timeout_at`, where `n_timeouts` is 2 for the two or 1, else of each field. With `dubbo`
+ * also of "_to", which is no deadline to us, but what Java's providers count down from where their callers ask for that. */
+size_t mf_h2_view_deadline_put(struct mf_pair field, struct mf_h2_mark mark, bool dubbo, uint64_t left, uint8_t *to);
 
 /* The value of a query parameter, as it is; the first one's, where there are several. `name=` and `name` alone have an
  * empty one. False: there is none. */

@@ -83,3 +83,30 @@ enum mf_protocol mf_sniff(struct mf_slice in)
         return MF_PROTOCOL_MORE;
     return in.ptr[0] == 0xda ? dubbo(in) : http(in);
 }
+
+/* SETTINGS that are no acknowledgement: with what a server of HTTP/2 begins (RFC 9113 3.4). */
+static enum mf_protocol settings(struct mf_slice in)
+{
+    static const uint8_t head[] = {0, 0, 0, MF_H2_SETTINGS, 0, 0, 0, 0, 0};
+    for (size_t i = 0; i < in.len && i < sizeof head; i++)
+        if (i != 1 && i != 2 && in.ptr[i] != head[i])
+            return MF_PROTOCOL_OPAQUE;
+    if (in.len < sizeof head)
+        return MF_PROTOCOL_MORE;
+    return ((in.ptr[1] << 8) | in.ptr[2]) % MF_H2_SETTING_LEN ? MF_PROTOCOL_OPAQUE : MF_PROTOCOL_HTTP2;
+}
+
+enum mf_protocol mf_sniff_first(struct mf_slice in)
+{
+    const struct mf_slice http1 = MF_SLICE("HTTP/1.");
+    if (!in.len)
+        return MF_PROTOCOL_MORE;
+    if (in.ptr[0] == 0xda)
+        return dubbo(in);
+    if (in.ptr[0] == 0)
+        return settings(in);
+    size_t n = same(in, http1);
+    if (n == http1.len)
+        return MF_PROTOCOL_HTTP1;
+    return n == in.len ? MF_PROTOCOL_MORE : MF_PROTOCOL_OPAQUE;
+}

@@ -16,3 +16,6 @@ enum { MF_SNIFF_TARGET = 2048 };
 
 /* Decides on the earliest byte that proves it, and never otherwise with more bytes. Empty: MF_PROTOCOL_MORE. */
 enum mf_protocol mf_sniff(struct mf_slice in);
+/* The same of a provider that nobody has spoken to: an event of Dubbo, the settings of HTTP/2, an answer of HTTP/1 for want of
+ * a request; else it speaks first, in a protocol that is not read. */
+enum mf_protocol mf_sniff_first(struct mf_slice in);

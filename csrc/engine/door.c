@@ -11,24 +11,23 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A connection that has not said yet what it is. */
-struct stranger {
-    struct mf_conn conn; /* first */
-    struct mf_door *door;
-};
-
-/* What it may become: it has room for each. */
+/* What a connection is at first, and what it may become: it has room for each. */
 union accepted {
-    struct stranger stranger;
+    struct mf_stranger stranger;
     struct mf_dubbo_down dubbo;
     struct mf_h2_down h2;
     struct mf_relay relay;
     struct mf_http1 http1;
 };
 
+static struct mf_stranger *stranger_of(struct mf_conn *conn)
+{
+    return (struct mf_stranger *)(void *)conn;
+}
+
 static struct mf_door *door_of(struct mf_conn *conn)
 {
-    return ((struct stranger *)(void *)conn)->door;
+    return MF_CONTAINER(stranger_of(conn)->silent, struct mf_door, silent);
 }
 
 static void refuse(struct mf_conn *conn, int rc)
@@ -45,10 +44,14 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     struct mf_door *door = door_of(conn);
     enum mf_protocol protocol = mf_sniff(view);
     if (protocol == MF_PROTOCOL_MORE) {
+        mf_silent_end(stranger_of(conn));
         mf_conn_expect(conn, 0);
         return 0;
     }
     conn->frame_by = 0;
+    if (protocol == MF_PROTOCOL_OPAQUE && door->protocol == MF_LISTEN_AUTO && mf_silent_join(stranger_of(conn)))
+        return conn->ops->on_read(conn, view);
+    mf_silent_end(stranger_of(conn));
     if (protocol == MF_PROTOCOL_DUBBO && door->protocol != MF_LISTEN_HTTP2) {
         mf_dubbo_down_start(conn, &door->protocols->dubbo, &door->inlet);
         if (door->inlet.readonly && door->protocol != MF_LISTEN_DUBBO) /* else it was told when it came */
@@ -81,15 +84,20 @@ static void on_eof(struct mf_conn *conn)
     mf_conn_close(conn, MF_CLOSE_NOW, 0);
 }
 
-static void nothing_lost(struct mf_conn *conn, int rc)
+static void on_lost(struct mf_conn *conn, int rc)
 {
-    (void)conn;
     (void)rc;
+    mf_silent_end(stranger_of(conn));
 }
 
 static void on_timer(struct mf_conn *conn, uint64_t now)
 {
-    (void)now;
+    uint64_t due = stranger_of(conn)->came + conn->local->limits->idle_timeout * 1000000;
+    if (now < due) {
+        uint64_t at = door_of(conn)->protocol == MF_LISTEN_AUTO ? mf_silent_look(stranger_of(conn), now) : 0;
+        mf_conn_wait(conn, at && at < due ? at : due);
+        return;
+    }
     MF_COUNT(conn->local, limit_idle_timeout);
     mf_conn_close(conn, MF_CLOSE_NOW, -ETIMEDOUT);
 }
@@ -104,7 +112,7 @@ static void on_readonly(struct mf_conn *conn, bool readonly)
 static const struct mf_conn_ops ops = {
     .on_read = on_read,
     .on_eof = on_eof,
-    .on_lost = nothing_lost,
+    .on_lost = on_lost,
     .on_timer = on_timer,
     .on_readonly = on_readonly,
 };
@@ -121,7 +129,7 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
     struct mf_conn *conn = mf_conn_accept(local, fd, sizeof(union accepted), &ops);
     if (!conn)
         return;
-    ((struct stranger *)(void *)conn)->door = door;
+    mf_silent_begin(stranger_of(conn), &door->silent, &door->inlet);
     mf_list_push(&door->inlet.conns, &conn->node);
     if (door->protocol == MF_LISTEN_TCP) {
         int rc = mf_tcp_start(conn, &door->inlet);
@@ -130,7 +138,7 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
         return;
     }
     /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */
-    mf_conn_wait(conn, mf_local_now(local) + local->limits->idle_timeout * 1000000);
+    on_timer(conn, mf_local_now(local));
     if (door->inlet.readonly)
         on_readonly(conn, true);
 }

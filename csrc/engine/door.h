@@ -4,10 +4,12 @@
 #include "call/inlet.h"
 #include "engine/options.h"
 #include "engine/protocols.h"
+#include "engine/silent.h"
 
 struct mf_door {
     struct mf_listener listener;
     struct mf_inlet inlet;
+    struct mf_silent silent;
     struct mf_protocols *protocols;
     enum mf_listen_protocol protocol;
     mf_atom32 open; /* 1 until all that it let in have been taken; read by the engine's thread */

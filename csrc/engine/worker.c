@@ -57,6 +57,7 @@ static int init_local(struct mf_worker *worker, const struct mf_engine_options *
     local->table = options->table;
     local->trace = options->trace;
     local->reader = -1;
+    local->n_workers = options->workers ? options->workers : 1;
     local->random = mf_clock_ns() * 2654435761u + worker->index + 1;
     local->report = report;
     mf_list_init(&local->conns);
@@ -68,6 +69,7 @@ static int init_local(struct mf_worker *worker, const struct mf_engine_options *
     } else {
         local->loop = options->embed;
     }
+    local->began = mf_loop_now(local->loop);
     mf_loop_set_spares(local->loop, limits->spare_blocks);
     local->reader = mf_epoch_join(mf_table_epoch(local->table));
     return local->reader < 0 ? local->reader : 0;
@@ -90,8 +92,13 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
         rc = mf_notes_init(&worker->notes, &worker->local, options->access_sample);
         worker->local.notes = &worker->notes;
     }
+    mf_governor_init(&worker->governor, &worker->local, &worker->calls);
     if (rc == 0)
         rc = mf_protocols_init(&worker->protocols, &worker->local, &worker->calls);
+    if (rc == 0)
+        rc = mf_copies_init(&worker->copies, &worker->local);
+    if (rc == 0)
+        rc = mf_protocols_mirror(&worker->mirroring, &worker->copies);
     if (rc == 0)
         rc = mf_ring_init(&worker->events, sizeof(struct mf_event), EVENTS);
     return rc;
@@ -104,10 +111,13 @@ void mf_worker_dispose(struct mf_worker *worker)
     for (uint32_t i = 0; i < worker->n_doors; i++)
         mf_inlet_dispose(&worker->doors[i].inlet);
     mf_pools_dispose(&worker->pools); /* their timers are the loop's */
+    mf_copies_dispose(&worker->copies);
     if (worker->owns_loop)
         mf_loop_free(worker->local.loop);
+    mf_protocols_dispose(&worker->mirroring);
     mf_protocols_dispose(&worker->protocols);
     mf_calls_dispose(&worker->calls);
+    mf_governor_dispose(&worker->governor);
     mf_notes_dispose(&worker->notes);
     mf_tally_dispose(&worker->local.services);
     mf_ring_dispose(&worker->events);
@@ -120,6 +130,7 @@ static void on_sweep(struct mf_timer *timer)
     struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, sweep);
     struct mf_local *local = &worker->local;
     mf_pools_sweep(&worker->pools);
+    mf_copies_sweep(&worker->copies);
     mf_budget_sweep(local);
     mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + 1000000000, on_sweep);
 }
@@ -167,6 +178,8 @@ static void cut(struct mf_timer *timer)
     struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, later);
     for (struct mf_list *node = worker->local.conns.next; node != &worker->local.conns; node = node->next)
         mf_conn_cut(MF_CONTAINER(node, struct mf_conn, all));
+    for (struct mf_list *node = worker->copies.local.conns.next; node != &worker->copies.local.conns; node = node->next)
+        mf_conn_cut(MF_CONTAINER(node, struct mf_conn, all));
 }
 
 /* What callers send before they know is still on its way. */
@@ -197,6 +210,8 @@ static void stop(struct mf_worker *worker)
     mf_timer_cancel(mf_loop_timers(local->loop), &worker->sweep);
     for (struct mf_list *node = worker->pools.all.next; node != &worker->pools.all; node = node->next)
         MF_COUNT_N(local, limit_drain_timeout, mf_pool_stop(MF_CONTAINER(node, struct mf_pool, node), &fault));
+    MF_COUNT_N(local, limit_drain_timeout, mf_govern_stop(&worker->governor, &fault));
+    mf_copies_stop(&worker->copies);
     for (uint32_t i = 0; i < worker->n_doors; i++)
         mf_door_end(&worker->doors[i]);
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next)
@@ -235,5 +250,6 @@ bool mf_worker_closed(const struct mf_worker *worker)
 
 bool mf_worker_empty(const struct mf_worker *worker)
 {
-    return mf_worker_closed(worker) && worker->local.n_downs == 0 && worker->local.n_ups == 0;
+    return mf_worker_closed(worker) && worker->local.n_downs == 0 && worker->local.n_ups == 0 &&
+           worker->copies.local.n_ups == 0;
 }

@@ -6,6 +6,8 @@
  * `open` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
+#include "call/copies.h"
+#include "call/govern.h"
 #include "engine/door.h"
 #include "engine/options.h"
 #include "loop/listen.h"
@@ -49,7 +51,10 @@ struct mf_worker {
     struct mf_pools pools;
     struct mf_calls calls;
     struct mf_notes notes;
+    struct mf_governor governor;
     struct mf_protocols protocols;
+    struct mf_copies copies;       /* of calls that are mirrored ... */
+    struct mf_protocols mirroring; /* ... and what speaks to who gets them */
     struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */
     struct mf_timer later; /* what the phase has to do in a moment */

@@ -16,7 +16,10 @@
     X(TOO_LONG, MF_DUBBO_BAD_REQUEST, 5)                                                                               \
     X(BAD_ANSWER, MF_DUBBO_BAD_RESPONSE, 6)                                                                            \
     X(OVERLOAD, MF_DUBBO_OVERLOAD, 11)                                                                                 \
-    X(CANCELLED, MF_DUBBO_CHANNEL_INACTIVE, MF_STAT_LOST)
+    X(CANCELLED, MF_DUBBO_CHANNEL_INACTIVE, MF_STAT_LOST)                                                              \
+    X(BUSY, MF_DUBBO_OVERLOAD, 11)                                                                                     \
+    X(RULE, MF_DUBBO_SERVER_ERROR, 9)                                                                                      \
+    X(LIMITED, MF_DUBBO_OVERLOAD, 11)
 
 uint8_t mf_dubbo_code(enum mf_outcome outcome)
 {

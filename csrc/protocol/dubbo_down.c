@@ -1,10 +1,13 @@
 #include "protocol/dubbo_down.h"
 
 #include "base/err.h"
+#include "call/govern.h"
 #include "protocol/dubbo_code.h"
 #include "protocol/dubbo_frame.h"
 
 #include <errno.h>
+
+#define GONE_NS UINT64_C(100000000)
 
 static struct mf_dubbo_down *down_of(struct mf_conn *conn)
 {
@@ -101,9 +104,21 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     return mf_dubbo_frame_read(conn, view, &down_of(conn)->discard, NULL, &frames);
 }
 
+/* By what it was told last: who is gone as a whole answers with a reset, which the next write finds. */
+static void ask_whether_gone(struct mf_dubbo_down *down)
+{
+    mf_dubbo_frame_readonly(&down->conn, down->told_readonly);
+}
+
 static void on_eof(struct mf_conn *conn)
 {
-    end_input(down_of(conn));
+    struct mf_dubbo_down *down = down_of(conn);
+    end_input(down);
+    if (down->caller.n_calls == 0)
+        return;
+    down->ended = true;
+    ask_whether_gone(down);
+    mf_conn_wait(conn, mf_local_now(conn->local) + GONE_NS);
 }
 
 static void on_lost(struct mf_conn *conn, int rc)
@@ -118,6 +133,10 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
 {
     uint64_t idle = conn->local->limits->idle_timeout * 1000000;
     uint64_t due = conn->sock.last_read + idle;
+    if (down_of(conn)->ended) {
+        down_of(conn)->ended = false; /* twice is enough */
+        ask_whether_gone(down_of(conn));
+    }
     /* What is paused may have sent what we do not read. */
     if (down_of(conn)->caller.n_calls > 0 || (conn->pauses & MF_PAUSE_PEER)) {
         mf_conn_wait(conn, now + idle);
@@ -258,13 +277,20 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
 
 static void route_again(struct mf_call *call, struct mf_queue *waited, bool back)
 {
-    const struct mf_pool *pool = MF_CONTAINER(waited, struct mf_lane, queue)->pool;
-    mf_dubbo_request_again((struct mf_dubbo_share *)(void *)pool->dialer, call, back ? waited : NULL);
+    struct mf_dialer *dialer =
+        waited ? MF_CONTAINER(waited, struct mf_lane, queue)->pool->dialer : mf_governed_of(call)->dialer;
+    mf_dubbo_request_again((struct mf_dubbo_share *)(void *)dialer, call, back ? waited : NULL);
 }
 
 static void idle(struct mf_caller *caller)
 {
     mf_conn_doom(&caller_down(caller)->conn, 0);
+}
+
+static uint8_t stat_of(const struct mf_call *call, const struct mf_fault *fault)
+{
+    (void)call;
+    return (uint8_t)mf_stat_status_index(mf_reply_of(fault)->statuses.dubbo);
 }
 
 static const struct mf_caller_ops caller_ops = {
@@ -273,6 +299,7 @@ static const struct mf_caller_ops caller_ops = {
     .route_again = route_again,
     .idle = idle,
     .stats = mf_dubbo_code_stats,
+    .stat_of = stat_of,
 };
 
 /* What the address that it dialled says of new calls, it says to this caller. */
@@ -292,7 +319,7 @@ void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, str
     down->source = (struct mf_dubbo_source){.share = share, .inlet = inlet, .conn = conn};
     mf_inlet_own_init(&down->source.own, own_readonly, conn);
     down->discard = 0;
-    down->told_readonly = down->own_gone = false;
+    down->told_readonly = down->own_gone = down->ended = false;
     conn->ops = &conn_ops;
     tell(conn);
 }

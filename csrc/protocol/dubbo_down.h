@@ -9,6 +9,7 @@ struct mf_dubbo_down {
     uint64_t discard;
     bool own_gone;      /* the address that it dialled itself asks for no calls */
     bool told_readonly; /* what it was told last */
+    bool ended;         /* it has ended its side, and is to be asked once more whether it is there */
 };
 
 /* Makes a connection whose first bytes are Dubbo2 one of these: its memory has room for it. */

@@ -1,6 +1,7 @@
 #include "protocol/dubbo_frame.h"
 
 #include "base/err.h"
+#include "call/reply.h"
 #include "protocol/dubbo_code.h"
 
 void mf_dubbo_frame_echo(struct mf_conn *conn, const struct mf_dubbo_head *head, struct mf_slice body)
@@ -56,8 +57,9 @@ void mf_dubbo_frame_refuse(struct mf_conn *conn, const struct mf_dubbo_head *hea
     if (conn->up && mf_conn_full(conn))
         return;
     uint8_t answer[MF_DUBBO_ERROR_ROOM];
-    size_t len =
-        mf_dubbo_put_error(answer, head->id, head->serialization, mf_dubbo_code(fault->outcome), fault->text);
+    const struct mf_reply *reply = mf_reply_of(fault);
+    uint8_t status = reply ? reply->statuses.dubbo : mf_dubbo_code(fault->outcome);
+    size_t len = mf_dubbo_put_error(answer, head->id, head->serialization, status, fault->text);
     MF_COUNT(conn->local, answers_local);
     if (mf_sock_write(&conn->sock, mf_slice_of(answer, len)) < 0)
         mf_conn_unwritten(conn);

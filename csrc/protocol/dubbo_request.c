@@ -1,13 +1,26 @@
 #include "protocol/dubbo_request.h"
 
 #include "base/err.h"
+#include "base/mem.h"
+#include "call/govern.h"
+#include "codec/dubbo_argument.h"
+#include "protocol/dubbo_change.h"
 #include "protocol/dubbo_frame.h"
 
 #include <errno.h>
 #include <stdio.h>
 
+enum { ASKED = 4, ARGUMENT_ROOM = 1024 }; /* arguments that are kept; bytes of one that has to be made a text */
 enum { TAIL_ROOM = 16384, TEXT_ROOM = 256 }; /* the tail: MF_LABELS_SAID empty stamps, or fewer that have a value */
 _Static_assert(MF_LABELS_SAID * (MF_LABEL_TEXT * 3 / 2 + 20) + 6 <= TAIL_ROOM, "mf_dubbo_stamp_room of those");
+
+/* An argument that somebody asked for. */
+struct asked {
+    uint32_t index;
+    bool found;
+    struct mf_slice text; /* in the body, or in `room` */
+    uint8_t room[ARGUMENT_ROOM];
+};
 
 /* Borrowed from the caller's input, or from a queued call's frame. */
 struct request {
@@ -18,6 +31,8 @@ struct request {
     struct mf_block *frame;  /* a queued call's, with its reference; NULL when it came in just now */
     const struct mf_dubbo_request *said;
     struct mf_dubbo_request own; /* room for `said` where it is not remembered */
+    uint8_t known;               /* which of these are set, as bits */
+    struct asked asked[ASKED];   /* by their number, as far as that goes */
 };
 
 static struct request *request_of(struct mf_request *base)
@@ -129,10 +144,37 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
     return 0;
 }
 
+/* A long frame that begins its block is kept where it lies, under our id. NULL: it is to be copied. */
+static struct mf_block *keep_in_place(const struct request *request, struct mf_call *call)
+{
+    const uint8_t *at;
+    size_t len = MF_DUBBO_HEAD_LEN + request->body.len;
+    if (request->body.len < MF_DUBBO_HOLD_FROM || !request->base.from || request->base.n_stamps ||
+        call->calls != request->base.inlet->calls) /* a copy has a place of its own */
+        return NULL;
+    struct mf_block *block =
+        mf_sock_hold(&request->base.from->sock, mf_slice_of(request->body.ptr - MF_DUBBO_HEAD_LEN, len), &at);
+    if (!block || at != block->data) {
+        mf_block_give(block);
+        return NULL;
+    }
+    struct mf_dubbo_head head = *request->head;
+    head.id = call->id;
+    mf_dubbo_put_head(block->data, &head);
+    call->bytes_up = (uint32_t)len;
+    return block;
+}
+
 static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, int *rc)
 {
-    if (request_of(base)->frame && base->n_stamps == 0) /* it was frozen before, and nothing has changed */
+    struct mf_block *there = request_of(base)->frame ? NULL : keep_in_place(request_of(base), call);
+    if (there)
+        return there;
+    /* It was frozen before, and nothing has changed; a copy may have the same id in its own world. */
+    if (request_of(base)->frame && base->n_stamps == 0 && request_of(base)->head->id == call->id) {
+        call->bytes_up = MF_DUBBO_HEAD_LEN + (uint32_t)request_of(base)->body.len;
         return mf_block_take(request_of(base)->frame);
+    }
     struct outgoing out;
     *rc = compose(request_of(base), call->id, &out);
     if (*rc < 0)
@@ -146,11 +188,76 @@ static struct mf_block *freeze(struct mf_request *base, struct mf_call *call, in
     return frame;
 }
 
+/* --- as a rule changes it: kept as it came, and changed each time that it is sent, as another rule may hold by then */
+
+static int put_changed(struct mf_dubbo_share *share, struct mf_link *link, struct mf_call *call,
+                       const struct mf_dubbo_changing *from, const struct mf_change *change, size_t *len)
+{
+    int rc;
+    struct mf_block *block = mf_dubbo_change(share->local->loop, from, &change->request, len, &rc);
+    if (!block)
+        return rc;
+    rc = mf_sock_write_block(&link->conn->sock, block, mf_slice_of(block->data, *len));
+    mf_block_give(block);
+    if (rc == 0)
+        mf_count(&share->serializations[call->kind].bytes_up, *len);
+    return rc;
+}
+
+static int send_changed(struct mf_request *base, struct mf_call *call, struct mf_link *link)
+{
+    struct request *request = request_of(base);
+    const struct mf_change *change = mf_govern_change(call);
+    if (!change)
+        return send_now(base, call, link);
+    struct mf_dubbo_changing from = {
+        .head = request->head,
+        .id = call->id,
+        .body = request->body,
+        .said = request->said,
+        .limits = &request->share->limits,
+        .stamps = base->stamps,
+        .n_stamps = base->n_stamps,
+    };
+    size_t len;
+    int rc = put_changed(request->share, link, call, &from, change, &len);
+    if (rc == 0)
+        call->bytes_up = (uint32_t)len;
+    return rc;
+}
+
+/* A frame that was kept: it is read again, in room of its own, as that of the share may be in use. */
+static int send_kept_changed(struct mf_dubbo_share *share, struct mf_link *link, struct mf_call *call,
+                             const struct mf_change *change)
+{
+    struct mf_dubbo_head head;
+    struct mf_dubbo_request said;
+    struct mf_dubbo_room room = share->room;
+    const char *why;
+    size_t n = (room.max_attachments + MF_DUBBO_LEADING) * sizeof *room.attachments, len;
+    mf_dubbo_parse_head(mf_slice_of(call->frame->data, call->bytes_up), UINT32_MAX >> 1, &head);
+    struct mf_slice body = mf_slice_of(call->frame->data + MF_DUBBO_HEAD_LEN, head.body_len);
+    room.attachments = mf_alloc(n + room.text_len);
+    if (!room.attachments)
+        return -ENOMEM;
+    room.text = (uint8_t *)room.attachments + n;
+    struct mf_dubbo_changing from = {.head = &head, .id = head.id, .body = body, .said = &said, .limits = &share->limits};
+    int rc = mf_dubbo_parse_request(head.serialization, body, &share->limits, &room, &said, &why);
+    if (rc == 0)
+        rc = put_changed(share, link, call, &from, change, &len);
+    mf_free(room.attachments);
+    return rc;
+}
+
 int mf_dubbo_request_queued(struct mf_link *link, struct mf_call *call)
 {
+    struct mf_dubbo_share *share = (struct mf_dubbo_share *)(void *)link->pool->dialer;
+    const struct mf_change *change = mf_govern_change(call);
+    if (change)
+        return send_kept_changed(share, link, call, change);
     int rc = mf_sock_write_block(&link->conn->sock, call->frame, mf_slice_of(call->frame->data, call->bytes_up));
     if (rc == 0)
-        count_sent((struct mf_dubbo_share *)(void *)link->pool->dialer, call);
+        count_sent(share, call);
     return rc;
 }
 
@@ -163,7 +270,47 @@ static struct mf_slice alias(const struct mf_request *base)
     return mf_slice_of(NULL, 0);
 }
 
-static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias};
+/* Passed over to once: it may lie far behind, and each of many rules may ask for it. */
+static void find_argument(struct request *request, struct asked *asked)
+{
+    int rc = request->base.readable
+                 ? mf_dubbo_argument(request->head->serialization, request->body, request->said, asked->index,
+                                     &request->share->limits, asked->room, sizeof asked->room, &asked->text)
+                 : 0;
+    asked->found = rc == 1;
+    if (rc == MF_ELIMIT)
+        MF_COUNT(request->share->local, limit_max_text);
+}
+
+static bool argument(struct mf_request *base, uint32_t index, struct mf_slice *out)
+{
+    struct request *request = request_of(base);
+    uint32_t place = index % ASKED;
+    struct asked *asked = &request->asked[place];
+    if (!(request->known >> place & 1) || asked->index != index) {
+        request->known |= (uint8_t)(1 << place);
+        asked->index = index;
+        asked->text = mf_slice_of(NULL, 0);
+        find_argument(request, asked);
+    }
+    *out = asked->text;
+    return asked->found;
+}
+
+static int change(struct mf_request *base, const struct mf_change *change);
+
+static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias, .argument = argument, .change = change};
+static const struct mf_request_ops changing_ops = {
+    .send = send_changed, .freeze = freeze, .alias = alias, .argument = argument, .change = change};
+
+static int change(struct mf_request *base, const struct mf_change *change)
+{
+    bool asks = change->request.n_levels > 0;
+    if (!asks || !base->stampable) /* its path is no path: nothing of it is rewritten */
+        return asks ? MF_ECHANGE : 0;
+    base->ops = &changing_ops;
+    return 0;
+}
 
 /* --- reading */
 
@@ -186,8 +333,9 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     int rc = mf_dubbo_read(request->share, recent, request->head->serialization, request->body, &request->own,
                            &request->said, why);
     base->readable = rc == 0;
+    request->known = 0;
     base->said = &base->query;
-    base->flows = false;
+    base->flows = base->keeps = false;
     if (rc == MF_EDUBBO_OPAQUE)
         rc = 0;
     const struct mf_dubbo_request *said = request->said;
@@ -196,11 +344,11 @@ static int read_request(struct request *request, struct mf_recent *recent, const
     base->query.headers = said->attachments;
     base->query.n_headers = said->n_attachments;
     base->query.name_lengths = said->key_lengths;
-    base->query.speaks = MF_SPEAKS_DUBBO;
+    base->query.speaks = MF_SPEAKS_DUBBO; /* and the next three in one store */
     base->query.fold_names = false; /* Java's map tells them apart */
+    base->query.at_dubbo = false;
+    base->query.past_levels = 0;
     base->query.http = NULL;
-    base->query.n_avoid = 0;
-    base->query.last_resort = false;
     base->query.now = mf_local_now(request->share->local);
     base->timeout_ms = said->timeout_ms;
     base->stampable = base->readable && said->complete;
@@ -269,7 +417,7 @@ void mf_dubbo_request_again(struct mf_dubbo_share *share, struct mf_call *call, 
     request.base.inlet = call->inlet;
     request.base.dialer = &share->dialer;
     request.base.from = NULL;
-    request.base.refused = NULL;
+    request.base.n_refused = 0;
     request.base.own = NULL;
     request.base.length = call->bytes_up;
     request.share = share;

@@ -1,6 +1,8 @@
 #include "protocol/dubbo_up.h"
 
 #include "base/err.h"
+#include "call/govern.h"
+#include "call/retry.h"
 #include "protocol/dubbo_code.h"
 #include "protocol/dubbo_frame.h"
 #include "protocol/dubbo_request.h"
@@ -82,6 +84,7 @@ static bool nobody(struct up *up, struct mf_call *call, const struct mf_dubbo_he
         !mf_dubbo_error_begins(head->serialization, body, MF_SLICE(MF_OUTCOME_NOBODY)))
         return false;
     mf_pool_nobody(up->link.pool, &up->link);
+    mf_govern_judge(call, 503, false);
     if (!call->frame)
         return false;
     mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = &up->link.lane->queue});
@@ -112,13 +115,14 @@ static void on_frame(struct mf_conn *conn, const struct mf_dubbo_head *head, str
         stopping(up, call, head, body);
     } else if (nobody(up, call, head, body)) {
         return;
-    } else if (call->noted) {
+    } else if (call->beside & MF_BESIDE_NOTE) {
         mf_call_note(call)->record.code = head->status;
     }
     struct mf_message message = {
         .parts = MF_PART_WHOLE,
         .outcome = (uint8_t)mf_dubbo_code_outcome(head->status),
         .stat = (uint8_t)mf_stat_status_index(head->status),
+        .code = head->status,
         .head = head,
         .data = body,
         .source = &conn->sock,
@@ -247,7 +251,16 @@ static const struct mf_conn_ops conn_ops = {
 
 /* --- as the pool knows it */
 
-static const struct mf_callee_ops callee_ops = {.doubt = doubt}; /* no more: a request is whole when it is sent */
+static void became(const struct mf_call *call, const struct mf_message *message, struct mf_try *out)
+{
+    (void)call;
+    out->kind = message ? MF_TRY_DUBBO : MF_TRY_RESET;
+    out->dubbo = true;
+    if (message)
+        out->status = ((const struct mf_dubbo_head *)message->head)->status;
+}
+
+static const struct mf_callee_ops callee_ops = {.doubt = doubt, .became = became}; /* no more: a request is whole when it is sent */
 
 static struct mf_link *dial(struct mf_dialer *dialer, struct mf_pool *pool, int *rc)
 {

@@ -53,42 +53,52 @@ static long join(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct mf
 
 /* --- what it says */
 
-/* Decoded, or recalled where it is to be read as it was then. */
-static bool decode(struct mf_h2_conn *h2, struct mf_slice block, bool trailers, struct mf_h2_head_in *in)
+/* More than its bytes and all that the table may hold account for: it names the same long entries again and again, each of which
+ * would go on as it is. */
+static bool grows(const struct mf_h2_conn *h2, struct mf_slice block, const struct mf_hpack_list *list)
+{
+    uint64_t size = list->size_all - list->n_all * MF_HPACK_OVERHEAD;
+    return size > MF_HPACK_TABLE + h2->conn.local->limits->h2_growth * block.len;
+}
+
+/* Decoded into `in`, or recalled where it is to be read as it was then. NULL after a failure. */
+static struct mf_h2_head_in *decode(struct mf_h2_conn *h2, struct mf_slice block, bool trailers, struct mf_h2_head_in *in)
 {
     int rc = mf_h2_core_tables(h2);
     if (rc < 0) {
         mf_h2_core_fail(h2, MF_H2_INTERNAL_ERROR, rc);
-        return false;
+        return NULL;
     }
     struct mf_h2_tables *tables = h2->_tables;
     uint64_t generation = tables->decoder.table.generation;
     struct mf_h2_memo *memo = mf_h2_memo_find(&tables->memos, block, generation, trailers);
-    if (memo) {
-        *in = memo->head;
-        in->note = &memo->note;
-        return true;
-    }
+    if (memo)
+        return &memo->head;
     struct mf_hpack_list list = {0};
     rc = mf_hpack_decode(&tables->decoder, block, &h2->share->room, &list);
     if (rc < 0) {
         mf_h2_core_fail(h2, mf_h2_frame_code(rc), rc);
-        return false;
+        return NULL;
     }
     if (list.over & MF_HPACK_OVER_FIELDS)
         MF_COUNT(h2->conn.local, limit_h2_fields);
     else if (list.over)
         MF_COUNT(h2->conn.local, limit_h2_header_list);
+    bool over = list.over;
+    if (!over && grows(h2, block, &list)) {
+        MF_COUNT(h2->conn.local, limit_h2_growth);
+        over = true;
+    }
     h2->share->scratch_used = list.scratch_used;
     *in = (struct mf_h2_head_in){
-        .over = list.over != 0,
+        .over = over,
         .n = list.n,
         .fields = h2->share->room.fields,
         .marks = h2->share->room.marks,
         .block = block,
         .generation = generation,
     };
-    return true;
+    return in;
 }
 
 /* It was well-formed, and may come again. */
@@ -101,7 +111,7 @@ static void keep(struct mf_h2_conn *h2, struct mf_h2_head_in *in)
     struct mf_slice scratch = mf_slice_of(h2->share->room.scratch, h2->share->scratch_used);
     struct mf_h2_memo *memo = mf_h2_memo_keep(h2, &tables->memos, in, scratch);
     if (memo)
-        in->note = &memo->note;
+        in->note = memo->head.note;
 }
 
 /* What the fields say; the same each time that they come. */
@@ -303,17 +313,19 @@ long mf_h2_block_in(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
         return 0;
     }
     struct mf_slice block;
-    struct mf_h2_head_in in;
+    struct mf_h2_head_in decoded, *in = NULL;
     mf_h2_core_fetch(h2, head->stream);
     long took = join(h2, head, rest, fragment, &block);
-    if (took <= 0 || !decode(h2, block, named.stream && named.stream->head_in, &in))
+    if (took > 0)
+        in = decode(h2, block, named.stream && named.stream->head_in, &decoded);
+    if (!in)
         return took < 0 ? took : 0;
     if (head->type == MF_H2_PUSH_PROMISE) {
         h2->last_in = push.promised;
         mf_h2_core_rst(h2, push.promised, MF_H2_REFUSED_STREAM);
         return took;
     }
-    in.ended = head->flags & MF_H2_END_STREAM;
-    headers(h2, head->stream, named, &in, of_stream);
+    in->ended = head->flags & MF_H2_END_STREAM;
+    headers(h2, head->stream, named, in, of_stream);
     return took;
 }

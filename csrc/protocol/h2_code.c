@@ -25,7 +25,10 @@ enum { /* those of gRPC that are ours to give */
     X(TOO_LONG, EXHAUSTED, 431, MF_H2_ENHANCE_YOUR_CALM)                                                               \
     X(BAD_ANSWER, INTERNAL, 502, MF_H2_INTERNAL_ERROR)                                                                 \
     X(OVERLOAD, EXHAUSTED, 429, MF_H2_ENHANCE_YOUR_CALM)                                                               \
-    X(CANCELLED, CANCELLED, 499, MF_H2_CANCEL)
+    X(CANCELLED, CANCELLED, 499, MF_H2_CANCEL)                                                                         \
+    X(BUSY, EXHAUSTED, 503, MF_H2_ENHANCE_YOUR_CALM)                                                                   \
+    X(RULE, UNKNOWN, 500, MF_H2_INTERNAL_ERROR)                                                                        \
+    X(LIMITED, EXHAUSTED, 429, MF_H2_ENHANCE_YOUR_CALM)
 
 int mf_h2_code_grpc(enum mf_outcome outcome)
 {

@@ -15,7 +15,7 @@
  * 5. No function here may be called once the connection is lost, and streams are not to be kept by pointer beyond
  *    on_end. */
 #include "call/conn.h"
-#include "call/lately.h"
+#include "protocol/h2_cancels.h"
 #include "protocol/h2_share.h"
 #include "protocol/h2_state.h"
 #include "protocol/h2_stream.h"
@@ -35,6 +35,7 @@ struct mf_h2_ops {
     void (*fetch)(const struct mf_h2_stream *stream, bool next); /* it will be spoken of soon, or next */
     void (*on_ready)(struct mf_h2_conn *h2);  /* the peer's SETTINGS are known: streams may be opened */
     void (*on_room)(struct mf_h2_conn *h2);   /* mf_h2_stream_open had no room, and has */
+    void (*on_credit)(struct mf_h2_conn *h2, uint32_t more); /* the connection's window has grown, and nothing has gone yet */
     void (*on_goaway)(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway); /* no more streams; those left out have
                                                                                    had their on_end */
     void (*on_pong)(struct mf_h2_conn *h2);   /* the answer to mf_h2_conn_ping */
@@ -77,11 +78,12 @@ struct mf_h2_conn {
 
     struct mf_list _turns;  /* streams that have DATA to send and a window for it, who is next first */
     int64_t _out_window, _in_window, _in_most, _held, _queued;
+    uint64_t _low_since;    /* since when so little is left of `_out_window`, or that was given back last */
     size_t _quota;          /* DATA that may lie in the socket */
     uint64_t _filled_turn;
 
     uint32_t _tokens;       /* of h2Resets */
-    struct mf_lately _cancels; /* server: calls that were opened and reset, and are not made up for */
+    struct mf_h2_cancels _cancels; /* server */
     uint32_t _controls, _empties;
     uint64_t _controls_mark; /* bytes sent by when all control frames of `_controls` have gone */
     uint64_t _tokens_at, _settings_by, _quiet_since;
@@ -99,14 +101,21 @@ static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2);
 static inline uint32_t mf_h2_conn_room(const struct mf_h2_conn *h2);
 /* Whether one may be. Where not, on_room tells when it may. */
 static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
-/* Content that is put now would probably have to wait until the peer has read what others have sent. */
-static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2);
+/* Whether content that is put now would probably have to wait until the peer has read what others have sent. */
+enum mf_h2_window {
+    MF_H2_WINDOW_OPEN,
+    MF_H2_WINDOW_LOW,     /* it is low, which says nothing yet of a peer that reads */
+    MF_H2_WINDOW_USED_UP, /* so it is for h2WindowWait, and nothing was given back */
+};
+static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2);
 /* Its windows have room for so much content. */
 static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len);
 /* Bytes that the role was given and has not got rid of. */
 static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2);
 /* Server: its peer takes back much of what it asks. */
 static inline bool mf_h2_conn_rash(struct mf_h2_conn *h2);
+/* Server: a call was worth its while, and makes up for one that was reset. */
+static inline void mf_h2_conn_make_up(struct mf_h2_conn *h2);
 /* No more streams: at first GOAWAY(2^31-1), and when the peer has seen that (it answers a PING), or with `final`, the last
  * id; then the connection ends with its last stream. A client says 0 at once. */
 void mf_h2_conn_goaway(struct mf_h2_conn *h2, bool final);
@@ -130,9 +139,18 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2)
     return !h2->_full;
 }
 
-static inline bool mf_h2_conn_used_up(const struct mf_h2_conn *h2)
+static inline bool mf_h2_conn_low(const struct mf_h2_conn *h2)
 {
     return h2->_out_window < MF_H2_WINDOW / 8;
+}
+
+static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2)
+{
+    if (!mf_h2_conn_low(h2))
+        return MF_H2_WINDOW_OPEN;
+    const struct mf_local *local = h2->conn.local;
+    bool waited = mf_local_now(local) - h2->_low_since >= local->limits->h2_window_wait * 1000000;
+    return waited ? MF_H2_WINDOW_USED_UP : MF_H2_WINDOW_LOW;
 }
 
 static inline bool mf_h2_conn_goes(const struct mf_h2_stream *stream, size_t len)
@@ -145,16 +163,15 @@ static inline uint64_t mf_h2_conn_held(const struct mf_h2_conn *h2)
     return (uint64_t)h2->_held;
 }
 
-/* So many calls in 30 s are forgotten. */
-static inline uint64_t mf_h2_conn_cancels(const struct mf_h2_conn *h2)
-{
-    return 30 * h2->conn.local->limits->h2_reset_rate;
-}
-
 static inline bool mf_h2_conn_rash(struct mf_h2_conn *h2)
 {
-    const struct mf_local *local = h2->conn.local;
-    return mf_lately_over(&h2->_cancels, mf_local_now(local), mf_h2_conn_cancels(h2), local->limits->h2_cancels);
+    return mf_h2_cancels_rash(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
+}
+
+static inline void mf_h2_conn_make_up(struct mf_h2_conn *h2)
+{
+    h2->_tokens += h2->_tokens < h2->conn.local->limits->h2_resets;
+    mf_h2_cancels_answered(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
 }
 
 /* An eighth of what is left of `most`. */

@@ -95,10 +95,6 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
         h2->_now = NULL;
     if (h2->_putting == stream)
         h2->_putting = NULL;
-    if (end->why == MF_H2_WHOLE && h2->_tokens < h2->conn.local->limits->h2_resets)
-        h2->_tokens++;
-    if (end->why == MF_H2_WHOLE)
-        h2->_cancels.n -= h2->_cancels.n > 0;
     h2->ops->on_end(stream, end);
     mf_h2_share_give(h2->share, h2->server, h2->ops->stream_size, stream);
     if (h2->conn.closed || h2->_failed)
@@ -209,6 +205,7 @@ void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc)
     put_last_goaway(h2, code, rc < 0 ? mf_err_text(rc) : "");
     h2->_failed = h2->leaving = true;
     h2->_rc = rc;
+    h2->conn.hasty = code == MF_H2_ENHANCE_YOUR_CALM; /* or a flood goes on to be read, as it is not answered any more */
     MF_COUNT(h2->conn.local, bad_connections);
     struct mf_h2_end end = {MF_H2_LOST, false, code, rc};
     for (struct mf_h2_stream *stream; (stream = any(h2));)
@@ -298,7 +295,7 @@ void mf_h2_core_refuse(struct mf_h2_stream *stream, enum mf_h2_code code, int rc
     mf_h2_core_step(stream, MF_H2_OUT_RESET);
     if (stream->state == MF_H2_RESET)
         mf_h2_core_remember(h2, id);
-    mf_lately_add(&h2->_cancels, mf_local_now(h2->conn.local), mf_h2_conn_cancels(h2));
+    mf_h2_cancels_add(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
     mf_h2_core_refuse_id(h2, id, code);
     if (h2->_failed) /* that was one too many, and the stream's end as well */
         return;

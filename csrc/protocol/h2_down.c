@@ -1,11 +1,13 @@
 #include "protocol/h2_down.h"
 
 #include "base/err.h"
-#include "codec/h2_view.h"
+#include "call/govern.h"
 #include "protocol/h2_ask.h"
+#include "protocol/h2_change.h"
 #include "protocol/h2_code.h"
 #include "protocol/h2_frozen.h"
 #include "protocol/h2_held.h"
+#include "protocol/h2_reply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +19,10 @@ struct stream {
     bool whole;             /* the request ended with its head */
     bool no_content;        /* it is HEAD */
     bool ended;             /* all of the request has come */
+    bool served;            /* all of a provider's answer has been put */
     bool answering;         /* the head of the answer has been put */
     bool draining;          /* answered, and its reader has yet to take that: counts as under way */
+    struct mf_h2_reply reply; /* what is left of a rule's answer */
     struct mf_h2_held held; /* content of the request that has to be sent yet, or again; last */
 };
 
@@ -52,68 +56,30 @@ static void part(struct stream *stream)
 static void settle(struct stream *stream)
 {
     struct mf_h2_down *down = down_of(stream->h2.conn);
-    if (stream->h2.queued) {
+    if (stream->h2.queued || stream->reply.actions) {
+        if (!stream->draining)
+            mf_count(&down->caller.traffic->active, 1);
         stream->draining = true;
-        mf_count(&down->caller.traffic->active, 1);
     } else if (!stream->ended) {
         mf_h2_stream_reset(&stream->h2, MF_H2_NO_ERROR);
     }
 }
 
-/* HTTP's, of an answer of ours. */
-static uint16_t local_status(uint8_t kind, enum mf_outcome outcome)
+static void replied(struct stream *stream, enum mf_h2_reply_state state)
 {
-    return kind != MF_H2_READS_HTTP ? 200 : (uint16_t)mf_h2_code_http(outcome);
+    if (state != MF_H2_REPLY_OVER)
+        settle(stream);
 }
 
-static const uint8_t *stats_of(uint8_t kind)
-{
-    return kind != MF_H2_READS_HTTP ? mf_h2_code_grpc_stats : mf_h2_code_http_stats;
-}
-
-/* Of an answer that is not to be had, as far as its caller has none of it yet. */
+/* What its caller is told in place of a provider's answer, as far as it has none of that yet. */
 static void put_local(struct stream *stream, uint8_t kind, const struct mf_fault *fault)
 {
-    char status[4], length[24];
-    uint8_t message[MF_H2_GRPC_MESSAGE];
-    struct mf_pair fields[5];
-    uint32_t n = 0;
     /* A sidecar that calls come in from is told so; an application would only pass it on. */
     const struct mf_inlet *inlet = down_of(stream->h2.conn)->source.inlet;
     bool nobody = inlet->options->direction == MF_INBOUND &&
                   strncmp(fault->text, MF_OUTCOME_NOBODY, strlen(MF_OUTCOME_NOBODY)) == 0;
-    struct mf_slice text = mf_slice_str(fault->text);
-    struct mf_h2_stream *h2 = &stream->h2;
-    /* Who gives no window goes without the text: nothing of it waits here. */
-    bool whole = kind != MF_H2_READS_HTTP || stream->no_content || !mf_h2_conn_goes(h2, text.len + 1);
-    if (kind != MF_H2_READS_HTTP) {
-        snprintf(status, sizeof status, "%d", mf_h2_code_grpc(fault->outcome));
-        fields[n++] = (struct mf_pair){MF_SLICE(":status"), MF_SLICE("200")};
-        fields[n++] = (struct mf_pair){MF_SLICE("content-type"), mf_h2_view_type(kind)};
-        fields[n++] = (struct mf_pair){MF_SLICE("grpc-status"), mf_slice_str(status)};
-        fields[n++] = (struct mf_pair){MF_SLICE("grpc-message"),
-                                       mf_slice_of(message, mf_h2_grpc_message_put(message, sizeof message, text))};
-    } else {
-        snprintf(status, sizeof status, "%d", mf_h2_code_http(fault->outcome));
-        snprintf(length, sizeof length, "%zu", text.len + 1);
-        fields[n++] = (struct mf_pair){MF_SLICE(":status"), mf_slice_str(status)};
-        if (!whole || stream->no_content) {
-            fields[n++] = (struct mf_pair){MF_SLICE("content-type"), MF_SLICE("text/plain; charset=utf-8")};
-            fields[n++] = (struct mf_pair){MF_SLICE("content-length"), mf_slice_str(length)};
-        }
-    }
-    if (nobody)
-        fields[n++] = (struct mf_pair){MF_SLICE(MF_H2_NOBODY), MF_SLICE("1")};
-    bool ended = stream->ended;
-    long put = mf_h2_stream_head(h2, fields, NULL, n, whole, NULL);
-    if (put == 0 && !whole) {
-        put = mf_h2_stream_data(h2, text, NULL, false);
-        long end = put < 0 ? put : mf_h2_stream_data(h2, MF_SLICE("\n"), NULL, true);
-        ended = ended && put + end > (long)text.len;
-        put = end;
-    }
-    if (put >= 0 && !ended)
-        settle(stream);
+    struct mf_h2_told told = {kind, stream->no_content, stream->ended, nobody ? MF_H2_NOBODY : NULL};
+    replied(stream, mf_h2_reply_put(&stream->h2, fault, &told, &stream->reply));
 }
 
 /* --- requests */
@@ -125,6 +91,9 @@ static void keep_less(struct mf_h2_conn *h2, struct stream *stream)
     const struct mf_local *local = h2->conn.local;
     const struct mf_caller *caller = stream->call->caller;
     if (caller->kept + 4 * mf_h2_conn_held(h2) <= local->limits->h2_connection_window || stream->held.len == 0)
+        return;
+    if (mf_govern_keeps(stream->call) &&
+        caller->kept <= local->limits->h2_connection_window + local->limits->retry_body)
         return;
     MF_COUNT(down_of(h2)->source.share->local, limit_h2_kept);
     mf_h2_held_let_go(&stream->held, stream->call);
@@ -161,8 +130,8 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         mf_count(rc == MF_ELIMIT ? &share->local->counters.limit_max_calls : &share->local->counters.out_of_memory, 1);
         struct mf_fault fault = {MF_OUTCOME_OVERLOAD, "meshfast: too many calls in flight"};
         uint8_t kind = mf_h2_request_kind(head);
-        mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault, stats_of(kind)[MF_OUTCOME_OVERLOAD],
-                              local_status(kind, MF_OUTCOME_OVERLOAD));
+        mf_dispatch_turn_away(down->source.inlet, &h2->conn->conn, h2->id, true, &fault, mf_h2_reply_stat(kind, &fault),
+                              mf_h2_reply_status(kind, &fault));
         put_local(stream, kind, &fault);
         return;
     }
@@ -234,6 +203,8 @@ static void on_sent(struct mf_h2_stream *h2, size_t len)
     struct mf_call *call = stream->call;
     if (call && call->callee)
         call->callee->ops->took(call->callee, call, len, mf_h2_conn_share(h2->conn));
+    else if (stream->reply.actions)
+        replied(stream, mf_h2_reply_more(h2, stream->ended, &stream->reply));
     else if (!call && !stream->ended && h2->queued == 0)
         mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
 }
@@ -350,8 +321,10 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
         part(stream);
         mf_h2_stream_reset(&stream->h2, code);
     } else if (message->parts & MF_PART_DATA) {
+        stream->served = message->parts & MF_PART_END;
         put_data(stream, call, message);
     } else if (fits(h2, message->head)) {
+        stream->served = message->parts & MF_PART_END;
         put_fields(stream, message);
     } else if (((const struct mf_h2_head_in *)message->head)->kind != MF_H2_INTERIM) { /* that can be done without */
         MF_COUNT(h2->conn.local, limit_peer_header_list);
@@ -373,8 +346,8 @@ static void answer(struct mf_caller *caller, struct mf_call *call, const struct 
         mf_h2_stream_reset(&stream->h2, mf_h2_code_reset(fault->outcome));
         return;
     }
-    if (call->noted)
-        mf_call_note(call)->record.http = local_status(call->kind, fault->outcome);
+    if (call->beside & MF_BESIDE_NOTE)
+        mf_call_note(call)->record.http = mf_h2_reply_status(call->kind, fault);
     put_local(stream, call->kind, fault);
 }
 
@@ -390,38 +363,55 @@ static void idle(struct mf_caller *caller)
     (void)caller;
 }
 
-static const struct mf_caller_ops http_ops = {
-    .deliver = deliver,
-    .answer = answer,
-    .route_again = route_again,
-    .idle = idle,
-    .asked = asked,
-    .took = took,
-    .stats = mf_h2_code_http_stats,
-};
+static uint8_t stat_of(const struct mf_call *call, const struct mf_fault *fault)
+{
+    return mf_h2_reply_stat(call->kind, fault);
+}
 
-static const struct mf_caller_ops grpc_ops = {
-    .deliver = deliver,
-    .answer = answer,
-    .route_again = route_again,
-    .idle = idle,
-    .asked = asked,
-    .took = took,
-    .stats = mf_h2_code_grpc_stats,
-};
+/* The same where a rule changes the fields of the answer. */
+static const struct mf_fault *deliver_changed(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
+{
+    const struct mf_change *change = mf_govern_change(call);
+    const struct mf_h2_head_in *head = message->parts & MF_PART_HEAD ? message->head : NULL;
+    if (!change || !head || head->kind != MF_H2_RESPONSE || !mf_conn_open(&caller_down(caller)->h2.conn))
+        return deliver(caller, call, message);
+    struct mf_h2_list list = {head->fields, head->marks, head->n};
+    mf_h2_change_answer(caller_down(caller)->source.share, &change->response, &list);
+    struct mf_h2_head_in changed = *head;
+    changed.fields = list.fields;
+    changed.marks = list.marks;
+    changed.n = list.n;
+    changed.recalled = false;
+    struct mf_message other = *message;
+    other.head = &changed;
+    return deliver(caller, call, &other);
+}
+
+#define OPS(how, reads, changed)                                                                                       \
+    {                                                                                                                  \
+        .deliver = how, .answer = answer, .route_again = route_again, .idle = idle, .asked = asked, .took = took,      \
+        .stats = mf_h2_code_##reads##_stats, .stat_of = stat_of, .changing = changed,                                  \
+    }
+
+static const struct mf_caller_ops http_changing_ops = OPS(deliver_changed, http, NULL);
+static const struct mf_caller_ops grpc_changing_ops = OPS(deliver_changed, grpc, NULL);
+static const struct mf_caller_ops http_ops = OPS(deliver, http, &http_changing_ops);
+static const struct mf_caller_ops grpc_ops = OPS(deliver, grpc, &grpc_changing_ops);
 
 /* --- the connection */
 
 static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
 {
-    (void)end;
     struct stream *stream = stream_of(h2);
     struct mf_call *call = stream->call;
     struct mf_traffic *traffic = down_of(h2->conn)->caller.traffic;
+    mf_h2_reply_drop(&stream->reply);
     if (call) {
         part(stream);
         mf_call_step(call, MF_CALL_ON_DOWN_LOST, &(struct mf_call_input){0});
     }
+    if (end->why == MF_H2_WHOLE && stream->served) /* what was answered here cost its caller nothing */
+        mf_h2_conn_make_up(h2->conn);
     if (stream->draining) { /* as call.c does it */
         mf_store_relaxed(&traffic->last, mf_local_now(h2->conn->conn.local));
         mf_store_release(&traffic->active, mf_load_relaxed(&traffic->active) - 1);

@@ -1,6 +1,7 @@
 #include "protocol/h2_held.h"
 
 #include "base/block.h"
+#include "call/govern.h"
 #include "protocol/h2_frozen.h"
 
 #include <errno.h>
@@ -50,9 +51,12 @@ int mf_h2_held_add(struct mf_h2_held *held, struct mf_call *call, struct mf_slic
     const struct mf_limits *limits = local->limits;
     if (!must && !call->frame)
         return 0;
-    bool much = held->len + data.len > limits->h2_kept;
+    bool much = held->len + data.len > limits->h2_kept, retries = much && mf_govern_keeps(call);
+    if (retries)
+        much = held->len + data.len > limits->retry_body;
     if (!must && (much || call->calls->kept + data.len > limits->max_kept)) {
-        mf_count(much ? &local->counters.limit_h2_kept : &local->counters.limit_max_kept, 1);
+        mf_atom64 *counter = retries ? &local->counters.limit_retry_body : &local->counters.limit_h2_kept;
+        mf_count(much ? counter : &local->counters.limit_max_kept, 1);
         mf_h2_held_let_go(held, call);
         return 0;
     }

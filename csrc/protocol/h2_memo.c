@@ -86,6 +86,7 @@ struct mf_h2_memo *mf_h2_memo_keep(struct mf_h2_conn *h2, struct mf_h2_memos *me
     memo->head.marks = marks;
     memo->head.block = mf_slice_of(block, head->block.len);
     memo->head.recalled = true;
+    memo->head.note = &memo->note;
     if (head->kind == MF_H2_REQUEST && mf_h2_fields_request(fields, marks, head->n, &memo->head.request) < 0) {
         mf_free(memo); /* never: it was well-formed where it lay before */
         return NULL;

@@ -8,7 +8,7 @@ enum { MF_H2_MEMOS = 4, MF_H2_MEMO_FIELDS = 64, MF_H2_MEMO_BYTES = 4096 };
 struct mf_h2_memo {
     void *note;                 /* the role's own */
     bool trailers;
-    struct mf_h2_head_in head;  /* all that it points to lies behind, in static storage or in the table of fields */
+    struct mf_h2_head_in head;  /* `ended` is of its last use; all that it points to lies behind, in static storage or in the table of fields */
 };
 
 struct mf_h2_memos {

@@ -109,7 +109,7 @@ static void on_reset(struct mf_h2_conn *h2, const struct mf_h2_head *head, struc
     uint32_t code = mf_h2_frame_rst_stream(payload);
     stream->state = step.next;
     if (h2->server)
-        mf_lately_add(&h2->_cancels, mf_local_now(h2->conn.local), mf_h2_conn_cancels(h2));
+        mf_h2_cancels_add(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
     if (h2->server && !mf_h2_core_spend(h2)) /* a provider may refuse as much as it likes */
         return;
     struct mf_h2_end end = {MF_H2_BY_PEER, !h2->server && code == MF_H2_REFUSED_STREAM, code, 0};
@@ -144,7 +144,11 @@ static void on_window(struct mf_h2_conn *h2, const struct mf_h2_head *head, stru
             return;
         }
         h2->_out_window += more;
-        mf_h2_send_pump(h2);
+        h2->_low_since = mf_local_now(h2->conn.local);
+        if (h2->ops->on_credit)
+            h2->ops->on_credit(h2, more);
+        if (!h2->_failed && mf_conn_open(&h2->conn))
+            mf_h2_send_pump(h2);
         return;
     }
     struct mf_h2_stream *stream;

@@ -2,10 +2,14 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "call/govern.h"
 #include "codec/h2_shown.h"
+#include "call/govern.h"
 #include "protocol/h2_ask.h"
+#include "protocol/h2_change.h"
 #include "protocol/h2_frozen.h"
 #include "protocol/h2_like.h"
+#include "table/hash.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +24,7 @@ struct known {
     struct mf_http_view http;
     struct mf_query query, said;
     int check;                /* of the path */
+    uint16_t topic;
     struct mf_block *frozen, *stamped;  /* made when they are needed first; NULL */
     uint32_t n_stamps, strays;          /* bytes of `stamps`; requests that were stamped otherwise since */
     uint16_t holes[MF_H2_HOLES];        /* where in `pairs` what changes is shown */
@@ -71,13 +76,14 @@ static struct mf_slice lower(struct mf_slice name, uint8_t *to)
     return mf_slice_of(to, name.len);
 }
 
-/* What is left of its time, where it names more; else 0. */
+/* What is left of its time, where it names more, or where it is of gRPC and names none; else 0. */
 static uint64_t time_left(const struct mf_call *call, int64_t named_ms)
 {
-    if (named_ms <= 0 || !call->deadline)
+    uint64_t until = mf_govern_until(call);
+    if (!until || (named_ms <= 0 && call->kind == MF_H2_READS_HTTP))
         return 0;
-    uint64_t now = mf_local_now(call->calls->local), left = call->deadline > now ? call->deadline - now : 1;
-    return left + MS <= (uint64_t)named_ms * MS ? left : 0;
+    uint64_t now = mf_local_now(call->calls->local), left = until > now ? until - now : 1;
+    return named_ms <= 0 || left + MS <= (uint64_t)named_ms * MS ? left : 0;
 }
 
 struct texts {
@@ -90,19 +96,27 @@ static uint32_t compose(const struct mf_h2_share *share, const struct mf_pair *f
 {
     uint32_t out = 0, n_deadlines = 0;
     uint8_t *name = texts->names;
+    bool named = left == 0, dubbo = left && mf_h2_view_dubbo(marks, n);
     for (uint32_t i = 0; i < n; i++) {
         if (base && base->n_stamps && stamped(base, fields[i].key))
             continue;
         share->fields[out] = fields[i];
         share->marks[out] = marks[i];
+        named = named || marks[i].name == MF_H2_NAME_GRPC_TIMEOUT || marks[i].name == MF_H2_NAME_TRI_SERVICE_TIMEOUT;
         if (left && n_deadlines < DEADLINES) {
             uint8_t *to = texts->deadlines[n_deadlines];
-            size_t len = mf_h2_view_deadline_put(fields[i], marks[i], left, to);
+            size_t len = mf_h2_view_deadline_put(fields[i], marks[i], dubbo, left, to);
             if (len) {
                 share->fields[out].value = mf_slice_of(to, len);
                 n_deadlines++;
             }
         }
+        out++;
+    }
+    if (!named) {
+        size_t len = mf_h2_grpc_timeout_put(texts->deadlines[0], left);
+        share->fields[out] = (struct mf_pair){MF_SLICE("grpc-timeout"), mf_slice_of(texts->deadlines[0], len)};
+        share->marks[out] = mf_h2_mark_of(share->fields[out]);
         out++;
     }
     for (uint32_t i = 0; base && i < base->n_stamps; i++) {
@@ -117,16 +131,30 @@ static uint32_t compose(const struct mf_h2_share *share, const struct mf_pair *f
     return out;
 }
 
-static int send_frozen(const struct mf_h2_share *share, struct mf_link *link, struct mf_call *call, struct mf_block *block)
+/* With stamps of `base` (NULL: none), less time, and what a rule changes. */
+static int send_composed(struct mf_h2_share *share, struct mf_link *link, struct mf_call *call, struct mf_h2_list list,
+                         const struct mf_request *base, uint64_t left)
+{
+    const struct mf_change *change = mf_govern_change(call);
+    struct texts texts;
+    if (left || (base && base->n_stamps)) {
+        list.n = compose(share, list.fields, list.marks, list.n, base, left, &texts);
+        list.fields = share->fields;
+        list.marks = share->marks;
+    }
+    int rc = change ? mf_h2_change_request(share, change, &list) : 0;
+    return rc < 0 ? rc : mf_h2_ask(link, call, list.fields, list.marks, list.n, NULL);
+}
+
+/* What a rule changes is never frozen at a note. */
+static int send_frozen(struct mf_h2_share *share, struct mf_link *link, struct mf_call *call, struct mf_block *block)
 {
     struct mf_h2_frozen *frozen = mf_h2_frozen_of(block), *all = frozen->of ? frozen->of : frozen;
     struct mf_h2_list list = mf_h2_frozen_list(frozen, share);
     uint64_t left = time_left(call, frozen->timeout_ms);
-    if (left == 0)
-        return mf_h2_ask(link, call, list.fields, list.marks, list.n, all->noted ? &all->again : NULL);
-    struct texts texts;
-    uint32_t n = compose(share, list.fields, list.marks, list.n, NULL, left, &texts);
-    return mf_h2_ask(link, call, share->fields, share->marks, n, NULL);
+    if (left == 0 && all->noted)
+        return mf_h2_ask(link, call, list.fields, list.marks, list.n, &all->again);
+    return send_composed(share, link, call, list, NULL, left);
 }
 
 static int send_now(struct mf_request *base, struct mf_call *call, struct mf_link *link)
@@ -134,18 +162,13 @@ static int send_now(struct mf_request *base, struct mf_call *call, struct mf_lin
     const struct request *request = request_of(base);
     if (request->frozen && base->n_stamps == 0) /* from there each time: what was composed of it may take its place */
         return send_frozen(request->share, link, call, request->frozen);
-    uint64_t left = time_left(call, request->view->timeout_ms);
-    struct texts texts;
-    if (base->n_stamps == 0 && left == 0)
-        return mf_h2_ask(link, call, request->fields, request->marks, request->n, NULL);
-    uint32_t n = compose(request->share, request->fields, request->marks, request->n, base, left, &texts);
-    return mf_h2_ask(link, call, request->share->fields, request->share->marks, n, NULL);
+    struct mf_h2_list list = {request->fields, request->marks, request->n};
+    return send_composed(request->share, link, call, list, base, time_left(call, request->view->timeout_ms));
 }
 
 int mf_h2_request_queued(struct mf_link *link, struct mf_call *call)
 {
-    const struct mf_h2_share *share = (const struct mf_h2_share *)(const void *)link->pool->dialer;
-    return send_frozen(share, link, call, call->frame);
+    return send_frozen((struct mf_h2_share *)(void *)link->pool->dialer, link, call, call->frame);
 }
 
 /* --- kept, to be sent later, or again */
@@ -275,7 +298,47 @@ static struct mf_slice alias(const struct mf_request *base)
     return ((const struct request *)(const void *)base)->view->alias;
 }
 
-static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias};
+static int change(struct mf_request *base, const struct mf_change *change);
+
+static const struct mf_request_ops ops = {.send = send_now, .freeze = freeze, .alias = alias, .change = change};
+
+/* --- as a rule changes it: kept as it came, and changed each time that it is sent, as another rule may hold by then */
+
+static struct mf_h2_list fields_of(const struct request *request)
+{
+    if (request->frozen) /* the share's room may have been used since */
+        return mf_h2_frozen_list(mf_h2_frozen_of(request->frozen), request->share);
+    return (struct mf_h2_list){request->fields, request->marks, request->n};
+}
+
+static int send_changed(struct mf_request *base, struct mf_call *call, struct mf_link *link)
+{
+    struct request *request = request_of(base);
+    return send_composed(request->share, link, call, fields_of(request), base, time_left(call, request->view->timeout_ms));
+}
+
+/* At no note, where what was encoded of it last would be put again. */
+static struct mf_block *freeze_changed(struct mf_request *base, struct mf_call *call, int *rc)
+{
+    struct request *request = request_of(base);
+    struct mf_h2_list list = fields_of(request);
+    struct mf_block *block = freeze_new(request, list.fields, list.marks, list.n);
+    *rc = -ENOMEM;
+    if (block)
+        call->bytes_up = mf_h2_frozen_of(block)->size;
+    return block;
+}
+
+static const struct mf_request_ops changing_ops = {
+    .send = send_changed, .freeze = freeze_changed, .alias = alias, .change = change};
+
+static int change(struct mf_request *base, const struct mf_change *change)
+{
+    struct request *request = request_of(base);
+    struct mf_h2_list list = fields_of(request);
+    base->ops = &changing_ops;
+    return change->rewrite.path == MF_CHANGE_PATH_NONE ? 0 : mf_h2_change_request(request->share, change, &list);
+}
 
 /* --- as policy sees it */
 
@@ -316,6 +379,12 @@ static void ask_for(const struct mf_h2_view *view, const struct mf_h2_shown *sho
     };
 }
 
+/* Method of gRPC or resource of HTTP: content for it may not be read. */
+static uint16_t topic_of(const struct mf_h2_share *share, const struct mf_h2_view *view)
+{
+    return (uint16_t)mf_hash(view->path, share->secret);
+}
+
 /* What comes again; NULL: it is too much. */
 static struct known *know(const struct mf_h2_share *share, const struct mf_h2_head_in *head)
 {
@@ -332,6 +401,7 @@ static struct known *know(const struct mf_h2_share *share, const struct mf_h2_he
     view(head, &known->view, &known->shown, known->pairs, &(struct mf_h2_scratch){known->scratch, SCRATCH, 0});
     ask_for(&known->view, &known->shown, &known->http, &known->query, &known->said);
     known->check = mf_h2_view_path_check(&known->view);
+    known->topic = topic_of(share, &known->view);
     return known;
 }
 
@@ -394,7 +464,7 @@ static void show(struct request *request, struct mf_h2_source *source, const str
     base->dialer = &request->share->dialer;
     base->from = source->conn;
     base->own = &source->own;
-    base->flows = true;
+    base->flows = base->keeps = true;
     base->readable = base->stampable = true;
     base->timeout_ms = view->timeout_ms;
     struct mf_query *said = request->known ? &request->known->said : &request->said;
@@ -439,10 +509,11 @@ void mf_h2_request_in(struct mf_h2_source *source, struct mf_call *call, const s
         MF_COUNT(source->share->local, bad_deadlines);
     call->kind = request.view->grpc;
     call->ops = source->ops[call->kind != MF_H2_READS_HTTP];
+    call->topic = request.known ? request.known->topic : topic_of(source->share, request.view);
     show(&request, source, &shown);
     if (head->over) {
         refuse(&request, call, MF_OUTCOME_TOO_LONG,
-               "meshfast: the request has more header fields than limits.h2HeaderList or limits.h2Fields allow");
+               "meshfast: the request has more header fields than limits.h2HeaderList, h2Fields or h2Growth allow");
         return;
     }
     int rc = request.known ? request.known->check : viewed.lost ? MF_EH2_AUTHORITY : mf_h2_view_path_check(&viewed);
@@ -483,7 +554,9 @@ void mf_h2_request_again(struct mf_h2_source *source, struct mf_call *call, stru
     request.view = &viewed;
     request.base.length = call->bytes_up;
     show(&request, source, &shown);
-    request.base.refused = back || !waited ? NULL : MF_CONTAINER(waited, struct mf_lane, queue)->pool->peer;
+    request.base.n_refused = !back && waited;
+    if (request.base.n_refused)
+        request.base.refused[0] = MF_CONTAINER(waited, struct mf_lane, queue)->pool->peer;
     mf_dispatch_again(call, &request.base, back ? waited : NULL);
     mf_block_give(frame);
 }

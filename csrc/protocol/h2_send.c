@@ -304,8 +304,11 @@ static int put_piece(struct mf_h2_conn *h2, const struct mf_h2_head *head, struc
 static void moved(struct mf_h2_stream *stream, size_t len)
 {
     struct mf_h2_conn *h2 = stream->conn;
+    bool before = mf_h2_conn_low(h2);
     stream->_out_window -= (int32_t)len;
     h2->_out_window -= (int64_t)len;
+    if (!before && mf_h2_conn_low(h2))
+        h2->_low_since = mf_local_now(h2->conn.local);
 }
 
 /* A frame of what waits; all or nothing. */

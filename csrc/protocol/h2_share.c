@@ -12,7 +12,7 @@ int mf_h2_share_init(struct mf_h2_share *share, const struct mf_dialer_ops *ops,
                      struct mf_calls *calls)
 {
     const struct mf_limits *limits = local->limits;
-    *share = (struct mf_h2_share){.dialer = {ops, index}, .local = local, .calls = calls};
+    *share = (struct mf_h2_share){.dialer = {ops, index}, .local = local, .calls = calls, .secret = local->random};
     mf_pages_init(&share->tables, mf_hpack_decoder_room(MF_HPACK_TABLE) + mf_hpack_encoder_room(MF_HPACK_TABLE));
     struct mf_hpack_room *room = &share->room;
     room->max_fields = (uint32_t)limits->h2_fields;
@@ -55,6 +55,7 @@ void mf_h2_share_dispose(struct mf_h2_share *share)
     mf_free(share->room.scratch);
     mf_free(share->joined);
     mf_free(share->encoded);
+    mf_free(share->path);
 }
 
 uint8_t *mf_h2_share_encoded(struct mf_h2_share *share, size_t len)

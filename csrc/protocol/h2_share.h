@@ -3,9 +3,10 @@
  * memory of streams that have ended; and HTTP/2 as a pool's dialer. */
 #include "base/pages.h"
 #include "call/pool.h"
+#include "codec/change.h"
 #include "codec/hpack.h"
 
-enum { MF_H2_ADDED = 32 }; /* fields that are added to a message at most */
+enum { MF_H2_ADDED = 32 + MF_CHANGE_FIELDS }; /* fields that are added to a message at most: by us, by a rule */
 /* Streams of a burst are taken again by the next one; of those that nothing came for, few are kept. */
 enum { MF_H2_SPARES = 8192, MF_H2_SPARES_QUIET = 256 };
 
@@ -18,11 +19,14 @@ struct mf_h2_share {
     struct mf_h2_mark *marks;
     struct mf_hpack_room room; /* one block is read at a time */
     size_t scratch_used;       /* of the last one */
+    uint64_t secret;           /* of hashes of what strangers choose */
     uint64_t n_conns;          /* ever */
     uint64_t n_answers;        /* blocks of fields of answers that were numbered, ever (h2_ask.h) */
     uint8_t *joined;           /* h2Block bytes: a block that came in pieces */
     uint8_t *encoded;          /* one that is longer than a frame */
     size_t encoded_len;
+    uint8_t *path;             /* of one request, as a rule rewrites it; NULL before the first */
+    size_t path_room;
     struct mf_pages tables;    /* of fields, those in use: a decoder's and an encoder's */
     struct {
         void **of;             /* MF_H2_SPARES of them; made with the first one */

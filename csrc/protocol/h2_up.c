@@ -2,8 +2,11 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "call/govern.h"
 #include "call/lane.h"
+#include "call/retry.h"
 #include "protocol/h2_ask.h"
+#include "protocol/h2_blame.h"
 #include "protocol/h2_code.h"
 #include "protocol/h2_request.h"
 
@@ -16,7 +19,8 @@
 #define MS_NS UINT64_C(1000000)
 /* How much sooner than ours a provider may count the same deadline, which goes on in whole milliseconds at the coarsest. */
 #define SOONER_NS (5 * MS_NS)
-#define BLAME_EVERY_NS UINT64_C(100000000)
+enum { UNKNOWN_STATUS = 2 }; /* of gRPC */
+enum { CALL_LEN = 4096 };
 enum { PREFIX = 5 }; /* what a message of gRPC begins with */
 
 static struct mf_h2_up *up_of(struct mf_h2_conn *h2)
@@ -83,13 +87,15 @@ static void judge(const struct mf_h2_asked *stream, const struct mf_call *call, 
     if (call->kind == MF_H2_READS_HTTP) {
         message->outcome = (uint8_t)mf_h2_code_outcome_http(stream->status);
         message->stat = (uint8_t)mf_stat_http_index(stream->status);
+        message->code = stream->status;
         return;
     }
     struct mf_slice text = last ? field(last, MF_H2_NAME_GRPC_STATUS) : mf_slice_of(NULL, 0);
     int status = mf_h2_code_grpc_of_answer(text, stream->status);
     message->outcome = (uint8_t)mf_h2_code_outcome_grpc(status);
     message->stat = (uint8_t)mf_stat_grpc_index(status);
-    if (call->noted)
+    message->code = !text.len ? stream->status : status < 100 ? (uint32_t)status : UNKNOWN_STATUS;
+    if (call->beside & MF_BESIDE_NOTE)
         mf_call_note(call)->record.code = (uint32_t)status;
 }
 
@@ -121,10 +127,12 @@ static struct mf_call *part(struct mf_h2_asked *stream)
     return call;
 }
 
-static void retry(struct mf_h2_asked *stream)
+static void retry(struct mf_h2_asked *stream, bool leaves)
 {
     struct mf_queue *queue = &up_of(stream->h2.conn)->link.lane->queue;
     struct mf_call *call = part(stream);
+    if (!leaves) /* who says that it stops has not failed */
+        mf_govern_judge(call, 503, true);
     mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.queue = queue});
 }
 
@@ -143,7 +151,7 @@ static bool nobody(struct mf_h2_asked *stream, const struct mf_h2_head_in *head)
     if (!stream->call->frame)
         return false;
     struct mf_h2_stream *h2 = &stream->h2;
-    retry(stream);
+    retry(stream, false);
     if (mf_conn_open(&up->h2.conn) && h2->state != MF_H2_ENDED)
         mf_h2_stream_reset(h2, MF_H2_NO_ERROR);
     return true;
@@ -180,7 +188,7 @@ static void on_head(struct mf_h2_stream *h2, const struct mf_h2_head_in *head)
         stream->status = head->response.status;
         if (nobody(stream, head))
             return;
-        if (stream->call->noted)
+        if (stream->call->beside & MF_BESIDE_NOTE)
             mf_call_note(stream->call)->record.http = head->response.status;
     }
     pass(stream, &message, head->ended, head);
@@ -244,7 +252,7 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
     /* One that refuses a call in the middle of its content has at least read of it; who leaves has not. */
     bool whole = !stream->call->asking || !stream->fed || h2->conn->leaving;
     if (untouched && whole && stream->call->frame) {
-        retry(stream);
+        retry(stream, h2->conn->leaving);
         return;
     }
     struct mf_call *call = part(stream);
@@ -254,7 +262,10 @@ static void on_end(struct mf_h2_stream *h2, const struct mf_h2_end *end)
                                   "meshfast: overload: the provider takes nothing of the request; see limits.stallTimeout"};
     if (untouched)
         fault = (struct mf_fault){MF_OUTCOME_NONE_UP, "meshfast: the provider did not take the call"};
-    if (end->why == MF_H2_BY_PEER && !untouched && out_of_time(call, end))
+    bool late = end->why == MF_H2_BY_PEER && !untouched && out_of_time(call, end);
+    if (!late && !(untouched && h2->conn->leaving))
+        mf_govern_judge(call, 503, true);
+    if (late)
         mf_call_step(call, MF_CALL_ON_TIMEOUT, &(struct mf_call_input){0});
     else if (end->why == MF_H2_BY_PEER && !untouched)
         cut(call, end);
@@ -319,6 +330,18 @@ static void on_room(struct mf_h2_conn *h2)
     mf_pool_room(up->link.pool, &up->link);
 }
 
+/* Its window is given back: who waited for that need not any more; where the streams that are there will take it, as many as
+ * it is enough for. */
+static void on_credit(struct mf_h2_conn *h2, uint32_t more)
+{
+    struct mf_h2_up *up = up_of(h2);
+    uint32_t most = more / CALL_LEN + 1;
+    if (!up->link.lane || !up->link.lane->waits)
+        return;
+    while ((mf_list_empty(&h2->_turns) ? !mf_h2_conn_low(h2) : most-- > 0) && mf_pool_credit(&up->link))
+        ;
+}
+
 static void on_goaway(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway)
 {
     (void)goaway;
@@ -380,6 +403,7 @@ static const struct mf_h2_ops h2_ops = {
     .fetch = fetch,
     .on_ready = on_ready,
     .on_room = on_room,
+    .on_credit = on_credit,
     .on_goaway = on_goaway,
     .on_pong = on_pong,
     .on_lost = on_lost,
@@ -481,7 +505,34 @@ static void left(struct mf_callee *callee, struct mf_call *call)
     mf_h2_stream_reset(h2, MF_H2_CANCEL);
 }
 
-static const struct mf_callee_ops callee_ops = {.more = more, .doubt = doubt, .took = took, .left = left, .cut = given_up};
+/* To try again is what it asks its callers not to do. */
+static bool limits_rate(const struct mf_h2_head_in *head)
+{
+    for (uint32_t i = 0; i < head->n; i++)
+        if (head->marks[i].name == MF_H2_NAME_OTHER && mf_slice_eq(head->fields[i].key, MF_SLICE("x-envoy-ratelimited")))
+            return true;
+    return false;
+}
+
+/* grpc-status counts where the answer is no more than its head: behind one its caller has a part of the answer. */
+static void became(const struct mf_call *call, const struct mf_message *message, struct mf_try *out)
+{
+    out->kind = MF_TRY_RESET;
+    if (message && (message->parts & MF_PART_CUT))
+        out->kind = message->code == MF_H2_REFUSED_STREAM ? MF_TRY_REFUSED : MF_TRY_RESET;
+    if (!message || !message->head)
+        return;
+    const struct mf_h2_head_in *head = message->head;
+    out->kind = MF_TRY_HTTP;
+    out->status = head->response.status;
+    out->rate_limited = limits_rate(head);
+    struct mf_slice text = field(head, MF_H2_NAME_GRPC_STATUS);
+    if (head->ended && text.len && call->kind != MF_H2_READS_HTTP)
+        out->grpc = mf_h2_code_grpc_of_answer(text, head->response.status);
+}
+
+static const struct mf_callee_ops callee_ops = {
+    .more = more, .doubt = doubt, .took = took, .became = became, .left = left, .cut = given_up};
 
 /* --- as the pool knows it */
 
@@ -511,52 +562,14 @@ static bool takes(struct mf_link *link)
     return mf_h2_conn_takes(&((struct mf_h2_up *)(void *)link->conn)->h2);
 }
 
-static bool spent(const struct mf_link *link, const struct mf_call *call)
+static enum mf_link_spent spent(const struct mf_link *link, const struct mf_call *call)
 {
     struct mf_h2_up *up = (struct mf_h2_up *)(void *)link->conn;
-    return (call->asking && mf_h2_conn_used_up(&up->h2)) || worn(up);
-}
-
-/* What went on this stream and has not been read, as far as its window tells. */
-static uint64_t held_by(const struct mf_h2_conn *h2, const struct mf_h2_stream *stream)
-{
-    int64_t held = (int64_t)h2->peer.window - stream->_out_window;
-    return held > 0 ? (uint64_t)held : 0;
-}
-
-/* Those who hold more than their share of a window that is used up; not where nobody else is there. */
-static void blame(struct mf_link *link, const struct mf_caller *caller)
-{
-    struct mf_h2_up *up = (struct mf_h2_up *)(void *)link->conn;
-    struct mf_local *local = up->h2.conn.local;
-    uint64_t now = mf_local_now(local), all = 0;
-    if (!mf_h2_conn_used_up(&up->h2) || (caller && now - up->blamed_at < BLAME_EVERY_NS))
-        return;
-    up->blamed_at = now;
-    const struct mf_list *calls = &link->callee.calls;
-    bool others = false;
-    for (struct mf_list *node = calls->next; node != calls; node = node->next) {
-        const struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
-        if (call->caller)
-            call->caller->held = 0;
-        others = others || call->caller != caller;
-    }
-    for (struct mf_list *node = calls->next; node != calls && others; node = node->next) {
-        const struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
-        uint64_t held = call->at_callee ? held_by(&up->h2, call->at_callee) : 0;
-        all += held;
-        if (call->caller)
-            call->caller->held += held;
-    }
-    for (struct mf_list *node = calls->next; node != calls && others; node = node->next) {
-        struct mf_caller *of = MF_CONTAINER(node, struct mf_call, place)->caller;
-        if (!of || of->held <= all / local->limits->h2_window_share)
-            continue;
-        of->held = 0; /* once */
-        MF_COUNT(local, limit_h2_window_share);
-        mf_lane_suspect(link->pool, of, false);
-    }
+    if (worn(up))
+        return MF_LINK_SPENT;
+    enum mf_h2_window window = call->asking ? mf_h2_conn_window(&up->h2) : MF_H2_WINDOW_OPEN;
+    return window == MF_H2_WINDOW_OPEN ? MF_LINK_FRESH : window == MF_H2_WINDOW_LOW ? MF_LINK_UNSURE : MF_LINK_SPENT;
 }
 
 const struct mf_dialer_ops mf_h2_up_dialer = {.dial = dial, .send = mf_h2_request_queued, .room = room, .takes = takes,
-                                              .spent = spent, .blame = blame, .kinds = UINT32_MAX};
+                                              .spent = spent, .blame = mf_h2_blame, .kinds = UINT32_MAX};

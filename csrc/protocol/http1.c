@@ -3,13 +3,16 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "call/health.h"
-#include "call/labels.h"
-#include "codec/http1_head.h"
+#include "protocol/http1_change.h"
+#include "protocol/http1_route.h"
+#include "table/actions.h"
+#include "table/guard.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 enum { TEXT_ROOM = 256, ANSWER_ROOM = 512 };
+enum { AHEAD = 64 * 1024 }; /* behind a head that waits so much is read, so that its caller's end is seen */
 
 static struct mf_http1 *http1_of(struct mf_conn *conn)
 {
@@ -34,12 +37,28 @@ static void set_stat(struct mf_http1 *http1, struct mf_stat *stat, bool fallback
         mf_count(&shard->fallbacks, 1);
 }
 
-static void take_note(struct mf_http1 *http1, const struct mf_query *query)
+static void leave_guard(struct mf_http1 *http1)
 {
-    struct mf_conn *conn = &http1->relay.conn;
-    struct mf_notes *notes = conn->local->notes;
-    if (notes && notes->sample && !http1->note)
-        http1->note = mf_note_begin(notes, (uint8_t)http1->inlet->options->direction, query, query, 0, conn->sock.fd);
+    if (!http1->guard)
+        return;
+    mf_breaker_give(&http1->guard->breaker, MF_BREAKER_CONNECTIONS);
+    mf_guard_leave(http1->guard);
+    http1->guard = NULL;
+}
+
+/* It is one of the connections that policy bounds, if any are. False: there are as many as may be. */
+static bool enter_guard(struct mf_http1 *http1, struct mf_guard *guard)
+{
+    leave_guard(http1);
+    if (!guard)
+        return true;
+    if (!mf_breaker_take(&guard->breaker, MF_BREAKER_CONNECTIONS)) {
+        MF_COUNT(http1->relay.conn.local, busy_connections);
+        return false;
+    }
+    mf_guard_enter(guard);
+    http1->guard = guard;
+    return true;
 }
 
 /* `status`: HTTP's that it was told, of an answer of ours; 0: it was relayed, or is gone. */
@@ -73,6 +92,7 @@ static void end(struct mf_http1 *http1, enum mf_outcome outcome, int status, uin
     }
     http1->stat = NULL;
     http1->note = NULL;
+    leave_guard(http1);
 }
 
 static void on_ended(struct mf_conn *conn, int rc, uint64_t up, uint64_t down)
@@ -99,20 +119,26 @@ static enum mf_outcome outcome_of(int status)
                            : MF_OUTCOME_BAD_REQUEST;
 }
 
-static void answer(struct mf_conn *conn, int status, const char *text)
+static void answer_as(struct mf_conn *conn, enum mf_outcome outcome, int status, const char *text)
 {
     char bytes[ANSWER_ROOM];
     struct mf_query nothing = {.now = mf_local_now(conn->local)};
-    take_note(http1_of(conn), &nothing);
-    end(http1_of(conn), outcome_of(status), status, 0, 0);
+    mf_http1_note(http1_of(conn), &nothing);
+    end(http1_of(conn), outcome, status, 0, 0);
     int n = snprintf(bytes, sizeof bytes,
-                     "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s\n",
-                     status, reason(status), strlen(text) + 1, text);
+                     "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\n%sconnection: close\r\n\r\n%s\n",
+                     status, reason(status), strlen(text) + 1,
+                     outcome == MF_OUTCOME_BUSY ? "x-envoy-overloaded: true\r\n" : "", text);
     if (http1_of(conn)->bare)
         n -= (int)strlen(text) + 1;
     MF_COUNT(conn->local, http1_answers);
     int rc = mf_sock_write(&conn->sock, mf_slice_of(bytes, (size_t)n));
     mf_conn_close(conn, rc < 0 ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, rc);
+}
+
+static void answer(struct mf_conn *conn, int status, const char *text)
+{
+    answer_as(conn, outcome_of(status), status, text);
 }
 
 static void answer_bad(struct mf_conn *conn, int rc)
@@ -131,6 +157,11 @@ static void answer_failed(struct mf_conn *conn, const struct mf_http1_head *head
     int len = (int)(host.len < 128 ? host.len : 128);
     const char *name = (const char *)host.ptr;
     int status = rc == MF_EROUTE_SERVICE || rc == MF_EROUTE_RULE ? 404 : 503;
+    if (rc == MF_EROUTE_BUSY) {
+        answer_as(conn, MF_OUTCOME_BUSY, status,
+                  "meshfast: busy: as many connections are open there as connectionPool.tcp.maxConnections allows");
+        return;
+    }
     if (rc == MF_EROUTE_SERVICE)
         snprintf(text, sizeof text, "meshfast: no route: %.*s is not in the mesh", len, name);
     else if (rc == MF_EROUTE_RULE)
@@ -143,96 +174,6 @@ static void answer_failed(struct mf_conn *conn, const struct mf_http1_head *head
     if (rc == -ENOMEM)
         MF_COUNT(conn->local, out_of_memory);
     answer(conn, status, text);
-}
-
-/* --- where to */
-
-/* What is chosen by a request: a peer of the table, or (NULL) the address alone. */
-struct aim {
-    struct mf_peer *peer;
-    struct mf_addr addr;
-    struct mf_stat *stat; /* of whoever of the table is chosen or lacking; NULL */
-    bool fallback;
-};
-
-/* Where it would go without us. */
-static int onward(struct mf_conn *conn, const struct mf_inlet *inlet, struct aim *aim)
-{
-    *aim = (struct aim){0};
-    return mf_inlet_address(inlet, conn, &aim->addr) < 0 ? MF_EROUTE_SERVICE : 0;
-}
-
-/* By the host, and where that is not listed by what Triple's JSON calls in the path; each by its own name before by a
- * pattern. */
-static int look_up(const struct mf_table *table, const struct mf_http1_head *head, struct mf_query *query,
-                   struct mf_route *route)
-{
-    uint8_t room[MF_HTTP1_HOST];
-    struct mf_route other;
-    query->service = mf_http1_head_service(head, room);
-    query->method = head->method;
-    int rc = mf_route_lookup(table, query, route);
-    if (!route->inexact || !mf_http1_head_call(head, &query->service, &query->method))
-        return rc;
-    int other_rc = mf_route_lookup(table, query, &other);
-    if (other_rc == MF_EROUTE_SERVICE || (other.inexact && rc != MF_EROUTE_SERVICE))
-        return rc;
-    *route = other;
-    return other_rc;
-}
-
-/* What policy sees: all fields, and the labels that they lead to. They cannot be stamped: the bytes go as they came. */
-static int by_table(struct mf_http1 *http1, const struct mf_http1_head *head, struct aim *aim)
-{
-    struct mf_local *local = http1->relay.conn.local;
-    struct mf_pair *fields = mf_alloc((head->n_fields + 1) * sizeof *fields);
-    if (!fields)
-        return -ENOMEM;
-    mf_http1_head_fields(head, fields);
-    struct mf_query query = {.headers = fields, .n_headers = head->n_fields, .speaks = MF_SPEAKS_HTTP,
-                             .fold_names = true};
-    struct mf_http_view view = {head->method, head->scheme.len ? head->scheme : MF_SLICE("http"), head->authority,
-                                head->path, head->query};
-    struct mf_route route;
-    query.http = &view;
-    query.now = mf_local_now(local);
-    query.random = mf_local_random(local);
-    if (http1->tries)
-        mf_labels_find_again(local, &query);
-    else
-        mf_labels_find(local, &query, NULL);
-    query.labels = local->labels.value;
-    int rc = look_up(local->table, head, &query, &route);
-    if (rc == MF_EROUTE_PEER) { /* a port that is Dubbo's may take HTTP/1 too, where there is no other */
-        query.at_dubbo = true;
-        rc = look_up(local->table, head, &query, &route);
-    }
-    if (rc == MF_EROUTE_DOWN) {
-        query.last_resort = true;
-        rc = look_up(local->table, head, &query, &route);
-    }
-    take_note(http1, &query);
-    mf_free(fields);
-    aim->stat = route.stat;
-    if (rc == 0) {
-        aim->fallback = route.fallbacks > 0;
-        aim->peer = route.peer;
-        aim->addr = route.peer->addr;
-    }
-    return rc;
-}
-
-/* CONNECT asks for a way to elsewhere, of whoever was dialled: nothing of it names a service. */
-static int choose(struct mf_conn *conn, const struct mf_http1_head *head, struct aim *aim)
-{
-    struct mf_http1 *http1 = http1_of(conn);
-    const struct mf_inlet_options *options = http1->inlet->options;
-    if (options->direction == MF_INBOUND)
-        return onward(conn, http1->inlet, aim);
-    int rc = head->connect ? MF_EROUTE_SERVICE : by_table(http1, head, aim);
-    if (rc == MF_EROUTE_SERVICE && !options->refuse_unknown)
-        rc = onward(conn, http1->inlet, aim);
-    return rc;
 }
 
 /* --- its other half */
@@ -277,18 +218,49 @@ static void count_bytes(struct mf_http1 *http1)
     ((struct mf_relay *)(void *)http1->relay.other)->own = &http1->stat->bytes_down;
 }
 
+static void join(struct mf_conn *conn)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    set_waiting(http1, false);
+    mf_relay_join(conn);
+    http1->relay.on_ended = on_ended;
+    if (http1->stat) {
+        mf_count(&http1->stat->relayed, 1);
+        count_bytes(http1);
+    }
+    MF_COUNT(conn->local, http1_connections);
+}
+
+static void drop_head(struct mf_http1 *http1)
+{
+    mf_free(http1->head);
+    http1->head = NULL;
+}
+
+/* Its other half gets the head as the rule has it, and then what is behind the one that came. */
+static size_t send_head(struct mf_conn *conn, struct mf_slice view)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    struct mf_conn *other = http1->relay.other;
+    size_t len = http1->seen;
+    if (!other) /* gone by now: so are we, in a moment */
+        return view.len;
+    int rc = mf_sock_write(&other->sock, mf_slice_of(http1->head, http1->head_len));
+    drop_head(http1);
+    http1->changes = false;
+    join(conn);
+    if (rc < 0)
+        mf_conn_doom(conn, rc);
+    return rc < 0 || len == view.len ? view.len : len + conn->ops->on_read(conn, mf_slice_of(view.ptr + len, view.len - len));
+}
+
 static void on_dialled(struct mf_conn *conn, int rc)
 {
     struct mf_http1 *http1 = http1_of(conn);
     if (rc == 0) {
-        set_waiting(http1, false);
-        mf_relay_join(conn);
-        http1->relay.on_ended = on_ended;
-        if (http1->stat) {
-            mf_count(&http1->stat->relayed, 1);
-            count_bytes(http1);
-        }
-        MF_COUNT(conn->local, http1_connections);
+        http1->changes = http1->head != NULL;
+        if (!http1->changes)
+            join(conn);
     } else {
         MF_COUNT(conn->local, upstream_connect_failed);
         failed(http1, rc);
@@ -298,7 +270,7 @@ static void on_dialled(struct mf_conn *conn, int rc)
 }
 
 /* 0: it waits for its other half. */
-static int dial(struct mf_http1 *http1, const struct aim *aim)
+static int dial(struct mf_http1 *http1, const struct mf_http1_aim *aim)
 {
     struct mf_conn *conn = &http1->relay.conn;
     http1->tries++;
@@ -318,29 +290,120 @@ static int dial(struct mf_http1 *http1, const struct aim *aim)
     return 0;
 }
 
-static bool another_may(const struct mf_http1 *http1, const struct aim *aim)
+static bool another_may(const struct mf_http1 *http1, const struct mf_http1_aim *aim)
 {
     return aim->peer && !mf_sock_local_error(http1->failed) &&
            http1->tries < http1->relay.conn.local->limits->max_tries;
+}
+
+/* --- what its rule does with it */
+
+static void answer_by_rule(struct mf_conn *conn, struct mf_reply *reply, struct mf_stat *stat)
+{
+    struct mf_http1 *http1 = http1_of(conn);
+    uint8_t *bytes;
+    size_t len;
+    set_stat(http1, stat, false);
+    end(http1, MF_OUTCOME_RULE, reply->statuses.http, 0, 0);
+    MF_COUNT(conn->local, http1_answers);
+    int rc = mf_http1_change_reply(reply, http1->bare, &bytes, &len);
+    if (rc == 0) {
+        rc = mf_sock_write(&conn->sock, mf_slice_of(bytes, len));
+        mf_free(bytes);
+    }
+    mf_conn_close(conn, rc < 0 ? MF_CLOSE_NOW : MF_CLOSE_FLUSH, rc);
+}
+
+/* Until when it is put off; 0: it is not. */
+static void set_due(struct mf_http1 *http1, uint64_t due)
+{
+    struct mf_local *local = http1->relay.conn.local;
+    local->n_delayed += (due != 0) - (http1->due != 0);
+    http1->due = due;
+}
+
+/* True: it waits, or is answered. */
+static bool met(struct mf_http1 *http1, const struct mf_http1_head *head, const struct mf_http1_aim *aim)
+{
+    struct mf_conn *conn = &http1->relay.conn;
+    struct mf_local *local = conn->local;
+    struct mf_http_view view = {head->method, head->scheme.len ? head->scheme : MF_SLICE("http"), head->authority,
+                                head->path, head->query};
+    struct mf_reply reply;
+    uint8_t *place = NULL;
+    int rc = 0;
+    if (mf_fault_draw(&http1->fault, local, aim->actions) && mf_fault_room(http1->inlet->calls)) {
+        MF_COUNT(local, calls_delayed);
+        set_stat(http1, aim->stat, aim->fallback);
+        set_due(http1, mf_local_now(local) + (uint64_t)aim->actions->faults->delay_ms * 1000000);
+        set_waiting(http1, true);
+        mf_conn_wait(conn, http1->due);
+        return true;
+    }
+    if (http1->fault.aborts && aim->actions->faults) {
+        reply = mf_fault_abort(aim->actions);
+        MF_COUNT(local, calls_aborted);
+    } else if (!mf_fault_reply(aim->actions, &view, &reply, &place, &rc)) {
+        return false;
+    } else {
+        mf_count(aim->actions->direct ? &local->counters.calls_direct : &local->counters.calls_redirected, 1);
+        reply.change = aim->change ? &aim->change->response : NULL;
+    }
+    if (rc < 0)
+        answer_failed(conn, head, rc);
+    else
+        answer_by_rule(conn, &reply, aim->stat);
+    mf_free(place);
+    return true;
+}
+
+/* What goes to its other half: the head as it came, or another. False: it has been answered. */
+static bool prepare(struct mf_http1 *http1, const struct mf_http1_head *head, const struct mf_http1_aim *aim)
+{
+    struct mf_conn *conn = &http1->relay.conn;
+    drop_head(http1);
+    if (!aim->change)
+        return true;
+    int rc = mf_http1_change_head(head, aim->change, &http1->head, &http1->head_len);
+    bool lost = rc == MF_ECHANGE || aim->change->response.n_levels; /* answers are not read */
+    if (rc == -ENOMEM) {
+        answer_failed(conn, head, rc);
+        return false;
+    }
+    if (rc < 0 && rc != MF_ECHANGE) {
+        MF_COUNT(conn->local, changes_refused);
+        answer_bad(conn, rc);
+        return false;
+    }
+    mf_count(lost ? &conn->local->counters.changes_lost : &conn->local->counters.calls_changed, 1);
+    return true;
 }
 
 /* Dials where this request goes; after a failure, where it goes now. */
 static void go(struct mf_http1 *http1, const struct mf_http1_head *head)
 {
     struct mf_conn *conn = &http1->relay.conn;
-    struct aim aim = {0};
+    struct mf_http1_aim aim = {0};
     struct mf_query nothing = {.now = mf_local_now(conn->local)};
-    int rc = choose(conn, head, &aim);
-    take_note(http1, &nothing);
+    int rc = mf_http1_choose(conn, head, &aim);
+    mf_http1_note(http1, &nothing);
+    if (aim.actions && met(http1, head, &aim))
+        return;
     while (rc == 0) {
         set_stat(http1, aim.stat, aim.fallback);
+        if (!prepare(http1, head, &aim))
+            return;
         if (http1->tries && !another_may(http1, &aim)) {
             rc = http1->failed;
             break;
         }
+        if (!enter_guard(http1, aim.guard)) {
+            rc = MF_EROUTE_BUSY;
+            break;
+        }
         if (dial(http1, &aim) == 0)
             return;
-        rc = choose(conn, head, &aim);
+        rc = mf_http1_choose(conn, head, &aim);
     }
     set_stat(http1, aim.stat, false);
     answer_failed(conn, head, rc);
@@ -381,6 +444,13 @@ static bool is_head(struct mf_slice view)
 static size_t on_read(struct mf_conn *conn, struct mf_slice view)
 {
     struct mf_http1_head head = {0};
+    if (http1_of(conn)->due) {
+        if (view.len >= http1_of(conn)->seen + AHEAD)
+            mf_conn_pause(conn, MF_PAUSE_PEER);
+        return 0;
+    }
+    if (http1_of(conn)->changes)
+        return send_head(conn, view);
     bool read = http1_of(conn)->inlet->options->direction == MF_OUTBOUND;
     http1_of(conn)->bare = is_head(view);
     int rc = read ? read_head(conn, view, &head) : 0;
@@ -389,24 +459,39 @@ static size_t on_read(struct mf_conn *conn, struct mf_slice view)
     return conn->closed ? view.len : 0;
 }
 
+/* Who ends its side while a rule lets it wait has left, as far as can be told: there is nothing to ask it by. */
 static void on_eof(struct mf_conn *conn)
 {
-    mf_conn_close(conn, MF_CLOSE_NOW, 0);
+    if (http1_of(conn)->due)
+        answer_as(conn, MF_OUTCOME_CANCELLED, 503, "meshfast: the connection was ended while a fault's delay held its request");
+    else
+        mf_conn_close(conn, MF_CLOSE_NOW, 0);
 }
 
 static void on_lost(struct mf_conn *conn, int rc)
 {
     set_waiting(http1_of(conn), false);
+    set_due(http1_of(conn), 0);
     let_go(http1_of(conn));
+    drop_head(http1_of(conn));
+    leave_guard(http1_of(conn));
     if (http1_of(conn)->stat || http1_of(conn)->note) /* its caller has not waited for an answer */
         end(http1_of(conn), MF_OUTCOME_CANCELLED, 0, 0, 0);
     mf_relay_part(conn, rc);
 }
 
+/* A head that began has frameTimeout, and a dial connectTimeout. */
 static void on_timer(struct mf_conn *conn, uint64_t now)
 {
-    (void)conn; /* a head that began has frameTimeout, and a dial connectTimeout */
-    (void)now;
+    struct mf_http1 *http1 = http1_of(conn);
+    if (http1->due > now)
+        mf_conn_wait(conn, http1->due);
+    if (!http1->due || http1->due > now)
+        return;
+    set_due(http1, 0);
+    set_waiting(http1, false);
+    mf_conn_resume(conn, MF_PAUSE_PEER);
+    mf_sock_show(&conn->sock); /* the head again */
 }
 
 static const struct mf_conn_ops ops = {
@@ -430,7 +515,10 @@ void mf_http1_start(struct mf_conn *conn, const struct mf_inlet *inlet)
     http1->stat = NULL;
     http1->note = NULL;
     http1->begun = mf_local_now(conn->local);
-    http1->whole = http1->bare = http1->waiting = false;
+    http1->whole = http1->bare = http1->waiting = http1->changes = false;
+    http1->due = 0;
+    http1->fault = (struct mf_fault_state){0};
+    http1->head = NULL;
 }
 
 void mf_http1_refuse(struct mf_conn *conn, const struct mf_inlet *inlet, struct mf_slice view)

@@ -1,8 +1,10 @@
 #pragma once
 /* http1: an HTTP/1 connection, relayed as one: it goes where policy sends its first request, and all that follows goes
  * there too, byte for byte. */
+#include "call/fault.h"
 #include "call/note.h"
 #include "call/relay.h"
+#include "table/guard.h"
 #include "table/peer.h"
 
 struct mf_http1 {
@@ -14,10 +16,16 @@ struct mf_http1 {
     int failed;            /* why the last one could not be */
     struct mf_stat_shard *stat; /* where it is counted; NULL: no service was found */
     struct mf_note *note;  /* for the access log; NULL */
+    struct mf_guard *guard; /* it is one of the connections that are bounded there; NULL */
     uint64_t begun;
     bool whole;            /* `seen` is the head's length */
     bool waiting;          /* for a peer: counted as a call in flight */
     bool bare;             /* answers to it have no content: HEAD */
+    bool changes;          /* its other half is there, and `head` goes there first */
+    uint64_t due;          /* until then a rule lets it wait; 0: it does not */
+    struct mf_fault_state fault;
+    uint8_t *head;         /* as a rule changes it; NULL: as it came */
+    size_t head_len;
 };
 
 /* `conn` has the room of an mf_http1. What it has said so far is shown to its on_read next. */

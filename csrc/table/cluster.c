@@ -1,4 +1,6 @@
 #include "base/err.h"
+#include "table/level.h"
+#include "table/plan.h"
 #include "table/writer.h"
 
 int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_cluster **out)
@@ -17,13 +19,29 @@ int mf_cluster_new(struct mf_table *table, struct mf_slice host, struct mf_clust
     return 0;
 }
 
+static void free_plan(const struct mf_group *group)
+{
+    if (group->planned)
+        mf_plan_free(*mf_group_plan_place(group));
+}
+
+static void free_group(struct mf_group *group)
+{
+    if (group) {
+        free_plan(group);
+        if (group->twin)
+            free_plan(mf_group_http(group));
+    }
+    mf_slab_free(group);
+}
+
 static void free_by_label(struct mf_table *table, struct mf_by_label *by)
 {
     mf_label_give(table, by->label);
     for (uint32_t i = by->n_subsets; by->groups && i < by->n_groups; i++)
-        mf_slab_free(by->groups[i]);
+        free_group(by->groups[i]);
     mf_free(by->groups);
-    mf_slab_free(by->baseline);
+    free_group(by->baseline);
     mf_slab_free(by);
 }
 
@@ -55,12 +73,15 @@ void mf_cluster_give(struct mf_table *table, struct mf_cluster *cluster)
     }
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
         mf_free(cluster->subsets[i].labels);
+        mf_free(cluster->subsets[i].members);
         mf_free(cluster->subsets[i].name);
-        mf_slab_free(cluster->subsets[i].group);
+        mf_policy_free(cluster->subsets[i].policy);
+        free_group(cluster->subsets[i].group);
     }
     mf_free(cluster->instances);
     mf_free(cluster->subsets);
-    mf_slab_free(cluster->all);
+    free_group(cluster->all);
+    mf_policy_free(cluster->policy);
     mf_free(cluster->host);
     mf_free(cluster);
 }
@@ -149,23 +170,68 @@ static struct mf_subset *find_subset(const struct mf_cluster *cluster, struct mf
     return NULL;
 }
 
+/* Adds one, of which all but the name is made. Takes that over, also where it returns an error. */
+static int add_subset(struct mf_cluster *cluster, struct mf_slice name, struct mf_subset *made)
+{
+    int rc = cluster->sealed ? MF_ECLOSED : find_subset(cluster, name) ? -EEXIST : 0;
+    if (rc == 0)
+        rc = mf_grow((void **)&cluster->subsets, cluster->n_subsets, &cluster->subsets_room, sizeof *cluster->subsets);
+    if (rc == 0 && (made->labels || made->members))
+        made->name = mf_copy(name.ptr, name.len);
+    if (rc == 0 && !made->name)
+        rc = -ENOMEM;
+    if (rc == 0) {
+        cluster->subsets[cluster->n_subsets++] = *made;
+        return 0;
+    }
+    mf_free(made->labels);
+    mf_free(made->members);
+    return rc;
+}
+
 int mf_cluster_subset(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
                       const struct mf_pair *labels, uint32_t n_labels)
 {
     (void)table;
+    return add_subset(cluster, name, &(struct mf_subset){.labels = copy_pairs(labels, n_labels), .n_labels = n_labels});
+}
+
+int mf_cluster_subset_of(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice name,
+                         const uint32_t *members, uint32_t n_members)
+{
+    (void)table;
+    for (uint32_t i = 0; i < n_members; i++)
+        if (members[i] >= cluster->n_instances || (i && members[i] <= members[i - 1]))
+            return MF_ELIMIT;
+    struct mf_subset made = {.members = mf_alloc((n_members + 1) * sizeof *members), .n_members = n_members};
+    if (made.members && n_members)
+        memcpy(made.members, members, n_members * sizeof *members);
+    return add_subset(cluster, name, &made);
+}
+
+/* It has places for more instances than there are, or fewer. */
+static bool misplaced(const struct mf_cluster *cluster, const struct mf_policy *policy)
+{
+    return policy && policy->locality && policy->locality->n != cluster->n_instances;
+}
+
+int mf_cluster_policy(struct mf_table *table, struct mf_cluster *cluster, struct mf_slice subset,
+                      const struct mf_policy *policy)
+{
+    (void)table;
     if (cluster->sealed)
         return MF_ECLOSED;
-    if (find_subset(cluster, name))
-        return -EEXIST;
-    if (mf_grow((void **)&cluster->subsets, cluster->n_subsets, &cluster->subsets_room, sizeof *cluster->subsets) != 0)
+    struct mf_subset *found = subset.len ? find_subset(cluster, subset) : NULL;
+    if (subset.len && !found)
+        return -ENOENT;
+    if (misplaced(cluster, policy))
+        return MF_ELIMIT;
+    struct mf_policy *copy = mf_policy_copy(policy);
+    if (!copy)
         return -ENOMEM;
-    struct mf_subset subset = {.labels = copy_pairs(labels, n_labels), .n_labels = n_labels};
-    subset.name = subset.labels ? mf_copy(name.ptr, name.len) : NULL;
-    if (!subset.name) {
-        mf_free(subset.labels);
-        return -ENOMEM;
-    }
-    cluster->subsets[cluster->n_subsets++] = subset;
+    struct mf_policy **place = found ? &found->policy : &cluster->policy;
+    mf_policy_free(*place);
+    *place = copy;
     return 0;
 }
 
@@ -187,6 +253,18 @@ static bool carries(const struct mf_instance *instance, const struct mf_pair *la
     return true;
 }
 
+/* Whether the cluster's instance `i` is in a subset (NULL: all are), asked for one after the other. `next`: 0 at first. */
+static bool belongs(const struct mf_cluster *cluster, const struct mf_subset *subset, uint32_t i, uint32_t *next)
+{
+    if (!subset)
+        return true;
+    if (!subset->members)
+        return carries(&cluster->instances[i], subset->labels, subset->n_labels);
+    bool is = *next < subset->n_members && subset->members[*next] == i;
+    *next += is;
+    return is;
+}
+
 /* Those of a group: how many take calls of each family, and whether not all take both at one address. */
 struct members {
     uint32_t n[MF_FAMILIES];
@@ -200,34 +278,37 @@ static void count_member(struct members *members, const struct mf_instance *inst
     members->apart |= instance->peers[MF_FAMILY_DUBBO] != instance->peers[MF_FAMILY_HTTP];
 }
 
-static size_t size_of_group(struct mf_slice name, uint32_t n)
+static size_t size_of_group(struct mf_slice name, uint32_t n, bool planned)
 {
-    size_t size = sizeof(struct mf_group) + n * (sizeof(struct mf_peer *) + sizeof(uint64_t)) + name.len;
+    size_t size = sizeof(struct mf_group) + n * (sizeof(struct mf_peer *) + sizeof(uint64_t)) +
+                  planned * sizeof(struct mf_plan *) + name.len;
     return (size + MF_CACHE_LINE - 1) & ~(size_t)(MF_CACHE_LINE - 1);
 }
 
-static void begin_group(struct mf_group *group, struct mf_slice name, uint32_t n)
+static void begin_group(struct mf_group *group, struct mf_slice name, uint32_t n, bool planned)
 {
     group->n = n;
-    group->name_len = (uint32_t)name.len;
+    group->name_len = name.len & 0x1fffffff;
+    group->planned = planned;
     if (name.len)
-        memcpy(mf_group_sums(group) + n, name.ptr, name.len);
+        memcpy((void *)(uintptr_t)mf_group_name(group).ptr, name.ptr, name.len);
 }
 
 /* For these members, which are put next. */
-static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, const struct members *members)
+static struct mf_group *new_group(struct mf_table *table, struct mf_slice name, const struct members *members,
+                                  const struct mf_policy *policy)
 {
-    size_t own = size_of_group(name, members->n[MF_FAMILY_DUBBO]);
-    size_t other = members->apart ? size_of_group(name, members->n[MF_FAMILY_HTTP]) : 0;
+    size_t own = size_of_group(name, members->n[MF_FAMILY_DUBBO], policy != NULL);
+    size_t other = members->apart ? size_of_group(name, members->n[MF_FAMILY_HTTP], policy != NULL) : 0;
     if (own > UINT32_MAX)
         return NULL;
     struct mf_group *group = mf_table_zalloc(table, table->peers.n, own + other);
     if (!group)
         return NULL;
-    begin_group(group, name, members->n[MF_FAMILY_DUBBO]);
+    begin_group(group, name, members->n[MF_FAMILY_DUBBO], policy != NULL);
     if (other) {
         struct mf_group *twin = (struct mf_group *)((uintptr_t)group + own);
-        begin_group(twin, name, members->n[MF_FAMILY_HTTP]);
+        begin_group(twin, name, members->n[MF_FAMILY_HTTP], policy != NULL);
         group->twin = twin->twin = (uint32_t)own;
     }
     return group;
@@ -249,33 +330,85 @@ static void put_member(struct mf_group *group, struct members *put, const struct
                      instance->peers[f], instance->weight);
 }
 
-/* The instances with all these labels. */
-static struct mf_group *group_with(struct mf_table *table, const struct mf_cluster *cluster, struct mf_slice name,
-                                   const struct mf_pair *labels, uint32_t n_labels)
+/* Of one group, whose members are put: they lie in the order of their instances. */
+static int plan_one(struct mf_table *table, const struct mf_cluster *cluster, const struct mf_policy *policy,
+                    struct mf_group *group, int family)
+{
+    const struct mf_instance **members = mf_zalloc((group->n + 1) * sizeof *members);
+    if (!members)
+        return -ENOMEM;
+    for (uint32_t m = 0, i = 0; m < group->n; m++, i++) {
+        while (cluster->instances[i].peers[family] != group->peers[m])
+            i++;
+        members[m] = &cluster->instances[i];
+    }
+    struct mf_plan *plan = *mf_group_plan_place(group) = mf_plan_new(table, cluster, policy, group, family, members);
+    mf_free(members);
+    group->quick = plan ? mf_plan_quick(plan, group->each != 0) & 3 : MF_QUICK_NOT;
+    return plan ? 0 : -ENOMEM;
+}
+
+/* Gives a group its plan, where `policy` is not NULL. 0 or -ENOMEM. */
+static int plan_group(struct mf_table *table, const struct mf_cluster *cluster, const struct mf_policy *policy,
+                      struct mf_group *group)
+{
+    if (!policy)
+        return 0;
+    int rc = plan_one(table, cluster, policy, group, MF_FAMILY_DUBBO);
+    if (rc == 0 && group->twin)
+        rc = plan_one(table, cluster, policy, (struct mf_group *)(uintptr_t)mf_group_http(group), MF_FAMILY_HTTP);
+    return rc;
+}
+
+/* Of a declared subset, or of all instances (NULL). */
+static struct mf_group *group_of(struct mf_table *table, const struct mf_cluster *cluster, const struct mf_subset *subset)
 {
     struct members members = {0}, put = {0};
+    const struct mf_policy *policy = subset && subset->policy ? subset->policy : cluster->policy;
+    uint32_t next = 0;
     for (uint32_t i = 0; i < cluster->n_instances; i++)
-        if (carries(&cluster->instances[i], labels, n_labels))
+        if (belongs(cluster, subset, i, &next))
             count_member(&members, &cluster->instances[i]);
-    struct mf_group *group = new_group(table, name, &members);
+    struct mf_group *group = new_group(table, mf_slice_str(subset ? subset->name : ""), &members, policy);
+    next = 0;
     for (uint32_t i = 0; group && i < cluster->n_instances; i++)
-        if (carries(&cluster->instances[i], labels, n_labels))
+        if (belongs(cluster, subset, i, &next))
             put_member(group, &put, &cluster->instances[i]);
+    if (group && plan_group(table, cluster, policy, group) != 0) {
+        free_group(group);
+        group = NULL;
+    }
     return group;
+}
+
+uint32_t mf_cluster_levels(const struct mf_cluster *cluster, struct mf_slice subset, enum mf_family family, uint64_t now,
+                           struct mf_level_told *out, uint32_t room)
+{
+    const struct mf_group *group = subset.len ? mf_cluster_find_subset(cluster, subset) : cluster->all;
+    if (group && family == MF_FAMILY_HTTP)
+        group = mf_group_http(group);
+    if (!group || !group->planned || !mf_group_plan(group)->levels)
+        return 0;
+    return mf_levels_tell(mf_group_plan(group)->levels, now, out, room);
 }
 
 int mf_cluster_seal(struct mf_table *table, struct mf_cluster *cluster)
 {
     if (cluster->sealed)
         return 0;
+    bool bad = misplaced(cluster, cluster->policy);
+    for (uint32_t i = 0; i < cluster->n_subsets; i++)
+        bad |= misplaced(cluster, cluster->subsets[i].policy);
+    if (bad) /* some came later */
+        return MF_ELIMIT;
     if (!cluster->all)
-        cluster->all = group_with(table, cluster, mf_slice_of("", 0), NULL, 0);
+        cluster->all = group_of(table, cluster, NULL);
     if (!cluster->all)
         return -ENOMEM;
     for (uint32_t i = 0; i < cluster->n_subsets; i++) {
         struct mf_subset *subset = &cluster->subsets[i];
         if (!subset->group)
-            subset->group = group_with(table, cluster, mf_slice_str(subset->name), subset->labels, subset->n_labels);
+            subset->group = group_of(table, cluster, subset);
         if (!subset->group)
             return -ENOMEM;
     }
@@ -292,6 +425,7 @@ struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct
 /* While groups are made: one value, the instances that have it, and those of them that are put. */
 struct entry {
     struct mf_slice name;
+    struct mf_group *declared; /* its group, where it is a subset's name; or NULL */
     struct members members, put;
 };
 
@@ -320,8 +454,12 @@ static struct members count_values(const struct mf_cluster *cluster, struct mf_s
                                    struct entry *entries)
 {
     struct members without = {0};
-    for (uint32_t i = 0; i < cluster->n_subsets; i++)
+    for (uint32_t i = 0; i < cluster->n_subsets; i++) {
+        if (cluster->subsets[i].members)
+            continue;
+        entries[by->n_groups].declared = cluster->subsets[i].group;
         name_value(by, entries, mf_slice_str(cluster->subsets[i].name));
+    }
     by->n_subsets = by->n_groups;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
         const struct mf_slice *value = label_of(&cluster->instances[i], key);
@@ -340,12 +478,13 @@ static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster,
 {
     struct members put = {0};
     for (uint32_t i = 0; i < by->n_groups; i++) {
-        by->groups[i] = i < by->n_subsets ? cluster->subsets[i].group : new_group(table, entries[i].name, &entries[i].members);
+        by->groups[i] = i < by->n_subsets ? entries[i].declared
+                                          : new_group(table, entries[i].name, &entries[i].members, cluster->policy);
         if (!by->groups[i])
             return -ENOMEM;
         place_of(by, entries, entries[i].name)->group = by->groups[i];
     }
-    by->baseline = new_group(table, MF_SLICE("baseline"), without);
+    by->baseline = new_group(table, MF_SLICE("baseline"), without, cluster->policy);
     if (!by->baseline)
         return -ENOMEM;
     for (uint32_t i = 0; i < cluster->n_instances; i++) {
@@ -356,7 +495,10 @@ static int fill_groups(struct mf_table *table, const struct mf_cluster *cluster,
         else if (index >= by->n_subsets)
             put_member(by->groups[index], &entries[index].put, &cluster->instances[i]);
     }
-    return 0;
+    int rc = plan_group(table, cluster, cluster->policy, by->baseline);
+    for (uint32_t i = by->n_subsets; rc == 0 && i < by->n_groups; i++)
+        rc = plan_group(table, cluster, cluster->policy, by->groups[i]);
+    return rc;
 }
 
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label)

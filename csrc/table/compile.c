@@ -138,12 +138,15 @@ static void fill_rule(struct mf_compiled *out, struct mf_crule *to, const struct
     struct mf_ctarget *targets = mf_crule_targets(to);
     uint64_t total = 0;
     to->timeout_ms = rule->timeout_ms;
+    cold->actions = rule->actions;
+    if (rule->actions)
+        mf_actions_take(rule->actions);
     for (uint32_t m = 0; m < rule->n_matches; m++) {
         cold->matches[m].n_conditions = (uint16_t)rule->matches[m].n_conditions;
         for (uint32_t c = 0; c < rule->matches[m].n_conditions; c++) {
             cold->matches[m].conditions[c].field = rule->matches[m].conditions[c].field;
             cold->matches[m].conditions[c].op = rule->matches[m].conditions[c].op;
-            cold->matches[m].conditions[c].label = rule->matches[m].conditions[c].label;
+            cold->matches[m].conditions[c].number = rule->matches[m].conditions[c].number;
         }
     }
     for (uint32_t t = 0; t < rule->n_targets; t++) {
@@ -167,7 +170,7 @@ static void fill_rule(struct mf_compiled *out, struct mf_crule *to, const struct
             from->held->refs++;
     }
     if (rule->n_targets)
-        targets[0].alone = cold->upto[0] == total;
+        targets[0].alone = cold->upto[0] != total ? MF_NOT_ALONE : rule->actions ? MF_ALONE_ACTS : MF_ALONE;
 }
 
 /* The name as statistics and explain have it, with a pattern's star; in a piece that the caller frees. */
@@ -254,6 +257,7 @@ static void release(struct mf_compiled *compiled)
             mf_cluster_give_label(compiled->table, cold->cluster, cold->held);
             mf_cluster_give(compiled->table, cold->cluster);
         }
+        mf_actions_give(mf_crule_cold(compiled, rule)->actions);
     }
     if (compiled->stat)
         mf_stat_give(compiled->stat);

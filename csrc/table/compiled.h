@@ -1,5 +1,5 @@
 #pragma once
-/* compiled: what readers walk. Immutable once published, except the one pointer in each slot. Private to this floor.
+/* compiled: what readers walk. Immutable once published. Private to this floor.
  *
  * At 100,000 services the cost of a lookup is its cache misses, so what a lookup reads of a service lies together, with
  * no pointers to itself: head, name, rules, targets. With a name of up to 40 bytes, one rule without matches and two
@@ -11,15 +11,22 @@
 #define MF_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Some instances of a cluster: all, a subset, those with one label value, the baseline. It begins at a cache line,
- * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, and the name.
+ * with up to six peers in that line; behind the peers for each the sum of the weights up to and with it, its plan where it
+ * has one, and the name.
  * Where HTTP is spoken at other addresses than Dubbo, or not by all, its group lies behind Dubbo's in the same piece. */
 struct mf_group {
     uint32_t n;
     uint32_t each; /* every member's weight when they are equal, else 0 */
-    uint32_t name_len;
+    uint32_t name_len : 29;
+    uint32_t quick : 2; /* of one with a plan: enum mf_quick */
+    uint32_t planned : 1; /* it has a plan */
     uint32_t twin; /* bytes between the two; 0: one for both */
     struct mf_peer *peers[];
 };
+
+/* How a member is picked where nothing else is said: without a look at the plan, as all weigh the same, or by the hash of
+ * a header. */
+enum mf_quick { MF_QUICK_NOT, MF_QUICK_RANDOM, MF_QUICK_LEAST_REQUEST, MF_QUICK_HASH };
 
 struct mf_value {
     uint32_t hash;
@@ -41,7 +48,7 @@ struct mf_by_label {
 
 struct mf_ccondition {
     uint8_t field, op; /* enum mf_field, enum mf_op */
-    uint16_t label;
+    uint16_t number;   /* of its label, of its argument */
     struct mf_slice key, value;
 };
 
@@ -50,12 +57,15 @@ struct mf_cmatch {
     struct mf_ccondition *conditions;
 };
 
+/* No other target has a weight, so there is nothing to draw; and whether the rule has actions, too. */
+enum mf_alone { MF_NOT_ALONE, MF_ALONE, MF_ALONE_ACTS };
+
 struct mf_ctarget {
     uint8_t kind, on; /* enum mf_target_kind, enum mf_fallback_case */
     uint8_t label;
     uint8_t bits;     /* of by_label's mask */
     uint16_t fallback;
-    uint16_t alone;   /* of a rule's first target, 1: no other has a weight, nothing to draw */
+    uint16_t alone;   /* of a rule's first target: enum mf_alone */
     union {
         const struct mf_group *group;       /* not MF_TARGET_LABEL; NULL: no such subset */
         const struct mf_by_label *by_label; /* MF_TARGET_LABEL */
@@ -73,6 +83,7 @@ struct mf_ctarget_cold { /* what a lookup does not read */
 };
 
 struct mf_crule_cold { /* what not every lookup reads */
+    struct mf_actions *actions; /* with a reference, or NULL */
     struct mf_cmatch *matches;
     uint64_t *upto; /* for each target the sum of the weights up to and with it */
     struct mf_ctarget_cold *targets;
@@ -99,17 +110,6 @@ struct mf_compiled {
     uint16_t starred; /* the name is a pattern's: 1, or MF_STARRED_BEFORE for a suffix */
     char name[];      /* without a pattern's star; the rules are behind it */
 };
-
-struct mf_index {
-    uint64_t mask;
-    struct mf_epoch_entry entry;
-    struct {
-        _Alignas(16) mf_atom64 hash; /* so that no place is in two cache lines */
-        _Atomic(struct mf_compiled *) service; /* NULL: free, and the end of a search; mf_index_gone: removed */
-    } places[];
-};
-
-extern struct mf_compiled mf_index_gone; /* has a name that equals none */
 
 static inline struct mf_slice mf_compiled_name(const struct mf_compiled *service)
 {
@@ -156,31 +156,18 @@ static inline uint64_t mf_group_total(const struct mf_group *group)
     return group->n ? mf_group_sums(group)[group->n - 1] : 0;
 }
 
-static inline struct mf_slice mf_group_name(const struct mf_group *group)
+static inline struct mf_plan **mf_group_plan_place(const struct mf_group *group)
 {
-    return mf_slice_of(mf_group_sums(group) + group->n, group->name_len);
+    return (struct mf_plan **)(mf_group_sums(group) + group->n);
 }
 
-struct mf_slot { /* of a prefix, or a suffix */
-    _Atomic(struct mf_compiled *) live; /* NULL: not published, or removed */
-    uint32_t pins;                      /* writer only: services prepared for it */
-    uint32_t len;
-    bool suffix;
-    struct mf_epoch_entry entry;
-    char name[];
-};
+/* Of one that has one. */
+static inline const struct mf_plan *mf_group_plan(const struct mf_group *group)
+{
+    return *mf_group_plan_place(group);
+}
 
-struct mf_patterns {
-    uint32_t n;
-    struct mf_epoch_entry entry;
-    struct mf_slot *slots[]; /* longest first, of two alike the prefix */
-};
-
-/* The readers' part of a table; at its front. */
-struct mf_published {
-    _Atomic(struct mf_index *) index;
-    _Atomic(struct mf_patterns *) patterns;
-    _Atomic(struct mf_compiled *) any;
-    _Atomic(struct mf_labels *) labels;
-    mf_atom64 changes; /* publishes and removals so far: counted after each */
-};
+static inline struct mf_slice mf_group_name(const struct mf_group *group)
+{
+    return mf_slice_of(mf_group_sums(group) + group->n + group->planned, group->name_len);
+}

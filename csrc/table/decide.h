@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "table/find.h"
 #include "table/pick.h"
-#include "table/rule.h"
+#include "table/why.h"
 
 /* A decision on its way: the rule that matched, and the target that is looked at. */
 struct walk {
@@ -84,7 +84,7 @@ MF_ALWAYS_INLINE bool enter(struct walk *walk, const struct mf_compiled *service
         out->timeout_ms = rule->timeout_ms;
         walk->rule = rule;
         walk->r = r;
-        walk->t = pick_target(service, rule, query->random, steps);
+        walk->t = pick_target(service, rule, query->random, out, steps);
         walk->rc = MF_EROUTE_PEER;
         return walk->t != MF_NO_TARGET && aim(walk, query, steps);
     }
@@ -130,22 +130,20 @@ MF_ALWAYS_INLINE int reach(const struct walk *walk, struct mf_peer *peer, struct
 {
     out->peer = peer;
     out->stat = stat;
-    out->fallbacks = (uint8_t)(walk->passed < 255 ? walk->passed : 255);
+    out->target = (uint16_t)walk->t;
+    out->fallbacks = (uint16_t)walk->passed; /* fewer than there are targets */
     return 0;
 }
 
 MF_ALWAYS_INLINE int end(const struct walk *walk, struct mf_route *out)
 {
-    reach(walk, NULL, walk->service ? walk->service->stat : NULL, out);
+    out->stat = walk->service ? walk->service->stat : NULL; /* the rest is as it was begun with */
+    out->fallbacks = (uint16_t)walk->passed;
     return walk->rc;
 }
 
-/* Why a group without a usable peer is passed over. */
-MF_ALWAYS_INLINE enum mf_route_step_kind lack_of(const struct mf_group *group, const struct mf_http_view *http)
-{
-    const struct mf_group *others = http ? mf_group_dubbo(group) : mf_group_http(group);
-    return group->n ? MF_STEP_DOWN : others->n ? MF_STEP_NO_PORT : MF_STEP_EMPTY;
-}
+static int decide_anywhere(const struct mf_compiled *service, const struct mf_query *query, struct mf_route *out,
+                           struct mf_route_steps *steps);
 
 /* Picks from `group`, which the walk's target resolved to, and where that gives no peer goes on to the others. */
 MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, struct mf_stat *stat,
@@ -153,19 +151,22 @@ MF_ALWAYS_INLINE int follow(struct walk *walk, const struct mf_group *group, str
                             struct mf_route_steps *steps)
 {
     for (;;) {
-        struct mf_peer *peer = group && group->n ? pick(group, query) : NULL;
+        struct mf_peer *peer = group && group->n ? pick(group, query, walk->target, out) : NULL;
         if (peer) {
+            note_hash(group, query, walk->r, walk->t, steps);
             note(steps, MF_STEP_PEER, walk->r, 0, 0, walk->t,
                  steps ? mf_slice_str(peer->text) : mf_slice_of("", 0));
             return reach(walk, peer, stat, out);
         }
         bool down = group && group->n > 0;
         if (group && steps)
-            note(steps, lack_of(group, http), walk->r, 0, 0, walk->t, mf_group_name(group));
+            note(steps, lack_of(group, query, http, walk->target), walk->r, 0, 0, walk->t, mf_group_name(group));
         if (!pass_on(walk, down, steps) || !aim(walk, query, steps))
             break;
         group = resolve(walk, query, http, &stat, steps);
     }
+    if (walk->rc == MF_EROUTE_DOWN && !(query->past_levels & MF_ANYWHERE) && asks_for_near(walk->rule))
+        return decide_anywhere(walk->service, query, out, steps);
     return end(walk, out);
 }
 
@@ -179,4 +180,14 @@ MF_ALWAYS_INLINE int decide(const struct mf_compiled *service, const struct mf_q
         return end(&walk, out);
     const struct mf_group *group = resolve(&walk, query, http, &stat, steps);
     return follow(&walk, group, stat, query, http, out, steps);
+}
+
+/* Better an instance in another region than none. */
+static __attribute__((noinline, cold)) int decide_anywhere(const struct mf_compiled *service, const struct mf_query *query,
+                                                           struct mf_route *out, struct mf_route_steps *steps)
+{
+    struct mf_query anywhere = *query;
+    anywhere.past_levels |= MF_ANYWHERE;
+    note(steps, MF_STEP_ANYWHERE, 0, 0, 0, 0, mf_slice_of("", 0));
+    return decide(service, &anywhere, query->http, out, steps);
 }

@@ -1,6 +1,6 @@
 #pragma once
 /* find: the compiled service of a name: exact, else the longest pattern, else the one for any. Private. */
-#include "table/compiled.h"
+#include "table/published.h"
 
 /* Acquires here pair with the releases in index.c and table.c: what is behind each pointer was written before. */
 

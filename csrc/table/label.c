@@ -1,6 +1,7 @@
 #include "table/label.h"
 
 #include "base/err.h"
+#include "table/dfa.h"
 #include "table/headers.h"
 #include "table/route.h"
 #include "table/writer.h"
@@ -117,6 +118,13 @@ void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const s
             }
         }
     }
+}
+
+bool mf_label_goes_on(const struct mf_label *label, const struct mf_query *query)
+{
+    const uint8_t *hosts = label->hosts.ptr;
+    return !label->hosts.len || mf_dfa_match(hosts, query->service) ||
+           (query->http && mf_dfa_match(hosts, query->http->authority));
 }
 
 bool mf_label_key_said(struct mf_slice key, const struct mf_query *query)

@@ -41,6 +41,7 @@ struct mf_label {
     uint32_t id;    /* what the trace memory knows it by: no other name ever had it; set when it is published */
     uint8_t except; /* bits 1 << enum mf_speaks: requests of these do not carry it; it is not found in them */
     uint32_t n_sources;
+    struct mf_slice hosts; /* a blob of dfa.h: whose requests it is put into; empty: any */
     struct mf_label_source sources[MF_LABEL_SOURCES];
 };
 
@@ -76,6 +77,8 @@ struct mf_label_values {
 void mf_label_find(const struct mf_labels *plan, struct mf_trace *trace, const struct mf_query *query,
                    struct mf_label_values *out);
 
+/* Whether it is put into requests for this service; of HTTP also by the authority. */
+bool mf_label_goes_on(const struct mf_label *label, const struct mf_query *query);
 /* Whether the request says something under this key: an empty text is nothing, a value that is no text is not. */
 bool mf_label_key_said(struct mf_slice key, const struct mf_query *query);
 

@@ -49,11 +49,16 @@ static inline bool text_holds(const struct mf_ccondition *condition, const struc
     return false;
 }
 
+static inline bool argument_of(const struct mf_query *query, uint32_t index, struct mf_slice *out)
+{
+    return index != MF_NO_ARGUMENT && query->argument && query->argument(query->of, index, out);
+}
+
 /* `*text` is the value seen, for the path the method. */
 static inline bool holds(const struct mf_ccondition *condition, const struct mf_query *query,
                          const struct mf_http_view *http, struct mf_slice *text)
 {
-    struct mf_slice param;
+    struct mf_slice found;
     const struct mf_slice *seen = NULL;
     *text = mf_slice_of("", 0);
     switch ((enum mf_field)condition->field) {
@@ -93,16 +98,19 @@ static inline bool holds(const struct mf_ccondition *condition, const struct mf_
         }
         break;
     case MF_FIELD_LABEL:
-        seen = query->labels && query->labels[condition->label].len ? &query->labels[condition->label] : NULL;
+        seen = query->labels && query->labels[condition->number].len ? &query->labels[condition->number] : NULL;
         break;
     case MF_FIELD_SCHEME:
         seen = http ? http_text(&http->scheme) : NULL;
         break;
     case MF_FIELD_PARAM:
-        seen = http && http_param(http->query, condition->key, &param) ? &param : NULL;
+        seen = http && http_param(http->query, condition->key, &found) ? &found : NULL;
         break;
     case MF_FIELD_HTTP:
         seen = http ? &http->path : NULL; /* whatever it is */
+        break;
+    case MF_FIELD_ARGUMENT:
+        seen = !http && argument_of(query, condition->number, &found) ? &found : NULL;
         break;
     case MF_FIELD_NEVER:
     case MF_FIELDS:

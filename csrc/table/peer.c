@@ -3,6 +3,8 @@
 #include "base/list.h"
 #include "table/writer.h"
 
+#include <time.h>
+
 enum { FIRST_BUCKETS = 64 };
 
 int mf_peers_init(struct mf_peers *peers)
@@ -25,6 +27,14 @@ void mf_peers_dispose(struct mf_peers *peers)
     mf_free(peers->buckets);
     mf_free(peers->by_id);
     mf_free(peers->free_ids);
+}
+
+/* The loops' clock. */
+static uint64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static struct mf_peer **bucket_of(struct mf_peers *peers, const struct mf_addr *addr)
@@ -89,6 +99,7 @@ struct mf_peer *mf_peer_intern(struct mf_table *table, const struct mf_addr *add
         return NULL;
     peer->_table = table;
     peer->addr = *addr;
+    mf_store_relaxed(&peer->since, monotonic());
     memcpy(peer->text, text, len + 1);
     mf_store_relaxed(&peer->_refs, 1); /* published with the first service that uses it */
     peer->id = peers->n_free ? peers->free_ids[--peers->n_free] : peers->ids++;
@@ -120,6 +131,12 @@ void mf_peer_give(struct mf_table *table, struct mf_peer *peer)
     if (atomic_fetch_sub_explicit(&peer->_refs, 1, memory_order_acq_rel) == 1)
         /* Pairs with the exchange in mf_peers_reclaim, which looks at the peers behind the bit after it. */
         atomic_fetch_or_explicit(&table->dropped_peers, bit, memory_order_release);
+}
+
+void mf_peer_changed(struct mf_peer *peer)
+{
+    /* Release pairs with the acquire in mf_levels_look. */
+    atomic_fetch_add_explicit(&peer->_table->health, 1, memory_order_release);
 }
 
 static void on_retired(struct mf_epoch_entry *entry)

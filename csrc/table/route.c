@@ -32,6 +32,43 @@ struct ask {
     bool ended;
 };
 
+/* Those whose policy goes by a header's hash: whose place it is, step by step for all of them. Where that one cannot be
+ * used, the others' way is gone. */
+static __attribute__((noinline)) void reach_hashed(struct ask *asks, const struct mf_query *queries, uint32_t n,
+                                                   struct mf_route *outs, int *rcs)
+{
+    const void *places[BATCH];
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mf_group *group = asks[i].ended ? NULL : asks[i].group;
+        const struct mf_plan *plan;
+        uint64_t hash;
+        places[i] = NULL;
+        if (!group || group->quick != MF_QUICK_HASH)
+            continue;
+        plan = mf_group_plan(group);
+        if (!mf_affinity_plain(plan->hashing, &queries[i], &hash))
+            continue;
+        places[i] = mf_spread_place(plan->spread, hash);
+        prefetch(places[i], 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!places[i])
+            continue;
+        asks[i].peer = mf_spread_at(mf_group_plan(asks[i].group)->spread, places[i]);
+        prefetch(&asks[i].peer->down_until, 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!places[i])
+            continue;
+        if (usable(asks[i].peer, &queries[i])) {
+            outs[i].plan = mf_group_plan(asks[i].group);
+            outs[i].governed = asks[i].ended = true;
+            rcs[i] = reach(&asks[i].walk, asks[i].peer, asks[i].stat, &outs[i]);
+        }
+        asks[i].peer = NULL;
+    }
+}
+
 /* Each step asks for the memory of the next one for all queries, so that sixteen misses cost little more than one. */
 static void lookup_some(const struct mf_table *table, const struct mf_query *queries, uint32_t n,
                         struct mf_route *outs, int *rcs)
@@ -39,6 +76,7 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
     const struct mf_published *live = (const struct mf_published *)table;
     struct mf_index *index = mf_load_acquire(&live->index); /* as in find */
     struct ask asks[BATCH];
+    bool hashed = false;
     for (uint32_t i = 0; i < n; i++) {
         asks[i].hash = mf_hash(queries[i].service, 0);
         prefetch(&index->places[asks[i].hash & index->mask], 1);
@@ -74,10 +112,18 @@ static void lookup_some(const struct mf_table *table, const struct mf_query *que
         if (ask->ended)
             continue;
         ask->group = resolve(&ask->walk, &queries[i], NULL, &ask->stat, NULL);
-        ask->peer = ask->group && ask->group->n ? pick_member(ask->group, &random) : NULL;
-        if (ask->peer)
-            prefetch(&ask->peer->down_until, 1);
+        ask->peer = NULL;
+        if (!ask->group || !ask->group->n)
+            continue;
+        if (__builtin_expect(ask->group->planned, 0)) {
+            hashed |= pick_fetch(ask->group, &queries[i]);
+            continue;
+        }
+        ask->peer = pick_member(ask->group, &random);
+        prefetch(&ask->peer->down_until, 1);
     }
+    if (__builtin_expect(hashed, 0))
+        reach_hashed(asks, queries, n, outs, rcs);
     for (uint32_t i = 0; i < n; i++) {
         struct ask *ask = &asks[i];
         if (ask->ended)

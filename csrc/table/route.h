@@ -8,6 +8,8 @@
 #include "table/peer.h"
 #include "table/stat.h"
 
+struct mf_actions;
+struct mf_plan;
 struct mf_table;
 
 /* What an HTTP request is besides its fields, as sent; no address: it has none. `path` is :path up to its first '?',
@@ -15,6 +17,9 @@ struct mf_table;
 struct mf_http_view {
     struct mf_slice method, scheme, authority, path, query;
 };
+
+/* In past_levels, the lookup's own: no target asks for instances of the own region any more. */
+enum { MF_ANYWHERE = 128 };
 
 /* One request as policy sees it: every protocol gives the same view. A header whose value has no address (an empty text
  * has one) is there and is no text: a number, a list. */
@@ -26,6 +31,7 @@ struct mf_query {
     uint8_t speaks;                /* enum mf_speaks */
     bool at_dubbo;                 /* of HTTP: it goes where Dubbo is spoken, for want of another port */
     bool fold_names;               /* header names ignore ASCII case, as in HTTP; else `Env` is not `env` */
+    uint8_t past_levels;           /* tried again: so many of the levels that it would go to are left out; MF_ANYWHERE */
     const struct mf_slice *labels; /* by number, as many as there are (mf_label_values.value), or NULL */
     const struct mf_http_view *http; /* not NULL: it is HTTP, and goes where that is spoken; Dubbo: NULL */
     uint64_t now;                  /* monotonic ns: peers down until later are not available */
@@ -33,14 +39,26 @@ struct mf_query {
     const struct mf_peer *const *avoid; /* taken to be down, for this request alone */
     uint32_t n_avoid;
     bool last_resort; /* peers that ask for no calls are as good as others */
+    bool peek;        /* no call goes by it: it uses up nobody's turn */
+    /* What policy hashes calls by and cannot see here (affinity.h): of what, and the hash; 0: it has no such thing. */
+    uint8_t hash_by;
+    uint64_t hash;
+    /* Its argument of that number, from 0, as text, which is good until the next is asked for. False: it has none that is
+     * one. NULL: nothing of its kind has. */
+    bool (*argument)(void *of, uint32_t index, struct mf_slice *out);
+    void *of;
 };
 
 struct mf_route {
     struct mf_peer *peer;
     struct mf_stat *stat;
+    const struct mf_plan *plan; /* how its group is chosen from and guarded; mostly NULL */
+    struct mf_actions *actions; /* what its rule does besides, also where there is no peer; mostly NULL */
     uint32_t timeout_ms;  /* the rule's; 0: none */
     uint16_t rule;        /* which rule of the service, from 0 */
-    uint8_t fallbacks;    /* how many targets were passed over */
+    uint16_t target;      /* which of its targets gave the peer */
+    uint16_t fallbacks;   /* how many targets were passed over */
+    bool governed;        /* there is a plan, or are actions */
     bool inexact;         /* no service has just this name: a pattern took it, or there is none */
 };
 
@@ -58,6 +76,10 @@ enum mf_route_step_kind {
     MF_STEP_END,        /* rule, target: the fallback's case does not cover this, or the chain is at its end */
     MF_STEP_PEER,       /* rule, target: `text` is the peer's address */
     MF_STEP_NO_PORT,    /* rule, target: the subset has instances, but none where the request's protocol is spoken */
+    MF_STEP_HASH,       /* rule, target: an instance is chosen by the hash of `text` */
+    MF_STEP_NO_HASH,    /* rule, target: the request has nothing that policy hashes: any instance */
+    MF_STEP_FAR,        /* rule, target: instances, but none available in the own region */
+    MF_STEP_ANYWHERE,   /* rule: nobody is left, so those in other regions are taken; it begins anew */
 };
 enum { MF_NO_MATCH = 0xffff };
 

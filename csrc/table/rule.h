@@ -55,18 +55,32 @@ MF_ALWAYS_INLINE const struct mf_value *find_value(const struct mf_ctarget *targ
 }
 
 MF_ALWAYS_INLINE uint32_t pick_target(const struct mf_compiled *service, const struct mf_crule *rule,
-                                      uint64_t random, const struct mf_route_steps *steps)
+                                      uint64_t random, struct mf_route *out, const struct mf_route_steps *steps)
 {
     uint32_t t = 0;
+    bool alone = rule->n_targets && mf_crule_targets(rule)->alone == MF_ALONE;
+    if (!alone) {
+        out->actions = mf_crule_cold(service, rule)->actions;
+        out->governed = out->actions != NULL;
+    }
     if (rule->n_targets == 0)
         return MF_NO_TARGET;
     if (steps && steps->branch && steps->branch <= rule->n_targets)
         return steps->branch - 1;
-    if (mf_crule_targets(rule)->alone)
+    if (alone || mf_crule_targets(rule)->alone)
         return 0;
     const uint64_t *upto = mf_crule_cold(service, rule)->upto;
     uint64_t point = mf_hash_below(mf_hash_mix(random ^ MF_HASH_B, MF_HASH_A), upto[rule->n_targets - 1]);
     while (upto[t] <= point)
         t++;
     return t;
+}
+
+/* Whether any of its targets wants instances of the own region. */
+static inline bool asks_for_near(const struct mf_crule *rule)
+{
+    for (uint32_t t = 0; t < rule->n_targets; t++)
+        if (mf_crule_targets(rule)[t].on == MF_FALLBACK_NO_LOCAL)
+            return true;
+    return false;
 }

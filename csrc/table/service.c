@@ -30,6 +30,7 @@ void mf_service_drop_rules(struct mf_table *table, struct mf_service *service)
             mf_cluster_give_label(table, rule->targets[t].cluster, rule->targets[t].held);
             mf_cluster_give(table, rule->targets[t].cluster);
         }
+        mf_actions_give(rule->actions);
         mf_free(rule->matches);
         mf_free(rule->targets);
     }
@@ -99,6 +100,37 @@ int mf_service_match(struct mf_service *service, uint16_t r)
     return (int)rule->n_matches++;
 }
 
+/* A number in digits, MF_NO_ARGUMENT at most; or MF_ELIMIT. */
+static int argument_number(struct mf_slice key)
+{
+    int number = key.len ? 0 : MF_ELIMIT;
+    for (size_t i = 0; number >= 0 && i < key.len; i++) {
+        if (key.ptr[i] < '0' || key.ptr[i] > '9')
+            return MF_ELIMIT;
+        number = number * 10 + (key.ptr[i] - '0');
+        if (number > MF_NO_ARGUMENT)
+            number = MF_NO_ARGUMENT;
+    }
+    return number;
+}
+
+int mf_service_judge(struct mf_table *table, struct mf_service *service, enum mf_field field, struct mf_slice key,
+                     enum mf_op op, struct mf_slice value)
+{
+    if ((unsigned)field >= MF_FIELDS || (unsigned)op > MF_OP_ABSENT)
+        return MF_ELIMIT;
+    int rc = op == MF_OP_REGEX ? mf_dfa_check(value) : 0;
+    if (rc >= 0 && field == MF_FIELD_ARGUMENT)
+        return argument_number(key);
+    if (rc < 0 || field != MF_FIELD_LABEL)
+        return rc;
+    rc = mf_label_intern(table, key);
+    uint64_t bit = rc < 0 ? 0 : UINT64_C(1) << rc;
+    mf_label_give_all(table, service->labels & bit); /* one reference is enough */
+    service->labels |= bit;
+    return rc;
+}
+
 int mf_service_condition(struct mf_table *table, struct mf_service *service, uint16_t r, uint16_t m,
                          enum mf_field field, struct mf_slice key, enum mf_op op, struct mf_slice value)
 {
@@ -107,10 +139,6 @@ int mf_service_condition(struct mf_table *table, struct mf_service *service, uin
     struct mf_match *match = &service->rules[r].matches[m];
     struct mf_condition condition = {.field = (uint8_t)field, .op = (uint8_t)op};
     int rc = room_for(service, match->n_conditions);
-    if (rc == 0 && ((unsigned)field >= MF_FIELDS || (unsigned)op > MF_OP_ABSENT))
-        rc = MF_ELIMIT;
-    if (rc == 0 && op == MF_OP_REGEX)
-        rc = mf_dfa_check(value);
     if (rc == 0)
         rc = mf_grow((void **)&match->conditions, match->n_conditions, &match->conditions_room,
                      sizeof *match->conditions);
@@ -118,17 +146,23 @@ int mf_service_condition(struct mf_table *table, struct mf_service *service, uin
         rc = copy_text(service, key, &condition.key);
     if (rc == 0)
         rc = copy_text(service, value, &condition.value);
-    if (rc == 0 && field == MF_FIELD_LABEL) {
-        rc = mf_label_intern(table, key);
-        condition.label = (uint16_t)rc;
-        uint64_t bit = rc < 0 ? 0 : UINT64_C(1) << rc;
-        mf_label_give_all(table, service->labels & bit); /* one reference is enough */
-        service->labels |= bit;
-    }
+    if (rc == 0)
+        rc = mf_service_judge(table, service, field, key, op, value);
     if (rc < 0)
         return rc;
+    condition.number = (uint16_t)rc;
     match->conditions[match->n_conditions] = condition;
     return (int)match->n_conditions++;
+}
+
+int mf_service_actions(struct mf_service *service, uint16_t r, struct mf_actions *actions)
+{
+    if (r >= service->n_rules)
+        return service->compiled ? MF_ECLOSED : MF_ELIMIT;
+    mf_actions_take(actions);
+    mf_actions_give(service->rules[r].actions);
+    service->rules[r].actions = actions;
+    return 0;
 }
 
 /* What the target means in its cluster. */
@@ -171,7 +205,7 @@ int mf_service_target(struct mf_table *table, struct mf_service *service, uint16
 {
     if (r >= service->n_rules)
         return service->compiled ? MF_ECLOSED : MF_ELIMIT;
-    if (!cluster->sealed || (unsigned)on > MF_FALLBACK_NO_AVAILABLE)
+    if (!cluster->sealed || (unsigned)on > MF_FALLBACK_NO_LOCAL)
         return MF_ELIMIT;
     struct mf_rule *rule = &service->rules[r];
     struct mf_target target = {

@@ -5,7 +5,7 @@
 
 struct mf_condition {
     uint8_t field, op;
-    uint16_t label;
+    uint16_t number;
     struct mf_slice key, value;
 };
 
@@ -28,6 +28,7 @@ struct mf_target {
 
 struct mf_rule {
     uint32_t timeout_ms;
+    struct mf_actions *actions; /* with a reference, or NULL */
     uint32_t n_matches, matches_room, n_targets, targets_room;
     struct mf_match *matches;
     struct mf_target *targets;
@@ -45,6 +46,10 @@ struct mf_service {
     bool reserved;                /* a place in the index, for an exact name */
 };
 
+/* Whether a condition may be: the number of its label, which the service holds from here on, or of its argument, or 0 where
+ * it asks for neither; or an error. */
+int mf_service_judge(struct mf_table *table, struct mf_service *service, enum mf_field field, struct mf_slice key,
+                     enum mf_op op, struct mf_slice value);
 /* Frees what only building needs. */
 void mf_service_drop_rules(struct mf_table *table, struct mf_service *service);
 /* 0 when every fallback is a target and no chain of them is a circle, else MF_ELIMIT. */

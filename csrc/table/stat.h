@@ -5,6 +5,7 @@
 #include "base/atom.h"
 #include "base/slice.h"
 #include "table/epoch.h"
+#include "table/retries.h"
 
 enum { MF_STAT_STATUS = 37, MF_STAT_BUCKETS = 20, MF_STAT_OUTCOMES = 16 };
 /* Places of statuses: Dubbo's, lost (no answer, whatever the protocol), another of Dubbo's; grpc-status 0 to 16, another;
@@ -18,6 +19,7 @@ struct mf_stat_shard {
     mf_atom64 bytes_up, bytes_down;
     mf_atom64 fallbacks;         /* calls that came here by a fallback */
     mf_atom64 one_way;
+    mf_atom64 retries;           /* tries of a call beside its first, by policy */
     mf_atom64 relayed;           /* of `begun`: connections whose bytes are relayed */
     mf_atom64 status[MF_STAT_STATUS]; /* by mf_stat_status_index, mf_stat_grpc_index, mf_stat_http_index */
     mf_atom64 latency[MF_STAT_BUCKETS]; /* by mf_stat_bucket: counts of answered calls */
@@ -25,7 +27,8 @@ struct mf_stat_shard {
     mf_atom64 outcome[MF_STAT_OUTCOMES]; /* how calls ended; 0, all was well, is not counted: it is the rest of `status` */
     /* Keeps two readers' words apart wherever the allocator puts them: a cache line, less `of` and the last words above,
      * which no outcome has. */
-    char _pad[MF_CACHE_LINE - 6 * sizeof(uint64_t)];
+    char _pad[MF_CACHE_LINE - 4 * sizeof(uint64_t)];
+    struct mf_retry_budget budget; /* its reader's alone */
     const struct mf_stat *of; /* NULL: of none */
 };
 struct mf_stat_shards;

@@ -1,4 +1,6 @@
 #include "base/err.h"
+#include "table/dfa.h"
+#include "table/guard.h"
 #include "table/service.h"
 
 _Static_assert(offsetof(struct mf_table, live) == 0, "readers find their part at the front");
@@ -62,6 +64,7 @@ void mf_table_free(struct mf_table *table)
     mf_epoch_dispose(&table->epoch);
     mf_index_dispose(table);
     mf_stats_dispose(&table->stats);
+    mf_guards_dispose(table);
     mf_peers_dispose(&table->peers);
     struct mf_labels *labels = mf_load_relaxed(&table->live.labels);
     if (labels != &no_labels)
@@ -137,6 +140,7 @@ int mf_table_publish(struct mf_table *table, struct mf_service *service)
         mf_store_release(place, service->compiled);
     }
     changed(table);
+    mf_plans_hold(table);
     service->compiled = NULL;
     if (old)
         retire(table, old);
@@ -189,7 +193,9 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
         for (uint32_t j = 0; j < label->n_sources; j++)
             if (label->sources[j].kind != MF_LABEL_CONTEXT && label->sources[j].text.len > MF_LABEL_TEXT)
                 return MF_ELIMIT;
-        size += label->name.len + texts_of(label->sources, label->n_sources);
+        if (label->hosts.len && mf_dfa_check(label->hosts) < 0)
+            return MF_ELIMIT;
+        size += label->name.len + label->hosts.len + texts_of(label->sources, label->n_sources);
     }
     struct mf_labels *copy = mf_alloc(size);
     if (!copy)
@@ -208,6 +214,7 @@ int mf_table_publish_labels(struct mf_table *table, const struct mf_labels *plan
         label->index = (uint32_t)index;
         label->id = table->labels[index].id;
         label->name = mf_put_text(&at, label->name);
+        label->hosts = mf_put_text(&at, label->hosts);
         label->own_first = label->n_sources && label->sources[0].kind == MF_LABEL_HEADER &&
                            mf_slice_eq(label->sources[0].text, label->name);
         for (uint32_t j = 0; j < label->n_sources; j++)
@@ -235,6 +242,7 @@ size_t mf_table_reclaim(struct mf_table *table)
     mf_epoch_reclaim(&table->epoch);
     mf_peers_reclaim(table);
     size_t busy = mf_stats_reclaim(table);
+    mf_guards_reclaim(table);
     /* Once more: with no reader online, what was just let go is free at once. */
     return busy + mf_epoch_reclaim(&table->epoch);
 }

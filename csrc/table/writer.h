@@ -2,7 +2,8 @@
 /* writer: what the writer's files share: the table itself, and the steps of build, publish, reclaim. Private. */
 #include "base/mem.h"
 #include "base/slab.h"
-#include "table/compiled.h"
+#include "table/published.h"
+#include "table/policy.h"
 
 #include <errno.h>
 
@@ -34,11 +35,17 @@ struct mf_table {
     size_t n_reserved; /* for services that are prepared */
     struct mf_peers peers;
     struct mf_stats stats;
+    struct mf_plan *plans; /* that do not hold yet, the newest first */
+    uint32_t n_held;       /* how often there were any to hold */
+    struct mf_guard **guards; /* by host and subset; NULL: none was ever made */
+    size_t n_guards, n_guard_buckets;
     struct mf_slab slab; /* of a large table's services, groups and peers */
     struct mf_name labels[MF_LABELS];
     uint32_t n_labels;  /* never fewer: readers clear as many */
     uint32_t label_ids; /* given so far */
     char _pad2[MF_CACHE_LINE];
+    mf_atom64 health; /* changes of who may be chosen, so far. Counted by any thread */
+    char _pad3[MF_CACHE_LINE];
     mf_atom64 dropped_peers; /* bit id % 64: some such peer has lost its last reference. Set by any thread */
 };
 
@@ -50,8 +57,10 @@ struct mf_instance {
 
 struct mf_subset {
     struct mf_pair *labels; /* as in mf_instance */
-    uint32_t n_labels;
+    uint32_t n_labels, n_members;
+    uint32_t *members; /* numbers of instances, whatever their labels; NULL: by labels */
     char *name;
+    struct mf_policy *policy; /* its own, whole; or NULL */
     struct mf_group *group; /* made by seal */
 };
 
@@ -59,6 +68,7 @@ struct mf_cluster {
     uint32_t refs;
     bool sealed;
     char *host;
+    struct mf_policy *policy; /* NULL: none */
     struct mf_instance *instances;
     struct mf_subset *subsets;
     uint32_t n_instances, n_subsets, instances_room, subsets_room;
@@ -71,6 +81,18 @@ struct mf_group *mf_cluster_find_subset(const struct mf_cluster *cluster, struct
 /* Made when first asked for; with a reference for the caller. NULL: no memory. */
 struct mf_by_label *mf_cluster_by_label(struct mf_table *table, struct mf_cluster *cluster, uint32_t label);
 void mf_cluster_drop_label(struct mf_table *table, struct mf_cluster *cluster, struct mf_by_label *by);
+
+/* policy.c: with all that it points at. NULL: no memory */
+struct mf_policy *mf_policy_copy(const struct mf_policy *policy);
+void mf_policy_free(struct mf_policy *policy); /* NULL: nothing */
+
+/* plan.c: `members` are the group's, in its order. NULL: no memory */
+struct mf_plan *mf_plan_new(struct mf_table *table, const struct mf_cluster *cluster, const struct mf_policy *policy,
+                            const struct mf_group *group, int family, const struct mf_instance *const *members);
+void mf_plan_free(struct mf_plan *plan); /* NULL: nothing */
+/* Something is published: what plans say of guards that they share with earlier ones holds from here on; of several that
+ * wait, what the newest says. */
+void mf_plans_hold(struct mf_table *table);
 
 /* label.c: a set of numbers, as bits, with a reference for each */
 void mf_label_take_all(struct mf_table *table, uint64_t labels);

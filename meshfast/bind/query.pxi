@@ -21,6 +21,20 @@ cdef mf_slice _borrow_any(text) except *:
     return mf_slice_of(NULL, 0) if text is None else _borrow(text)
 
 
+cdef struct _Said:
+    # A call's arguments; one that has no address is none.
+    mf_slice *texts
+    uint32_t n
+
+
+cdef mf_bool _argument(void *of, uint32_t index, mf_slice *out) noexcept nogil:
+    cdef _Said *said = <_Said *>of
+    if index >= said.n or said.texts[index].ptr == NULL:
+        return False
+    out[0] = said.texts[index]
+    return True
+
+
 @_cython.final
 @_cython.freelist(4)
 cdef class _Query:
@@ -30,13 +44,15 @@ cdef class _Query:
     cdef mf_slice values[MF_LABELS]
     cdef mf_pair few[_FEW]
     cdef mf_pair *many
+    cdef _Said said
     cdef list kept
 
     def __dealloc__(self):
         mf_free(self.many)
+        mf_free(self.said.texts)
 
-    cdef int fill(self, mf_table *table, str service, str method, headers, labels, uint64_t random,
-                  http) except -1:
+    cdef int fill(self, mf_table *table, str service, str method, headers, labels, uint64_t random, http,
+                  arguments) except -1:
         self.kept = [service, method]
         self.raw.service = _borrow(service)
         self.raw.method = _borrow(method)
@@ -48,6 +64,21 @@ cdef class _Query:
             self.put_labels(table, labels)
         if http is not None:
             self.put_http(http)
+        if arguments:
+            self.put_arguments(tuple(arguments))
+        return 0
+
+    cdef int put_arguments(self, tuple texts) except -1:
+        cdef Py_ssize_t i
+        self.said.texts = <mf_slice *>mf_alloc(len(texts) * sizeof(mf_slice))
+        if self.said.texts == NULL:
+            raise MemoryError()
+        self.kept.append(texts)
+        for i in range(len(texts)):
+            self.said.texts[i] = _borrow_any(texts[i])
+        self.said.n = <uint32_t>len(texts)
+        self.raw.argument = _argument
+        self.raw.of = &self.said
         return 0
 
     cdef int put_http(self, tuple http) except -1:

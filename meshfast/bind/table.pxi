@@ -4,7 +4,7 @@ from libc.stdint cimport SIZE_MAX
 from libc.string cimport memset as _memset
 
 _STEPS = ("service", "no_service", "no_match", "match", "target", "no_label", "no_subset", "empty", "down", "end", "peer",
-          "no_port")
+          "no_port", "hash", "no_hash", "far", "anywhere")
 
 
 cdef class _Texts:
@@ -77,37 +77,78 @@ cdef class Table:
     def __len__(self):
         return mf_table_n_services(self.ptr)
 
-    def cluster(self, str host, endpoints, subsets=()) -> Cluster:
-        """A sealed cluster. `endpoints`: (address, labels, weight) each; `subsets`: (name, labels) each. An address may
-        be a pair, for Dubbo and for HTTP, of which one may be empty."""
+    def cluster(self, str host, endpoints, subsets=(), policy=None) -> Cluster:
+        """A sealed cluster. `endpoints`: (address, labels, weight, locality) each; `subsets`: (name, labels, policy,
+        members) each. An address may be a pair, for Dubbo and for HTTP, of which one may be empty. A policy is one of
+        meshfast.policies, or None. Members are ascending numbers of endpoints; None: those with the labels."""
         cdef Cluster cluster = Cluster()
         cdef _Texts texts = _Texts()
         cdef _Pairs labels
         cdef mf_slice addrs[MF_FAMILIES]
         cluster.table = self
         check(mf_cluster_new(self.ptr, texts.slice(host), &cluster.ptr))
-        for address, pairs, weight in endpoints:
+        for address, pairs, weight, _ in endpoints:
             labels = _Pairs(pairs)
             dubbo, http = (address, address) if isinstance(address, str) else address
             addrs[0] = texts.slice(dubbo)
             addrs[1] = texts.slice(http)
             check(mf_cluster_add_apart(self.ptr, cluster.ptr, addrs, labels.at, labels.n, weight), dubbo or http)
-        for name, pairs in subsets:
-            labels = _Pairs(pairs)
-            check(mf_cluster_subset(self.ptr, cluster.ptr, texts.slice(name), labels.at, labels.n), name)
+        for name, pairs, own, members in subsets:
+            _add_subset(self.ptr, cluster.ptr, name, pairs, members)
+            self._policy(cluster, name, own, endpoints)
+        self._policy(cluster, "", policy, endpoints)
         check(mf_cluster_seal(self.ptr, cluster.ptr), host)
         return cluster
 
+    def levels(self, Cluster cluster not None, str subset="", int family=0) -> list:
+        """What is so of each locality of a cluster's instances, or of a declared subset's, now: (view, level, number, members,
+        well, load, panic, share) each. None where its policy has no localities."""
+        cdef _Texts texts = _Texts()
+        cdef mf_slice name = texts.slice(subset)
+        cdef uint32_t n = mf_cluster_levels(cluster.ptr, name, <mf_family>family, mf_clock_ns(), NULL, 0)
+        cdef _Memory memory = _Memory(n * sizeof(mf_level_told))
+        cdef mf_level_told *at = <mf_level_told *>memory.at
+        mf_cluster_levels(cluster.ptr, name, <mf_family>family, mf_clock_ns(), at, n)
+        return [
+            (at[i].view, at[i].level, at[i].number, at[i].members, at[i].well, at[i].load, bool(at[i].panic), at[i].share)
+            for i in range(n)
+        ]
+
+    cdef int _policy(self, Cluster cluster, str subset, policy, endpoints) except -1:
+        cdef _Texts texts = _Texts()
+        cdef mf_policy raw
+        if policy is None:
+            return 0
+        _memset(&raw, 0, sizeof(raw))
+        _fill_policy(&raw, policy, endpoints, texts)
+        check(mf_cluster_policy(self.ptr, cluster.ptr, texts.slice(subset), &raw), subset)
+        return 0
+
+    cdef int _actions(self, Prepared service, int rule, actions, aside) except -1:
+        cdef mf_actions *made
+        if actions is None:
+            return 0
+        made = _new_actions(actions)
+        try:
+            if aside is not None:
+                _add_mirrors(service.ptr, rule, made, aside[0])
+                _add_bounds(self.ptr, service.ptr, made, aside[1])
+            check(mf_service_actions(service.ptr, rule, made))
+        finally:
+            mf_actions_give(made)
+        return 0
+
     def service(self, str name, int pattern, rules) -> Prepared:
-        """A service, built aside. `rules`: (timeout_ms, matches, targets) each; a match is a list of
-        (field, key, op, value), a target (cluster, kind, text, weight, on, fallback or None)."""
+        """A service, built aside. `rules`: (timeout_ms, matches, targets, actions) each; a match is a list of
+        (field, key, op, value), a target (cluster, kind, text, weight, on, fallback or None); actions is one of
+        meshfast.policies, or None; behind them what meshfast.shared has of the rule."""
         cdef Prepared service = Prepared()
         cdef _Texts texts = _Texts()
         cdef Cluster cluster
         cdef int rule, match
         service.table = self
         check(mf_service_new(self.ptr, texts.slice(name), <mf_service_pattern>pattern, &service.ptr), name)
-        for timeout_ms, matches, targets in rules:
+        for timeout_ms, matches, targets, actions, *aside in rules:
             rule = check(mf_service_rule(service.ptr, timeout_ms), name)
             for conditions in matches:
                 match = check(mf_service_match(service.ptr, rule), name)
@@ -118,6 +159,7 @@ cdef class Table:
                 check(mf_service_target(self.ptr, service.ptr, rule, cluster.ptr, <mf_target_kind><int>kind,
                                         texts.slice(text), weight, <mf_fallback_case><int>on,
                                         0xFFFF if fallback is None else fallback), name)
+            self._actions(service, rule, actions, aside[0] if aside else None)
         check(mf_table_prepare(self.ptr, service.ptr), name)
         return service
 
@@ -134,19 +176,20 @@ cdef class Table:
         check(mf_table_remove(self.ptr, texts.slice(name), <mf_service_pattern>pattern), name)
 
     def publish_labels(self, labels, traces) -> None:
-        """The label plan: `labels` is (name, protocols that do not carry it as bits, sources) each; a source, and each of
-        `traces`, (kind, text, format)."""
+        """The label plan: `labels` is (name, protocols that do not carry it as bits, sources, hosts) each; a source, and
+        each of `traces`, (kind, text, format); hosts a compiled expression, b"" for all."""
         cdef mf_labels plan
         cdef _Texts texts = _Texts()
         if len(labels) > MF_PLAN_LABELS or len(traces) > MF_LABEL_SOURCES:
             raise ValueError(f"at most {MF_PLAN_LABELS} labels and {MF_LABEL_SOURCES} trace id keys")
         _memset(&plan, 0, sizeof(plan))
-        for name, without, sources in labels:
+        for name, without, sources, hosts in labels:
             if len(sources) > MF_LABEL_SOURCES:
                 raise ValueError(f"label {name}: at most {MF_LABEL_SOURCES} sources")
             i = plan.n_labels
             plan.labels[i].name = texts.slice(name)
             plan.labels[i].except_ = without
+            plan.labels[i].hosts = texts.slice(hosts)
             for kind, text, form in sources:
                 j = plan.labels[i].n_sources
                 plan.labels[i].sources[j].kind = <mf_label_kind><int>kind
@@ -166,19 +209,29 @@ cdef class Table:
         """Frees what no reader can see any more; how much still waits."""
         return mf_table_reclaim(self.ptr)
 
-    def lookup(self, str service, str method, headers, labels, uint64_t random, http=None) -> tuple:
+    def lookup(self, str service, str method, headers, labels, uint64_t random, http=None,
+               arguments=()) -> tuple:
         """Where a request goes: (address, rule, fallbacks, timeout_ms). StateError when it goes nowhere."""
         cdef _Query query = _Query.__new__(_Query)
         cdef mf_route route
         cdef int rc
-        query.fill(self.ptr, service, method, headers, labels, random, http)
+        query.fill(self.ptr, service, method, headers, labels, random, http, arguments)
         rc = mf_route_lookup(self.ptr, &query.raw, &route)
         if rc < 0:
             raise fault(rc)
         return route.peer.text.decode(), route.rule, route.fallbacks, route.timeout_ms
 
+    def counted(self, str service, str method, headers, labels, uint64_t random, http=None,
+                arguments=()) -> list:
+        """The names of the rate limits that such a request counts against."""
+        cdef _Query query = _Query.__new__(_Query)
+        cdef mf_route route
+        query.fill(self.ptr, service, method, headers, labels, random, http, arguments)
+        mf_route_lookup(self.ptr, &query.raw, &route)
+        return _counted(route.actions, &query.raw) if route.actions != NULL else []
+
     def explain(self, str service, str method, headers, labels, uint64_t random, uint32_t branch=0,
-                http=None) -> tuple:
+                http=None, arguments=()) -> tuple:
         """The decision for a request and every step to it: (code, address, rule, timeout_ms, fallbacks, steps).
 
         `code` 0, or the core's error; `address` "" then. A step is (kind, rule, match, condition, target, text).
@@ -190,7 +243,7 @@ cdef class Table:
         cdef mf_route_steps steps
         cdef int rc
         cdef uint32_t i
-        query.fill(self.ptr, service, method, headers, labels, random, http)
+        query.fill(self.ptr, service, method, headers, labels, random, http, arguments)
         _memset(&route, 0, sizeof(route))
         steps.room = 256
         steps.branch = branch
@@ -239,11 +292,28 @@ cdef class Table:
                 break
         return out
 
+    def guards(self) -> list:
+        """What all workers share of each group that policy watches: a dict each, with ``host``, ``subset``, ``active``
+        calls, ``ejects``, ``ejections`` by reason, ``forbidden`` ones, ``limits`` with ``most``, ``now`` and
+        ``refused`` each, and ``instances``, each with ``address``, ``out_for`` seconds, ``ejections`` and ``in_a_row``
+        by reason."""
+        cdef list out = []
+        both = (out, mf_clock_ns())
+        mf_table_each_guard(self.ptr, _add_guard, <void *>both)
+        return out
+
     def peers(self, bint detail=False) -> dict:
         """Every address that calls may be sent to -> whether it is available now; `detail`: -> a dict, with how long
         it still rests in seconds, and whether any instance of the mesh has it."""
         cdef dict out = {}
         mf_table_each_peer(self.ptr, _add_detail if detail else _add_peer, <void *>out)
+        return out
+
+
+    def calls(self) -> dict:
+        """The addresses that any call was sent to -> how many."""
+        cdef dict out = {}
+        mf_table_each_peer(self.ptr, _add_called, <void *>out)
         return out
 
 
@@ -265,7 +335,7 @@ cdef dict _counts(mf_stat_shard *found):
     return {
         "begun": mf_read64(&found.begun), "done": mf_read64(&found.done),
         "bytes_up": mf_read64(&found.bytes_up), "bytes_down": mf_read64(&found.bytes_down),
-        "relayed": mf_read64(&found.relayed), "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "status": status,
+        "relayed": mf_read64(&found.relayed), "fallbacks": mf_read64(&found.fallbacks), "one_way": mf_read64(&found.one_way), "retries": mf_read64(&found.retries), "status": status,
         "grpc": grpc, "http": http, "latency": latency, "latency_sum_ns": mf_read64(&found.latency_sum_ns), "outcomes": outcome,
     }
 
@@ -283,19 +353,6 @@ cdef void _add_stat(void *arg, mf_stat *stat) noexcept with gil:
 cdef void _add_used(void *arg, mf_stat *stat) noexcept nogil:
     if mf_stat_used(stat):
         _add_stat(arg, stat)
-
-
-cdef void _add_detail(void *arg, mf_peer *peer) noexcept with gil:
-    now, until = mf_clock_ns(), mf_read64(&peer.down_until)
-    (<dict>arg)[peer.text.decode()] = {
-        "available": until <= now, "down_for": max(0, until - now) / 1e9, "listed": bool(mf_peer_listed(peer)),
-        "calls": mf_read64(&peer.calls), "calls_active": mf_read64(&peer.calls_active),
-        "connections": mf_read64(&peer.connections), "failures": mf_read64(&peer.failures),
-    }
-
-
-cdef void _add_peer(void *arg, mf_peer *peer) noexcept with gil:
-    (<dict>arg)[peer.text.decode()] = bool(mf_peer_available(peer, mf_clock_ns()))
 
 
 cdef enum:

@@ -293,8 +293,13 @@ cdef class Engine:
         """What the workers had to tell since the last call: (kind, worker, errno or code, text, peer) each."""
         cdef mf_event event
         cdef list out = []
-        names = ("peer_down", "peer_up", "peer_readonly", "upstream_lost", "bad_downstream", "accept_failed")
+        names = ("peer_down", "peer_up", "peer_readonly", "upstream_lost", "bad_downstream", "accept_failed",
+                 "peer_ejected", "peer_returned")
         while mf_engine_next_event(self.ptr, &event):
-            out.append((names[event.kind], event.worker, event.rc, mf_err_text(event.rc).decode() if event.rc else "",
-                        event.peer.decode()))
+            kind, text = names[event.kind], ""
+            if kind == "peer_ejected": # rc is for how long
+                text = f"for {event.rc / 1000:.3g} s"
+            elif event.rc:
+                text = mf_err_text(event.rc).decode()
+            out.append((kind, event.worker, event.rc, text, event.peer.decode()))
         return out

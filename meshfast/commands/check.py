@@ -23,7 +23,7 @@ from meshfast.commands.output import (
     problem_json,
 )
 from meshfast.errors import ConfigError, MeshfastError, Problem
-from meshfast.model import Label, LabelKind, Listener, Mesh, Origin, Pattern, Service
+from meshfast.model import Cluster, Label, LabelKind, Listener, Mesh, Origin, Pattern, Service
 from meshfast.routing import Table
 
 PASSED = 8  # kinds of documents that are passed over
@@ -119,6 +119,7 @@ def _json(mesh: Mesh) -> dict[str, object]:
                 "name": c.name,
                 "services": list(c.hosts),
                 "instances": len(c.endpoints),
+                "names": [named.host for named in c.named],
                 "subsets": [s.name for s in c.subsets],
                 "origin": origin_json(c.origin),
             }
@@ -133,7 +134,12 @@ def _json(mesh: Mesh) -> dict[str, object]:
         ],
         "listeners": [_listener(li) for li in mesh.sidecar.listeners],
         "admin": mesh.sidecar.admin,
-    }
+        "registries": [
+            {"name": one.name, "kind": one.kind, "hosts": list(one.hosts), "root": one.root, "subscribe": one.subscribe,
+             "origin": origin_json(one.origin)}
+            for one in mesh.sidecar.registries
+        ],
+    }  # fmt: skip
 
 
 def _listener(one: Listener) -> dict[str, object]:
@@ -145,6 +151,11 @@ def _listener(one: Listener) -> dict[str, object]:
 def _goes(one: Listener) -> str:
     """Where what is not routed goes."""
     return "where its caller dialled" if one.transparent else one.forward
+
+
+def _instances(cluster: Cluster) -> str:
+    return ", ".join([*([str(len(cluster.endpoints))] if cluster.endpoints or not cluster.named else []),
+                      *(named.host for named in cluster.named[:4])])  # fmt: skip
 
 
 def _print(mesh: Mesh) -> None:
@@ -160,7 +171,7 @@ def _print(mesh: Mesh) -> None:
         f"{count(len(mesh.clusters), 'cluster')}, {count(instances, 'instance')}",
         ("cluster", "services", "instances", "subsets"),
         [
-            (c.name, str(len(c.hosts)), str(len(c.endpoints)), ", ".join(s.name for s in c.subsets))
+            (c.name, str(len(c.hosts)), _instances(c), ", ".join(s.name for s in c.subsets))
             for c in mesh.clusters.values()
         ],
         SHOWN,
@@ -178,5 +189,12 @@ def _print(mesh: Mesh) -> None:
     print_table(
         count(len(mesh.sidecar.listeners), 'listener'), ("listener", "bind", "direction", "forward"),
         [(li.name, li.bind, li.direction, _goes(li)) for li in mesh.sidecar.listeners],
+        SHOWN,
+    )  # fmt: skip
+    registries = mesh.sidecar.registries
+    print_table(
+        f"{len(registries)} {'registry' if len(registries) == 1 else 'registries'}, which a check does not ask",
+        ("registry", "servers", "root"),
+        [(one.name, ", ".join(one.hosts), one.root) for one in registries],
         SHOWN,
     )  # fmt: skip

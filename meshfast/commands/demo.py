@@ -1,4 +1,4 @@
-"""``meshfast demo``: three applications, three environments and their sidecars, started here and checked."""
+"""``meshfast demo``: applications and their sidecars, started here and checked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import click
 
 from meshfast.commands.output import FORMAT, console, print_json
 from meshfast.demo.process import DemoError
-from meshfast.demo.run import Demo, Options
-from meshfast.demo.show import Report, Show
+from meshfast.demo.regions.run import Regions
+from meshfast.demo.regions.show import RegionsShow
+from meshfast.demo.run import Demo
+from meshfast.demo.show import Findings, Show
+from meshfast.demo.stage import Options, Stage
 
 
 @click.command("demo")
+@click.argument("which", type=click.Choice(["labels", "regions"]), default="labels")
 @click.option("--keep", is_flag=True, help="Leave all of it running, until Ctrl-C.")
 @click.option(
     "--loop", type=click.Choice(["auto", "epoll", "io_uring"]), default="auto", show_default=True,
@@ -30,16 +34,22 @@ from meshfast.demo.show import Report, Show
     help="Where the policy and the logs go; they stay there.  [default: a new temporary directory]",
 )  # fmt: skip
 @FORMAT
-def demo(keep: bool, loop: str, every: float, directory: Path | None, output: str) -> None:
-    """Start three applications with a sidecar beside each, in a baseline and two environments; call them in Dubbo2 and
-    Triple, with and without traffic labels; start and stop one more instance while calls run; kill one; and check where
-    every call went.
+def demo(which: str, keep: bool, loop: str, every: float, directory: Path | None, output: str) -> None:
+    """Start applications with a sidecar beside each, on this machine; change the mesh while calls run in Dubbo2 and
+    Triple; and check where every call went.
+
+    labels (the default): three applications in a baseline and two environments, with and without traffic labels; one
+    more instance comes and goes, one is killed.
+
+    regions: two applications in three data centres; one data centre dies and comes back, then a document moves one
+    application to another, all of it, half of it, and back.
 
     Exits with 1 when a call went elsewhere or was lost.
     """
     directory = directory or Path(tempfile.mkdtemp(prefix="meshfast-demo-"))
-    show = Show(console(stderr=output == "json"))
-    made = Demo(Options(directory.absolute(), loop, every / 1000, keep), show)
+    options, out = Options(directory.absolute(), loop, every / 1000, keep), console(stderr=output == "json")
+    made: Stage = Regions(options, RegionsShow(out)) if which == "regions" else Demo(options, Show(out))
+    show = made.show
     code, told = 1, list[signal.Signals]()
     try:
         code = 0 if asyncio.run(_run(made, told)).good else 1
@@ -54,7 +64,7 @@ def demo(keep: bool, loop: str, every: float, directory: Path | None, output: st
     raise SystemExit(code)
 
 
-async def _run(made: Demo, told: list[signal.Signals]) -> Report:
+async def _run(made: Stage, told: list[signal.Signals]) -> Findings:
     """Ctrl-C, SIGTERM and SIGHUP end it with every process stopped; `told` gets the signal."""
     task = asyncio.current_task()
     assert task is not None

@@ -15,12 +15,15 @@ from rich.text import Text
 
 from meshfast import config
 from meshfast.ask import ask
+from meshfast.commands import shares as shown
 from meshfast.commands.output import FORMAT, console, print_json, print_problems
 from meshfast.errors import ConfigError
 from meshfast.explain import explain
 from meshfast.model import Http
 from meshfast.routing import Table
+from meshfast.shares import shares
 from meshfast.where import pages
+from meshfast.words import quoted
 
 Pairs = list[tuple[str, str]]
 
@@ -52,6 +55,10 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
+def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_utf8(context, parameter, value) for value in values)
+
+
 @click.command("explain")
 @click.argument("config_", metavar="[CONFIG]...", nargs=-1, type=click.Path(exists=True))
 @click.option("--service", callback=_utf8, help="The interface that is called.")
@@ -63,11 +70,17 @@ def _utf8(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     "--header", "headers", metavar="K=V", multiple=True, callback=_pairs, help="An attachment or header, also as K: V."
 )
 @click.option("--label", "labels", metavar="K=V", multiple=True, callback=_pairs, help="A label it has.")
+@click.option(
+    "--argument", "arguments", metavar="TEXT", multiple=True, callback=_texts,
+    help="Dubbo: its next argument, as Java's String.valueOf says it.",
+)  # fmt: skip
+@click.option("--app", callback=_utf8, help="An application, instead: how its calls are shared now, and why.")
 @click.option("--admin", metavar="ADDRESS", help="Ask the running proxy at this admin address instead of CONFIG.")
 @FORMAT
 def command(
     config_: tuple[str, ...], service: str | None, path: str | None, method: str | None, authority: str | None,
-    scheme: str | None, headers: Pairs, labels: Pairs, admin: str | None, output: str,
+    scheme: str | None, headers: Pairs, labels: Pairs, arguments: tuple[str, ...], app: str | None, admin: str | None,
+    output: str,
 ) -> None:  # fmt: skip
     """Say where a request would go: each rule tried, each weighted branch with its share, the subset, the fallbacks
     passed over, the instance.
@@ -77,12 +90,16 @@ def command(
     """
     if bool(config_) == bool(admin):
         raise click.UsageError("give CONFIG or --admin, one of the two")
-    if (service is None) == (path is None):
-        raise click.UsageError("give --service or --http, one of the two")
+    if (service is not None) + (path is not None) + (app is not None) != 1:
+        raise click.UsageError("give --service, --http or --app, one of them")
+    if app is not None and (method or authority or scheme or headers or labels or arguments):
+        raise click.UsageError("--app goes with CONFIG or --admin alone")
     if path is None and (authority or scheme):
         raise click.UsageError("--authority and --scheme are for --http")
+    if path is not None and arguments:
+        raise click.UsageError("--argument is for --service: those of HTTP/2 are not read")
     http = None if path is None else Http(method or "POST", scheme or "http", authority or "", path)
-    asked = Request(service or "", method or "", headers, labels, http)
+    asked = Request(service or "", method or "", headers, labels, http, app, arguments)
     try:
         if admin:
             answer = _ask(admin, asked)
@@ -97,6 +114,8 @@ def command(
         raise click.ClickException(f"{admin}: {_why(error)}") from None
     if output == "json":
         print_json(answer)
+    elif app is not None:
+        shown.show(answer)
     elif answer.get("refused"):
         console(stderr=True).print(Text(f"{answer['error']}; {answer['hint']}", "red"), soft_wrap=True)
     else:
@@ -119,20 +138,26 @@ class Request(NamedTuple):
     headers: Pairs
     labels: Pairs
     http: Http | None
+    app: str | None = None
+    arguments: tuple[str, ...] = ()
 
 
 def _local(paths: tuple[str, ...], asked: Request) -> dict[str, Any]:
     table = Table()
     table.publish(config.load(paths))
-    return explain(table, asked.service, asked.method, asked.headers, dict(asked.labels), asked.http)
+    if asked.app is not None:
+        return shares(table, asked.app)
+    return explain(table, asked.service, asked.method, asked.headers, dict(asked.labels), asked.http, asked.arguments)
 
 
 def _ask(address: str, asked: Request) -> dict[str, Any]:
     said = [("service", asked.service), ("method", asked.method)]
     if asked.http is not None:
         said = [("http" if name == "path" else name, text) for name, text in asdict(asked.http).items()]
+    said += [("app", asked.app or "")]
     query = [(name, text) for name, text in said if text]
     query += [("header", f"{k}={v}") for k, v in asked.headers] + [("label", f"{k}={v}") for k, v in asked.labels]
+    query += [("argument", text) for text in asked.arguments]
     status, body = asyncio.run(ask(pages(address), f"/explain?{urlencode(query)}"))
     if status != 200:
         raise click.ClickException(f"{address}: {body.decode(errors='replace').strip()}")
@@ -144,6 +169,7 @@ def _ask(address: str, asked: Request) -> dict[str, Any]:
 def _print(answer: dict[str, Any]) -> None:
     out = console()
     asked = f"{answer['service']}" + (f".{answer['method']}" if answer["method"] else "")
+    asked += f"({', '.join(arguments)})" if (arguments := answer.get("arguments")) else ""
     if http := answer.get("http"):
         asked = f"{http['method']} {http['path']}" + (f" of {http['authority']}" if http["authority"] else "")
     labels = ", ".join(f"{k}={v}" for k, v in answer["labels"].items()) or "no label"
@@ -178,8 +204,10 @@ def _share(branch: dict[str, Any]) -> str:
 
 
 def _end(one: dict[str, Any], share: str) -> Text:
+    if one.get("answered"):
+        return Text(one["answered"], "bold")
     if one["error"]:
         target = f" ({one['target']})" if share else ""
         return Text(f"{share}goes nowhere{target}: {one['error']}", "red")
-    subset = f" (subset {one['subset']})" if one["subset"] else ""
+    subset = f" (subset {quoted(one['subset'])})" if one["subset"] else ""
     return Text(f"{share}goes to {one['address']}{subset}", "bold")

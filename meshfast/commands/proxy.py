@@ -15,6 +15,8 @@ from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
 from meshfast.sidecar import Sidecar
 from meshfast.source.file import FileSource
+from meshfast.source.registries import Registries
+from meshfast.source.registry import RegistrySource
 
 log = logging.getLogger("meshfast")
 
@@ -45,8 +47,9 @@ def command(config: tuple[str, ...], workers: int | None, backend: str | None, l
     for number in QUIET:
         signal.signal(number, signal.SIG_IGN)  # until the sidecar takes them, and from its end on
     with logging_to_stderr(getattr(logging, log_level.upper())):
-        source = FileSource(config)
-        sidecar = Sidecar(source, backend=backend, workers=workers, again=source.again)
+        files, registries = FileSource(config), Registries()
+        source = RegistrySource(files, registries)
+        sidecar = Sidecar(source, backend=backend, workers=workers, again=files.again, registries=registries)
         try:
             with asyncio.Runner(loop_factory=lambda: new_event_loop(backend or "auto")) as runner:
                 runner.run(sidecar.run())

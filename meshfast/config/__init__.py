@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from meshfast.config import file
 from meshfast.config.document import Passed, Report, Text
+from meshfast.config.kept import Kept, split
+from meshfast.config.listed import Listed
 from meshfast.config.read import Resource, resources
 from meshfast.config.resolve import resolve
 from meshfast.errors import ConfigError, Problem
@@ -61,21 +63,39 @@ class Loader:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[bytes, list[Resource]]] = {}
+        self._kept: Kept | None = None
+        self._asked: dict[str, Listed] = {}
+        self.asked: frozenset[str] = frozenset()  # the services that rules name and no file offers
+        self.left_out: dict[Listed, str] = {}  # what is listed and a file says otherwise, and why
 
-    def build(self, texts: list[Text], report: Report) -> Mesh:
-        """The mesh of texts; ``report`` has what went wrong on the way here."""
+    def build(self, texts: list[Text], report: Report, listed: Sequence[Listed] = ()) -> Mesh:
+        """The mesh of texts and of what registries list; ``report`` has what went wrong on the way here. Of what is
+        listed the same objects come again, but for what changed."""
         with _collector_paused():
             known, self._known = self._known, {}
             found: list[Resource] = []
+            made = found
             good = False
             try:
                 for text in texts:
                     found += self._resources(text, known.pop(text.name, None), report)
-                mesh = _mesh(texts, found, report)
+                found += listed
+                rest, switches = split(found)
+                mesh = self._kept.switched(rest, switches, report) if self._kept is not None else None
+                if mesh is not None:
+                    made = switches
+                else:
+                    self._kept, noted = None, len(report.noted)
+                    mesh, clusters = resolve(found, report, self._asked)
+                    made = [*found, *self._asked.values()]
+                    if not report.problems:
+                        self.asked, self.left_out = report.asked, report.left_out
+                        self._kept = Kept(rest, clusters, mesh, report.noted[noted:])
+                _settle(texts, report)
                 good = True
                 return mesh
             finally:
-                for resource in found:
+                for resource in made:
                     if good:
                         resource.memo = resource.draft
                     if not good or resource.kind in MANY:
@@ -106,9 +126,11 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _mesh(texts: list[Text], found: list[Resource], report: Report) -> Mesh:
+def _settle(texts: list[Text], report: Report) -> None:
+    """Raises what was found, in order."""
+    if not report.problems and not report.warnings:
+        return
     order = {text.name: i for i, text in enumerate(texts)}
-    mesh = resolve(found, report)
 
     def place(problem: Problem) -> tuple[int, int, int]:
         return order.get(problem.origin.file, -1), problem.origin.line, problem.origin.column
@@ -117,4 +139,3 @@ def _mesh(texts: list[Text], found: list[Resource], report: Report) -> Mesh:
         raise ConfigError(sorted(dict.fromkeys(report.problems), key=place))
     if report.warnings:
         report.warnings.sort(key=place)
-    return mesh

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from meshfast.config.document import Report
+from meshfast.config import fqdn
+from meshfast.config.document import Place, Report
+from meshfast.config.field import Record
 from meshfast.config.read import Resource
 from meshfast.config.resource import HttpMatch, HttpRoute, StringMatch
 
 Key = tuple[str, str]  # namespace and name
+MIRROR = ("mirror", "mirrors", "mirror_percentage", "mirror_percent", "mirror_percent_old")
 
 
 class Delegates:
@@ -36,13 +39,12 @@ class Delegates:
         """The rules of ``root`` with those that it hands on in their place; ``used`` takes in which ones that were."""
         out: list[HttpRoute] = []
         for route in routes:
+            _check(route, report)
             if route.delegate is None:
-                if not route.route and not route.at.bad:
+                if not (route.route or route.redirect or route.direct or route.at.bad):
                     report.add(route.at, "route is missing", "route: a list of mappings")
                 out.append(route)
                 continue
-            if route.route:
-                report.add(route.delegate.at, "route and delegate exclude each other", "keep one of them")
             key = (route.delegate.namespace or root.meta.namespace, route.delegate.name)
             found = used[key] = self.find(key)
             if found is None:
@@ -50,16 +52,47 @@ class Delegates:
                     what = f"no VirtualService {route.delegate.name} without hosts is there"
                     report.warn(route.delegate.at, what, "this rule is left out, as with Istio")
                 continue
-            for each in found.spec.http:
+            rules = found.spec.http
+            if found.meta.namespace and found.meta.namespace != root.meta.namespace:
+                rules = fqdn.qualified(rules, found.meta.namespace)
+            for each in rules:
                 if each.delegate is not None:
                     words = "that rule is left out, as with Istio"
                     report.warn(each.delegate.at, "a delegate hands on once more", words)
                 elif (made := _joined(route, each)) is not None:
+                    _check(each, report)
                     out.append(made)
                 else:
                     words = "this rule is left out, as with Istio"
                     report.warn(each.at, f"its match contradicts the one at {route.at.origin()}", words)
         return tuple(out)
+
+
+def _check(route: HttpRoute, report: Report) -> None:
+    """What of a rule excludes each other."""
+    kinds = [
+        (name, at)
+        for name, at in (
+            ("route", route.at.at("route") if route.route else None),
+            ("redirect", _at(route.redirect)),
+            ("directResponse", _at(route.direct)),
+            ("delegate", _at(route.delegate)),
+        )
+        if at is not None
+    ]
+    if len(kinds) > 1:
+        report.add(kinds[1][1], f"{kinds[0][0]} and {kinds[1][0]} exclude each other", "keep one of them")
+    for other, at in (("redirect", _at(route.redirect)), ("directResponse", _at(route.direct))):
+        if at is None:
+            continue
+        if route.fault is not None:
+            report.add(route.fault.at, f"fault and {other} exclude each other", "keep one of them")
+        if route.rewrite is not None:
+            report.add(route.rewrite.at, f"rewrite and {other} exclude each other", "keep one of them")
+
+
+def _at(record: Record | None) -> Place | None:
+    return None if record is None else record.at
 
 
 def _joined(root: HttpRoute, leaf: HttpRoute) -> HttpRoute | None:
@@ -72,7 +105,18 @@ def _joined(root: HttpRoute, leaf: HttpRoute) -> HttpRoute | None:
             if not fitting:
                 return None
             matches += tuple(_both(each, one) for each in fitting)
-    return replace(leaf, name=_name(root.name, leaf.name), match=matches, timeout=leaf.timeout or root.timeout)
+    source = leaf if leaf.mirror is not None or leaf.mirrors else root
+    return replace(
+        leaf,
+        name=_name(root.name, leaf.name),
+        match=matches,
+        timeout=leaf.timeout or root.timeout,
+        retries=leaf.retries or root.retries,
+        fault=leaf.fault or root.fault,
+        headers=leaf.headers or root.headers,
+        rewrite=leaf.rewrite or root.rewrite,
+        **{name: getattr(source, name) for name in MIRROR},
+    )
 
 
 def _name(root: str, leaf: str) -> str:

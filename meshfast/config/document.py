@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from yaml.nodes import MappingNode, Node
 
@@ -13,6 +15,8 @@ from meshfast.model import Origin
 
 COMPARED = 1000  # words that a hint is chosen from
 HINTED = 20  # problems of a load that get such a hint; whoever has more has another problem
+
+_SECRET = re.compile(r"(://[^\s/@:]*:)([^\s/]+)(?=@)")  # of an address, which no problem shows
 
 Key = str | int  # a field's name, or the number of a list's element
 
@@ -152,14 +156,19 @@ class Passed:
 
 class Report:
     """Collects problems. ``incomplete``: some document could not be read at all, so a name that is not found proves
-    nothing. ``warnings``: what is allowed and hardly meant; collected once it is a list."""
+    nothing. ``warnings``: what is allowed and hardly meant; collected once it is a list. ``noted``: those of them that
+    whoever runs it should know, too, of what was read now and was not known before. ``asked``: the services that rules
+    name and no file offers, where there are registries; ``left_out``: what those list and a file says otherwise, and
+    why."""
 
     def __init__(self, *, warn: bool = False) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] | None = [] if warn else None
         self.incomplete = False
-
+        self.noted: list[Problem] = []
         self.passed: list[Passed] = []
+        self.asked: frozenset[str] = frozenset()
+        self.left_out: dict[Any, str] = {}
 
     def opened(self, document: Document, node: Node) -> None:
         """Hears of each document before it is read."""
@@ -181,6 +190,11 @@ class Report:
         if problem not in self.warnings:
             self.warnings.append(problem)
 
+    def note(self, place: Place, message: str, hint: str = "") -> None:
+        """Notes what is taken and not done."""
+        self.noted.append(_problem(place, message, hint))
+        self.warn(place, message, hint)
+
     def near(self, word: str, known: Iterable[str], otherwise: str = "") -> str:
         """``did_you_mean`` for words of the user's own, of which there may be very many."""
         return did_you_mean(word, known, otherwise) if len(self.problems) < HINTED else otherwise
@@ -193,7 +207,11 @@ class Report:
 
 def _problem(place: Place, message: str, hint: str) -> Problem:
     origin = place.origin()
-    return Problem(origin, message, hint, place.document.text.line(origin.line), place.path())
+    return Problem(origin, message, hint, _SECRET.sub(_hidden, place.document.text.line(origin.line)), place.path())
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return found[1] + "*" * len(found[2])
 
 
 def listed(what: str, known: Collection[str], otherwise: str = "", most: int = 8) -> str:

@@ -1,20 +1,22 @@
 """Swim lanes (ASMSwimLaneGroup, ASMSwimLane) -> the subsets, rules and label that they stand for, as documents.
 
 Permissive: the route header's value is a label that names the lane; who is not there is replaced by the base lane's.
-Strict: each call stays in the lane of its caller. How calls enter a lane is for the gateway.
+Strict: each call stays in the lane of its caller. How calls enter a lane is for the gateway. A header that an
+ASMHeaderPropagation carries on is a label that is remembered by any trace id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshfast.config import compose
+from meshfast.config import compose, opensergo
 from meshfast.config.document import Place, Report
 from meshfast.config.field import checked
-from meshfast.config.lane import LaneGroup, LaneService, Permissive
+from meshfast.config.label import TRACES
+from meshfast.config.lane import HeaderPropagation, LaneGroup, LaneService, Permissive
 from meshfast.config.read import KINDS, Resource
 
 GROUP = "swimlane-group"  # the label by which a lane names its group
@@ -23,8 +25,8 @@ BAGGAGE = "baggage"
 Made = dict[str, Any]
 
 
-def documents(found: Sequence[Resource], report: Report) -> list[Resource]:
-    """All documents, with what the groups stand for in their place."""
+def documents(found: Sequence[Resource], workload: Mapping[str, str], report: Report) -> list[Resource]:
+    """All documents, and what the groups and headers stand for. ``workload``: its labels."""
     groups = [one for one in found if one.kind == "ASMSwimLaneGroup"]
     lanes = [one for one in found if one.kind == "ASMSwimLane"]
     for lane in lanes:
@@ -33,14 +35,23 @@ def documents(found: Sequence[Resource], report: Report) -> list[Resource]:
             words = f"no ASMSwimLaneGroup {name} is there" if name else f"the label {GROUP} is missing"
             report.add(lane.named_at, words, f"metadata: {{labels: {{{GROUP}: ...}}}}")
     out = list(found)
+    for one in found:
+        if one.kind == "ASMHeaderPropagation" and not one.at.bad:
+            out += _propagation(one, _defined(out, workload), report)
+    for one in found:
+        if one.kind == "TrafficRouter" and not one.at.bad:
+            made = _made(one, "VirtualService", one.name, opensergo.virtual_service(one.spec), report)
+            out += [made] if made is not None else []
     for group in groups:
         own = [lane for lane in lanes if lane.meta.labels.get(GROUP) == group.name and lane.spec.label_selector]
         if own and not group.at.bad:
-            out += _group(group, own, out, report)
+            out += _group(group, own, out, _defined(out, workload), report)
     return out
 
 
-def _group(group: Resource, lanes: list[Resource], found: Iterable[Resource], report: Report) -> list[Resource]:
+def _group(
+    group: Resource, lanes: list[Resource], found: Iterable[Resource], defined: set[str], report: Report
+) -> list[Resource]:
     wanted: LaneGroup = group.spec
     mode = wanted.mode if wanted.permissive else None
     names = [lane.name for lane in lanes]
@@ -52,7 +63,7 @@ def _group(group: Resource, lanes: list[Resource], found: Iterable[Resource], re
         if name not in names and not report.incomplete:
             report.add(group.at, f"no lane {name} is in the group", f"its lanes are {', '.join(names)}")
             return []
-    out = [_label(group, mode)] if mode is not None and mode.route_header not in _defined(found) else []
+    out = [_label(group, mode)] if mode is not None and mode.route_header not in defined else []
     known = {name for one in found if one.kind == "ServiceEntry" for name in (one.called, *one.hosts)}
     subsets = [{"name": lane.name, "labels": dict(lane.spec.label_selector)} for lane in lanes]
     for service in wanted.services:
@@ -62,10 +73,18 @@ def _group(group: Resource, lanes: list[Resource], found: Iterable[Resource], re
             report.warn(service.at, f"no ServiceEntry is or offers {service.name}", "its lanes are left out")
             continue
         rules = _strict(lanes) if mode is None else _permissive(lanes, mode, service)
-        name = f"{group.name}-{service.name}"
-        out.append(_made(group, "DestinationRule", name, {"host": host, "subsets": subsets}, report))
+        name, policy = f"{group.name}-{service.name}", service.traffic_policy or wanted.traffic_policy
+        rules = [_patched(rule, service.http_route or wanted.http_route) for rule in rules]
+        declared = {"host": host, "subsets": subsets} | ({"trafficPolicy": policy} if policy else {})
+        out.append(_made(group, "DestinationRule", name, declared, report))
         out.append(_made(group, "VirtualService", name, {"hosts": [host], "http": rules}, report))
     return [one for one in out if one is not None]
+
+
+def _patched(rule: Made, patch: MappingNode | None) -> Made:
+    """A rule with fields that it does not have itself."""
+    more = {key.value: value for key, value in patch.value} if patch is not None else {}
+    return more | rule
 
 
 def _strict(lanes: list[Resource]) -> list[Made]:
@@ -102,13 +121,25 @@ def _label(group: Resource, mode: Permissive) -> Resource | None:
     return _made(group, "TrafficLabel", group.name, {"rules": [{"labels": [label]}]}, Report())
 
 
-def _defined(found: Iterable[Resource]) -> set[str]:
-    return {
-        label.name for one in found if one.kind == "TrafficLabel" for rules in one.spec.rules for label in rules.labels
-    }
+def _propagation(found: Resource, defined: set[str], report: Report) -> list[Resource]:
+    wanted: HeaderPropagation = found.spec
+    sources = [f"$getContext({key})" for key in TRACES]
+    labels = [{"name": name, "valueFrom": sources} for name in dict.fromkeys(wanted.headers) if name not in defined]
+    selector = {"labels": dict(wanted.workload_selector.labels)} if wanted.workload_selector else {}
+    made = _made(
+        found, "TrafficLabel", found.name,
+        {"rules": [{"labels": labels}]} | ({"workloadSelector": selector} if selector else {}), report,
+    ) if labels else None  # fmt: skip
+    return [made] if made is not None else []
 
 
-def _made(group: Resource, kind: str, name: str, spec_: Made, report: Report) -> Resource | None:
+def _defined(found: Iterable[Resource], workload: Mapping[str, str]) -> set[str]:
+    """The labels that this workload has by TrafficLabels."""
+    ours = [one for one in found if one.kind == "TrafficLabel" and one.selector.items() <= workload.items()]
+    return {label.name for one in ours for rules in one.spec.rules for label in rules.labels}
+
+
+def _made(group: Resource, kind: str, name: str, spec_: Made | Node, report: Report) -> Resource | None:
     """A document as if it had been written where the group stands."""
     root = Place(group.named_at.document, group.at.node)
     read = checked(next(iter(KINDS[kind][1].values())), _node(spec_, group.at.node), root, "spec", report)
@@ -117,6 +148,8 @@ def _made(group: Resource, kind: str, name: str, spec_: Made, report: Report) ->
 
 def _node(value: Any, at: Node) -> Node:
     marks = at.start_mark, at.end_mark
+    if isinstance(value, Node):
+        return value
     if isinstance(value, dict):
         pairs = [(_node(k, at), _node(v, at)) for k, v in value.items()]
         return MappingNode(compose.MAPPING, pairs, *marks)

@@ -116,6 +116,20 @@ class Unread(Type):
         return False
 
 
+class Raw(Type):
+    """Whatever is written, as it is written, for a document that is made of this one."""
+
+    words = "a mapping"
+
+    def read(self, node: Node, place: Place, key: Key, report: Report) -> MappingNode:
+        if not isinstance(node, MappingNode) or node.tag != compose.MAPPING:
+            raise not_a(self.words, node, hint.no_list(node))
+        return node
+
+    def empty(self) -> None:
+        return None
+
+
 class Bool(Type):
     words = "true or false"
 
@@ -291,7 +305,7 @@ class Struct(Type):
             if known is not None:
                 values[known[0]] = checked(known[1], value, here, name, report)
             elif name in self.quality:
-                report.warn(Place(here.document, name_node, here, name), f"{name} is not done yet", self.quality[name])
+                report.note(Place(here.document, name_node, here, name), f"{name} is not done yet", self.quality[name])
             elif self._rest and name not in self.later:
                 rest[name] = (name_node, value)
             else:

@@ -10,29 +10,19 @@ SKIP = f'move it to another folder, or skip it: metadata: {{annotations: {{{IGNO
 
 _KUBERNETES = frozenset(("", "apps", "batch", "autoscaling", "policy", "extensions"))
 
-# By the field that makes a rule of Dubbo's governance what it is: its name, and what does the same here.
-_DUBBO = {
-    "tags": ("tag", "define a TrafficLabel dubbo.tag and route to subset: $dubbo.tag"),
-    "conditions": ("condition", "write it as a VirtualService with match"),
-    "configs": ("override", "timeouts go into VirtualService http[].timeout, weights into endpoints[].weight"),
-    "affinityAware": ("affinity", "write it as a VirtualService with sourceLabels"),
-    "script": ("script", "write it as a VirtualService with match"),
-}
-_DUBBO_FIELDS = frozenset(
-    "configVersion scope force runtime enabled priority key tags conditions configs affinityAware script valid dynamic"
-    .split()
-)  # fmt: skip
+_DUBBO_FIELDS = frozenset("configVersion scope force runtime enabled priority key script valid dynamic".split())
 
 
 def dubbo_rule(fields: Collection[str]) -> tuple[str, str] | None:
-    """Message and hint for a rule of Dubbo's registry, which has no kind; None for anything else."""
+    """Message and hint for what looks like a rule of Dubbo's registry and is none that is read; None for anything
+    else."""
     if "dubbo" in fields:
         return "Dubbo's own configuration: it is not read here, only by Dubbo's own SDKs", "keep it in another folder"
-    if not {"configVersion", *_DUBBO} & set(fields) or len(_DUBBO_FIELDS & set(fields)) < 2:
+    if not {"configVersion", "script"} & set(fields) or len(_DUBBO_FIELDS & set(fields)) < 2:
         return None
-    name, instead = next((words for field, words in _DUBBO.items() if field in fields), ("", "write it as policy"))
-    what = f"a Dubbo {name} rule" if name else "a Dubbo rule"
-    return f"{what}: it is not read here, only by Dubbo's own SDKs", f"{instead}; keep the rule in another folder"
+    if "script" in fields:
+        return "a Dubbo script rule: no scripts are run here", "write it as a condition rule"
+    return "a Dubbo rule without rules", "one of tags, conditions, affinityAware or configs makes it what it is"
 
 
 def kind(group: str, kind: str) -> tuple[str, str] | None:

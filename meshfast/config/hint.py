@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Mapping
 
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from meshfast.config.document import Place, Text
+from meshfast.config.document import Place, Report, Text, listed
 
 _COMMENT = re.compile(r"(?:^|\s)(?://|/\*)")
 COMMENT = "a comment begins with #"
@@ -17,6 +18,22 @@ QUOTE = "quote it if it is text"
 def comment(text: str) -> str:
     """A hint when a text that was refused has a comment of another language in it."""
     return COMMENT if _COMMENT.search(text) else ""
+
+
+def unknown(
+    host: str, passing: Mapping[str, str], named: Callable[[str], object], names: Collection[str], report: Report
+) -> str:  # fmt: skip
+    """What may have been meant by a host that nothing is. ``passing``: whose calls go where they were dialled, by who
+    says so; ``named``: whether something is called so; ``names``: of all that is."""
+    if host in passing:
+        return f"calls of {passing[host]} go where they were dialled, not to instances"
+    if "*" in host.removesuffix("/*"):
+        return "patterns are for the hosts of a VirtualService"
+    alone = host.partition(".svc.")[0].partition(".")[0] if ".svc." in host else host.rpartition("/")[2]
+    if alone != host and named(alone):
+        return f"did you mean {alone}? it is in another namespace"
+    there = listed("no ServiceEntry offers it or is called so; there are", names, "no ServiceEntry is there")
+    return report.near(host, names, there)
 
 
 def odd(text: str) -> str:

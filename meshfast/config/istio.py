@@ -4,65 +4,42 @@ safe it is, refuses its document by name; one that adds only quality is taken wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-_TLS = "connections are not read beyond their protocol: they go on to where they were dialled"
-_POOL = "the limits of the Sidecar hold instead"
-_PATCH = "rules would be made without it"
-_COPY = "no copy of a call is sent"
+_POOL = "those of the Sidecar's limits hold instead"
 
 # By the name of the message they belong to: why it cannot be left out.
 UNSUPPORTED: dict[str, dict[str, str]] = {
-    "Endpoint": {"network": "gateways between networks are not used: list what can be reached"},
-    "VirtualService": {"tls": _TLS, "tcp": _TLS, "dubbo": "write it as http"},
-    "HTTPRoute": {
-        "redirect": "calls would reach an instance that are to be sent elsewhere",
-        "directResponse": "calls would reach an instance that are to be answered here",
-        "rewrite": "instances would see another path than they are to",
-        "fault": "calls would succeed that are to fail or to wait",
-        "headers": "instances and callers would see other headers than they are to",
-    },
-    "HTTPRouteDestination": {"headers": "instances and callers would see other headers than they are to"},
+    "VirtualService": {"dubbo": "write it as http"},
+    "FaultDelay": {"exponentialDelay": "nor is it with Istio: write fixedDelay"},
+    "FaultAbort": {"http2Error": "nor is it with Istio: write httpStatus or grpcStatus"},
     "TrafficPolicy": {
         "tunnel": "calls would go directly",
         "proxyProtocol": "instances would wait for its head",
     },
     "LoadBalancer": {
-        "consistentHash": "calls of one key would go to any instance",
         "dynamicSubset": "route to subset: $label, which needs no such group",
     },
-    "ASMSwimLaneGroup": dict.fromkeys(("defaultTrafficPolicyPatch", "defaultHttpRoutePatch"), _PATCH),
-    "LaneService": dict.fromkeys(("trafficPolicyPatch", "httpRoutePatch"), _PATCH),
-    "LocalityLbSetting": {"distribute": "calls would go to all localities alike"},
+    "ASMHeaderPropagation": {"headerPrefix": "each header that goes on is a label, of which there are few: name them"},
 }  # fmt: skip
 
 # The same for what is taken with a warning: what there is instead.
 QUALITY: dict[str, dict[str, str]] = {
+    "Endpoint": {"network": "no gateway between networks is known: the instance is called directly"},
     "HTTPRoute": {
-        "retries": "a call is made again only where nobody has executed it",
         "corsPolicy": "browsers are answered by the instance",
-        "mirror": _COPY,
-        "mirrors": _COPY,
-        "mirrorPercentage": _COPY,
-        "mirrorPercent": _COPY,
-        "mirror_percent": _COPY,
     },
-    "TrafficPolicy": {
-        "connectionPool": _POOL,
-        "outlierDetection": "who cannot be reached rests, who answers errors does not; no locality is preferred",
-        "retryBudget": "there are no retries that it would bound",
+    "TCPSettings": {
+        "idleTimeout": _POOL,
+        "tcpKeepalive": _POOL,
+        "maxConnectionDuration": "connections last as long as they are used",
     },
-    "LoadBalancer": {
-        "warmup": "new instances have their whole share at once",
-        "warmupDurationSecs": "new instances have their whole share at once",
+    "HTTPSettings": {
+        "idleTimeout": _POOL,
+        "maxConcurrentStreams": "as many streams as the instance allows",
+        "maxRequestsPerConnection": "connections are shared by callers, and kept",
+        "http2KeepAlive": "an instance that is silent is asked after its first late answer",
     },
 }
 
-# What to write instead of a value of that name.
-BALANCERS: Mapping[str, str] = {"PASSTHROUGH": "calls would go to the instances listed, not to where they were dialled"}
-TLS_MODES: Mapping[str, str] = dict.fromkeys(
-    ("SIMPLE", "MUTUAL", "ISTIO_MUTUAL"), "calls would go out in plain text; whoever encrypts itself writes DISABLE"
-)
 
 # Where a field goes that others write elsewhere.
 MISPLACED: dict[str, str] = {
@@ -85,8 +62,7 @@ UNSUPPORTED_KINDS: dict[str, frozenset[str]] = {
     "networking.istio.io": _kinds("EnvoyFilter Sidecar"),
     "security.istio.io": _kinds("AuthorizationPolicy PeerAuthentication RequestAuthentication"),
     "extensions.istio.io": _kinds("WasmPlugin"),
-    "istio.alibabacloud.com": _kinds("ASMHeaderPropagation"),
-    "traffic.opensergo.io": _kinds("TrafficRouter TrafficLane TrafficLabelRule WorkloadLabelRule"),
+    "traffic.opensergo.io": _kinds("TrafficLane TrafficLabelRule WorkloadLabelRule"),
     "gateway.networking.k8s.io": _kinds("HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute BackendTLSPolicy"),
 }
 

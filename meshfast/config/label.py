@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from meshfast import model
-from meshfast.config import hint
+from meshfast.config import dfa, fqdn, hint
+from meshfast.config.cluster import Clusters
 from meshfast.config.document import Place, Report, did_you_mean
 from meshfast.config.read import Resource
-from meshfast.config.resource import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
+from meshfast.config.regex import BadRegex
+from meshfast.config.traffic_label import LabelRule, LabelRules, LabelRulesBeta, TrafficLabel
 from meshfast.model import LabelKind, LabelSource, Speaks, TraceFormat
 
 MAX_LABELS = 16  # MF_PLAN_LABELS
@@ -40,11 +43,19 @@ def trace(key: str) -> LabelSource:
     return LabelSource(LabelKind.CONTEXT, key, _FORMATS.get(key.lower(), TraceFormat.PLAIN))
 
 
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """Those that labels go on to, as they are written and compiled."""
+
+    given: tuple[str, ...] = ()
+    goes: bytes = b""
+
+
 class Labels:
     """What the TrafficLabels say for this workload. ``known``: every label that any of them names."""
 
-    def __init__(self, workload: Mapping[str, str]) -> None:
-        self.workload = workload
+    def __init__(self, workload: Mapping[str, str], clusters: Clusters) -> None:
+        self.workload, self._clusters = workload, clusters
         self.known: set[str] = set()
         self.labels: dict[str, model.Label] = {}
         self.idle: list[model.IdleLabel] = []
@@ -57,14 +68,16 @@ class Labels:
         selector = spec.workload_selector.labels if spec.workload_selector else {}
         here = all(self.workload.get(k) == v for k, v in selector.items())
         for rules in spec.rules:
-            carried = _carried(rules.protocols) if isinstance(rules, LabelRulesBeta) else Speaks.ANY
+            beta = rules if isinstance(rules, LabelRulesBeta) else None
+            carried = _carried(beta.protocols) if beta is not None else Speaks.ANY
+            hosts = _Hosts(beta.hosts, self._goes(beta, found.meta.namespace, report)) if beta is not None else _Hosts()
             for rule in rules.labels:
                 if not rule.name:
                     continue
                 self.known.add(rule.name)
                 sources = self._sources(rule, report)
                 if here and carried:
-                    self._define(rule, sources, carried, bool(selector), report)
+                    self._define(rule, sources, carried, hosts, bool(selector), report)
                 else:
                     self.idle.append(model.IdleLabel(rule.name, _why(here, selector, rules), rule.at.origin()))
 
@@ -75,18 +88,45 @@ class Labels:
             report.add(self.last, f"{count} labels are defined; the limit is {MAX_LABELS}")
 
     def _define(
-        self, rule: LabelRule, sources: tuple[LabelSource, ...], carried: Speaks, selects: bool, report: Report
-    ) -> None:
+        self, rule: LabelRule, sources: tuple[LabelSource, ...], carried: Speaks, hosts: _Hosts, selects: bool,
+        report: Report,
+    ) -> None:  # fmt: skip
         """The definition for selected workloads beats the one for all."""
         before = self._selected.get(rule.name)
         if before is not None and before[0] == selects:
             report.add(rule.at, f"the label {rule.name} is defined twice", f"first at {before[1].origin()}")
         elif before is None or selects:
             self._selected[rule.name] = selects, rule.at
-            self.labels[rule.name] = model.Label(rule.name, sources, rule.at.origin(), carried)
+            origin = rule.at.origin()
+            self.labels[rule.name] = model.Label(rule.name, sources, origin, carried, hosts.given, hosts.goes)
             for source in sources:
                 if source.kind is LabelKind.CONTEXT:
                     self.traces.setdefault(source.text, source)
+
+    def _goes(self, rules: LabelRulesBeta, namespace: str, report: Report) -> bytes:
+        """The hosts that labels go on to, as one expression; b"" for all."""
+        if not rules.hosts or not {"*", "*/*"}.isdisjoint(rules.hosts):
+            return b""
+        parts: dict[str, None] = {}
+        for host in rules.hosts:
+            parts.update(dict.fromkeys(self._names(host, namespace)))
+        try:
+            return dfa.compile(f"({'|'.join(parts)})(:[0-9]+)?")
+        except BadRegex as bad:
+            report.add(rules.at.at("hosts"), f"{len(parts)} names are too many", f"{bad.message}: name them by pattern")
+            return b""
+
+    def _names(self, host: str, namespace: str) -> list[str]:
+        """A host as expressions, for Dubbo and as authorities have it."""
+        if host.startswith("*."):
+            names = [".*" + _quoted(host[1:])]
+        elif host.endswith(".*"):
+            names = [_quoted(host[:-1]) + ".*"]
+        else:
+            meant = self._clusters.meant(host, namespace)
+            listed = [meant] if meant in self._clusters.by_service else self._clusters.hosts(meant) or [host]
+            names = [_quoted(one) for each in listed for one in (each, *fqdn.aliases(each, ""))]
+        return [*names, *(name.lower() for name in names)]
 
     def _sources(self, rule: LabelRule, report: Report) -> tuple[LabelSource, ...]:
         """The request's own header first, then what valueFrom says."""
@@ -149,9 +189,13 @@ def _carried(protocols: str) -> Speaks:
     return found
 
 
-def build(found: Iterable[Resource], workload: Mapping[str, str], report: Report) -> Labels:
+def _quoted(text: str) -> str:
+    return "".join(c if c.isalnum() or c == "_" else f"\\{c}" for c in text)
+
+
+def build(found: Iterable[Resource], clusters: Clusters, workload: Mapping[str, str], report: Report) -> Labels:
     """The labels of all TrafficLabels, as this workload sees them."""
-    labels = Labels(workload)
+    labels = Labels(workload, clusters)
     for resource in found:
         if resource.kind == "TrafficLabel":
             labels.add(resource, report)

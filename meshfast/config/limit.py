@@ -47,6 +47,10 @@ LIMITS: tuple[Limit, ...] = (
         "calls of one worker that wait until a peer takes more calls at once",
     ),  # fmt: skip
     Limit(
+        "max_delayed", "maxDelayed", "count", 1024, 0,
+        "calls of one worker that wait as a rule has it (fault.delay): more go on at once",
+    ),  # fmt: skip
+    Limit(
         "call_share", "callShare", "count", 4, 1,
         "times what is left of maxCalls or maxCallsPerConnection that one caller or peer may have, from half of those "
         "on",
@@ -55,8 +59,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit("upstream_connections", "upstreamConnections", "count", 1, 1, "connections of one worker to one peer"),
     Limit(
         "busy_connections", "busyConnections", "count", 8, 1,
-        "connections of one worker to one peer, where each of them has as many calls as it takes, no window left, or "
-        "h2Cuts",
+        "connections of one worker to one peer, where each of them has as many calls as it takes",
+    ),  # fmt: skip
+    Limit(
+        "spent_connections", "spentConnections", "count", 32, 1,
+        "connections of one worker to one peer, where each of them has no window left, or h2Cuts",
     ),  # fmt: skip
     Limit(
         "upstream_trials", "upstreamTrials", "count", 4, 0,
@@ -129,6 +136,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit("h2_fields", "h2Fields", "count", 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each"),
     Limit("h2_block", "h2Block", "bytes", 65536, 1024, "fields of one HTTP/2 message as they are sent"),
     Limit(
+        "h2_growth", "h2Growth", "count", 10, 1,
+        "times the length of its block that the fields of one HTTP/2 message may have, and 4096 bytes more, which is "
+        "what a table of fields holds",
+    ),  # fmt: skip
+    Limit(
         "h2_kept", "h2Kept", "bytes", 65536, 0,
         "content of one HTTP/2 request kept to be sent elsewhere, should its peer not have looked at it",
     ),  # fmt: skip
@@ -140,12 +152,17 @@ LIMITS: tuple[Limit, ...] = (
     ),  # fmt: skip
     Limit(
         "h2_reset_rate", "h2ResetRate", "count", 33, 1,
-        "resets a second that are made up for; a call that ends well makes up for one, too",
+        "resets a second that are made up for; a call that a provider answers makes up for one, too",
     ),  # fmt: skip
     Limit(
         "h2_cancels", "h2Cancels", "count", 8, 0,
         "calls of one HTTP/2 caller taken back or broken, and not made up for, from which on its calls go apart and "
         "wait h2CancelWait before they are sent",
+    ),  # fmt: skip
+    Limit(
+        "h2_cancel_share", "h2CancelShare", "count", 4, 1,
+        "calls of one HTTP/2 caller, answered lately, that allow for one more to be taken back at once, up to "
+        "h2Streams of them",
     ),  # fmt: skip
     Limit(
         "h2_cancel_wait", "h2CancelWait", "ms", 10, 0,
@@ -159,7 +176,12 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "h2_window_share", "h2WindowShare", "count", 4, 1,
         "where content that a provider has not taken has used up the window of a connection to it: a caller who holds "
-        "more of that than one part of so many goes apart",
+        "more of that than one part of so many goes apart, and so do calls for a path for which as much is held",
+    ),  # fmt: skip
+    Limit(
+        "h2_window_wait", "h2WindowWait", "ms", 20, 1,
+        "a provider whose connection has little window left and gives none back, before it is used up; calls with "
+        "content wait so long",
     ),  # fmt: skip
     Limit("h2_controls", "h2Controls", "count", 1000, 16, "HTTP/2 control frames that wait to be read by one peer"),
     Limit("h2_empty_frames", "h2EmptyFrames", "count", 1, 1, "HTTP/2 DATA frames in a row without content or end"),
@@ -173,6 +195,10 @@ LIMITS: tuple[Limit, ...] = (
         " second",
     ),  # fmt: skip
     Limit("settings_timeout", "settingsTimeout", "ms", 10000, 1, "HTTP/2 settings of ours that are not acknowledged"),
+    Limit(
+        "judged_timeout", "judgedTimeout", "ms", 100, 0,
+        "a call whose caller allows it less says nothing of its instance when that runs out (outlierDetection)",
+    ),  # fmt: skip
     Limit("call_timeout", "callTimeout", "ms", 60000, 1, "a call whose caller and policy name no timeout"),
     Limit(
         "max_call_timeout", "maxCallTimeout", "ms", 3600000, 1, "what a caller may ask for as its call's timeout"
@@ -183,6 +209,18 @@ LIMITS: tuple[Limit, ...] = (
     ),  # fmt: skip
     Limit("connect_timeout", "connectTimeout", "ms", 3000, 1, "a connection to a peer being made"),
     Limit("frame_timeout", "frameTimeout", "ms", 10000, 1, "a frame or a protocol that has begun to arrive"),
+    Limit(
+        "detect_timeout", "detectTimeout", "ms", 300, 0,
+        "a caller that says nothing, on a listener that detects, before its provider is dialled to hear whether that "
+        "speaks first; 0: never",
+    ),  # fmt: skip
+    Limit(
+        "greet_timeout", "greetTimeout", "ms", 10000, 1,
+        "a provider that was dialled for such a caller, and says nothing",
+    ),  # fmt: skip
+    Limit(
+        "max_silent", "maxSilent", "count", 100, 1, "such connections of one listener of one worker at once"
+    ),  # fmt: skip
     Limit("idle_timeout", "idleTimeout", "ms", 300000, 1, "a downstream connection without a byte or a call"),
     Limit(
         "relay_idle_timeout", "relayIdleTimeout", "ms", 3600000, 0,
@@ -217,6 +255,24 @@ LIMITS: tuple[Limit, ...] = (
         "max_kept", "maxKept", "bytes", 4194304, 0,
         "requests of one worker kept to be sent elsewhere, should nobody be there",
     ),
+    Limit(
+        "max_mirrored", "maxMirrored", "count", 1024, 0,
+        "copies of calls of one worker that are on their way to mirrors; 0: nothing is mirrored",
+    ),  # fmt: skip
+    Limit(
+        "mirror_body", "mirrorBody", "bytes", 1048576, 0,
+        "content of a call that is mirrored, and of an answer to its copy", MAX_LENGTH,
+    ),  # fmt: skip
+    Limit("mirror_memory", "mirrorMemory", "bytes", 16777216, 0, "copies of one worker that wait for mirrors"),
+    Limit(
+        "retry_percent", "retryPercent", "count", 20, 0,
+        "calls that may be tried again by policy, in percent of those of their service and subset on one worker",
+    ),  # fmt: skip
+    Limit(
+        "retry_rate", "retryRate", "count", 10, 0,
+        "the same a second, over all workers, whatever retryPercent comes to",
+    ),  # fmt: skip
+    Limit("retry_body", "retryBody", "bytes", 1048576, 0, "a request that is kept to be tried again by policy"),
     Limit("drain_timeout", "drainTimeout", "ms", 30000, 0, "calls in flight when the sidecar stops"),
 )
 

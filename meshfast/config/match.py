@@ -108,6 +108,8 @@ def _uri(wanted: StringMatch, fold: bool, report: Report) -> Condition | None:
 
 def _without(name: str, wanted: StringMatch, report: Report) -> list[Condition | None]:
     """Either it is not there, or what is there is something else."""
+    if wanted.regex == "*" and wanted.exact is None and wanted.prefix is None:
+        wanted = replace(wanted, regex=None)  # Istio's word for presence, here alone
     seen = _condition(Field.HEADER, name, name, wanted, report, present=True)
     if seen is None:
         return [None]
@@ -151,6 +153,9 @@ def _condition(
         if not text:
             report.add(wanted.at.at(op), "an empty prefix", "leave the field out to match anything")
         return Condition(field, Op.PREFIX, key, text, source)
+    if not text:
+        report.add(wanted.at.at(op), "an empty regex", "leave the field out to match anything")
+        return None
     try:
         return Condition(field, Op.REGEX, key, dfa.compile(text), source)
     except BadRegex as bad:

@@ -43,18 +43,18 @@ def together(parts: Sequence[Part]) -> tuple[model.Rule, ...]:
     ordered = sorted(parts, key=lambda part: (part[0].group, part[0].version).count(ANY))
     out: list[model.Rule] = []
     for one, rules in ordered:
-        named = list(
+        meant_by = list(
             itertools.product(
-                _named("group", one.group, ("",)) if grouped else [()],
-                _named("version", one.version, ("", UNVERSIONED)) if versioned else [()],
+                named("group", one.group, ("",)) if grouped else [()],
+                named("version", one.version, ("", UNVERSIONED)) if versioned else [()],
             )
         )
-        meant = [(*group, *version) for group, version in named]
+        meant = [(*group, *version) for group, version in meant_by]
         out += [replace(rule, matches=_both(meant, rule)) for rule in rules]
     return tuple(out)
 
 
-def _named(key: str, wanted: str, none: tuple[str, ...]) -> list[tuple[Condition, ...]]:
+def named(key: str, wanted: str, none: tuple[str, ...]) -> list[tuple[Condition, ...]]:
     """What a call must carry, as alternatives."""
     if wanted == ANY:
         return [()]

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 
-from meshfast.config import istio
-from meshfast.config.document import Report
-from meshfast.config.field import Bool, Choice, Int, ListOf, Record, Struct, Unread, spec
-
-_DRAWN = "instances are drawn at random, by their weights"
-
-
-@dataclass(slots=True, kw_only=True)
-class LocalityLbSetting(Record):
-    enabled: bool = spec(Bool(), "false: no locality is preferred.", True, shown="true")
-    failover: bool = spec(Unread(), "Refused beside `outlierDetection`; without it nothing comes of it.", False, on="")
-    failover_priority: bool = spec(Unread(), "The same.", False, name="failoverPriority", on="")
+from meshfast import policies
+from meshfast.balance import Balancer
+from meshfast.config import balancer, outlier, pools, retry
+from meshfast.config.document import Place, Report
+from meshfast.config.field import Choice, Int, ListOf, Record, Struct, Unread, spec
+from meshfast.config.locality import LOCALITY, LocalityLbSetting, Setting, settle
+from meshfast.config.locality import check as check_locality
+from meshfast.config.retry import RetryBudget
+from meshfast.retries import Budget
 
 
 @dataclass(slots=True, kw_only=True)
-class LoadBalancer(Record):
-    simple: str = spec(
-        Choice(
-            "RANDOM", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "UNSPECIFIED",
-            never=istio.BALANCERS,
-        ),
-        f"All but RANDOM are taken with a warning: {_DRAWN}.",
-        "RANDOM",
-    )  # fmt: skip
+class LoadBalancer(balancer.Choosing):
     locality: LocalityLbSetting | None = spec(
-        Struct(LocalityLbSetting, "LocalityLbSetting"),
+        LOCALITY,
         "Which localities are preferred.",
         None,
         name="localityLbSetting",
@@ -39,7 +29,12 @@ class LoadBalancer(Record):
 
 @dataclass(slots=True, kw_only=True)
 class Tls(Record):
-    mode: str = spec(Choice("DISABLE", never=istio.TLS_MODES), "How connections to instances begin.", "DISABLE")
+    mode: str = spec(
+        Choice("DISABLE", "ISTIO_MUTUAL", "SIMPLE", "MUTUAL"),
+        "How connections to instances begin: always in plain text. All but DISABLE is refused, unless the Sidecar says "
+        "what else becomes of it (`tls`).",
+        "DISABLE",
+    )
     client_certificate: bool = spec(Unread(), "Of modes that are refused.", False, name="clientCertificate", on="")
     private_key: bool = spec(Unread(), "The same.", False, name="privateKey", on="")
     ca_certificates: bool = spec(Unread(), "The same.", False, name="caCertificates", on="")
@@ -59,7 +54,21 @@ class Policy(Record):
         name="loadBalancer",
         shown="by weight",
     )
+    retry_budget: RetryBudget | None = spec(
+        Struct(RetryBudget, "RetryBudget"),
+        "Calls that may be tried again at once; `limits.retryPercent` and `retryRate` hold besides.",
+        None,
+        name="retryBudget",
+        shown="none of its own",
+    )
     tls: Tls | None = spec(Struct(Tls), "What protects connections.", None, shown="plain text")
+    outlier: outlier.OutlierDetection | None = spec(
+        outlier.OUTLIER, "Which instances rest because they answered errors.", None, name="outlierDetection",
+        shown="none",
+    )  # fmt: skip
+    pool: pools.ConnectionPool | None = spec(
+        pools.POOL, "How much may be under way at once.", None, name="connectionPool", shown="any number"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,8 +95,89 @@ class TrafficPolicy(Policy):
 TRAFFIC_POLICY = Struct(TrafficPolicy, "TrafficPolicy")
 
 
-def check(policy: TrafficPolicy | None, host: TrafficPolicy | None, report: Report) -> None:
-    """Judges a policy; ``host``: the one that its blocks are before, if any."""
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """What each block of a policy comes to; None where it is not written."""
+
+    locality: Setting | None = None
+    balancer: Balancer | None = None
+    outlier: policies.Outlier | None = None
+    breaker: policies.Breaker | None = None
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A policy's blocks, and in place of all of them those for single ports."""
+
+    blocks: Blocks = Blocks()
+    ports: Mapping[int, Blocks] = field(default_factory=dict)
+
+
+NOTHING = Levels()
+_NOTHING = policies.Policy()
+_UNBOUND = policies.Breaker()
+
+
+def levels(policy: TrafficPolicy | None, report: Report) -> Levels:
+    """What a policy comes to, before it is known what else holds beside it."""
+    if policy is None:
+        return Levels()
+    ports = {each.port.number: _blocks(each, report) for each in policy.port_level if each.port is not None}
+    return Levels(_blocks(policy, report), ports)
+
+
+def _blocks(policy: Policy, report: Report) -> Blocks:
+    found = policy.load_balancer
+    return Blocks(
+        locality=None if found is None else settle(found.locality),
+        balancer=balancer.build(found),
+        outlier=outlier.build(policy.outlier) if policy.outlier else None,
+        breaker=pools.build(policy.pool) if policy.pool else None,
+        budget=retry.budget(policy.retry_budget, report),
+    )
+
+
+def effective(
+    host: Levels, subset: Levels | None, port: int = 0, seen: Callable[[Blocks], policies.Locality | None] | None = None
+) -> policies.Policy | None:  # fmt: skip
+    """What holds for a host, or a ``subset`` of it, at one of its ports (0: not told apart); None: nothing is said.
+    ``seen``: what instances are as seen from here.
+
+    Block by block the subset's is before the host's; what is said for a port stands alone, as with Istio.
+    """
+    found = host.ports.get(port, host.blocks)
+    if subset is not None:
+        found = subset.ports[port] if port in subset.ports else _before(subset.blocks, found)
+    made = replace(_policy(found), locality=seen(found)) if seen is not None else _policy(found)
+    return None if made == _NOTHING else made
+
+
+def _before(first: Blocks, other: Blocks) -> Blocks:
+    written = {f.name: value for f in fields(Blocks) if (value := getattr(first, f.name)) is not None}
+    return replace(other, **written)
+
+
+def _policy(blocks: Blocks) -> policies.Policy:
+    breaker = blocks.breaker if blocks.breaker != _UNBOUND else None
+    said = balancer.said(blocks.balancer)
+    return policies.Policy(balancer=said, outlier=blocks.outlier, breaker=breaker, budget=blocks.budget)
+
+
+def said_passing(policy: Policy | None) -> Place | None:
+    """Where it says PASSTHROUGH, if it does."""
+    block = policy.load_balancer if policy is not None else None
+    return block.at.at("simple") if block is not None and block.simple == "PASSTHROUGH" else None
+
+
+def check(
+    policy: TrafficPolicy | None, host: TrafficPolicy | None, report: Report, *, subset: bool = False
+) -> None:  # fmt: skip
+    """Judges a policy; ``host``: the one that its blocks are before, if any; ``subset``: it is a subset's."""
+    for each in () if policy is None else (*([policy] if subset else []), *policy.port_level):
+        if (there := said_passing(each)) is not None:
+            hint = "write it for the host: its calls can go to instances or where they were dialled"
+            report.add(there, "PASSTHROUGH is not supported for a subset or a port", hint)
     ejecting = _has(host, "outlierDetection")
     if policy is not None:
         _check(policy, ejecting or _has(policy, "outlierDetection"), report)
@@ -100,21 +190,11 @@ def _has(policy: Policy | None, name: str) -> bool:
 
 
 def _check(policy: Policy, ejecting: bool, report: Report) -> None:
-    balancer = policy.load_balancer
-    if balancer is None:
+    if policy.outlier is not None:
+        outlier.check(policy.outlier, report)
+    if policy.pool is not None:
+        pools.check(policy.pool, report)
+    if policy.load_balancer is None:
         return
-    if balancer.simple in ("ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN"):
-        report.warn(balancer.at.at("simple"), f"{balancer.simple} is not done yet", _DRAWN)
-    locality = balancer.locality
-    for name in ("failover", "failoverPriority"):
-        if locality is None or not locality.enabled or not _has_field(locality, name):
-            continue
-        there = locality.at.key_of(name)
-        if ejecting:
-            report.add(there, f"{name} is not supported yet", "calls would go to all localities alike")
-        else:
-            report.warn(there, f"{name} does nothing without outlierDetection", "nor does it with Istio")
-
-
-def _has_field(locality: LocalityLbSetting, name: str) -> bool:
-    return locality.failover if name == "failover" else locality.failover_priority
+    balancer.check(policy.load_balancer, report)
+    check_locality(policy.load_balancer.locality, ejecting, report)

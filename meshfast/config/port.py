@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from yaml.nodes import SequenceNode
 
@@ -25,6 +26,7 @@ class Ports:
     given: tuple[Port, ...]  # those that could be read
     whole: bool  # that is all of them
     chosen: dict[Family, Port | None]
+    unread: Mapping[int, str] = field(default_factory=dict)  # ports whose protocol is not read
     more: tuple[int, ...] = ()  # numbers of further ports of HTTP, which a call names in its authority
 
     def numbers(self, instance: Instance, report: Report) -> dict[Family, int] | None:
@@ -77,12 +79,16 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
     place = entry.at.at("ports")
     ports = tuple(port for port in entry.ports if not port.at.bad)
     whole = place is entry.at or (isinstance(place.node, SequenceNode) and len(ports) == len(place.node.value))
-    for port in ports:
-        if port.protocol in OPAQUE:
-            message = f"{port.protocol} is not read: its connections go where they were dialled, not to these instances"
-            report.add(port.at.at("protocol"), message, "leave the port out, or write a ServiceEntry for it alone")
-            whole = False
+    opaque = [port for port in ports if port.protocol in OPAQUE]
     ports = tuple(port for port in ports if port.protocol not in OPAQUE)
+    unread = {port.number: port.protocol for port in opaque}
+    for port in opaque:
+        message = f"{port.protocol} is not read: its connections go where they were dialled, not to these instances"
+        if ports:
+            report.warn(port.at.at("protocol"), message)
+        else:
+            report.add(port.at.at("protocol"), message, "leave the port out, or list no instances")
+            whole = False
     names: set[str] = set()
     for port in ports:
         if port.name in names:
@@ -100,12 +106,12 @@ def choose(entry: ServiceEntry, report: Report) -> Ports:
     chosen = {family: found[0] if _same(found) else None for family, (_, found) in meant.items()}
     said, found = meant[HTTP]
     if not said or _same(found):
-        return Ports(entry, ports, whole, chosen)
+        return Ports(entry, ports, whole, chosen, unread)
     chosen[HTTP] = first = next((port for port in found if port.number == UNSAID), found[0])
     if first.number != UNSAID:
         report.warn(place, f"several ports of HTTP/2: calls whose authority names none go to {first.number}")
     more = tuple(dict.fromkeys(port.number for port in found if port.number != first.number))
-    return Ports(entry, ports, whole, chosen, more)
+    return Ports(entry, ports, whole, chosen, unread, more)
 
 
 def _calls(family: Family) -> str:

@@ -8,20 +8,24 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from meshfast.config import compose, foreign, hint, istio
+from meshfast.config import asks, compose, foreign, hint, istio
 from meshfast.config.document import COMPARED, Document, Place, Report, Text, TooLarge, did_you_mean
+from meshfast.config.dubbo import meshrule
+from meshfast.config.dubbo.document import kind as rule_kind
 from meshfast.config.field import Struct, checked, field_name, not_a
 from meshfast.config.field import Text as TextType
-from meshfast.config.lane import Lane, LaneGroup
+from meshfast.config.lane import HeaderPropagation, Lane, LaneGroup
+from meshfast.config.opensergo import TrafficRouter
+from meshfast.config.ratelimit import RateLimit
 from meshfast.config.resource import (
     DestinationRule,
     Instance,
     ServiceEntry,
-    TrafficLabel,
-    TrafficLabelBeta,
     VirtualService,
 )
 from meshfast.config.sidecar import SidecarSpec
+from meshfast.config.switch import RegionSwitch
+from meshfast.config.traffic_label import TrafficLabel, TrafficLabelBeta
 
 _SERVICE_ENTRY = Struct(ServiceEntry, "ServiceEntry")
 _DESTINATION_RULE = Struct(DestinationRule, "DestinationRule")
@@ -31,6 +35,8 @@ _ISTIO = ("v1", "v1beta1", "v1alpha3")
 # By kind: the API's group, and the schema of each of its versions.
 KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
     "Sidecar": ("meshfast.io", {"v1": Struct(SidecarSpec)}),
+    "RegionSwitch": ("meshfast.io", {"v1": Struct(RegionSwitch)}),
+    "RateLimit": ("meshfast.io", {"v1": Struct(RateLimit)}),
     "ServiceEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, _SERVICE_ENTRY)),
     "WorkloadEntry": ("networking.istio.io", dict.fromkeys(_ISTIO, Struct(Instance, "Endpoint"))),
     "DestinationRule": ("networking.istio.io", dict.fromkeys(_ISTIO, _DESTINATION_RULE)),
@@ -40,6 +46,11 @@ KINDS: dict[str, tuple[str, dict[str, Struct]]] = {
         {"v1": Struct(TrafficLabel), "v1beta1": Struct(TrafficLabelBeta)},
     ),
     "ASMSwimLaneGroup": ("istio.alibabacloud.com", {"v1": Struct(LaneGroup, "ASMSwimLaneGroup")}),
+    "ASMHeaderPropagation": (
+        "istio.alibabacloud.com",
+        dict.fromkeys(("v1", "v1beta1"), Struct(HeaderPropagation, "ASMHeaderPropagation")),
+    ),
+    "TrafficRouter": ("traffic.opensergo.io", {"v1alpha1": Struct(TrafficRouter, rest="fields")}),
     "ASMSwimLane": ("istio.alibabacloud.com", {"v1": Struct(Lane)}),
 }
 ANNOTATIONS = ("group", "version")  # of a ServiceEntry: of the services that it offers, as Dubbo has them
@@ -72,8 +83,8 @@ class Resource:
     """
 
     __slots__ = (
-        "kind", "name", "called", "meta", "export_to", "selector", "host", "hosts", "labels", "memo", "draft",
-        "_text", "_all", "_read",
+        "kind", "name", "called", "meta", "export_to", "selector", "host", "hosts", "labels", "secured", "asks",
+        "memo", "draft", "_text", "_all", "_read",
     )  # fmt: skip
 
     def __init__(self, kind: str, name: str, meta: Metadata, spec: Any, named_at: Place) -> None:
@@ -86,11 +97,18 @@ class Resource:
         self.selector: Mapping[str, str] = found if found is not None else getattr(selector, "labels", {})
         own = getattr(spec, "labels", {})
         self.labels: Mapping[str, str] = {**own, **meta.labels} if kind == "WorkloadEntry" else {}
+        self.secured = _secured(spec) if kind == "DestinationRule" else frozenset()
+        self.asks = asks.hosts(kind, spec)
         self.memo: Any = None
         self.draft: Any = None
         self._text = named_at.document.text
         self._all: list[Resource] = []
         self._read: tuple[Any, Place] | None = (spec, named_at)
+
+    @property
+    def made(self) -> Any:
+        """What was made of it, now or in the last load."""
+        return self.memo if self.draft is None else self.draft
 
     @property
     def bare(self) -> bool:
@@ -100,6 +118,12 @@ class Resource:
     def age(self) -> tuple[str, str, str]:
         """Of several for one thing the least one decides: the oldest, then by name."""
         return self.meta.created, self.name, self.meta.namespace
+
+    def reach(self, own: str) -> int:
+        """How widely it is exported, as far as the namespace ``own`` can tell: to its own alone, to some, to all."""
+        if not own or not self.export_to or "*" in self.export_to:
+            return 2
+        return 0 if "." in self.export_to and self.meta.namespace in ("", own) else 1
 
     @property
     def spec(self) -> Any:
@@ -123,6 +147,13 @@ class Resource:
 
     def forget(self) -> None:
         self._read, self._text.lines = None, None
+
+
+def _secured(rule: DestinationRule | None) -> frozenset[str]:
+    """The ways of encryption that it asks for anywhere."""
+    policies = [rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)] if rule is not None else []
+    blocks = [block for one in policies if one is not None for block in (one, *one.port_level)]
+    return frozenset(block.tls.mode for block in blocks if block.tls is not None) - {"DISABLE"}
 
 
 def resources(text: Text, report: Report) -> list[Resource]:
@@ -173,6 +204,8 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
         fields[name] = (name_node, value)
     if _ignored(fields):
         return None
+    if (rule := rule_kind(fields)) is not None:
+        return _dubbo_rule(rule, document, node, root, report)
     if again:
         there = Place(document, again[0], root, again[0].value)
         missing = "is a --- missing before this line?" if len(again) > 1 else ""
@@ -186,6 +219,8 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
         return None
     root.fields = _TOP
     kind = fields["kind"][1].value
+    if fields["apiVersion"][1].value.startswith(f"{meshrule.GROUP}/"):
+        kind = f"Dubbo{kind}"
     name, meta = _metadata(root, kind, fields, report)
     document.label = f"{kind}/{name}" if name else kind
     for unknown in fields.keys() - set(_TOP):
@@ -207,6 +242,21 @@ def _resource(document: Document, node: Node, report: Report) -> Resource | None
         report.incomplete = True
         return None
     return Resource(kind, name, meta, spec, root.at("metadata", "name"))
+
+
+def _dubbo_rule(
+    rule: tuple[str, Struct], document: Document, node: Node, root: Place, report: Report
+) -> Resource | None:  # fmt: skip
+    """One of Dubbo's rules that have no kind: all of the document is its spec, and its key its name."""
+    kind, schema = rule
+    before = len(report.problems)
+    spec = checked(schema, node, root, "", report)
+    document.label = f"{kind}/{spec.key}" if spec is not None else kind
+    if spec is None or len(report.problems) > before:
+        report.incomplete = report.incomplete or spec is None
+        return None
+    scope = getattr(spec, "scope", "")
+    return Resource(kind, f"{scope} {spec.key}", Metadata(), spec, root.at("key"))
 
 
 def _pairs(node: Node | None) -> list[tuple[Any, Any]]:
@@ -257,6 +307,8 @@ def _schema(root: Place, fields: dict[str, tuple[Node, Node]], report: Report) -
     at_kind = Place(root.document, fields["kind"][1], root, "kind")
     at_api = Place(root.document, fields["apiVersion"][1], root, "apiVersion")
     group, _, version = api.rpartition("/")
+    if group == meshrule.GROUP and kind in meshrule.KINDS:
+        return meshrule.KINDS[kind]
     if kind in istio.PASSED_KINDS.get(group, ()):
         report.pass_over(root, kind, "")
         return None

@@ -1,6 +1,7 @@
-"""The tables of docs/configuration.md, from the schema itself.
+"""The tables of docs/configuration.md and docs/dubbo.md, from the schema itself.
 
-``python -m meshfast.config.reference docs/configuration.md`` writes them anew between their marks; a test compares.
+``python -m meshfast.config.reference docs/configuration.md docs/dubbo.md`` writes them anew between their marks; a test
+compares.
 """
 
 from __future__ import annotations
@@ -11,7 +12,31 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from meshfast.config import istio, lane, limit, policy, resource, sidecar
+from meshfast.config import (
+    balancer,
+    change,
+    endpoint,
+    fault,
+    hostname,
+    istio,
+    lane,
+    limit,
+    locality,
+    mirror,
+    opaque,
+    outlier,
+    policy,
+    pools,
+    ratelimit,
+    registration,
+    registry,
+    resource,
+    retry,
+    sidecar,
+    switch,
+    traffic_label,
+)
+from meshfast.config.dubbo import document, meshrule
 from meshfast.config.field import Record
 
 RECORDS: dict[str, type[Record]] = {
@@ -20,6 +45,11 @@ RECORDS: dict[str, type[Record]] = {
     "Sidecar listeners[]": sidecar.ListenerSpec,
     "Sidecar traceMemory": sidecar.TraceMemory,
     "Sidecar accessLog": sidecar.AccessLogSpec,
+    "Sidecar dns": hostname.DnsSpec,
+    "Sidecar registries[]": registry.RegistryRecord,
+    "Sidecar endpoint": endpoint.EndpointSpec,
+    "Sidecar registrations[]": registration.RegistrationRecord,
+    "Sidecar advertise": registration.AdvertiseSpec,
     "ServiceEntry": resource.ServiceEntry,
     "ServiceEntry ports[]": resource.Port,
     "ServiceEntry endpoints[]": resource.Instance,
@@ -28,27 +58,88 @@ RECORDS: dict[str, type[Record]] = {
     "DestinationRule subsets[]": resource.SubsetSpec,
     "trafficPolicy": policy.TrafficPolicy,
     "trafficPolicy loadBalancer": policy.LoadBalancer,
-    "trafficPolicy localityLbSetting": policy.LocalityLbSetting,
+    "trafficPolicy consistentHash": balancer.ConsistentHash,
+    "trafficPolicy httpCookie": balancer.HttpCookie,
+    "trafficPolicy ringHash": balancer.RingHash,
+    "trafficPolicy maglev": balancer.Maglev,
+    "trafficPolicy warmup": balancer.Warmup,
+    "trafficPolicy retryBudget": retry.RetryBudget,
+    "trafficPolicy localityLbSetting": locality.LocalityLbSetting,
+    "localityLbSetting distribute[]": locality.Distribute,
+    "localityLbSetting failover[]": locality.Failover,
     "trafficPolicy tls": policy.Tls,
+    "trafficPolicy outlierDetection": outlier.OutlierDetection,
+    "trafficPolicy connectionPool": pools.ConnectionPool,
+    "trafficPolicy connectionPool.tcp": pools.TcpSettings,
+    "trafficPolicy connectionPool.http": pools.HttpSettings,
     "trafficPolicy portLevelSettings[]": policy.PortPolicy,
     "port": policy.PortSelector,
     "VirtualService": resource.VirtualService,
     "VirtualService http[]": resource.HttpRoute,
     "VirtualService http[].delegate": resource.Delegate,
+    "VirtualService http[].retries": retry.HttpRetry,
+    "VirtualService http[].mirrors[]": resource.MirrorSpec,
+    "mirror percentage": mirror.Percent,
     "VirtualService http[].match[]": resource.HttpMatch,
     "StringMatch": resource.StringMatch,
+    "VirtualService tls[]": opaque.OpaqueRule,
+    "VirtualService tls[].match[]": opaque.OpaqueMatch,
+    "VirtualService tls[].route[].destination": opaque.OpaqueDestination,
     "VirtualService http[].route[]": resource.RouteDestination,
     "destination": resource.Destination,
     "fallback": resource.Fallback,
+    "VirtualService http[].fault": fault.HttpFault,
+    "fault delay": fault.FaultDelay,
+    "fault abort": fault.FaultAbort,
+    "percentage": fault.Percentage,
+    "VirtualService http[].redirect": fault.HttpRedirect,
+    "VirtualService http[].directResponse": fault.DirectResponse,
+    "directResponse body": fault.DirectBody,
+    "VirtualService http[].headers": change.HeaderChanges,
+    "header operations": change.HeaderOperations,
+    "VirtualService http[].rewrite": change.HttpRewrite,
+    "rewrite uriRegexRewrite": change.RegexRewrite,
+    "RateLimit": ratelimit.RateLimit,
     "ASMSwimLaneGroup": lane.LaneGroup,
     "ASMSwimLaneGroup services[]": lane.LaneService,
     "ASMSwimLaneGroup permissiveModeConfiguration": lane.Permissive,
     "ASMSwimLane": lane.Lane,
-    "TrafficLabel": resource.TrafficLabel,
+    "RegionSwitch": switch.RegionSwitch,
+    "ASMHeaderPropagation": lane.HeaderPropagation,
+    "TrafficLabel": traffic_label.TrafficLabel,
     "workloadSelector": resource.WorkloadSelector,
-    "TrafficLabel rules[]": resource.LabelRules,
-    "TrafficLabel rules[] v1beta1": resource.LabelRulesBeta,
-    "TrafficLabel rules[].labels[]": resource.LabelRule,
+    "TrafficLabel rules[]": traffic_label.LabelRules,
+    "TrafficLabel rules[] v1beta1": traffic_label.LabelRulesBeta,
+    "TrafficLabel rules[].labels[]": traffic_label.LabelRule,
+}
+
+# Dubbo's own, which have a page of their own.
+DUBBO: dict[str, type[Record]] = {
+    "tag rule": document.TagRule,
+    "tag rule tags[]": document.Tag,
+    "match[]": document.ParamMatch,
+    "value": document.StringMatch,
+    "condition rule": document.ConditionRule,
+    "condition rule conditions[]": document.Destinations,
+    "condition rule conditions[].to[]": document.Weighted,
+    "affinity rule": document.AffinityRule,
+    "affinity rule affinityAware": document.AffinityAware,
+    "configurator": document.Configurator,
+    "configurator configs[]": document.Config,
+    "configurator configs[].match": document.ConfigMatch,
+    "configurator address": document.AddressMatch,
+    "mesh DestinationRule": meshrule.MeshDestinationRule,
+    "mesh DestinationRule subsets[]": meshrule.MeshSubset,
+    "mesh VirtualService": meshrule.MeshVirtualService,
+    "mesh dubbo[]": meshrule.MeshDubbo,
+    "mesh routedetail[]": meshrule.RouteDetail,
+    "mesh match[]": meshrule.MeshMatch,
+    "mesh method": meshrule.MethodMatch,
+    "mesh args[]": meshrule.ArgumentMatch,
+    "mesh num_value": meshrule.NumberMatch,
+    "mesh attachments": meshrule.AttachmentMatch,
+    "mesh route[]": meshrule.MeshRoute,
+    "mesh destination": meshrule.MeshDestination,
 }
 
 _MARK = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -89,9 +180,7 @@ def unsupported() -> str:
     """What is known and refused."""
     rows = ["| in | refused | as otherwise |", "|---|---|---|"]
     rows += _known(istio.UNSUPPORTED)
-    rows += [f"| `loadBalancer` | `simple: {name}` | {why} |" for name, why in istio.BALANCERS.items()]
-    modes = ", ".join(f"`{mode}`" for mode in istio.TLS_MODES)
-    rows.append(f"| `tls` | `mode` {modes} | {next(iter(istio.TLS_MODES.values()))} |")
+    rows.append("| `tls` | `mode` but DISABLE | calls would go out in plain text; see the Sidecar's `tls` |")
     rows += [f"| {group} | {', '.join(sorted(kinds))} | |" for group, kinds in istio.UNSUPPORTED_KINDS.items()]
     return "\n".join(rows)
 
@@ -123,7 +212,7 @@ def table(name: str) -> str:
     whole = {"unsupported": unsupported, "quality": quality, "passed": passed}.get(name)
     if whole is not None:
         return whole()
-    return fields(RECORDS[name])
+    return fields(RECORDS[name] if name in RECORDS else DUBBO[name])
 
 
 def filled(text: str, tables: Callable[[str], str] = table) -> str:

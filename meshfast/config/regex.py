@@ -1,7 +1,8 @@
 """A regular expression's text -> its tree. The syntax is RE2's, as in Istio, without Unicode classes and boundaries.
 
 A parser of our own, because a refusal has to name its column, and because Python's differs where it matters: there
-``\\Z``, lookaround and back references exist, here they do not. Laziness is dropped: a whole match has none.
+``\\Z``, lookaround and back references exist, here they do not. Groups and laziness, which a whole match has no use
+for, are in the tree for who asks for ``groups``.
 """
 
 from __future__ import annotations
@@ -48,9 +49,16 @@ class Repeat:
     of: Tree
     least: int
     most: int | None
+    lazy: bool = False
 
 
-Tree = Chars | Edge | Cat | Alt | Repeat
+@dataclass(frozen=True, slots=True)
+class Group:
+    of: Tree
+    number: int
+
+
+Tree = Chars | Edge | Cat | Alt | Repeat | Group
 
 
 def union(*sets: Ranges) -> Ranges:
@@ -114,11 +122,11 @@ class BadRegex(Refused):
         self.column = column
 
 
-def parse(text: str) -> Tree:
+def parse(text: str, *, groups: bool = False) -> Tree:
     """The tree of an expression; raises BadRegex."""
     if len(text) > MAX_TEXT:
         raise BadRegex(f"longer than {MAX_TEXT} characters", MAX_TEXT + 1)
-    parser = _Parser(text)
+    parser = _Parser(text, groups)
     tree = parser.alternatives()
     if parser.at < len(text):
         raise parser.bad("a ) that closes nothing", "write \\) for the character")
@@ -126,11 +134,12 @@ def parse(text: str) -> Tree:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, groups: bool) -> None:
         self.text = text
         self.at = 0
         self.depth = 0
-        self.fold = self.dot_all = False
+        self.groups, self.n_groups = groups, 0
+        self.fold = self.dot_all = self.lazy = False
 
     def bad(self, message: str, hint: str = "", at: int | None = None) -> BadRegex:
         return BadRegex(message, (self.at if at is None else at) + 1, hint)
@@ -163,7 +172,7 @@ class _Parser:
         bounds = self.bounds()
         if bounds is None:
             return part
-        self.take("?")
+        lazy = self.take("?") != self.lazy and self.groups
         after = self.at
         if self.peek() == "+" or self.bounds() is not None:
             raise self.bad("a repetition of a repetition", "group what is repeated: (?:...)", after)
@@ -172,7 +181,7 @@ class _Parser:
             raise self.bad(f"{{{least},{most}}} goes down", at=start)
         if max(least, most or 0) > MAX_REPEAT:
             raise self.bad(f"more than {MAX_REPEAT} repetitions", at=start)
-        return Repeat(part, least, most)
+        return Repeat(part, least, most, lazy)
 
     def bounds(self) -> tuple[int, int | None] | None:
         for sign, found in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
@@ -210,8 +219,11 @@ class _Parser:
     def group(self) -> Tree | None:
         start = self.at
         self.at += 1
-        kept = self.fold, self.dot_all
-        if self.take("?"):
+        kept, number = (self.fold, self.dot_all, self.lazy), 0
+        plain = not self.take("?")
+        if plain or self.text.startswith(("P<", "<"), self.at):
+            number = self.n_groups = self.n_groups + 1
+        if not plain:
             for look in ("=", "!", "<=", "<!"):
                 if self.text.startswith(look, self.at):
                     raise self.bad("lookaround is not supported", "RE2, and so Istio, has none", start)
@@ -231,8 +243,8 @@ class _Parser:
         if not self.take(")"):
             raise self.bad("a ( that is not closed", "write \\( for the character", start)
         self.depth -= 1
-        self.fold, self.dot_all = kept
-        return tree
+        self.fold, self.dot_all, self.lazy = kept
+        return Group(tree, number) if number and self.groups else tree
 
     def flags(self, start: int) -> bool:
         """Reads ``i)``, ``-s:`` and the like. True when a group follows, False when it was flags alone."""
@@ -248,7 +260,9 @@ class _Parser:
                 self.dot_all = on
             elif c in ":)":
                 return c == ":"
-            elif c != "U":  # which turns laziness around: nothing here
+            elif c == "U":
+                self.lazy = on and self.groups
+            else:
                 raise self.bad(f"(?{c} is not supported", "the flags are i, s and U", start)
         raise self.bad("a ( that is not closed", at=start)
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from yaml.nodes import Node
 
-from meshfast.config import value
+from meshfast.config import change, fault, value
 from meshfast.config.document import Refused
 from meshfast.config.field import Bool, Choice, Int, ListOf, MapOf, OneOf, Parsed, Record, Struct, Text, Unread, spec
+from meshfast.config.mirror import Percent
+from meshfast.config.opaque import RULES, OpaqueRule
 from meshfast.config.policy import TRAFFIC_POLICY, PortSelector, TrafficPolicy
+from meshfast.config.retry import HttpRetry
 
 MAX_WEIGHT = 2**31 - 1  # Istio's own type
 LABELS = MapOf(Text(empty=True))
@@ -80,7 +83,9 @@ class Port(Record):
 
 @dataclass(slots=True, kw_only=True)
 class Instance(Record):
-    address: str = spec(Text(), "An IP address, or `unix:///path` for a socket. Names are not resolved.")
+    address: str = spec(
+        Text(), "An IP address, or `unix:///path` for a socket; with `resolution: DNS` the name of a host."
+    )
     ports: dict[str, int] = spec(MapOf(Int(1, 65535)), "By port name, where this instance differs.", {}, shown="ports")
     labels: dict[str, str] = spec(LABELS, "What subsets and `$label` routes pick by.", {}, shown="none")
     locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
@@ -113,8 +118,8 @@ class ServiceEntry(Record):
     resolution: str = spec(
         Choice("STATIC", "NONE", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
         "Where calls go. STATIC: to the instances listed or selected. NONE: where they were dialled, which a "
-        "transparent listener knows. DNS: as STATIC with `endpoints`, which are IP addresses; without as NONE, with a "
-        "warning.",
+        "transparent listener knows. DNS: to all addresses of the names in `endpoints`, else of the hosts themselves; "
+        "DNS_ROUND_ROBIN: to one of them. DYNAMIC_DNS: as DNS.",
         "",
         shown="STATIC with instances or without `ports`, else NONE",
     )
@@ -152,7 +157,7 @@ class MatchLabels(Record):
 
 @dataclass(slots=True, kw_only=True)
 class DestinationRule(Record):
-    host: str = spec(HOST, "A service, an application (the ServiceEntry's name), or `app/*`.")
+    host: str = spec(HOST, "A service, an application (its ServiceEntry's name, or `app/*`), or `*.suffix`.")
     subsets: tuple[SubsetSpec, ...] = spec(ListOf(Struct(SubsetSpec, "Subset")), "Its subsets.", (), shown="none")
     traffic_policy: TrafficPolicy | None = spec(
         TRAFFIC_POLICY, "How its instances are used.", None, name="trafficPolicy", shown="none"
@@ -247,8 +252,9 @@ class Fallback(Record):
         "A subset, or `{host, subset}`. Where another entry of the rule names it, its own fallback goes on from there.",
     )
     case: str = spec(
-        Choice("noinstances", "noavailabled", "noavailable"),
-        "`noinstances`: no instance is listed. `noavailabled`: none is listed or none is up.",
+        Choice("noinstances", "noavailabled", "noavailable", "nolocal"),
+        "`noinstances`: no instance is listed. `noavailabled`: none is listed or none is up. `nolocal`: none in "
+        "this workload's region is up; where no fallback has any, those of other regions are taken.",
         "noavailabled",
     )
 
@@ -263,12 +269,24 @@ class RouteDestination(Record):
         shown="100 for a single route, else 0",
     )
     fallback: Fallback | None = spec(Struct(Fallback), "Where to when nothing is there.", None, shown="none")
+    headers: change.HeaderChanges | None = spec(
+        change.HEADERS,
+        "What changes for calls to it: of several destinations before what the rule itself changes, of one after it.",
+        None,
+        shown="none",
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class Delegate(Record):
     name: str = spec(Text(), "Its name.")
     namespace: str = spec(Text(), "Its namespace.", "", shown="the same")
+
+
+@dataclass(slots=True, kw_only=True)
+class MirrorSpec(Record):
+    destination: Destination | None = spec(Struct(Destination, "Destination"), "Whom copies go to.")
+    percentage: Percent | None = spec(Struct(Percent), "Of how many calls.", None, shown="of all")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -284,12 +302,45 @@ class HttpRoute(Record):
         ListOf(Struct(RouteDestination, "HTTPRouteDestination"), least=1),
         "Destinations; each gets its weight's share of the calls.",
         (),
-        shown="required, or `delegate`",
+        shown="required, or one of the next three",
+    )
+    redirect: fault.HttpRedirect | None = spec(
+        Struct(fault.HttpRedirect), "Callers are told to ask elsewhere.", None, shown="none"
+    )
+    direct: fault.DirectResponse | None = spec(
+        Struct(fault.DirectResponse), "Callers are answered here.", None, name="directResponse", shown="none"
     )
     delegate: Delegate | None = spec(
         Struct(Delegate), "The VirtualService without hosts whose rules stand in for this one.", None, shown="none"
     )
+    retries: HttpRetry | None = spec(
+        Struct(HttpRetry, "HTTPRetry"), "When a call is tried again that may have been executed.", None, shown="never"
+    )
     timeout: int = spec(WAIT, "Of a call that names no shorter one; 0s: none.", 0, shown="none")
+    mirror: Destination | None = spec(
+        Struct(Destination, "Destination"),
+        "Whom copies of the calls go to. Nobody waits for them; their answers are dropped.",
+        None,
+        shown="none",
+    )
+    mirrors: tuple[MirrorSpec, ...] = spec(
+        ListOf(Struct(MirrorSpec)), "The same, for several; not beside `mirror`.", (), shown="none"
+    )
+    mirror_percentage: Percent | None = spec(
+        Struct(Percent), "Of how many calls `mirror` gets a copy.", None, name="mirrorPercentage", shown="of all"
+    )
+    mirror_percent: int | None = spec(Int(0, 100), "The old form.", None, name="mirrorPercent", shown="of all")
+    mirror_percent_old: int | None = spec(
+        Int(0, 100), "The same, as it was once spelt.", None, name="mirror_percent", shown="of all"
+    )
+    websocket_upgrade: bool = spec(
+        Unread(), "Accepted, without effect, as with Istio.", False, name="websocketUpgrade", on=""
+    )
+    fault: fault.HttpFault | None = spec(Struct(fault.HttpFault), "Calls that wait or fail here.", None, shown="none")
+    headers: change.HeaderChanges | None = spec(change.HEADERS, "Headers that change.", None, shown="none")
+    rewrite: change.HttpRewrite | None = spec(
+        change.REWRITE, "Another path or authority. What Dubbo calls is not changed.", None, shown="none", on="HTTP"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -305,51 +356,12 @@ class VirtualService(Record):
     )
     export_to: tuple[str, ...] = spec(EXPORT_TO, EXPORTED, (), name="exportTo", shown="`*`")
     http: tuple[HttpRoute, ...] = spec(
-        ListOf(Struct(HttpRoute, "HTTPRoute"), least=1), "Rules; the first that matches decides."
+        ListOf(Struct(HttpRoute, "HTTPRoute"), least=1),
+        "Rules; the first that matches decides.",
+        (),
+        shown="required, or `tls` or `tcp`",
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class LabelRule(Record):
-    name: str = spec(LABEL, "The label; also the header or attachment that carries it.")
-    value_from: tuple[str, ...] = spec(ListOf(Text()), "Further sources, in order.", (), name="valueFrom", shown="none")
-
-
-@dataclass(slots=True, kw_only=True)
-class LabelRules(Record):
-    labels: tuple[LabelRule, ...] = spec(ListOf(Struct(LabelRule), least=1), "The labels.")
-
-
-def _everywhere(text: str) -> str:
-    if text not in ("*", "*/*"):
-        raise Refused(f'"{text}": labels that go on to some hosts alone are not supported yet', 'write "*" or nothing')
-    return text
-
-
-@dataclass(slots=True, kw_only=True)
-class LabelRulesBeta(LabelRules):
-    attach_to: tuple[str, ...] = spec(
-        ListOf(Choice("opentracing")), "Accepted, without effect.", (), name="attachTo", shown="none"
+    tls: tuple[OpaqueRule, ...] = spec(
+        RULES, "Of connections, by server name. Only what sends them where they were dialled.", (), shown="none", on=""
     )
-    hosts: tuple[str, ...] = spec(
-        ListOf(Parsed('`"*"`', _everywhere, "")), "Which hosts they go on to: all.", (), shown="all"
-    )
-    protocols: str = spec(
-        Text(empty=True),
-        'Whose requests carry it: `"*"`, or names with commas: `dubbo` (Dubbo2, Triple), `triple`, `grpc` (and Triple),'
-        " `http` (all of these but Dubbo2); another, or none: nobody's.",
-        "*",
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class TrafficLabel(Record):
-    rules: tuple[LabelRules, ...] = spec(ListOf(Struct(LabelRules), least=1), "The rules.")
-    workload_selector: WorkloadSelector | None = spec(
-        Struct(WorkloadSelector), "Which workloads it is for.", None, name="workloadSelector", shown="every workload"
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class TrafficLabelBeta(TrafficLabel):
-    rules: tuple[LabelRules, ...] = spec(ListOf(Struct(LabelRulesBeta), least=1), "The rules.")
+    tcp: tuple[OpaqueRule, ...] = spec(RULES, "Of connections. The same.", (), shown="none", on="")

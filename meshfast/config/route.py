@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from meshfast import model
-from meshfast.config import called, match
+from meshfast.config import actions, called, match, mirroring, opaque
 from meshfast.config.cluster import Clusters
-from meshfast.config.delegate import Delegates, Key
+from meshfast.config.delegate import Delegates
 from meshfast.config.document import Place, Report, listed
 from meshfast.config.draft import Draft, find, shown
+from meshfast.config.prepared import Compiled, Prepared, is_named, matches_of, ports_of, serves, strips_of, takes_all
 from meshfast.config.read import Resource
 from meshfast.config.resource import Destination, HttpRoute, RouteDestination, VirtualService
 from meshfast.config.shadow import report_shadows
-from meshfast.model import Condition, FallbackCase, Family, Field, Op, Pattern, TargetKind
+from meshfast.model import NAMESPACE, FallbackCase, Family, Field, Pattern, TargetKind
+from meshfast.policies import Mirror
 
 MAX_RULES = 65_535  # the core numbers rules, matches and targets in 16 bits
 
@@ -22,56 +24,8 @@ _CASES = {
     "noinstances": FallbackCase.NO_INSTANCE,
     "noavailabled": FallbackCase.NO_AVAILABLE,
     "noavailable": FallbackCase.NO_AVAILABLE,
+    "nolocal": FallbackCase.NO_LOCAL,
 }
-
-
-@dataclass(slots=True)
-class _Prepared:
-    """What of a rule does not depend on the service that it is for."""
-
-    route: HttpRoute
-    matches: tuple[model.Match, ...]
-    weights: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Compiled:
-    """What became of a VirtualService, and all that it rests on."""
-
-    hosts: tuple[str, ...]
-    explicit: bool
-    labels: set[str]
-    workload: Mapping[str, str]
-    serves: bool = False  # whether it has any rule that this workload may take
-    delegates: dict[Key, Resource | None] = field(default_factory=dict)
-    more: dict[str, tuple[int, ...]] = field(default_factory=dict)  # cluster -> its further ports of HTTP
-    ports: dict[str | None, Mapping[Family, int] | None] = field(default_factory=dict)  # by the cluster that is called
-    apart: dict[tuple[str, int], str | None] = field(default_factory=dict)  # cluster, its port -> the cluster of that
-    found: dict[tuple[str, str | None], str | None] = field(default_factory=dict)  # host, for which -> its cluster
-    declared: set[tuple[str, str]] = field(default_factory=set)  # the subsets that there are: (cluster, name)
-    used: set[str] = field(default_factory=set)  # the labels that its rules ask for
-    rules: dict[str | None, tuple[model.Rule, ...]] = field(default_factory=dict)  # by the cluster that it is for
-    services: dict[tuple[str, Pattern, int, str | None], model.Service] = field(default_factory=dict)
-
-    def holds(
-        self, clusters: Clusters, labels: set[str], workload: Mapping[str, str], delegates: Delegates
-    ) -> bool:  # fmt: skip
-        """Whether it would come out the same."""
-        return (
-            self.labels == labels
-            and self.workload == workload
-            and all(clusters.find(*host) == cluster for host, cluster in self.found.items())
-            and all(name in clusters.subsets.get(cluster, ()) for cluster, name in self.declared)
-            and (not self.delegates or all([delegates.find(key) is one for key, one in self.delegates.items()]))
-            and (not (self.more or self.ports or self.apart) or self._ports_hold(clusters))
-        )
-
-    def _ports_hold(self, clusters: Clusters) -> bool:
-        return (
-            all(clusters.more(name) == more for name, more in self.more.items())
-            and all(cluster is None or _ports(clusters, cluster) == ports for cluster, ports in self.ports.items())
-            and all(clusters.at_port(*wanted) == cluster for wanted, cluster in self.apart.items())
-        )
 
 
 class Routes:
@@ -89,8 +43,8 @@ class Routes:
         self._undeclared: dict[tuple[int, int], tuple[Place, str, dict[str, None]]] = {}
         self._cyclic: set[tuple[int, int]] = set()
         self._barren: dict[tuple[int, int, TargetKind], tuple[Draft, list[str]]] = {}
-        self._prepared: list[_Prepared] | None = None
-        before: _Compiled | None = resource.memo
+        self._prepared: list[Prepared] | None = None
+        before: Compiled | None = resource.memo
         if before is not None and before.holds(clusters, labels, workload, delegates):
             self._before = before
             self._done = replace(
@@ -102,12 +56,13 @@ class Routes:
             )
         else:
             spec: VirtualService = resource.spec
-            self._before = self._done = _Compiled(spec.hosts, False, set(labels), dict(workload))
+            self._before = self._done = Compiled(spec.hosts, False, set(labels), dict(workload))
             made = self._prepare()
-            self._done.explicit = all(_named(r.destination) for p in made for r in p.route.route)
-            self._done.serves = any(_serves(p) for p in made)
+            self._done.explicit = all(is_named(r.destination) for p in made for r in p.route.route)
+            self._done.serves = any(serves(p) for p in made)
         resource.draft = self._done
         self.hosts, self.explicit, self.used = self._done.hosts, self._done.explicit, self._done.used
+        self.near = self._done.near
 
     @property
     def serves(self) -> bool:
@@ -115,9 +70,13 @@ class Routes:
         return self._done.serves
 
     @property
-    def order(self) -> tuple[bool, str, str, str]:
-        """Of several for one host the first one decides, as with Istio."""
-        return not self._done.serves, *self._resource.age()
+    def order(self) -> tuple[bool, int, str, str, str]:
+        """Of several for one host the first decides, as with Istio: those for this namespace before those for all."""
+        return not self._done.serves, self._resource.reach(self._done.workload[NAMESPACE]), *self._resource.age()
+
+    @property
+    def namespace(self) -> str:
+        return self._resource.meta.namespace
 
     @property
     def label(self) -> str:
@@ -151,17 +110,28 @@ class Routes:
         if own is not None:
             more = self._done.more[own] = self._clusters.more(own)
         return tuple(
-            model.Rule(p.route.name, self._matches(p, own, port), targets, p.route.timeout, p.route.at.origin())
+            rule
             for port in (*more, 0)
             for p in self._prepared or self._prepare()
-            if (targets := self._targets(p, own, port))
+            if (targets := self._targets(p, own, port)) or actions.answers(p.route)
+            for rule in actions.spread(
+                model.Rule(
+                    p.route.name,
+                    self._matches(p, own, port),
+                    targets,
+                    p.route.timeout,
+                    p.route.at.origin(),
+                    actions.build(p.route, len(targets), self._mirrors(p, own, port)),
+                ),
+                p,
+            )
         )
 
-    def _matches(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Match, ...]:
+    def _matches(self, prepared: Prepared, own: str | None, port: int) -> tuple[model.Match, ...]:
         """``port``: the one that an authority must name, if any."""
         matches = prepared.matches
         if called.asks(matches):
-            ports = self._done.ports[own] = _ports(self._clusters, own)
+            ports = self._done.ports[own] = ports_of(self._clusters, own)
             matches = called.resolve(matches, ports if ports is None or not port else {**ports, Family.HTTP: port})
         if not port:
             return matches
@@ -169,17 +139,22 @@ class Routes:
         every = matches or (model.Match((), origin=prepared.route.at.origin()),)
         return tuple(replace(each, conditions=(asked, *each.conditions)) for each in every)
 
-    def _prepare(self) -> list[_Prepared]:
+    def _prepare(self) -> list[Prepared]:
         spec: VirtualService = self._resource.spec
         report, workload = self._report, self._done.workload
+        opaque.check(spec.hosts, (*spec.tls, *spec.tcp), report)
+        if not spec.http and not spec.at.bad and not (spec.tls or spec.tcp):
+            report.add(spec.at, "http is missing", "http: a list of mappings")
         routes = self._delegates.expand(self._resource, spec.http, self._done.delegates, report)
         conditions = [
             tuple(match.alternatives(m, self._labels, report) for m in route.match if not m.at.bad) for route in routes
         ]
         self._prepared = [
-            _Prepared(route, _matches(route, made, workload), self._weights(route))
+            Prepared(route, matches_of(route, made, workload), self._weights(route), strips_of(route, made))
             for route, made in zip(routes, conditions, strict=True)
         ]
+        for route in routes:
+            actions.check(route, report)
         self._done.used |= {
             c.key for p in self._prepared for m in p.matches for c in m.conditions if c.field is Field.LABEL
         }
@@ -229,7 +204,7 @@ class Routes:
     def _cluster(self, destination: Destination, own: str | None, port: int = 0) -> str | None:
         """The cluster of a destination; None when it cannot be told, which is reported. ``port``: the one called, which
         holds for the called application where the destination names none."""
-        found = self._host(destination, own) if _named(destination) else own
+        found = self._host(destination, own) if is_named(destination) else own
         if found is not None and found == own and destination.port is None and port:
             self._done.apart[found, port] = self._clusters.at_port(found, port)
             return self._done.apart[found, port]
@@ -239,13 +214,16 @@ class Routes:
         apart = self._done.apart[wanted] = self._clusters.at_port(*wanted)
         if apart is None and not destination.at.bad:
             ports = listed("its ports are", list(map(str, self._clusters.ports(found))), "it has one for all calls")
-            self._report.add(destination.port.at.at("number"), f"{found} has no port {wanted[1]}", ports)
+            unread = self._clusters.unread(*wanted)
+            why = f"it is for {unread}, which is not read: calls would go there as they are" if unread else ports
+            self._report.add(destination.port.at.at("number"), f"{found} has no port {wanted[1]} for calls", why)
         return apart
 
     def _host(self, destination: Destination, own: str | None) -> str | None:
-        found = self._done.found[destination.host, own] = self._clusters.find(destination.host, own)
+        wanted = (destination.host, own, self._resource.meta.namespace)
+        found = self._done.found[wanted] = self._clusters.find(*wanted)
         if found is None and not self._report.incomplete and not destination.at.bad:
-            several = self._clusters.named(destination.host)
+            several = self._clusters.named(destination.host, wanted[2])
             if several:
                 message = f"{destination.host} is offered by {' and '.join(several)}: which one is meant?"
                 self._report.add(destination.at.at("host"), message, f"name the application: host: {several[0]}")
@@ -269,7 +247,7 @@ class Routes:
             return Draft(cluster, TargetKind.LABEL, subset[1:], at)
         return Draft(cluster, TargetKind.SUBSET, subset, at)
 
-    def _targets(self, prepared: _Prepared, own: str | None, port: int) -> tuple[model.Target, ...]:
+    def _targets(self, prepared: Prepared, own: str | None, port: int) -> tuple[model.Target, ...]:
         drafts: list[Draft] = []
         entries: list[RouteDestination] = []
         for entry, weight in zip(prepared.route.route, prepared.weights, strict=False):
@@ -284,6 +262,8 @@ class Routes:
         for number, entry in enumerate(entries):
             if entry.fallback is not None:
                 drafts[number].on = _CASES[entry.fallback.case]
+                if drafts[number].on is FallbackCase.NO_LOCAL:
+                    self.near.add(drafts[number].cluster)
                 drafts[number].fallback = self._fallback(drafts, number, entry, own)
         self._report_cycles(drafts, entries)
         for draft in list(drafts):
@@ -293,6 +273,26 @@ class Routes:
                 draft.fallback = find(drafts, baseline)
         self._note_barren(drafts)
         return tuple(model.Target(d.cluster, d.kind, d.text, d.weight, d.on, d.fallback, d.at.origin()) for d in drafts)
+
+    def _mirrors(self, prepared: Prepared, own: str | None, port: int) -> tuple[Mirror, ...]:
+        """Whom copies of a rule's calls go to. A copy is no call: where its host is not known there is none."""
+        out: list[Mirror] = []
+        for destination, share in mirroring.wanted(prepared.route, self._report):
+            if destination.at.bad or not share:
+                continue
+            wanted = (destination.host, own, self._resource.meta.namespace)
+            if is_named(destination) and self._clusters.find(*wanted) is None:
+                self._done.found[wanted] = None
+                if not self._report.incomplete:
+                    hint = self._clusters.hint(destination.host, self._report)
+                    what = f"no copy is sent: unknown host {destination.host}"
+                    self._report.warn(destination.at.at("host"), what, hint)
+                continue
+            cluster = self._cluster(destination, own, port)
+            if cluster is not None:
+                draft = self._draft(cluster, destination.subset, destination.at.at("subset"))
+                out.append(Mirror(cluster, draft.kind, draft.text, share, destination.at.origin()))
+        return tuple(out)
 
     def _note_barren(self, drafts: list[Draft]) -> None:
         """Notes the subsets that nothing is in. What a label's value picks only a call can tell."""
@@ -322,7 +322,7 @@ class Routes:
         prepared = self._prepared or self._prepare()
         if self._resource.bare or not self._done.serves:
             return
-        if not any(_takes_all(p) for p in prepared):
+        if not any(takes_all(p) for p in prepared):
             hint = "what matches none is answered with status 60: end with a rule without match"
             self._report.warn(self._resource.at.at("http"), "no rule takes every call", hint)
 
@@ -332,7 +332,7 @@ class Routes:
         wanted = entry.fallback.target
         if isinstance(wanted, Destination):
             at, subset = wanted.at.at("subset"), wanted.subset
-            cluster = self._cluster(wanted, own) if _named(wanted) else drafts[number].cluster
+            cluster = self._cluster(wanted, own) if is_named(wanted) else drafts[number].cluster
         else:
             at, subset = entry.fallback.at.at("target"), wanted
             cluster = drafts[number].cluster
@@ -358,37 +358,3 @@ class Routes:
                 self._cyclic.add((mark.line, mark.column))
                 names = [shown(drafts[i]) for i in [*seen, start]]
                 self._report.add(place, f"the fallbacks go in a circle: {' -> '.join(names)}", "the last names none")
-
-
-def _named(destination: Destination | None) -> bool:
-    """Whether it names a host, and not the called service's own."""
-    return destination is not None and destination.host not in ("", "*", "*/*")
-
-
-def _ports(clusters: Clusters, cluster: str | None) -> Mapping[Family, int] | None:
-    return clusters.called(cluster) if cluster in clusters.by_name else None
-
-
-def _serves(prepared: _Prepared) -> bool:
-    """Whether this workload may take it, for some call."""
-    asked = [[c for c in m.conditions if c.field is Field.NEVER and c.key != model.PORT] for m in prepared.matches]
-    return not prepared.matches or not all(asked)
-
-
-def _takes_all(prepared: _Prepared) -> bool:
-    return not prepared.route.match or any(
-        all(c.field is Field.PATH and c.op is Op.PREFIX and c.value == "/" for c in match.conditions)
-        for match in prepared.matches
-    )
-
-
-def _matches(
-    route: HttpRoute, made: tuple[list[tuple[Condition, ...]], ...], workload: Mapping[str, str]
-) -> tuple[model.Match, ...]:
-    good = [m for m in route.match if not m.at.bad]
-    out: list[model.Match] = []
-    for one, found in zip(good, made, strict=False):
-        for conditions in found:
-            kept = tuple(c for c in conditions if c.field is not Field.NEVER or workload.get(c.key) != c.value)
-            out.append(model.Match(kept, one.name, one.at.origin()))
-    return tuple(out)

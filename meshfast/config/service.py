@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshfast import model
+from meshfast.config import fqdn
 from meshfast.config.cluster import Clusters
 from meshfast.config.delegate import Delegates
 from meshfast.config.document import Place, Report, listed
@@ -29,8 +30,8 @@ class _Claim:
 class Services:
     """The claims of all VirtualServices. An exact name beats its application, that the longest pattern, that ``*``."""
 
-    def __init__(self, clusters: Clusters, report: Report) -> None:
-        self._clusters, self._report = clusters, report
+    def __init__(self, clusters: Clusters, namespace: str, report: Report) -> None:
+        self._clusters, self._namespace, self._report = clusters, namespace, report
         self.exact: dict[str, _Claim] = {}
         self.apps: dict[str, _Claim] = {}
         self.prefixes: dict[str, _Claim] = {}  # by the prefix with its dot; "" is ``*``
@@ -47,9 +48,12 @@ class Services:
             glob = host[-1] == "*" and "*" not in host[:-1] and host[:-1].strip(".")
             hint = f"did you mean {glob}.*?" if glob else "write a service, app/*, prefix.*, *.suffix or *"
             self._report.add(claim.at, f'"{host}" is not a host', hint)
-        elif host in self._clusters.by_service:
-            self._put(self.exact, host, host, claim)
-        elif (app := self._clusters.find(host)) is not None:
+        elif (meant := self._clusters.meant(host, claim.routes.namespace)) in self._clusters.by_service:
+            self._put(self.exact, meant, host, claim)
+            for name in self._clusters.offered_by(meant):
+                if name not in self.apps or self.apps[name].routes is not claim.routes:
+                    self._put(self.apps, name, host, claim)
+        elif (app := self._clusters.find(meant)) is not None:
             self._put(self.apps, app, host, claim)
         elif host.endswith("/*") or not claim.routes.explicit:
             if not self._report.incomplete:
@@ -108,7 +112,7 @@ class Services:
     def _one(self, name: str, app: str | None) -> model.Service | None:
         """What a service is where an application offers it; None: where nobody does."""
         claim = self._for(name, app)
-        if claim is not None:
+        if claim is not None and (app is not None or claim.routes.serves):
             plain = () if app is None or claim.routes.serves else self._clusters.plain(name, app).rules
             if name[0] == "*":
                 return claim.routes.service(name[1:], Pattern.SUFFIX, app, claim.number, plain)
@@ -119,30 +123,33 @@ class Services:
         """Every service, exact ones first, in the order in which the documents name them."""
         out: list[model.Service] = []
         known = dict.fromkeys([*self._clusters.by_service, *self.exact])
+        further: dict[str, model.Service | None] = {}
         for name in known:
             apps = self._clusters.by_service.get(name, ())
             made = [one for app in apps or (None,) if (one := self._one(name, app)) is not None]
-            if len(made) > 1:
-                out.append(self._clusters.together(name, made))
-            else:
-                out += made
+            made = [self._clusters.together(name, made)] if len(made) > 1 else made
+            out += made
+            for alias in fqdn.aliases(name, self._namespace) if made else ():
+                further[alias] = None if alias in further else made[0]  # of several namespaces none is meant
+        out += [replace(one, name=alias) for alias, one in further.items() if one is not None and alias not in known]
         for prefix, claim in sorted(self.prefixes.items(), key=lambda item: (-len(item[0]), item[0])):
             pattern = Pattern.PREFIX if prefix else Pattern.ANY
             service = claim.routes.service(prefix, pattern, None, claim.number)  # so that what is wrong in it is found
-            if claim.routes.explicit:
+            if claim.routes.explicit and claim.routes.serves:
                 out.append(service)
         for suffix, claim in sorted(self.suffixes.items(), key=lambda item: (-len(item[0]), item[0])):
             if f"*{suffix}" not in known:
                 service = claim.routes.service(suffix, Pattern.SUFFIX, None, claim.number)
-                out += [service] if claim.routes.explicit else []
+                out += [service] if claim.routes.explicit and claim.routes.serves else []
         return tuple(out)
 
 
 def build(
     found: Iterable[Resource], clusters: Clusters, labels: set[str], own: model.Sidecar, report: Report
-) -> tuple[tuple[model.Service, ...], set[str]]:
-    """The services of all documents, and the labels that their rules ask for."""
-    services = Services(clusters, report)
+) -> tuple[tuple[model.Service, ...], set[str], set[str]]:
+    """The services of all documents, the labels that their rules ask for, and the clusters of which they want instances
+    of the own region."""
+    services = Services(clusters, own.namespace, report)
     compiled: list[Routes] = []
     workload = {**own.labels, model.NAMESPACE: own.namespace}
     resources = list(found)
@@ -161,4 +168,5 @@ def build(
         delegates.advise(report)
     for routes in compiled:
         routes.finish()
-    return out, {name for routes in compiled for name in routes.used}
+    near = {clusters.parent(name) for routes in compiled for name in routes.near}
+    return out, {name for routes in compiled for name in routes.used}, near

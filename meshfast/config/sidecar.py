@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -10,8 +11,9 @@ from typing import Any
 from yaml.nodes import MappingNode, Node
 
 from meshfast import model, record
-from meshfast.config import value
+from meshfast.config import endpoint, hostname, registration, registry, value
 from meshfast.config.document import Key, Place, Refused, Report, did_you_mean
+from meshfast.config.endpoint import EndpointSpec
 from meshfast.config.field import (
     Bool,
     Choice,
@@ -27,6 +29,7 @@ from meshfast.config.field import (
     not_a,
     spec,
 )
+from meshfast.config.hostname import DnsSpec
 from meshfast.config.limit import LIMITS, LimitValue, check_pairs
 from meshfast.config.resource import HOST, LABELS, WAIT
 
@@ -65,6 +68,14 @@ def _share(text: str) -> float:
     return float(text)
 
 
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise Refused(f'"{text}" is no IP address', "write it without a port: 10.0.0.7") from None
+
+
+IP = Parsed("an IP address", _ip, "")
 LOG = Parsed("a path or stderr", _log, "")
 FORMAT = Parsed("text, json or text with fields", _format, "text")
 FIELD = Choice(*record.FIELDS)
@@ -107,6 +118,7 @@ class Workload(Record):
     labels: dict[str, str] = spec(LABELS, "Its labels: `sourceLabels` and local traffic labels.", {}, shown="none")
     namespace: str = spec(HOST, "The namespace it is in, for `exportTo` and `sourceNamespace`.", "", shown="not known")
     locality: str = spec(Text(), "`region/zone/sub-zone`.", "")
+    address: str = spec(IP, "Its IP address, for Dubbo's rules that ask for `host`.", "", shown="not known")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,6 +191,32 @@ class SidecarSpec(Record):
     access_log: AccessLogSpec | None = spec(
         Struct(AccessLogSpec), "A line for each call.", None, name="accessLog", shown="none"
     )
+    tls: str = spec(
+        Choice("refuse", "close", "plain"),
+        "What becomes of a DestinationRule that asks for encryption, which is not done here. refuse: it is refused. "
+        "close: calls to its host are, and all else goes on. plain: calls of ISTIO_MUTUAL go out in plain text, where "
+        "the network encrypts or instances take both; other modes are refused. The last two with a warning.",
+        "refuse",
+    )
+    dns: DnsSpec | None = spec(Struct(DnsSpec), "How names of hosts are resolved.", None, shown="the defaults")
+    registries: tuple[registry.RegistryRecord, ...] = spec(
+        ListOf(Struct(registry.RegistryRecord)), "Where instances are taken from besides files.", (), shown="none"
+    )
+    registrations: tuple[registration.RegistrationRecord, ...] = spec(
+        ListOf(Struct(registration.RegistrationRecord)),
+        "What is registered for the application, while it takes calls.",
+        (),
+        shown="none",
+    )
+    advertise: registration.AdvertiseSpec | None = spec(
+        Struct(registration.AdvertiseSpec), "As what it is registered.", None, shown="the defaults"
+    )
+    state: str = spec(
+        registry.STATE, "A directory of its own, where it keeps what registries listed last.", "", shown="none"
+    )
+    endpoint: EndpointSpec | None = spec(
+        Struct(EndpointSpec), "The registry that it is for its application.", None, shown="none"
+    )
 
 
 def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
@@ -187,6 +225,8 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         return model.Sidecar()
     workload, memory = found.workload, found.trace_memory
     listeners = tuple(_listener(listener, report) for listener in found.listeners if not listener.at.bad)
+    registries = registry.resolve(found.registries, found.at.at("registries"), report)
+    advertise = registration.advertise(found.advertise, report)
     _check_addresses(found, report)
     if found.admin and not value.is_local(found.admin):
         report.add(
@@ -204,6 +244,7 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         labels=workload.labels if workload else {},
         namespace=workload.namespace if workload else "",
         locality=workload.locality if workload else "",
+        address=workload.address if workload else "",
         workers=found.workers,
         loop=found.loop,
         listeners=listeners,
@@ -212,6 +253,15 @@ def resolve(found: SidecarSpec | None, report: Report) -> model.Sidecar:
         trace_entries=memory.entries if memory else 65536,
         trace_ttl_ms=memory.ttl if memory else 300_000,
         access_log=_access_log(found.access_log, report),
+        dns=hostname.resolve(found.dns, report),
+        registries=registries,
+        registrations=registration.resolve(
+            found.registrations, advertise, listeners, registries, workload.app if workload else "",
+            found.at.at("registrations"), report,
+        ),
+        advertise=advertise,
+        state=found.state,
+        endpoint=endpoint.resolve(found.endpoint, listeners, report),
         origin=found.at.origin(),
         said_at={name: (shown, found.at.at(*shown.split(".")).origin()) for name, shown in _names().items()},
     )
@@ -280,6 +330,8 @@ def _check_addresses(found: SidecarSpec, report: Report) -> None:
         names.setdefault(listener.name, at)
         taken.append((listener.bind, f"listener {listener.name}", listener.at.at("bind")))
     taken.append((found.admin, "admin", found.at.at("admin")))
+    if found.endpoint is not None:
+        taken.append((found.endpoint.zookeeper, "endpoint", found.endpoint.at.at("zookeeper")))
     for i, (bind, _, at) in enumerate(taken):
         for other, who, there in taken[:i]:
             if bind and other and value.collide(bind, other):

@@ -1,7 +1,8 @@
 """How many documents of a folder are taken, and which fields refuse the others.
 
 Each file is judged alone, as folders of examples hold the same thing many times over. What a file names and does not
-have (hosts, subsets, labels) counts as there, since its companions may lie anywhere.
+have (hosts, subsets, labels) counts as there, since its companions may lie anywhere. A Sidecar in a file that is named
+itself holds for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from meshfast.config import file
 from meshfast.config.document import Document, Place, Report, Text
-from meshfast.config.read import resources
+from meshfast.config.read import Resource, resources
 from meshfast.config.resolve import resolve
 from meshfast.errors import Problem
 from meshfast.model import Origin
@@ -118,7 +119,8 @@ class _Judging(Report):
         self._unread.add_at(text, line, column, message, hint)
 
     def _of(self, place: Place) -> Judged:
-        return next(judged for document, judged in self.judged if document is place.document)
+        found = next((judged for document, judged in self.judged if document is place.document), None)
+        return found if found is not None else Judged("", b"", place.origin())  # the Sidecar's, which is not judged
 
 
 def survey(
@@ -128,13 +130,15 @@ def survey(
     how many."""
     out = Survey()
     unread = Report()
+    paths = list(paths)
+    own = _sidecar(paths)
     found = list(_files(paths, unread))
     seen: set[tuple[str, bytes]] = set()
     for done, path in enumerate(found):
         step(done, len(found))
         for text in file.read([path], unread):
             out.files += 1
-            for judged in _judge(text, unread):
+            for judged in _judge(text, own, unread):
                 if (judged.kind, judged.digest) in seen:
                     out.copies += 1
                 else:
@@ -152,12 +156,25 @@ def _files(paths: Iterable[str | os.PathLike[str]], report: Report) -> Iterator[
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if name[0] != ".")
             if any(name.endswith(file.SUFFIXES) for name in names):
-                yield from file.files([folder])
+                yield from map(Path, file.files([folder]))
 
 
-def _judge(text: Text, unread: Report) -> list[Judged]:
+def _sidecar(paths: Iterable[str | os.PathLike[str]]) -> Resource | None:
+    texts = file.read([path for path in paths if Path(path).is_file()], Report())
+    every = (one for text in texts for one in resources(text, Report()))
+    return next((one for one in every if one.kind == "Sidecar"), None)
+
+
+def _judge(text: Text, own: Resource | None, unread: Report) -> list[Judged]:
     report = _Judging(unread)
-    resolve(resources(text, report), report)
+    left = resources(text, report)
+    while left:  # several examples of one name: each is one that could be in force
+        found: dict[tuple[str, str, str], Resource] = {}
+        for one in left:
+            found.setdefault((one.kind, one.meta.namespace, one.name), one)
+        left = [one for one in left if one not in found.values()]
+        with_own = [own] if own is not None and not any(one.kind == "Sidecar" for one in found.values()) else []
+        resolve([*found.values(), *with_own], report)
     return [judged for _, judged in report.judged]
 
 

@@ -9,6 +9,7 @@ import re
 from meshfast.config.document import Refused
 
 MAX_MS = 0xFFFF_FFFF  # 49 days; the core counts waits in 32 bits of milliseconds
+WRITE_IP = "write the IP address"
 UNIX_PATH = 107  # bytes of a socket's path, by the kernel's sockaddr_un
 
 _WAIT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|h|m|s)")
@@ -105,7 +106,7 @@ def _no_ip(text: str) -> Refused:
     if any(c in text for c in ", ") and all(map(_is_ip, re.split("[, ]+", text))):
         return Refused(f'"{text}" is more than one address', "write one entry for each address")
     if text == "localhost":
-        return Refused(f'"{text}" is not an IP address', "write 127.0.0.1 or ::1: host names are not resolved")
+        return Refused(f'"{text}" is not an IP address', "write 127.0.0.1 or ::1")
     if text.rpartition(":")[2].isdigit() and text.count(":") == 1:
         return Refused(f'"{text}" is not an IP address', "the port goes into ports")
     parts = text.split(".")
@@ -114,7 +115,7 @@ def _no_ip(text: str) -> Refused:
         if _is_ip(plain):
             return Refused(f'"{text}" is not an IP address', f"without leading zeros: {plain}")
         return Refused(f'"{text}" is not an IP address', "each of its numbers is 0 to 255")
-    return Refused(f'"{text}" is not an IP address', "host names are not resolved: write the IP address")
+    return Refused(f'"{text}" is not an IP address', WRITE_IP)
 
 
 def _is_ip(text: str) -> bool:
@@ -168,6 +169,7 @@ def reaches(address: str, bind: str) -> bool:
     if port != own_port or port == "0":
         return False
     to, at = (ipaddress.ip_address(h.strip("[]")) for h in (host, own))
+    to = getattr(to, "ipv4_mapped", None) or to
     if to.is_unspecified:  # the kernel takes it for the loopback address
         to = ipaddress.ip_address("127.0.0.1" if to.version == 4 else "::1")
     if at.is_unspecified:

@@ -42,6 +42,11 @@ async def explain(port: int, protocol: str, service: str, label: str) -> Any:
     return msgspec.json.decode(await page(port, explain_path(protocol, service, label)))
 
 
+async def shares(port: int, app: str) -> Any:
+    """How this sidecar shares the calls of an application now, and why, as the page's JSON."""
+    return msgspec.json.decode(await page(port, f"/explain?{urlencode({'app': app})}"))
+
+
 async def counter(port: int, name: str) -> float:
     """The sum of a counter over its series, from the page for Prometheus; 0 when it is not there."""
     total = 0.0

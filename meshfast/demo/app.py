@@ -29,13 +29,16 @@ def address(text: str) -> Address:
 class Application:
     """What the program does with a call: its own name, then what the next application said."""
 
-    def __init__(self, name: str, env: str, sidecar: Address, following: str) -> None:
+    def __init__(self, name: str, env: str, sidecar: Address, following: str, work: float = 0) -> None:
+        self.work = work
         self.me = f"{name}({env or 'base'})"
         self.following = following
         self.clients = {protocol: consumer(protocol, sidecar) for protocol in PROTOCOLS}
 
     async def answer(self, asked: Asked) -> str:
         """The path from here on."""
+        if self.work:
+            await asyncio.sleep(self.work)
         return self.me + ARROW + await self._next(asked) if self.following else self.me
 
     async def _next(self, asked: Asked) -> str:
@@ -55,7 +58,7 @@ class Application:
 
 
 async def run(options: argparse.Namespace) -> None:
-    application = Application(options.name, options.env, address(options.sidecar), options.next)
+    application = Application(options.name, options.env, address(options.sidecar), options.next, options.work / 1000)
     serving = server(application.answer)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,11 +72,12 @@ async def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="one application of the meshfast demonstration")
-    parser.add_argument("--name", required=True, help="A, B or C: it serves demo.<name>")
-    parser.add_argument("--env", default="", help="the environment it stands in; empty: the baseline")
+    parser.add_argument("--name", required=True, help="it serves demo.<name>")
+    parser.add_argument("--env", default="", help="its environment, or which instance it is; empty: base")
     parser.add_argument("--listen", required=True, help="host:port to serve on")
     parser.add_argument("--sidecar", required=True, help="host:port of the sidecar's outbound listener")
     parser.add_argument("--next", default="", help="the service to call to answer; empty: none")
+    parser.add_argument("--work", type=float, default=0, help="milliseconds that an answer takes besides")
     asyncio.run(run(parser.parse_args()))
 
 

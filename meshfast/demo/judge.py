@@ -19,9 +19,10 @@ class Call:
     label: str
     sent: float
     answered: float
-    value: str = ""  # what A answered
+    value: str = ""  # what it was answered
     error: str = ""  # why there is no answer
     strayed: bool = False  # the answer carries the trace id of another call
+    app: str = APPS[0]  # which was called
 
     @property
     def hops(self) -> tuple[Instance, ...] | None:

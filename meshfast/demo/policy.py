@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
-from meshfast.demo.topology import APPS, HOST, LABEL, Gateway, Place, service
+from meshfast.demo import documents
+from meshfast.demo.topology import APPS, LABEL, Gateway, Place
 
 RULES = f"""\
 # One rule for every service: the instances that carry the request's own label, else those that carry none.
@@ -33,68 +32,26 @@ spec:
 """
 
 
-def entry(app: str, places: Iterable[Place]) -> str:
-    """The ServiceEntry of one application: the sidecars in front of its instances, with their labels."""
-    lines = [
-        "apiVersion: networking.istio.io/v1",
-        "kind: ServiceEntry",
-        f"metadata: {{name: {app.lower()}}}",
-        "spec:",
-        f"  hosts: [{service(app)}]",
-        "  ports: [{name: rpc, number: 20880, protocol: TCP}]  # Dubbo2 and Triple, told apart by what comes",
-        "  endpoints:",
-    ]
-    for place in places:
-        labels = f", labels: {{{LABEL}: {place.instance.env}}}" if place.instance.env else ""
-        lines.append(f"  - {{address: {HOST}, ports: {{rpc: {place.inbound}}}{labels}}}")
-    return "\n".join(lines) + "\n"
+def _carried(place: Place) -> str:
+    env = place.instance.env
+    return f", labels: {{{LABEL}: {env}}}" if env else ""
 
 
 def mesh(places: Iterable[Place]) -> str:
     """The whole mesh: who runs where, and the rules. Every sidecar watches this one."""
     listed = list(places)
-    return "---\n".join([*(entry(app, [p for p in listed if p.instance.app == app]) for app in APPS), RULES])
+    entries = [documents.entry(app, [(p, _carried(p)) for p in listed if p.instance.app == app]) for app in APPS]
+    return "---\n".join([*entries, RULES])
 
 
 def sidecar(place: Place, loop: str) -> str:
     """The configuration of the sidecar beside one instance."""
     instance = place.instance
     labels = f"{{{LABEL}: {instance.env}}}" if instance.env else "{}"
-    return f"""\
-# The sidecar beside {instance}.
-apiVersion: meshfast.io/v1
-kind: Sidecar
-metadata: {{name: {instance.file}}}
-spec:
-  workload: {{app: {instance.app.lower()}, labels: {labels}}}
-  workers: 1
-  loop: {loop}
-  listeners:
-  - {{name: in, bind: "tcp://{HOST}:{place.inbound}", direction: inbound, forward: "tcp://{HOST}:{place.app}"}}
-  - {{name: out, bind: "tcp://{HOST}:{place.outbound}", direction: outbound}}
-  admin: "tcp://{HOST}:{place.admin}"
-"""
+    workload = f"app: {instance.app.lower()}, labels: {labels}"
+    return documents.sidecar(place, f"The sidecar beside {instance}.", instance.file, workload, loop)
 
 
 def gateway(place: Gateway, loop: str) -> str:
     """The configuration of the sidecar where calls come in."""
-    return f"""\
-# Where calls from outside come in.
-apiVersion: meshfast.io/v1
-kind: Sidecar
-metadata: {{name: gateway}}
-spec:
-  workload: {{app: gateway}}
-  workers: 1
-  loop: {loop}
-  listeners:
-  - {{name: out, bind: "tcp://{HOST}:{place.outbound}", direction: outbound}}
-  admin: "tcp://{HOST}:{place.admin}"
-"""
-
-
-def write(path: Path, text: str) -> None:
-    """Replaces the file in one step, so that nobody reads half of it."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    return documents.sidecar(place, "Where calls from outside come in.", "gateway", "app: gateway", loop)

@@ -4,161 +4,83 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
 from meshfast.demo import admin, policy
+from meshfast.demo.documents import write
 from meshfast.demo.explain import Why, why
 from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.load import Load, call
-from meshfast.demo.process import READY_TIMEOUT, Child, Children, DemoError
+from meshfast.demo.process import DemoError
 from meshfast.demo.protocols import consumer
-from meshfast.demo.show import Check, Hop, Report, Show, Walk
+from meshfast.demo.show import Hop, Report, Show, Walk
+from meshfast.demo.stage import POLL, Options, Stage
 from meshfast.demo.topology import (
     APPS,
     HOST,
     KILLED,
     LATE,
     START,
-    Gateway,
     Instance,
     Place,
-    Ports,
     following,
     path,
     path_text,
-    place,
     service,
 )
 from meshfast.demo.wire import PROTOCOLS
 
 LABELS = ("dev1", "dev2", "", "dev9")  # nobody is labelled dev9
-TIME_LIMIT = 120.0  # seconds, for all of it
 TAKE_TIMEOUT = 15.0  # seconds, for a change to reach every sidecar
-SPREAD_LIMIT = 1.0  # seconds: a changed file is live by then
 BACK_TIMEOUT = 15.0  # seconds, for an instance that is back to be used again
-SETTLE = 1.5  # seconds of load before, between and after the changes
-POLL = 0.02  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """``interval``: seconds between two calls of one background caller. ``loop``: the sidecars' event loop."""
+class Demo(Stage):
+    """One run of the label demonstration."""
 
-    directory: Path
-    loop: str = "auto"
-    interval: float = 0.02
-    keep: bool = False
-
-
-class Demo:
-    """One run. ``await run()`` returns the report; whatever happens, no process is left."""
+    START = START
+    report: Report
 
     def __init__(self, options: Options, show: Show) -> None:
-        self.options = options
-        self.show = show
+        super().__init__(options, show, (*START, LATE))
         self.report = Report(options.directory)
-        self.ports = Ports()
-        self.children = Children(options.directory / "logs")
-        self.gateway = Gateway(self.ports.take(), self.ports.take())
-        self.places = {instance: place(instance, self.ports) for instance in (*START, LATE)}
         self.timeline = Timeline(START)
-        self._mesh = options.directory / "mesh"
         self._clients = {protocol: consumer(protocol, (HOST, self.gateway.outbound)) for protocol in PROTOCOLS}
-        self._apps: dict[Instance, Child] = {}
-        self.kept = False  # all is checked, and left running
 
-    async def run(self) -> Report:
-        """:raises DemoError: something does not start, or takes too long"""
-        try:
-            async with self._processes(), asyncio.timeout(TIME_LIMIT) as limit:
-                await self._walks("Calls by hand: the path, and why it left the label's environment", LABELS)
-                await self._inside(Instance("A", "dev1"))
-                await self._switch()
-                await self._kill()
-                await self._trace_memory()
-                if self.options.keep:
-                    limit.reschedule(None)
-                    self._judge_walks()
-                    await self._keep()
-        except TimeoutError:
-            raise DemoError(f"not done after {TIME_LIMIT:.0f} s; logs: {self.children.logs}") from None
-        finally:
-            self.ports.close()
-        if not self.options.keep:
-            self._judge_walks()
-            self.show.summary(self.report)
-        return self.report
-
-    # --- processes
-
-    @asynccontextmanager
-    async def _processes(self) -> AsyncIterator[None]:
-        """Everything runs inside; everything has ended after."""
-        began = time.monotonic()
-        sidecars = self.options.directory / "sidecars"
-        for directory in (self._mesh, sidecars, self.children.logs):
-            directory.mkdir(parents=True, exist_ok=True)
-        policy.write(sidecars / "gateway.yaml", policy.gateway(self.gateway, self.options.loop))
+    def write(self) -> None:
+        write(self.sidecars / "gateway.yaml", policy.gateway(self.gateway, self.options.loop))
         for one in self.places.values():
-            policy.write(sidecars / f"{one.instance.file}.yaml", policy.sidecar(one, self.options.loop))
+            write(self.sidecars / f"{one.instance.file}.yaml", policy.sidecar(one, self.options.loop))
         self._write_mesh(START)
+
+    def arguments(self, one: Place) -> tuple[str, ...]:
+        next_app = following(one.instance.app)
+        return ("--next", service(next_app) if next_app else "")
+
+    def picture(self) -> None:
+        self.show.topology((self.places[i] for i in START), self.gateway, self.options.directory)
+
+    async def story(self) -> None:
         try:
-            self.show.title(f"Starting {len(START)} applications and {len(START) + 1} sidecars")
-            # The first one makes the process group that the others join.
-            gateway = await self._start_sidecar("gateway")
-            pairs = [await self._start(self.places[instance]) for instance in START]
-            await self._ready(gateway, self.gateway.admin)
-            await asyncio.gather(*(self._both_ready(*pair) for pair in pairs))
-            self.show.line(f"all ready after {time.monotonic() - began:.1f} s")
-            self.show.topology((self.places[i] for i in START), self.gateway, self.options.directory)
-            yield
-            self.children.check()
+            await self._walks("Calls by hand: the path, and why it left the label's environment", LABELS)
+            await self._inside(Instance("A", "dev1"))
+            await self._switch()
+            await self._kill()
+            await self._trace_memory()
         finally:
             for client in self._clients.values():
                 await client.close()
-            codes = await self._stop_all()
-        bad = [f"{name}: {code}" for name, code in codes.items() if code != 0]
-        found = f"{len(codes)} processes, {', '.join(bad) or 'exit code 0 each'}"
-        self._check("every process ends cleanly when told to", not bad, found)
 
-    async def _stop_all(self) -> dict[str, int]:
-        """The sidecars first: they still need their applications to answer what is in flight."""
-        stop = [c for c in self.children.all if c.name.endswith("sidecar")]
-        codes = await self.children.stop_these(stop)
-        return codes | await self.children.stop_these(self.children.all)
+    def judge(self) -> None:
+        self._judge_walks()
 
-    async def _start(self, one: Place) -> tuple[Place, Child, Child]:
-        return one, await self._start_app(one), await self._start_sidecar(one.instance.file)
+    def summary(self) -> None:
+        self.show.summary(self.report)
 
-    async def _start_app(self, one: Place) -> Child:
-        instance = one.instance
-        next_app = following(instance.app)
-        app = self._apps[instance] = await self.children.start(
-            f"{instance.file}-app", "meshfast.demo.app",
-            "--name", instance.app, "--env", instance.env,
-            "--listen", f"{HOST}:{one.app}", "--sidecar", f"{HOST}:{one.outbound}",
-            "--next", service(next_app) if next_app else "",
-        )  # fmt: skip
-        return app
-
-    async def _start_sidecar(self, name: str) -> Child:
-        own = self.options.directory / "sidecars" / f"{name}.yaml"
-        return await self.children.start(f"{name}-sidecar", "meshfast", "proxy", str(self._mesh), str(own))
-
-    async def _both_ready(self, one: Place, app: Child, sidecar: Child) -> None:
-        await self.children.ready(app, one.app)
-        await self._ready(sidecar, one.admin)
-
-    async def _ready(self, sidecar: Child, port: int) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT
-        while not await admin.ready(port):
-            self.children.check()
-            if time.monotonic() > deadline:
-                raise DemoError(f"{sidecar.name} is not ready after {READY_TIMEOUT:.0f} s; see {sidecar.log}")
-            await asyncio.sleep(POLL)
+    def hints(self) -> Iterable[str]:
+        url = f"http://{HOST}:{self.places[Instance('B', 'dev1')].admin}"
+        yield f"try: curl '{url}{admin.explain_path(PROTOCOLS[0], service('C'), 'dev1')}'"
+        yield "or edit the policy: a good change is live within a second, a bad one is refused in the logs"
 
     # --- calls
 
@@ -203,37 +125,37 @@ class Demo:
         load = Load((HOST, self.gateway.outbound), LABELS, self.options.interval)
         load.start()
         try:
-            await asyncio.sleep(SETTLE)
-            pair = await self._start(self.places[LATE])
-            await self._both_ready(*pair)
+            await asyncio.sleep(self.options.settle)
+            pair = await self.start(self.places[LATE])
+            await self.both_ready(*pair)
             await self._change(f"{LATE} is listed", (*START, LATE))
             await self._walks(f"With {LATE}", ("dev1",))
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(self.options.settle)
             await self._change(f"{LATE} is no longer listed", START)
             sidecar, app = await self.children.stop(pair[2]), await self.children.stop(pair[1])
             self.show.line(f"{LATE} has stopped")
             await self._walks(f"Without {LATE}", ("dev1",))
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(self.options.settle)
         finally:
             calls = await load.stop()
         self.children.check()
         found = self.report.load = tally(calls, self.timeline)
         self.show.paths(found)
         each = {p: tally((one for one in calls if one.protocol == p), self.timeline) for p in PROTOCOLS}
-        self._check("no call in the background is lost", all(one.sent and not one.lost for one in each.values()),
+        self.check("no call in the background is lost", all(one.sent and not one.lost for one in each.values()),
                     ", ".join(f"{p}: {one.answered} of {one.sent} answered" for p, one in each.items()))  # fmt: skip
-        self._check("each went where policy allowed at its time", not found.elsewhere,
+        self.check("each went where policy allowed at its time", not found.elsewhere,
                     f"{len(found.elsewhere)} elsewhere")  # fmt: skip
-        self._check("none got the answer to another", not found.strayed, f"{len(found.strayed)} strayed")
-        self._check("none without a label entered an environment", not found.leaked, f"{len(found.leaked)} did")
+        self.check("none got the answer to another", not found.strayed, f"{len(found.strayed)} strayed")
+        self.check("none without a label entered an environment", not found.leaked, f"{len(found.leaked)} did")
         ways = [path_text(path("dev1", running)) for running in ((*START, LATE), START)]
         used = {p: [found.paths[p, "dev1", way] for way in ways] for p in PROTOCOLS}
-        self._check(f"dev1 used {LATE} while it was there", all(all(one) for one in used.values()),
+        self.check(f"dev1 used {LATE} while it was there", all(all(one) for one in used.values()),
                     ", ".join(f"{p}: {new} calls, {old} without it" for p, (new, old) in used.items()))  # fmt: skip
         slow = [f"{what}: {took:.2f} s" for what, took in self.report.changes.items()]
-        self._check("each change was live within a second", max(self.report.changes.values()) <= SPREAD_LIMIT,
+        self.check("each change was live within a second", max(self.report.changes.values()) <= self.options.live,
                     ", ".join(slow))  # fmt: skip
-        self._check(f"{LATE} drained and ended cleanly", (sidecar, app) == (0, 0), f"exit codes {sidecar}, {app}")
+        self.check(f"{LATE} drained and ended cleanly", (sidecar, app) == (0, 0), f"exit codes {sidecar}, {app}")
 
     async def _change(self, what: str, running: tuple[Instance, ...]) -> None:
         """Rewrites the mesh and waits until every sidecar routes by it."""
@@ -262,10 +184,10 @@ class Demo:
         """The application of KILLED ends without a word, its sidecar stays: its calls go to the baseline until it is
         back."""
         self.show.title(f"{KILLED} is killed")
-        await self.children.kill(self._apps[KILLED])
+        await self.children.kill(self.apps[KILLED])
         self._now([one for one in START if one != KILLED])
         await self._walks(f"Without {KILLED}, which is still listed", (KILLED.env,))
-        app = await self._start_app(self.places[KILLED])
+        app = await self.start_app(self.places[KILLED])
         await self.children.ready(app, self.places[KILLED].app)
         began = time.monotonic()
         self.timeline.begin_change(START, began)
@@ -295,7 +217,7 @@ class Demo:
         self.timeline.end_change(now)
 
     def _write_mesh(self, running: Iterable[Instance]) -> None:
-        policy.write(self._mesh / "mesh.yaml", policy.mesh(self.places[instance] for instance in running))
+        write(self.mesh / "mesh.yaml", policy.mesh(self.places[instance] for instance in running))
 
     # --- judgement
 
@@ -304,29 +226,13 @@ class Demo:
         name = "meshfast_labels_context_total"
         ports = [self.places[instance].admin for instance in START]
         found = sum(await asyncio.gather(*(admin.counter(port, name) for port in ports)))
-        self._check("labels were found again by trace id", found > 0, f"{found:.0f} times, by {len(ports)} sidecars")
+        self.check("labels were found again by trace id", found > 0, f"{found:.0f} times, by {len(ports)} sidecars")
 
     def _judge_walks(self) -> None:
         walks = self.report.walks
         right = sum(walk.right for walk in walks)
-        self._check("every call by hand went where policy says", right == len(walks) > 0, f"{right} of {len(walks)}")
+        self.check("every call by hand went where policy says", right == len(walks) > 0, f"{right} of {len(walks)}")
         hops = [hop for walk in walks for hop in walk.hops]
         # A reason is due exactly where a call went to the baseline.
         good = sum(hop.agrees and bool(hop.reason) == (not hop.instance.env) for hop in hops)
-        self._check("each sidecar explains its hop as it went", good == len(hops) > 0, f"{good} of {len(hops)} hops")
-
-    def _check(self, name: str, good: bool, detail: str) -> None:
-        self.report.checks.append(Check(name, good, detail))
-
-    async def _keep(self) -> None:
-        """Leaves all running until it is interrupted."""
-        self.kept = True
-        self.show.summary(self.report)
-        self.show.title("Still running; end it with Ctrl-C")
-        self.show.topology((self.places[i] for i in START), self.gateway, self.options.directory)
-        url = f"http://{HOST}:{self.places[Instance('B', 'dev1')].admin}"
-        self.show.line(f"try: curl '{url}{admin.explain_path(PROTOCOLS[0], service('C'), 'dev1')}'")
-        self.show.line("or edit the policy: a good change is live within a second, a bad one is refused in the logs")
-        while True:
-            self.children.check()
-            await asyncio.sleep(0.2)
+        self.check("each sidecar explains its hop as it went", good == len(hops) > 0, f"{good} of {len(hops)} hops")

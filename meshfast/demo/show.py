@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,18 +65,31 @@ class Check:
 
 
 @dataclass(slots=True)
-class Report:
-    """All that was found."""
+class Findings(ABC):
+    """All that a demonstration found."""
 
     directory: Path
-    walks: list[Walk] = field(default_factory=list)
-    changes: dict[str, float] = field(default_factory=dict)  # what changed -> seconds until every sidecar had it
+    changes: dict[str, float] = field(default_factory=dict)  # what changed -> seconds until it was in force
     checks: list[Check] = field(default_factory=list)
-    load: Tally = field(default_factory=Tally)
 
     @property
     def good(self) -> bool:
         return bool(self.checks) and all(check.good for check in self.checks)
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+
+    def checks_json(self) -> list[dict[str, Any]]:
+        return [{"name": c.name, "good": c.good, "detail": c.detail} for c in self.checks]
+
+
+@dataclass(slots=True)
+class Report(Findings):
+    """What the one of labels found."""
+
+    walks: list[Walk] = field(default_factory=list)
+    load: Tally = field(default_factory=Tally)
 
     def as_json(self) -> dict[str, Any]:
         """Times: ``ms`` milliseconds, ``changes`` seconds."""
@@ -99,7 +113,7 @@ class Report:
                     for (protocol, label, path), n in load.paths.items()
                 ],
             },
-            "checks": [{"name": c.name, "good": c.good, "detail": c.detail} for c in self.checks],
+            "checks": self.checks_json(),
         }  # fmt: skip
 
 
@@ -108,7 +122,7 @@ class Show:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._box = box.ROUNDED if console.is_terminal else box.ASCII
+        self.box = box.ROUNDED if console.is_terminal else box.ASCII
 
     def title(self, text: str) -> None:
         self.console.print()
@@ -120,7 +134,7 @@ class Show:
     def topology(self, places: Iterable[Place], gateway: Gateway, directory: Path) -> None:
         """Environments down, applications across; every box is a process beside its sidecar's three addresses."""
         by = {place.instance: place for place in places}
-        table = Table(box=self._box, show_lines=True)
+        table = Table(box=self.box, show_lines=True)
         table.add_column("environment", style="bold")
         for app in APPS:
             table.add_column(app)
@@ -141,7 +155,7 @@ class Show:
 
     def paths(self, load: Tally) -> None:
         """Where the calls in the background went."""
-        table = Table(box=self._box)
+        table = Table(box=self.box)
         table.add_column("label")
         table.add_column("path")
         for protocol in PROTOCOLS:
@@ -151,15 +165,18 @@ class Show:
             table.add_row(label_text(label), path, *map(str, counts))
         self.console.print(table)
 
-    def summary(self, report: Report) -> None:
+    def checks(self, report: Findings) -> None:
         self.title("Checks")
-        table = Table(box=self._box)
+        table = Table(box=self.box)
         table.add_column("")
         table.add_column("check")
         table.add_column("found")
         for check in report.checks:
             table.add_row(Text("pass", "green") if check.good else Text("FAIL", "bold red"), check.name, check.detail)
         self.console.print(table)
+
+    def summary(self, report: Report) -> None:
+        self.checks(report)
         load = report.load
         self.line(
             f"calls in the background: {load.sent} sent, {load.answered} answered, {len(load.lost)} lost, "

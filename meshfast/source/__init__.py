@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from meshfast.errors import MeshfastError
 from meshfast.model import Mesh
 
-__all__ = ["Bad", "Event", "Good", "Same"]
+__all__ = ["Bad", "Event", "Good", "Moved", "Same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +29,12 @@ class Same:
     """It was asked for, and nothing is new."""
 
 
-Event = Good | Bad | Same
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The mesh in force with other instances: names of hosts have other addresses now, or ``by`` lists others."""
+
+    mesh: Mesh
+    by: str = "DNS"
+
+
+Event = Good | Bad | Moved | Same

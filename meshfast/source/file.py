@@ -17,13 +17,13 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from meshfast import config
 from meshfast.config import Text, file
-from meshfast.errors import ConfigError, SourceError
+from meshfast.errors import ConfigError, Problem, SourceError
 from meshfast.model import Mesh
 from meshfast.source import Bad, Event, Good, Same
 from meshfast.source.doubt import Doubt, Look, Seen
@@ -34,9 +34,12 @@ SETTLE = 0.05  # seconds between looks while something is being written
 PATIENCE = 10  # such looks before a file that never rests is read as it is
 REST = 1.0  # seconds without a change before what a file says no longer is taken away
 
+TOLD = 20  # lines of the log about what a load takes and does not do
 FRESH = 100_000_000  # ns; a later write within the clock's tick of 4 to 10 ms would leave the same time
 
 log = logging.getLogger("meshfast")
+
+Build = Callable[[list[Text], config.Report], Mesh]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,16 @@ class FileSource:
         self._poll, self._settle = poll, settle
         self._digest = b""
         self._given: tuple[Mesh, dict[str, Text]] | None = None  # the last mesh, and its texts
+        self.build: Build = config.Loader().build  # in a thread, makes a mesh of texts
         self._doubt = Doubt(rest)
         self._held: Set[str] = frozenset()  # files that count as they were
         self._due = math.inf  # when the first of them has rested
-        self._loader = config.Loader()
         self._asked = asyncio.Event()
+
+    @property
+    def texts(self) -> list[Text]:
+        """Those of the mesh that was given last."""
+        return [*self._given[1].values()] if self._given is not None else []
 
     def again(self) -> None:
         """Reads all of it now, whatever it looks like; gives Same when nothing is new."""
@@ -141,9 +149,9 @@ class FileSource:
             try:
                 is_ = os.stat(path)
             except OSError as error:
-                out.append((str(path), error.errno))
+                out.append((path, error.errno))
             else:
-                out.append((str(path), is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns))
+                out.append((path, is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns))
         return tuple(out)
 
     def _look(self) -> Look:
@@ -187,7 +195,8 @@ class FileSource:
             digest.update(str(problem).encode(errors="surrogateescape"))
         event: Event
         try:
-            event = Good(self._loader.build(texts, report))
+            event = Good(self.build(texts, report))
+            _tell(report.noted)
             self._doubt.links = frozenset(text.name for text in texts if os.path.islink(text.name))
         except ConfigError as error:
             event = Bad(error)
@@ -196,6 +205,14 @@ class FileSource:
             why.__cause__ = error
             event = Bad(why)
         return Loaded(event, digest.digest(), {text.name: text for text in texts})
+
+
+def _tell(noted: list[Problem]) -> None:
+    """Logs what is taken and not done, of files that were read anew."""
+    for one in noted[:TOLD]:
+        log.warning("configuration: %s: %s%s", one.origin, one.message, f": {one.hint}" if one.hint else "")
+    if len(noted) > TOLD:
+        log.warning("configuration: %d more that are not done; meshfast check lists them", len(noted) - TOLD)
 
 
 def _fresh(looked: Look) -> bool:

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshfast.model import Cluster, Endpoint, FallbackCase, Family, Label, Mesh, Origin, Rule, Service, TargetKind
+from meshfast.model import (
+    Cluster,
+    Endpoint,
+    FallbackCase,
+    Family,
+    Label,
+    Mesh,
+    Origin,
+    Rule,
+    Service,
+    Subset,
+    TargetKind,
+)
 
 __all__ = ["lost"]
 
@@ -25,6 +37,15 @@ def _lost(old: Mesh, new: Mesh) -> Iterator[Origin | None]:
             yield cluster.origin
         elif there is not cluster:
             yield from _of_cluster(cluster, there)
+    if old.services is not new.services:
+        yield from _of_services(old, new)
+    labels = {label.name: label for label in new.labels}
+    for label in old.labels:
+        if _less_label(label, labels.get(label.name)):
+            yield label.origin
+
+
+def _of_services(old: Mesh, new: Mesh) -> Iterator[Origin | None]:
     documents: set[str] = set()
     services = {(service.name, service.pattern): service for service in new.services}
     for service in old.services:
@@ -34,10 +55,6 @@ def _lost(old: Mesh, new: Mesh) -> Iterator[Origin | None]:
         elif same.rules is not service.rules:
             documents = documents or _documents(new)
             yield from _of_service(service, same, documents)
-    labels = {label.name: label for label in new.labels}
-    for label in old.labels:
-        if _less_label(label, labels.get(label.name)):
-            yield label.origin
 
 
 def _of_cluster(old: Cluster, new: Cluster) -> Iterator[Origin | None]:
@@ -50,10 +67,19 @@ def _of_cluster(old: Cluster, new: Cluster) -> Iterator[Origin | None]:
         for endpoint in old.endpoints:
             if not any(_covers(one, endpoint) for one in there.get(endpoint.address, ())):
                 yield endpoint.origin or old.origin
-    subsets = {subset.name: subset.labels for subset in new.subsets}
+    if not {one.host for one in old.named} <= {one.host for one in new.named}:
+        yield old.origin
+    subsets = {subset.name: subset for subset in new.subsets}
     for subset in old.subsets:
-        if subset.name not in subsets or not subset.labels.keys() <= subsets[subset.name].keys():
+        same = subsets.get(subset.name)
+        if same is None or _less_subset(subset, same):
             yield subset.origin or old.origin
+
+
+def _less_subset(old: Subset, new: Subset) -> bool:
+    if old.members is None or new.members is None:
+        return old.members is not new.members or not old.labels.keys() <= new.labels.keys()
+    return bool(old.members) and not new.members
 
 
 def _covers(new: Endpoint, old: Endpoint) -> bool:

@@ -232,9 +232,9 @@ class GrpcPeers:
     def caller(self, kind: str) -> Grpc:
         return self._get(kind, "caller")[0]
 
-    def instance(self, kind: str) -> tuple[Grpc, int]:
-        """Instance A and its port."""
-        return self._get(kind, "A")
+    def instance(self, kind: str, name: str = "A") -> tuple[Grpc, int]:
+        """A lasting instance and its port."""
+        return self._get(kind, name)
 
     def fresh(self, kind: str, name: str, **params: Any) -> tuple[Grpc, int]:
         """An instance of the test's own."""

@@ -1,6 +1,6 @@
-# real peers: Apache Dubbo for Java and grpc-java from Maven Central, apache-dubbo-js from npm, dubbo-go from its module
-# proxy, Envoy and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's programs,
-# haproxy, nginx and curl from Debian
+# real peers: Apache Dubbo for Java, grpc-java and ZooKeeper from Maven Central, apache-dubbo-js from npm, dubbo-go from
+# its module proxy, Envoy and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's
+# programs, haproxy, nginx and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
@@ -16,12 +16,14 @@ PYDUBBO_VERSION := 3.0.0b1
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
 	$(PY) -m pytest -q tests/e2e $(E2E_ARGS)
 
-# In two parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
-E2E_streams := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py)
-E2E_dubbo   := $(filter-out $(E2E_streams),$(wildcard tests/e2e/test_*.py))
-.PHONY: interop-parts interop-streams interop-dubbo
-interop-parts: interop-streams interop-dubbo
-interop-streams interop-dubbo: interop-%: $(VENV)/.built peers
+# In parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
+E2E_streams    := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py tests/e2e/test_dubbo_rules.py)
+E2E_registries := $(foreach of,registry registration endpoint sidecar standby,$(wildcard tests/e2e/test_$(of)*.py))
+E2E_dubbo      := $(filter-out $(E2E_streams) $(E2E_registries),$(wildcard tests/e2e/test_*.py))
+E2E_PARTS      := interop-streams interop-dubbo interop-registries
+.PHONY: interop-parts $(E2E_PARTS)
+interop-parts: $(E2E_PARTS)
+$(E2E_PARTS): interop-%: $(VENV)/.built peers
 	MESHFAST_PART=$* $(PY) -m pytest -q $(E2E_$*) $(E2E_ARGS)
 
 # A peer that cannot be had is told by the tests, which know whether that may be.
@@ -62,5 +64,5 @@ $(E2E_ENVOY): tests/e2e/e2e.mk
 
 $(E2E_PYDUBBO): tests/e2e/e2e.mk
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet apache-dubbo==$(PYDUBBO_VERSION)
+	$(@D)/bin/pip install --quiet 'apache-dubbo[zookeeper]==$(PYDUBBO_VERSION)'
 	@touch $@

@@ -82,7 +82,8 @@ def test_kill(peers: Peers, way: Way, version: str, port_of: PortOf, refer: Refe
     assert report["wrong"] == 0
     if way.is_direct:
         return  # the SDK alone goes on asking the dead one for a while, each time for seconds
-    assert 0 < report["failed"] <= 32, report["errors"]
+    # The kernel shuts the door after the connections: whoever comes between is let in, and lost like those before.
+    assert 0 < report["failed"] <= 2 * 32, report["errors"]
     assert max(report["failure_millis"]) < CALL_MS, report["errors"]  # none was left to its own time
     report = consumer.do("flood", ref=ref, threads=10, calls=50)
     assert (report["good"], report["wrong"], report["failed"]) == (500, 0, 0), report["errors"]

@@ -64,6 +64,10 @@ def test_metadata(ends: Ends) -> None:
 
 
 def test_deadline(ends: Ends) -> None:
+    outlast(ends, DEADLINE)
+
+
+def outlast(ends: Ends, *codes: int) -> None:
     """The provider has no more time than its caller; who waits longer is told so, and the provider hears of it."""
     caller, ref, provider = ends
     for given in (5_000, 60_000, 3_600_000):
@@ -71,7 +75,7 @@ def test_deadline(ends: Ends) -> None:
         assert 0 < left <= given * 1.02  # grpcio writes it with two or three digits, rounded up
     before = provider.do("seen")["cancelled"]
     reply = caller.ask(ref, "wait", timeout=300)
-    assert reply["code"] == DEADLINE
+    assert reply["code"] in codes, reply
     assert 250 < reply["millis"] < 5_000
     until("the provider hears", lambda: provider.do("seen")["cancelled"] == before + 1)
 

@@ -67,7 +67,8 @@ def test_vanishes(behind: Through, world: World) -> None:
         else:
             assert told.startswith("reset") and told not in (f"reset {CANCEL}", f"reset {NO_ERROR}")
     assert {one.status() for one in later} <= {"0", "14"}
-    assert sum(one.status() == "0" for one in later) > len(later) // 2
+    # Of few, on a machine that is busy, all may have been given to the one that vanished.
+    assert len(later) < 20 or sum(one.status() == "0" for one in later) > len(later) // 2
     for i in range(20):
         assert serving.status(caller.call(f"last-{i}")) == "0"
 

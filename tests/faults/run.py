@@ -22,12 +22,15 @@ from faults.rows import (
     configs,
     crowds,
     drain,
+    floods,
+    governed,
     grpc,
     health,
     hostile,
     life,
     peers,
     relayed,
+    retries,
     selftest,
     shares,
     streams,
@@ -45,7 +48,10 @@ LONG_S = 10.0  # a run is short below that
 #: In this order they are played; the modules have registered their rows.
 ROOMS = [
     room.__name__
-    for room in (selftest, wire, relayed, peers, health, crowds, shares, hostile, configs, life, drain, grpc, streams)
+    for room in (
+        selftest, wire, relayed, peers, health, governed, retries, crowds, shares, hostile, configs, life, drain, grpc,
+        streams, floods,
+    )  # fmt: skip
 ]
 
 console = Console() if Console().is_terminal else Console(width=200)

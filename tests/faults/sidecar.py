@@ -30,13 +30,13 @@ def inbound(forward: str) -> Document:
 
 
 def sidecar_document(
-    limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = (OUT,)
+    limits: Mapping[str, int | str], workers: int, listeners: Sequence[Document] = (OUT,), where: str = ""
 ) -> Document:
     return {
         "apiVersion": "meshfast.io/v1",
         "kind": "Sidecar",
         "spec": {
-            "workload": {"app": "faults"},
+            "workload": {"app": "faults"} | ({"locality": where} if where else {}),
             "workers": workers,
             "listeners": list(listeners),
             "admin": "tcp://127.0.0.1:0",

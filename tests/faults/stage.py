@@ -64,13 +64,14 @@ class Stage:
 
     def provider(
         self, name: str, *, delay: int = DELAY_MS, listen: str = "127.0.0.1:0", named: bool = False, answer: int = 0,
-        most: int = 0, streams: int = 0,
+        most: int = 0, streams: int = 0, rate: int = 0,
     ) -> Program:  # fmt: skip
         argv: list[str | Path] = [BIN / self._of("provider"), "--listen", listen, "--delay", str(delay)]
         argv += ["--name", name] if named else []
         argv += ["--answer", str(answer)] if answer else []
         argv += ["--most", str(most)] if most else []
         argv += ["--streams", str(streams)] if streams else []
+        argv += ["--rate", str(rate)] if rate else []
         return self._start(f"provider-{name}", *argv, announces=True)
 
     @property
@@ -94,6 +95,10 @@ class Stage:
 
     def caller(self, name: str, *options: str, connect: str = "") -> Program:
         return self._start(name, BIN / self._of("load"), "--connect", connect or self.sidecar.out, *options)
+
+    def flood(self, how: str) -> Program:
+        """Attackers who speak HTTP/2."""
+        return self._start(f"flood-{how}", BIN / "grpc_flood", "--connect", self.sidecar.out, "--how", how)
 
     def another(self, name: str, documents: Sequence[Document]) -> Sidecar:
         """A sidecar beside the one under load, with logs and a policy of its own."""
@@ -119,13 +124,15 @@ class Stage:
         neighbour: Sequence[str] = NEIGHBOUR,
         listeners: Sequence[Document] = (),
         through: Callable[[str], str] | None = None,
+        where: str = "",
         **sidecar: Any,
     ) -> None:
         """Starts the sidecar with these instances of the busy service, and the callers; then the calm before.
-        ``through`` gets the sidecar's address and returns the one that the busy callers dial."""
+        ``through`` gets the sidecar's address and returns the one that the busy callers dial; ``where``: its
+        locality."""
         quiet = self.provider("quiet", delay=0)
         all_documents = [
-            sidecar_document(limits or {}, self.workers, (OUT, *listeners)),
+            sidecar_document(limits or {}, self.workers, (OUT, *listeners), where),
             busy or entry(BUSY, addresses),
             entry(QUIET, [quiet.address]),
             *documents,

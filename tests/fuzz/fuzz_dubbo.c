@@ -1,4 +1,6 @@
 /* fuzz_dubbo: any bytes as a frame; a request that is read is stamped, and must then be read with the stamp last. */
+#include "codec/change.h"
+#include "codec/dubbo_argument.h"
 #include "codec/dubbo_memo.h"
 #include "codec/sniff.h"
 
@@ -111,6 +113,42 @@ static void answer(uint8_t serialization, struct mf_slice body)
     free(blank);
 }
 
+static const struct mf_dubbo_limits limits = {MF_DUBBO_MAX_DEPTH, MF_DUBBO_MAX_CLASSES};
+
+static bool is_word(struct mf_slice text)
+{
+    return mf_slice_eq(text, MF_SLICE("true")) || mf_slice_eq(text, MF_SLICE("false")) || mf_slice_eq(text, MF_SLICE("null"));
+}
+
+/* An argument lies in the body, or where it was told to be written, or is a word. */
+static void argument(uint8_t serialization, struct mf_slice body, const struct mf_dubbo_request *request)
+{
+    uint8_t to[24];
+    struct mf_slice found;
+    for (uint32_t i = 0; i < 4; i++)
+        if (mf_dubbo_argument(serialization, body, request, i, &limits, to, sizeof to, &found) == 1 && found.len &&
+            !within(found, body.ptr, body.len) && !within(found, to, sizeof to) && !is_word(found))
+            abort();
+}
+
+/* Without its first attachment it can still be read, and has at most as many. */
+static void drop(uint8_t serialization, struct mf_slice body, const struct reading *before, struct reading *after)
+{
+    const struct mf_dubbo_request *request = &before->request;
+    const struct mf_slice first = request->n_attachments ? before->pairs[0].key : MF_SLICE("x");
+    struct mf_change_list list = {.n_levels = 1};
+    list.levels[0] = (struct mf_change_level){.n_removes = 1, .removes = &first, .lower_removes = &first};
+    struct mf_pair over[MF_CHANGE_FIELDS];
+    struct mf_dubbo_dropped cut = {.to = malloc(body.len + 1), .over = over};
+    cut.body = body;
+    cut.request = *request;
+    if (mf_dubbo_drop(serialization, body, request, &limits, &list, &cut) == 0 &&
+        (cut.body.len > body.len || parse(serialization, cut.body, after) < 0 ||
+         after->request.n_attachments > request->n_attachments))
+        abort();
+    free(cut.to);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static struct reading before, after;
@@ -129,8 +167,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const struct mf_dubbo_request *request = &before.request;
     if (rc == 0 && request->plain)
         remember(head.serialization, body, request);
+    if (rc == 0)
+        argument(head.serialization, body, request);
     if (rc || !request->complete || request->n_attachments >= PAIRS)
         return 0;
+    drop(head.serialization, body, &before, &after);
     uint8_t tail[128];
     struct mf_dubbo_stamped stamped;
     if (mf_dubbo_stamp(head.serialization, body, request, &add, 1, tail, sizeof tail, &stamped) != 0 ||

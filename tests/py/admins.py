@@ -12,11 +12,15 @@ import pytest
 
 from meshfast import _core
 from meshfast.admin import Admin
+from meshfast.endpoint.dubbo import Endpoint
 from meshfast.loop import new_event_loop
 from meshfast.model import Mesh
+from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
 from meshfast.serve import Limits
+from meshfast.source.names import Names
+from meshfast.source.registries import Registries
 
 
 @dataclass
@@ -27,6 +31,10 @@ class Still:
     table: Table = field(default_factory=Table)
     mesh: Mesh = field(default_factory=Mesh)
     addresses: dict[str, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    registries: Registries = field(default_factory=Registries)
+    endpoint: Endpoint | None = None
+    registrations: Registrations = field(default_factory=Registrations)
     engine: _core.Engine | None = None
     stops: int = 0
 

@@ -28,6 +28,10 @@ class Running:
     def count(self, name: str) -> int:
         return int(self.engine.counters()[name])
 
+    def publish(self, policy: str) -> None:
+        """Another policy."""
+        self.table.publish(config.load_texts([("mesh.yaml", policy.encode())]))
+
     async def reaches(self, name: str, value: int = 1) -> None:
         """Waits for a counter; a TimeoutError says that it did not come so far."""
         await until(lambda: self.count(name) >= value, PATIENCE)

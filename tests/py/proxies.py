@@ -66,7 +66,7 @@ class Proxy:
 
 def document(
     folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1,
-    labels: Fields | None = None, access_log: Fields | None = None,
+    labels: Fields | None = None, access_log: Fields | None = None, dns: Fields | None = None,
 ) -> str:  # fmt: skip
     """A Sidecar, as YAML (of which JSON is a part). ``labels``: its workload's."""
     spec = {
@@ -75,7 +75,7 @@ def document(
         "admin": f"unix://{folder / 'admin.sock'}",
         "limits": dict(limits or {}),
         "listeners": [dict(one) for one in listeners],
-    } | ({"accessLog": dict(access_log)} if access_log else {})
+    } | {name: dict(one) for name, one in (("accessLog", access_log), ("dns", dns)) if one}
     return json.dumps({"apiVersion": "meshfast.io/v1", "kind": "Sidecar", "metadata": {"name": "side"}, "spec": spec})
 
 

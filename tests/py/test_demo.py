@@ -14,6 +14,7 @@ import pytest
 from meshfast import config
 from meshfast.demo import load, policy
 from meshfast.demo.app import Application
+from meshfast.demo.documents import write
 from meshfast.demo.explain import Why, why
 from meshfast.demo.judge import Call, Timeline, tally
 from meshfast.demo.process import Children, DemoError
@@ -152,9 +153,9 @@ def test_policy_is_good(tmp_path: Path, running: tuple[Instance, ...]) -> None:
     places = [place(instance, Numbers()) for instance in running]
     shared, own = tmp_path / "mesh", tmp_path / "own.yaml"
     shared.mkdir()
-    policy.write(shared / "mesh.yaml", policy.mesh(places))
+    write(shared / "mesh.yaml", policy.mesh(places))
     for one in places:
-        policy.write(own, policy.sidecar(one, "epoll"))
+        write(own, policy.sidecar(one, "epoll"))
         mesh = config.load([str(shared), str(own)])
         assert {name: len(cluster.endpoints) for name, cluster in mesh.clusters.items()} == {
             app.lower(): sum(i.app == app for i in running) for app in "ABC"
@@ -167,7 +168,7 @@ def test_policy_is_good(tmp_path: Path, running: tuple[Instance, ...]) -> None:
         assert local == ([one.instance.env] if one.instance.env else [])
         assert [listener.direction for listener in mesh.sidecar.listeners] == ["inbound", "outbound"]
         assert mesh.sidecar.loop == "epoll"
-    policy.write(own, policy.gateway(Gateway(1, 2), "auto"))
+    write(own, policy.gateway(Gateway(1, 2), "auto"))
     assert len(config.load([str(shared), str(own)]).sidecar.listeners) == 1
     assert [file.name for file in shared.iterdir()] == ["mesh.yaml"]
 
@@ -178,7 +179,7 @@ def test_why(tmp_path: Path, label: str, reason: str) -> None:
     ports = Ports()
     places = {instance: place(instance, ports) for instance in START}
     ports.close()
-    policy.write(tmp_path / "mesh.yaml", policy.mesh(places.values()))
+    write(tmp_path / "mesh.yaml", policy.mesh(places.values()))
     table = Table()
     table.publish(config.load([str(tmp_path)]))
     chosen = places[Instance("C", "" if reason else label)]

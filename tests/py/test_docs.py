@@ -6,7 +6,9 @@ import asyncio
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,10 +17,14 @@ from peers import Caller, Frame, Provider, closing
 from meshfast import _core, config, http2, reference
 from meshfast.admin import Admin
 from meshfast.config.reference import asked, filled
+from meshfast.endpoint.dubbo import Endpoint
+from meshfast.endpoint.found import Found
 from meshfast.metrics import GROUPS, prometheus
-from meshfast.model import Mesh
+from meshfast.model import Mesh, RegistrySpec
+from meshfast.policies import Breaker, Locality, Outlier, Place, Policy
 from meshfast.routing import Table
 from meshfast.sidecar import Sidecar
+from meshfast.source.feed import Feed
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,8 +89,8 @@ def test_what_is_answered_by_http2_is_the_cores() -> None:
     core = {(name.lower(), numbers[grpc], http, reset) for name, grpc, http, reset in rows}
     page = (ROOT / "docs" / "http2.md").read_text()
     told = set(re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\w+) \|", page, re.M))
-    assert len(told) == len(core) - 2 and told < core
-    assert {name for name, *_ in core - told} == {"ok", "remote_error"}
+    assert len(told) == len(core) - 3 and told < core
+    assert {name for name, *_ in core - told} == {"ok", "remote_error", "rule"}  # which says itself what is told
 
 
 # --- metrics
@@ -120,6 +126,13 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar.mesh = mesh(provider.port)
         sidecar.table.publish(sidecar.mesh)
         sidecar.state.admin_refused["host"] = 1
+        registry = RegistrySpec("main", "zookeeper", ("127.0.0.1:2181",))
+        sidecar.registries.feeds[registry] = Feed(registry, sidecar.registries.clock)
+        sidecar.registries.refused["main", "name"] = 1
+        sidecar.endpoint = Endpoint("tcp://127.0.0.1:0", Found(sidecar.registries), "127.0.0.1:1")
+        for counted in (sidecar.endpoint.server.operations, sidecar.endpoint.server.unknown, sidecar.endpoint.refused):
+            counted["other"] = 1
+        sidecar.registrations.write_to({"main": SimpleNamespace(repaired=0, conflicts=0)})  # type: ignore[dict-item]
         sidecar.engine = engine = _core.Engine(sidecar.table.native, limits={"maxMethods": 2})
         address = engine.listen("out", "127.0.0.1:0")
         engine.start()
@@ -158,9 +171,29 @@ async def silent(provider: Provider, writer: asyncio.StreamWriter, frame: Frame)
     pass
 
 
+GOVERNED = """
+---
+apiVersion: meshfast.io/v1
+kind: RateLimit
+metadata: {name: all}
+spec: {hosts: ["*"], requests: 1000000}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: guarded}
+spec: {host: cart, trafficPolicy: {outlierDetection: {}, connectionPool: {http: {http2MaxRequests: 1000}}}}
+"""
+
+
 def mesh(port: int) -> Mesh:
     text = policy().replace("10.0.0.7}", f"127.0.0.1, ports: {{dubbo: {port}}}}}")
-    return config.load_texts([("mesh.yaml", text.replace("app: shop, labels: {env: dev1}", "app: shop").encode())])
+    text = text.replace("app: shop, labels: {env: dev1}", "app: shop")
+    mirror = "  - mirror: {host: cart}\n    mirrorPercent: 1\n    route:\n"
+    text = text.replace("  - route:\n", mirror) + GOVERNED
+    made = config.load_texts([("mesh.yaml", text.encode())])
+    near = Locality(("",), {("", ()): Place(0, 0)})
+    guarded = Policy(outlier=Outlier(), breaker=Breaker(requests=9), locality=near)
+    return replace(made, clusters={name: replace(one, policy=guarded) for name, one in made.clusters.items()})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -183,7 +216,8 @@ def test_python_runs(text: str) -> None:
 @pytest.mark.parametrize("text", fences("yaml"))
 def test_yaml_loads(text: str) -> None:
     if "apiVersion" in text:
-        assert config.load_texts([("example.yaml", text.encode())]).services
+        found = config.load_texts([("example.yaml", text.encode())])
+        assert found.services or found.sidecar.registrations or found.sidecar.endpoint
     else:
         assert yaml.safe_load(text)  # Prometheus' own
 

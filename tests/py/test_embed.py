@@ -88,8 +88,8 @@ def test_a_cycle_takes_the_engine_before_its_table():
     for _ in range(20):
         owner = Owner()
         owner.table = Table()
-        owner.cluster = owner.table.native.cluster("x", [("127.0.0.1:1", {}, 1)])
-        owner.service = owner.table.native.service("s", 0, [(0, [], [(owner.cluster, 0, "", 1, 0, None)])])
+        owner.cluster = owner.table.native.cluster("x", [("127.0.0.1:1", {}, 1, "")])
+        owner.service = owner.table.native.service("s", 0, [(0, [], [(owner.cluster, 0, "", 1, 0, None)], None)])
         owner.engine = _core.Engine(owner.table.native, workers=1, backend="epoll")
         owner.engine.listen("out", "127.0.0.1:0")
         owner.engine.start()

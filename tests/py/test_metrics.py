@@ -22,7 +22,7 @@ BOUNDS = (*(0.001 * 2**i for i in range(19)), None)
 def row(number: int) -> dict[str, object]:
     return {
         "direction": "outbound", "service": f"com.x.S{number}", "host": f"app{number % 50}", "subset": f"dev{number}",
-        "begun": 5, "bytes_up": 1, "bytes_down": 2, "fallbacks": 0, "one_way": 0, "relayed": 1,
+        "begun": 5, "bytes_up": 1, "bytes_down": 2, "fallbacks": 0, "one_way": 0, "relayed": 1, "retries": 0,
         "status": {"20": 4, "31": 1, "35": 0},
         "grpc": {"0": 2, "14": 1, "other": 1}, "http": {"4xx": 3},
         "outcomes": {"ok": 4, "timeout": 1, "lost": 0}, "latency_sum_ns": 12_345_678,

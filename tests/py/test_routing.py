@@ -246,7 +246,7 @@ def test_stats_and_peers():
     assert it.peers() == {endpoint.address: True for endpoint in APP.endpoints}
     assert it.native.peers(detail=True)["10.0.0.1:20880"] == {
         "available": True, "down_for": 0.0, "listed": True,
-        "calls": 0, "calls_active": 0, "connections": 0, "failures": 0,
+        "calls": 0, "calls_active": 0, "connections": 0, "failures": 0, "in_flight": 0,
     }  # fmt: skip
     assert it.stats() == [] and not any(it.stats_in_pieces())  # nobody called
     names = {(s["service"], s["host"], s["subset"]) for s in it.stats(used=False)}
@@ -280,8 +280,8 @@ def test_stats_in_pieces():
 def test_the_table_outlives_what_it_made():
     """A cluster or a prepared service that is dropped late still finds its table."""
     native = _core.Table()
-    cluster = native.cluster("app", [("10.0.0.1:1", {}, 1)])
-    prepared = native.service("s", 0, [(0, [], [(cluster, 0, "", 1, 0, None)])])
+    cluster = native.cluster("app", [("10.0.0.1:1", {}, 1, "")])
+    prepared = native.service("s", 0, [(0, [], [(cluster, 0, "", 1, 0, None)], None)])
     del native
     gc.collect()
     del cluster

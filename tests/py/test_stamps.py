@@ -33,7 +33,7 @@ class Chain:
 
 
 @asynccontextmanager
-async def chain(folder, backend: str) -> AsyncIterator[Chain]:
+async def chain(folder, backend: str, hosts: str = "") -> AsyncIterator[Chain]:
     base, dev1 = await Provider("base").start(), await Provider("dev1").start()
     async with (
         closing(base, dev1),
@@ -41,6 +41,9 @@ async def chain(folder, backend: str) -> AsyncIterator[Chain]:
     ):
         between = Provider("two", address=second.address("out"))
         policy = mesh((between, "")).replace('["$getContext(x-request-id)"]', OWN)
+        if hosts:
+            policy = policy.replace("alibabacloud.com/v1\n", "alibabacloud.com/v1beta1\n")
+            policy = policy.replace("rules: [{labels:", f"rules: [{{hosts: {hosts}, labels:")
         async with proxy(folder / "one", backend, [outbound()], policy, labels={"env": "dev1"}) as first:
             caller = await Caller.connect(first.address("out"))
             async with closing(caller):
@@ -76,6 +79,21 @@ def test_what_the_request_says_stays(tmp_path, backend):
                 assert value == "base:x" and "env" not in seen.attachments, other
             value, seen = await it.ask({"env": ""}, pairs=hessian.encode("env") + hessian.encode(7))
             assert value == "base:x" and "env" not in seen.attachments
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("hosts", "put"),
+    [("[com.x.Cart]", True), ("[cart/*]", True), ('["*.Cart"]', True), ("[com.*, a.B]", True), ("[com.x.No]", False)],
+)
+def test_a_label_travels_to_the_hosts_that_it_is_for(tmp_path, backend, hosts, put):
+    async def story() -> None:
+        async with chain(tmp_path, backend, hosts) as it:
+            value, seen = await it.ask({})
+            assert (value, seen.attachments.get("env")) == (("dev1:x", "dev1") if put else ("base:x", None))
+            assert (await it.ask({"env": "dev1"}))[0] == "dev1:x"  # its caller's word goes anywhere
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

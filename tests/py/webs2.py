@@ -51,12 +51,18 @@ class Stream:
 
 
 Handler = Callable[[Stream], Awaitable[None]]
+Reads = Callable[[Stream], bool]
 
 
 class Peer:
-    """One end of a connection: opens its window, and gives back what came only by that."""
+    """One end of a connection: opens its window, and gives back what came only by that. With ``reads`` its windows are
+    those that all begin with, and it gives back at once what came for streams that it reads."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler | None) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler | None,
+        reads: Reads | None = None,
+    ) -> None:  # fmt: skip
+        self._reads = reads
         self._reader, self._writer, self._handler = reader, writer, handler
         self.encoder, self._decoder = http2.HeaderEncoder(), http2.HeaderDecoder()
         self.streams: dict[int, Stream] = {}
@@ -66,8 +72,10 @@ class Peer:
         self._tasks: list[asyncio.Task[None]] = []
         if not handler:
             writer.write(http2.PREFACE)
-        self.write(http2.Settings(0, 0, ((http2.Setting.INITIAL_WINDOW_SIZE, WINDOW),)))
-        self.write(http2.WindowUpdate(0, 0, WINDOW))
+        window = WINDOW if not reads else 65535
+        self.write(http2.Settings(0, 0, ((http2.Setting.INITIAL_WINDOW_SIZE, window),)))
+        if not reads:
+            self.write(http2.WindowUpdate(0, 0, WINDOW))
         self.task = asyncio.ensure_future(self._read())
 
     def write(self, frame: http2.Frame) -> None:
@@ -140,7 +148,11 @@ class Peer:
             assert frame.flags & Flag.END_HEADERS
             self._fields(frame)
         elif isinstance(frame, http2.Data):
-            self.streams[frame.stream].body += frame.data
+            stream = self.streams[frame.stream]
+            stream.body += frame.data
+            if self._reads and frame.data and self._reads(stream):
+                self.write(http2.WindowUpdate(0, 0, len(frame.data)))
+                self.write(http2.WindowUpdate(stream.number, 0, len(frame.data)))
         elif isinstance(frame, http2.RstStream):
             self.streams[frame.stream].code = frame.code
             self.streams[frame.stream].ended.set()
@@ -170,8 +182,8 @@ async def echo(stream: Stream) -> None:
 class Server:
     """A server whose streams a handler answers."""
 
-    def __init__(self, handler: Handler = echo) -> None:
-        self._handler = handler
+    def __init__(self, handler: Handler = echo, reads: Reads | None = None) -> None:
+        self._handler, self._reads = handler, reads
         self.peers: list[Peer] = []
         self.address = ""
 
@@ -190,7 +202,7 @@ class Server:
         return int(self.address.rpartition(":")[2])
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.peers.append(Peer(reader, writer, self._handler))
+        self.peers.append(Peer(reader, writer, self._handler, self._reads))
 
 
 @asynccontextmanager

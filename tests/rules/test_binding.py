@@ -25,7 +25,7 @@ def arity(arguments: str) -> int:
 
 def functions(source: str) -> dict[str, int]:
     found = {}
-    for match in re.finditer(r'\b(mf_\w+)(?:\s+"mf_\w+")?\s*\(((?:[^()]|\([^()]*\))*)\)', source):
+    for match in re.finditer(r'\b(mf_\w+)(?:\s+"mf_\w+")?\s*\((?!\*)((?:[^()]|\([^()]*\))*)\)', source):
         found.setdefault(match.group(1), arity(match.group(2)))
     return found
 

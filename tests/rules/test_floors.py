@@ -20,31 +20,44 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "lately.h", "limits", "counters", "outcome", "health", "tally", "local", "note", "conn", "budget", "ends",
-        "call", "labels", "trial", "pool.h", "pool_rest", "lane", "pool", "pools", "inlet", "relay", "dispatch",
+        "lately.h", "limits", "counters", "outcome", "health", "retry", "verdict", "tally", "local", "note", "conn",
+        "budget", "ends", "governing.h", "call.h", "beside", "call", "labels", "trial", "stuck.h", "pool.h",
+        "pool_rest", "lane", "pool", "pools", "share", "inlet", "relay",
+        "request.h", "reply.h", "fault", "again", "cookie", "copies", "limited", "govern.h", "guarding", "govern",
+        "deadline", "dispatch",
     ),
     "protocol": (
-        "tcp", "http1",
-        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_request",
+        "tcp", "http1_change", "http1.h", "http1_route", "http1",
+        "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_change", "dubbo_request",
         "dubbo_down", "dubbo_up",
-        "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_conn.h", "h2_memo", "h2_like", "h2_core", "h2_send",
-        "h2_stream", "h2_block", "h2_read", "h2_conn", "h2_frozen", "h2_held", "h2_ask", "h2_request",
-        "h2_up", "h2_down",
+        "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_cancels.h",
+        "h2_conn.h", "h2_memo", "h2_like", "h2_core", "h2_send",
+        "h2_stream", "h2_block", "h2_read", "h2_conn", "h2_frozen", "h2_change", "h2_held", "h2_ask", "h2_blame",
+        "h2_request", "h2_reply", "h2_up", "h2_down",
     ),
-    "engine": ("options", "protocols", "door", "worker", "engine"),
+    "engine": ("options", "protocols", "silent", "door", "worker", "engine"),
 }  # fmt: skip
 
 #: The rooms of the package from the ground up. A room may import what stands on a lower line, and its own modules;
 #: what is imported for types alone counts as well.
 PYTHON = (
+    ("balance", "changes", "registers", "retries"),
+    ("policies",),
     ("model", "record", "sink", "exposition", "pretty", "hints", "where"),
     ("errors", "logs", "address"),
     ("", "_core", "config", "ask", "fixed"),
     ("httpview",),
-    ("words",),
-    ("hessian", "loop", "source", "apply", "eventlog"),
+    ("words", "doing", "shared", "statedir"),
+    ("hessian", "loop", "apply", "eventlog"),
     ("dubbo", "http2", "routing"),
-    ("running", "explain"),
+    ("registry",),
+    ("source",),
+    ("endpoint",),
+    ("alive",),
+    ("registration",),
+    ("standing", "heard"),
+    ("doors", "guards", "besides", "listings", "localities", "stepped"),
+    ("running", "explain", "metered", "shares"),
     ("metrics", "serve", "accesslog"),
     ("admin",),
     ("sidecar",),
@@ -60,9 +73,10 @@ APART = {"source": {"_core"}}
 #: What an embedder gets by meshfast.h, and no more: nothing of connections, calls in flight, pools or protocols.
 PUBLIC = {
     "base": {"addr", "atom", "block", "err", "list", "mem", "ring", "slice"},
-    "codec": {"dubbo", "hessian", "hpack", "sniff", "traceid"}
+    "codec": {"change", "dubbo", "hessian", "hpack", "replace", "sniff", "traceid"}
     | {"h2_fields", "h2_frame", "h2_grpc", "h2_name", "h2_name_tbl", "h2_shown", "h2_view"},
-    "table": {"dfa", "epoch", "label", "peer", "route", "stat", "table", "trace"},
+    "table": {"actions", "answers", "balancer", "bound", "bucket", "dfa", "epoch", "label", "meter", "mirror", "peer"}
+    | {"policy", "breaker", "guard", "outlier", "retries", "route", "stat", "table", "trace"},
     "loop": {"loop", "sock", "timer"},
     "call": {"counters", "limits", "local", "note", "outcome", "tally"},
     "protocol": {"dubbo_counts"},

@@ -29,14 +29,14 @@ def names(tree: ast.AST, calls: set[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", files("meshfast/*.py", "meshfast/*/*.py"), ids=str)
+@pytest.mark.parametrize("path", files("meshfast/*.py", "meshfast/*/*.py", "meshfast/*/*/*.py"), ids=str)
 def test_nothing_is_brought_to_life(path):
     calls = CALLS | BY_NAME if str(path) in READERS else CALLS
     assert names(ast.parse((ROOT / path).read_text()), calls) == []
 
 
 def test_the_readers_are_there():
-    assert {str(path) for path in files("meshfast/*.py", "meshfast/*/*.py")} >= READERS
+    assert {str(path) for path in files("meshfast/*.py", "meshfast/*/*.py", "meshfast/*/*/*.py")} >= READERS
 
 
 def test_the_rule_sees_what_it_forbids():

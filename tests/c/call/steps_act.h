@@ -116,7 +116,7 @@ static void step(struct plan *plan, int event)
     if (event == MF_CALL_ON_PART || event == MF_CALL_ON_MORE)
         message.parts = MF_PART_DATA;
     struct mf_call_input input = {.callee = &w.callee, .queue = &w.queue, .fault = &fault, .message = &message};
-    if (event == MF_CALL_ON_WAIT) {
+    if (event == MF_CALL_ON_WAIT && plan->state == MF_CALL_ROUTING) { /* one that was sent has its frame already */
         plan->frame = mf_block_new(plan->bytes, NULL);
         input.frame = mf_block_take(plan->frame);
     }
@@ -165,6 +165,8 @@ static bool may(const struct plan *plan, int what)
         return what == BEGIN_TWO_WAY || what == BEGIN_ONE_WAY;
     if (what == DETACH)
         return !plan->two_way && plan->has_down;
+    if (plan->state == MF_CALL_SENT && what == MF_CALL_ON_WAIT && !plan->has_frame)
+        return false;
     enum mf_call_state next;
     if (what >= MF_CALL_EVENTS || !mf_call_legal((enum mf_call_state)plan->state, (enum mf_call_event)what, &next))
         return false;

@@ -11,7 +11,7 @@ static void test_table(void)
         [FREE] = {NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO},
         [ROUTING] = {FREE, SENT, QUEUED, FREE, NO, NO, NO, NO, NO, NO, NO},
         [QUEUED] = {FREE, SENT, NO, FREE, ROUTING, NO, NO, NO, FREE, NO, FREE},
-        [SENT] = {NO, NO, NO, FREE, ROUTING, SENT, SENT, FREE, FREE, FREE, FREE},
+        [SENT] = {NO, NO, QUEUED, FREE, ROUTING, SENT, SENT, FREE, FREE, FREE, FREE},
     };
     for (int state = 0; state < MF_CALL_STATES; state++)
         for (int event = 0; event < MF_CALL_EVENTS; event++) {

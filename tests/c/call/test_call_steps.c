@@ -128,7 +128,7 @@ static void test_empty_places(void)
                 finish();
             }
         }
-    CHECK_INT(n, 2 * (11 + 7 + 5) + 3);
+    CHECK_INT(n, 2 * (11 + 7 + 5) + 2);
     close_world();
 }
 

@@ -14,7 +14,7 @@ static void test_outcomes(void)
     } rows[] = {
         {MF_EROUTE_SERVICE, 60}, {MF_EROUTE_RULE, 60},    {MF_EDUBBO_OPAQUE, 60}, {MF_EROUTE_PEER, 80},
         {MF_EROUTE_DOWN, 80},    {MF_EROUTE_FULL, 100},    {-ETIMEDOUT, 31},        {-ENOMEM, 100},
-        {MF_ELIMIT, 100},        {MF_EH2_LIST, 40},
+        {MF_ELIMIT, 100},        {MF_EH2_LIST, 40},       {MF_EROUTE_BUSY, 100},
         {MF_EHESSIAN_DEPTH, 40}, {MF_EDUBBO_SIZE, 40},    {MF_EHESSIAN_SHORT, 40}, {-ECONNRESET, 35},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

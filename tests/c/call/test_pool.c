@@ -1,5 +1,6 @@
 /* pool, pools: a connection that has broken is given to no call, from that very moment, although its end is told later; who
  * watches an address is told what holds, however often it changes; one that is gone is found again without a call. */
+#include "call/pool_rest.h"
 #include "call/lane.h"
 #include "call/pools.h"
 
@@ -179,6 +180,21 @@ static void test_watched(enum mf_loop_backend backend)
     provider = greet(listener, loop);
     turns_until(loop, &heard.readonly, false);
     CHECK_INT(heard.told, told + 1);
+
+    /* Since when it is well, where the table knows it: since its rest was over, not since it fell. */
+    struct mf_table *table;
+    CHECK_INT(mf_table_new(&table), 0);
+    struct mf_peer *peer = pool->peer = mf_peer_intern(table, &addr);
+    pool->down_until = &peer->down_until;
+    mf_store_relaxed(&peer->since, 7);
+    mf_pool_rest_set(pool, mf_loop_now(loop) + 1000000);
+    CHECK_INT(mf_load_relaxed(&peer->since), 7);
+    mf_pool_rest_set(pool, 0);
+    CHECK_INT(mf_peer_well_since(peer), mf_loop_now(loop));
+    pool->peer = NULL;
+    pool->down_until = &pool->own;
+    mf_peer_give(table, peer);
+    mf_table_free(table);
 
     pool->users = 0;
     mf_list_remove(&heard.watcher.node);

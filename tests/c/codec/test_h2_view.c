@@ -64,8 +64,16 @@ static void test_flavours(void)
     }
     SEE(HEAD("/a.B/m"));
     CHECK(view.flavour == MF_H2_PLAIN && !view.content_type.ptr);
-    SEE(HEAD("/a.B/m") "content-type=text/plain\n" GRPC); /* the last counts, as everywhere */
-    CHECK_INT(view.flavour, MF_H2_GRPC);
+    SEE(HEAD("/a.B/m") GRPC GRPC);
+    CHECK(view.flavour == MF_H2_GRPC && view.grpc);
+    CHECK_INT(mf_h2_view_path_check(&view), 0);
+    static const char *const mixed[] = {"content-type=text/plain\n" GRPC, GRPC "content-type=text/plain\n", GRPC "content-type=\n"};
+    for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++) {
+        snprintf(text, sizeof text, HEAD("/a.B/m") "%s", mixed[i]);
+        see_in(mf_slice_str(text), sizeof room);
+        CHECK_INT(view.grpc, 0);
+        CHECK_INT(mf_h2_view_path_check(&view), MF_EH2_TYPE);
+    }
     static const char *const signs[] = {"tri-service-version=2", "tri-service-group=g", "tri-service-timeout=1", "interface=a.B",
                                         "tri-consumer-appname=a", "tri-header-convert=", "tri-trace-traceid=1"};
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
@@ -272,14 +280,35 @@ static void test_deadlines(void)
     deadline("tri-service-timeout=x\n", -1, -1, -1, 0, true);
 }
 
-static void goes_on(const char *name, const char *value, uint64_t left, const char *want)
+static void goes_on_of(bool dubbo, const char *name, const char *value, uint64_t left, const char *want)
 {
     struct mf_pair field = {mf_slice_str(name), mf_slice_str(value)};
     uint8_t *last;
     fenced(MF_H2_DEADLINE_ROOM, &last);
     uint8_t *to = last - MF_H2_DEADLINE_ROOM;
     struct mf_h2_mark mark = mf_h2_mark_judge(field, (struct mf_h2_mark){0, 0});
-    CHECK_STR(mf_slice_of(to, mf_h2_view_deadline_put(field, mark, left, to)), want);
+    CHECK_STR(mf_slice_of(to, mf_h2_view_deadline_put(field, mark, dubbo, left, to)), want);
+}
+
+static void goes_on(const char *name, const char *value, uint64_t left, const char *want)
+{
+    goes_on_of(false, name, value, left, want);
+}
+
+static void test_a_countdown_of_dubbo_goes_on(void)
+{
+    goes_on("_to", "500", 300000000, "");
+    goes_on_of(true, "_to", "500", 300999999, "300");
+    goes_on_of(true, "_to", "500", 900000000, "500");
+    goes_on_of(true, "_to", "0", 5, "");
+    goes_on_of(true, "_to", "x", 5, "");
+    goes_on_of(true, "_tx", "500", 5, "");
+    goes_on_of(true, "grpc-timeout", "500m", 300000000, "300000u");
+    SEE(HEAD("/a.B/m") GRPC "_to=5\ntri-consumer-appname=a\n");
+    CHECK(mf_h2_view_dubbo(marks, n));
+    CHECK_INT(view.timeout_ms, -1);
+    SEE(HEAD("/a.B/m") GRPC "_to=5\ntri-header-convert=a\n");
+    CHECK(!mf_h2_view_dubbo(marks, n));
 }
 
 static void test_deadlines_go_on(void)
@@ -336,6 +365,7 @@ int main(void)
     test_authorities();
     test_deadlines();
     test_deadlines_go_on();
+    test_a_countdown_of_dubbo_goes_on();
     test_others();
     test_params();
     return test_end("codec/h2_view");

@@ -89,6 +89,31 @@ static void test_others(void)
     decides("GET  ", MF_PROTOCOL_OPAQUE);
 }
 
+/* As `decides`, of a provider's first bytes. */
+static void first(const char *text, size_t len, enum mf_protocol want)
+{
+    for (size_t n = 0; n < len; n++)
+        CHECK_INT(mf_sniff_first(mf_slice_of(text, n)), MF_PROTOCOL_MORE);
+    CHECK_INT(mf_sniff_first(mf_slice_of(text, len)), want);
+}
+
+static void test_first(void)
+{
+    first("\xda\xbb", 2, MF_PROTOCOL_DUBBO);
+    first("\xda\xbc", 2, MF_PROTOCOL_OPAQUE);
+    first("\0\0\x18\x04\0\0\0\0\0", 9, MF_PROTOCOL_HTTP2);
+    first("\0\0\0\x04\0\0\0\0\0", 9, MF_PROTOCOL_HTTP2);
+    first("\0\0\x07\x04\0\0\0\0\0", 9, MF_PROTOCOL_OPAQUE);
+    first("\0\0\0\x04\x01", 5, MF_PROTOCOL_OPAQUE); /* acknowledges what nobody has sent */
+    first("\0\0\0\x07", 4, MF_PROTOCOL_OPAQUE);
+    first("\0\0\0\x04\0\0\0\0\x01", 9, MF_PROTOCOL_OPAQUE);
+    first("HTTP/1.", 7, MF_PROTOCOL_HTTP1);
+    first("HELLO", 2, MF_PROTOCOL_OPAQUE);
+    first("J\0\0\0\n", 1, MF_PROTOCOL_OPAQUE); /* MySQL */
+    first("220 ", 1, MF_PROTOCOL_OPAQUE);        /* SMTP, FTP */
+    first("SSH-2.0", 1, MF_PROTOCOL_OPAQUE);
+}
+
 int main(void)
 {
     CHECK_INT(mf_sniff((struct mf_slice){0}), MF_PROTOCOL_MORE);
@@ -96,5 +121,6 @@ int main(void)
     test_http2();
     test_http1();
     test_others();
+    test_first();
     return test_end("codec/sniff");
 }

@@ -1,5 +1,6 @@
 /* h2_up, h2_held, pool, lane: what a provider has not looked at is tried elsewhere, whole and once, and nothing else is; what
  * waits for it. */
+#define TOLD 512
 #include "h2_mesh.h"
 
 /* A provider besides `not`, on a connection that the engine makes now. */
@@ -51,16 +52,26 @@ static void test_goaway(void)
     mesh_close();
 }
 
-/* 8.7: and not more often than maxTries. */
-static void test_refused(void)
+static void few_tries(struct mf_limits *limits)
 {
-    mesh_open(MF_OUTBOUND, 1, NULL);
+    limits->max_tries = 4;
+}
+
+static void many_tries(struct mf_limits *limits)
+{
+    limits->max_tries = 300;
+}
+
+/* 8.7: and not more often than maxTries. */
+static void test_refused(void (*change)(struct mf_limits *limits))
+{
+    mesh_open(MF_OUTBOUND, 1, change);
     struct peer *a = caller();
     say_head(a, 1, CALL, false);
     say_data(a, 1, "abc", true);
     struct peer *b = provider();
     uint32_t id = 1;
-    for (; id < 20; id += 2) {
+    for (; id < 1000; id += 2) {
         const char *text = (settle(), told(b, id));
         if (!*text)
             break;
@@ -364,7 +375,8 @@ static void test_nobody(void)
 int main(void)
 {
     test_goaway();
-    test_refused();
+    test_refused(few_tries);
+    test_refused(many_tries);
     test_trailers_again();
     test_too_much_to_keep();
     test_nothing_kept();

@@ -202,6 +202,28 @@ static void test_unread_uploads(void)
     mesh_close();
 }
 
+/* A flood that has been told off, and takes a byte of that now and then, is not read for ever. */
+static void test_told_off(void)
+{
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    a->conn->window = 0;
+    for (uint64_t i = 0; i < 2000; i++)
+        say_ping(a, i, false);
+    settle();
+    CHECK_INT(COUNTED(limit_h2_controls), 1);
+    for (int ms = 0; ms < 1000; ms += 100) {
+        CHECK(a->conn->sock != NULL);
+        for (uint64_t i = 0; i < 100; i++)
+            say_ping(a, i, false);
+        fake_open_window(a->conn, 1);
+        pass(100);
+    }
+    pass(100);
+    CHECK(a->conn->sock == NULL);
+    mesh_close();
+}
+
 int main(void)
 {
     test_after_the_end(false);
@@ -212,5 +234,6 @@ int main(void)
     test_bombs(false);
     test_no_window();
     test_unread_uploads();
+    test_told_off();
     return test_end("h2_attacks");
 }

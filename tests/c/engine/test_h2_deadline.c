@@ -68,6 +68,12 @@ static const char *as_told(const char *said)
     return text;
 }
 
+static void say_done(struct peer *b, uint32_t id)
+{
+    say_head(b, id, OK, false);
+    say_head(b, id, DONE, true);
+}
+
 /* It is there. */
 static void answer_ping(struct peer *peer)
 {
@@ -177,6 +183,55 @@ static void test_less(void)
     }
 }
 
+/* The only rule of `svc` has that timeout. */
+static void ruled(uint32_t ms)
+{
+    struct mf_cluster *cluster;
+    struct mf_service *service;
+    NEED(mf_cluster_new(mesh.table, MF_SLICE("other"), &cluster));
+    NEED(mf_cluster_add(mesh.table, cluster, MF_SLICE("127.0.0.1:1"), NULL, 0, 1));
+    NEED(mf_cluster_seal(mesh.table, cluster));
+    NEED(mf_service_new(mesh.table, MF_SLICE("svc"), MF_SERVICE_EXACT, &service));
+    NEED(mf_service_rule(service, ms));
+    NEED(mf_service_target(mesh.table, service, 0, cluster, MF_TARGET_ALL, MF_SLICE(""), 100, MF_FALLBACK_NO_AVAILABLE,
+                           MF_NO_TARGET));
+    NEED(mf_table_publish(mesh.table, service));
+    mf_cluster_give(mesh.table, cluster);
+}
+
+/* A rule's timeout goes on in the call's own words; one of gRPC that has none is told. As often as it takes to be recalled. */
+static void test_by_rule(void)
+{
+    static const struct {
+        const char *head, *name;
+        bool none;
+    } cases[] = {
+        {CALL_TO("hi"), "grpc-timeout=", false},
+        {CALL_TO("hi") "\ngrpc-timeout: 10S", "grpc-timeout=", false},
+        {CALL_TO("hi") "\ntri-service-timeout: 10000", "tri-service-timeout=", false},
+        {CALL_TO("hi") "\ngrpc-timeout: 5x", "grpc-timeout=5x>", true},
+        {FIELDS("/svc/hi", "application/json"), "application/json>", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mesh_open(MF_OUTBOUND, 1, NULL);
+        ruled(500);
+        struct peer *a = caller(), *b = NULL;
+        for (uint32_t id = 1; id < 9; id += 2) {
+            say_head(a, id, cases[i].head, true);
+            settle();
+            b = b ? b : provider();
+            const char *text = told(b, id), *first = strstr(text, "-timeout=");
+            uint64_t ns = read_ns(text, cases[i].name);
+            CHECK(strstr(text, cases[i].name));
+            CHECK(cases[i].none || (ns <= UINT64_C(500000000) && ns > UINT64_C(450000000)));
+            CHECK(!first || !strstr(first + 1, "-timeout="));
+            say_done(b, id);
+            settle();
+        }
+        mesh_close();
+    }
+}
+
 /* All on one connection, however many of them are cut short. */
 static void together(struct mf_limits *limits)
 {
@@ -252,6 +307,7 @@ int main(void)
 {
     test_forms();
     test_less();
+    test_by_rule();
     test_at_the_edge();
     return test_end("h2_deadline");
 }

@@ -137,6 +137,27 @@ static void test_smuggling(void)
     mesh_close();
 }
 
+/* A provider may take the first content type and policy the last: so there is one, or they are equal. The answer is HTTP's, as its
+ * caller may not read gRPC's. */
+static void test_types(void)
+{
+    static const char *const others[] = {"application/json", "application/grpc+proto", "Application/grpc", "application/grpc,x", ""};
+    char lines[200];
+    open_pair();
+    for (int k = 0; k < 3; k++) { /* as they are recalled then */
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+            snprintf(lines, sizeof lines, HEAD GRPC "\ncontent-type: %s", others[i]);
+            refused(lines, "<:status=400 ");
+            snprintf(lines, sizeof lines, HEAD "content-type: %s\n" GRPC, others[i]);
+            refused(lines, "<:status=400 ");
+        }
+        refused(HTTP ":authority: svc\ncontent-type: text/plain\ncontent-type: text/html", "<:status=400 ");
+        passes(HEAD GRPC "\n" GRPC,
+               "<:method=POST :scheme=http :path=/svc/hi content-type=application/grpc content-type=application/grpc>|");
+    }
+    mesh_close();
+}
+
 /* Trailers have no pseudo-header field. */
 static void test_trailers(void)
 {
@@ -188,12 +209,71 @@ static void test_amplification(void)
     }
 }
 
+/* An integer of HPACK behind `bits` of `first`. */
+static size_t put_integer(uint8_t *to, uint8_t first, unsigned bits, size_t value)
+{
+    size_t most = (1u << bits) - 1, n = 1;
+    *to = (uint8_t)(first | (value < most ? value : most));
+    if (value < most)
+        return n;
+    for (value -= most; value >= 0x80; value >>= 7)
+        to[n++] = (uint8_t)(value | 0x80);
+    to[n++] = (uint8_t)value;
+    return n;
+}
+
+/* POST /svc/hi of gRPC, without the table. */
+static size_t put_ask(uint8_t *to)
+{
+    static const char ask[] = "\x83\x86\x04\7/svc/hi\x0f\x10\x10" "application/grpc";
+    memcpy(to, ask, sizeof ask - 1);
+    return sizeof ask - 1;
+}
+
+/* Long fields in the caller's table, named by a byte each: what goes to a provider is no more than ten times what it took, and
+ * once what the table holds. Where it would be, nothing goes. */
+static void test_growth(void)
+{
+    static uint8_t block[8192];
+    enum { NAMED = 16, LONGEST = 3980, OTHERS = 62 }; /* bytes of the other fields */
+    for (size_t size = 100; size <= LONGEST; size += 388) {
+        open_pair();
+        size_t len = put_ask(block);
+        block[len++] = 0x40;
+        block[len++] = 1;
+        block[len++] = 'x';
+        len += put_integer(block + len, 0, 7, size);
+        memset(block + len, '~', size); /* longer in Huffman's code */
+        say_frame(a, MF_H2_HEADERS, MF_H2_END_HEADERS | MF_H2_END_STREAM, asked += 2, block, len + size);
+        settle();
+        for (int k = 1; k <= NAMED; k++) {
+            size_t before = b->conn->out.len;
+            uint64_t grown = COUNTED(limit_h2_growth);
+            len = put_ask(block);
+            memset(block + len, 0x80 | 62, (size_t)k);
+            len += (size_t)k;
+            say_frame(a, MF_H2_HEADERS, MF_H2_END_HEADERS | MF_H2_END_STREAM, asked += 2, block, len);
+            settle();
+            size_t out = b->conn->out.len - before;
+            if (out > 10 * (len + MF_H2_HEAD_LEN) + MF_HPACK_TABLE)
+                BROKEN("%zu bytes for %zu", out, len);
+            grown = COUNTED(limit_h2_growth) - grown;
+            CHECK_INT(grown, OTHERS + (size_t)k * (size + 1) > MF_HPACK_TABLE + 10 * len);
+            CHECK(grown ? out == 0 && strstr(told(a, asked), "<:status=431 ") : out > 0);
+        }
+        CHECK_INT((hear(a), a->goaways), 0);
+        mesh_close();
+    }
+}
+
 int main(void)
 {
     test_host();
     test_odd();
     test_smuggling();
+    test_types();
     test_trailers();
     test_amplification();
+    test_growth();
     return test_end("h2_form");
 }

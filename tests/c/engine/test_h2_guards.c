@@ -1,7 +1,7 @@
-/* lane, h2_up, h2_down, lately: what one caller does to a connection that it shares changes nothing for the others: a window
- * used up by content that nobody reads, and calls that are taken back. */
+/* lane, h2_up, h2_down, h2_cancels, lately: what one caller does to a connection that it shares changes nothing for the others:
+ * a window used up by content that nobody reads, and calls that are taken back. */
 #define FAKE_CONNS 64
-#define TOLD 512
+#define TOLD 1024
 #include "h2_serve.h"
 
 static void say_done(struct peer *b, uint32_t id)
@@ -62,7 +62,9 @@ static void test_window_eaten(void)
 
     say_head(c, 5, CALL, false);
     say_data(c, 5, "abc", true);
-    settle();
+    pass(15);
+    CHECK(dialled() == NULL); /* it might yet be read */
+    pass(10);
     struct peer *b2 = provider();
     CHECK_TOLD(b2, 1, T_CALL "abc|");
     say_done(b2, 1);
@@ -71,6 +73,7 @@ static void test_window_eaten(void)
     CHECK_INT(COUNTED(limit_h2_window_share), 1);
 
     next = hog(a, next); /* more of it goes apart, wherever that is used up, too */
+    pass(25);
     struct peer *b3 = provider();
     CHECK_INT(heard(b3), EATEN);
     for (uint32_t id = 3; id < 23; id += 2)
@@ -80,6 +83,7 @@ static void test_window_eaten(void)
     settle();
     pass(2000);
     (void)hog(a, next);
+    pass(25);
     struct peer *b4 = provider();
     CHECK_INT(heard(b4), EATEN);
     ask_and_get(c, 101, b2, 25);
@@ -154,6 +158,85 @@ static void test_rapid_reset(void)
     say_head(a, id + 2, CALL, true);
     CHECK_TOLD(b, b->told[b->n_told - 1].id + 2, T_CALL "|");
     mesh_close();
+}
+
+/* So many calls of `a`, from `id` on, that are answered; the next id. */
+static uint32_t answered(struct peer *a, struct peer *b, uint32_t id, int n)
+{
+    for (int i = 0; i < n; i++, id += 2) {
+        say_head(a, id, CALL, true);
+        settle();
+        hear(b);
+        say_done(b, b->told[b->n_told - 1].id);
+    }
+    return id;
+}
+
+/* One that relays for many: all that it has under way is taken back at once, again and again, and others' calls are not put off.
+ * A flood from there is, all the same. */
+static void test_relay(void)
+{
+    enum { CALLS = 400, AT_ONCE = 40 };
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller();
+    say_head(a, 1, CALL, true);
+    struct peer *b = provider();
+    say_done(b, 1);
+    uint32_t id = answered(a, b, 3, CALLS / 2);
+    for (int round = 0; round < 3; round++) {
+        uint32_t first = id;
+        for (; id < first + 2 * AT_ONCE; id += 2)
+            say_head(a, id, CALL, true);
+        settle();
+        for (uint32_t k = first; k < id; k += 2)
+            say_rst(a, k, MF_H2_CANCEL);
+        settle();
+        id = answered(a, b, id, AT_ONCE);
+    }
+    CHECK_INT(COUNTED(limit_h2_cancels), 0);
+    uint64_t before = COUNTED(h2_streams_out);
+    for (int i = 0; i < 300; i++, id += 2) {
+        say_head(a, id, CALL, true);
+        say_rst(a, id, MF_H2_CANCEL);
+    }
+    settle();
+    pass(100);
+    CHECK(COUNTED(h2_streams_out) - before <= 10 + CALLS / 2 / 4);
+    CHECK(COUNTED(limit_h2_cancels) >= 200);
+    mesh_close();
+}
+
+static void few_resets(struct mf_limits *limits)
+{
+    limits->h2_resets = 100;
+}
+
+/* What is answered here makes up for nothing: by turns with it calls are put off all the same. */
+static void test_not_made_up(void)
+{
+    static const char *const others[] = {
+        ":method: POST\n:scheme: http\n:path: /none/hi\n:authority: none\ncontent-type: application/grpc", FIELDS("/svc/../hi", "application/grpc"), CALL "\ngrpc-timeout: 0m"};
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+        mesh_open(MF_OUTBOUND, 1, few_resets);
+        struct peer *a = caller(), *c = caller();
+        a->foreign = true;
+        say_head(c, 1, CALL, true);
+        say_done(provider(), 1);
+        uint32_t id = 1;
+        for (int i = 0; i < 120; i++, id += 4) {
+            say_head(a, id, others[k], true);
+            say_head(a, id + 2, CALL, true);
+            say_rst(a, id + 2, MF_H2_CANCEL);
+            if (i % 7 == 0)
+                settle();
+        }
+        settle();
+        CHECK(COUNTED(h2_streams_out) <= 1 + 10);
+        CHECK_INT(COUNTED(limit_h2_resets), 1);
+        hear(a);
+        CHECK_INT(a->goaway_code, MF_H2_ENHANCE_YOUR_CALM);
+        mesh_close();
+    }
 }
 
 static void little_waits(struct mf_limits *limits)
@@ -323,6 +406,8 @@ int main(void)
     test_window_eaten();
     test_no_other();
     test_rapid_reset();
+    test_not_made_up();
+    test_relay();
     test_much_put_off();
     test_made_resets();
     test_cancels(false);

@@ -191,6 +191,41 @@ static void test_answers(void)
     }
 }
 
+/* What an answer of ours says of its request is one line of text behind one head, whatever the host is made of. */
+static void check_text(const char *host, size_t len)
+{
+    char text[512];
+    open_with(MF_OUTBOUND, false);
+    fake_connect();
+    int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nhost: %.*s\r\n\r\n", (int)len, host);
+    send_text(CALLER, text, (size_t)n);
+    pair_turn(0);
+    CHECK(was_told(CALLER, "HTTP/1.1 4"));
+    const char *out = (const char *)fake.conns[CALLER].out.ptr, *end = memmem(out, fake.conns[CALLER].out.len, "\r\n\r\n", 4);
+    const char *length = memmem(out, fake.conns[CALLER].out.len, "content-length: ", 16);
+    CHECK(end && length && length < end);
+    size_t body = fake.conns[CALLER].out.len - (size_t)(end + 4 - out);
+    CHECK_INT(atoi(length + 16), body);
+    CHECK(body <= 256);
+    for (size_t i = 0; i < body; i++)
+        CHECK(end[4 + i] >= 0x20 ? end[4 + i] < 0x7f && end[4 + i] != '<' : i == body - 1 && end[4 + i] == '\n');
+    pair_close();
+}
+
+static void test_texts(void)
+{
+    char host[256] = "a";
+    for (int c = 1; c < 256; c++) {
+        host[1] = (char)c;
+        check_text(host, 2);
+    }
+    for (const char *c = "a%&'*"; *c; c++) {
+        memset(host, *c, sizeof host);
+        for (size_t len = 120; len <= 256; len += len == 136 ? 118 : 1)
+            check_text(host, len);
+    }
+}
+
 /* A Dubbo2 call by the same door. */
 static void test_beside(void)
 {
@@ -256,6 +291,7 @@ int main(void)
     test_silent();
     test_gone();
     test_answers();
+    test_texts();
     test_beside();
     test_no_memory();
     pair_sample = MF_NOTE_ALL_CALLS;

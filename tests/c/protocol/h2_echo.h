@@ -105,6 +105,8 @@ static void echo_sent(struct mf_h2_stream *stream, size_t len)
 static void echo_ended(struct mf_h2_stream *stream, const struct mf_h2_end *end)
 {
     echo_of(stream)->ends++;
+    if (end->why == MF_H2_WHOLE)
+        mf_h2_conn_make_up(stream->conn);
     echo_of(stream)->lost += end->why != MF_H2_WHOLE;
 }
 

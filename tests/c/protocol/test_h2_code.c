@@ -22,6 +22,9 @@ static void test_answers(void)
         [MF_OUTCOME_BAD_ANSWER] = {13, 502, MF_H2_INTERNAL_ERROR},
         [MF_OUTCOME_OVERLOAD] = {8, 429, MF_H2_ENHANCE_YOUR_CALM},
         [MF_OUTCOME_CANCELLED] = {1, 499, MF_H2_CANCEL},
+        [MF_OUTCOME_BUSY] = {8, 503, MF_H2_ENHANCE_YOUR_CALM},
+        [MF_OUTCOME_RULE] = {2, 500, MF_H2_INTERNAL_ERROR},
+        [MF_OUTCOME_LIMITED] = {8, 429, MF_H2_ENHANCE_YOUR_CALM},
     };
     for (int i = 0; i < MF_OUTCOMES; i++) {
         enum mf_outcome outcome = (enum mf_outcome)i;

@@ -73,6 +73,42 @@ static void test_subset_wins(void)
     mf_table_free(table);
 }
 
+/* By number, whatever they carry; no label's value names it. */
+static void test_members(void)
+{
+    struct mf_table *table;
+    struct mf_cluster *cluster;
+    struct box boxes[] = {BOX("10.0.0.1:1", 1, "env", "red"), BOX("10.0.0.2:1", 5), BOX("10.0.0.3:1", 2, "env", "x & y"),
+                          BOX("10.0.0.2:1", 5)};
+    const uint32_t some[] = {1, 3}, twice[] = {1, 1}, down[] = {3, 1}, beyond[] = {1, 4};
+    CHECK_INT(mf_table_new(&table), 0);
+    CHECK_INT(make_cluster(table, "app", boxes, 4, &cluster), 0);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("x & y"), some, 2), 0);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("nobody"), NULL, 0), 0);
+    CHECK_INT(mf_cluster_subset(table, cluster, S("red"), &(struct mf_pair){S("env"), S("red")}, 1), 0);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("red"), some, 1), -EEXIST);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("twice"), twice, 2), MF_ELIMIT);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("down"), down, 2), MF_ELIMIT);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("beyond"), beyond, 2), MF_ELIMIT);
+    CHECK_INT(mf_cluster_add(table, cluster, S("10.0.0.9:1"), NULL, 0, 1), 0);
+    CHECK_INT(mf_cluster_seal(table, cluster), 0);
+    CHECK_INT(mf_cluster_subset_of(table, cluster, S("late"), some, 2), MF_ECLOSED);
+    const struct mf_group *group = mf_cluster_find_subset(cluster, S("x & y"));
+    CHECK_INT(size_of(group), 2);
+    CHECK_INT(group->each, 5);
+    CHECK(group->peers[0] == group->peers[1]);
+    CHECK_TEXT(group->peers[0]->text, "10.0.0.2:1");
+    CHECK_INT(size_of(mf_cluster_find_subset(cluster, S("nobody"))), 0);
+    CHECK_INT(size_of(mf_cluster_find_subset(cluster, S("red"))), 1);
+    struct mf_by_label *env = mf_cluster_by_label(table, cluster, (uint32_t)mf_label_intern(table, S("env")));
+    CHECK_INT(env->n_groups, 2);
+    CHECK(value_of(env, "red") == mf_cluster_find_subset(cluster, S("red")));
+    CHECK_TEXT(value_of(env, "x & y")->peers[0]->text, "10.0.0.3:1");
+    CHECK(!value_of(env, "nobody"));
+    mf_cluster_give(table, cluster);
+    mf_table_free(table);
+}
+
 static void test_refused(void)
 {
     struct mf_table *table;
@@ -120,6 +156,7 @@ int main(void)
 {
     test_groups();
     test_subset_wins();
+    test_members();
     test_refused();
     test_many_values();
     return test_end("table/cluster");

@@ -301,6 +301,40 @@ static void test_protocols(void)
     mf_trace_free(trace);
 }
 
+/* A blob for texts of bytes above '9': state 1 the start, 2 accepting and staying there, 0 dead. */
+static struct mf_slice letters(uint8_t blob[280])
+{
+    uint16_t n[2] = {3, 2}, next[6] = {0, 0, 0, 2, 0, 2};
+    memset(blob, 0, 280);
+    memcpy(blob, n, 4);
+    memset(blob + 4 + '9' + 1, 1, 256 - '9' - 1);
+    blob[260 + 2] = 1;
+    memcpy(blob + 264, next, sizeof next);
+    return mf_slice_of(blob, 264 + sizeof next);
+}
+
+/* Put into requests for some hosts alone, which a publish keeps a copy of. */
+static void test_hosts(void)
+{
+    uint8_t blob[280];
+    struct mf_labels plan = plan_of();
+    struct mf_http_view http = {.authority = S("shop")}, other = {.authority = S("1")};
+    struct mf_query word = {.service = S("shop")}, number = {.service = S("7")};
+    struct mf_query by_host = {.service = S("7"), .http = &http}, neither = {.service = S("7"), .http = &other};
+    struct mf_table *table;
+    CHECK(mf_label_goes_on(&plan.labels[0], &number));
+    plan.labels[0].hosts = letters(blob);
+    CHECK_INT(mf_table_new(&table), 0);
+    CHECK_INT(mf_table_publish_labels(table, &plan), 0);
+    memset(blob, 0, sizeof blob);
+    const struct mf_labels *kept = mf_table_labels(table);
+    CHECK(mf_label_goes_on(&kept->labels[0], &word) && !mf_label_goes_on(&kept->labels[0], &number));
+    CHECK(mf_label_goes_on(&kept->labels[0], &by_host) && !mf_label_goes_on(&kept->labels[0], &neither));
+    CHECK(mf_label_goes_on(&kept->labels[1], &number));
+    CHECK_INT(mf_table_publish_labels(table, &plan), MF_ELIMIT); /* no blob any more */
+    mf_table_free(table);
+}
+
 int main(void)
 {
     test_names();
@@ -308,5 +342,6 @@ int main(void)
     test_find();
     test_remember();
     test_protocols();
+    test_hosts();
     return test_end("table/label");
 }

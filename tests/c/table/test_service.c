@@ -27,7 +27,7 @@ static void test_refused(void)
     CHECK_INT(mf_cluster_new(table, S("open"), &open), 0);
     CHECK_INT(mf_service_target(table, service, 0, open, MF_TARGET_ALL, S(""), 1, 0, MF_NO_TARGET), MF_ELIMIT);
     CHECK_INT(mf_service_target(table, service, 0, cluster, MF_TARGET_BASELINE + 1, S(""), 1, 0, 0), MF_ELIMIT);
-    CHECK_INT(mf_service_target(table, service, 0, cluster, MF_TARGET_ALL, S(""), 1, 2, 0), MF_ELIMIT);
+    CHECK_INT(mf_service_target(table, service, 0, cluster, MF_TARGET_ALL, S(""), 1, 3, 0), MF_ELIMIT);
     CHECK_INT(target(service, MF_NO_TARGET), 0);
     CHECK_INT(target(service, MF_NO_TARGET), 1);
     mf_cluster_give(table, open);

@@ -151,6 +151,8 @@ static int build(struct mf_table *table)
         return rc;
     rc = mf_cluster_subset(table, cluster, S("canary"), &red, 1);
     if (rc == 0)
+        rc = mf_cluster_subset_of(table, cluster, S("some"), &(uint32_t){2}, 1);
+    if (rc == 0)
         rc = mf_cluster_seal(table, cluster);
     if (rc == 0)
         rc = mf_service_new(table, S("com.acme."), MF_SERVICE_PREFIX, &service);

@@ -67,13 +67,17 @@ func refer(ref, url string, params map[string]string) error {
 	remote.HeartbeatPeriod = or(params["heartbeat"], "30000") + "ms"
 	remote.GettySessionParam.MaxMsgLen = 16 << 20
 	getty.SetClientConf(*remote)
-	cli, err := client.NewClient(client.WithClientProtocolDubbo(), client.WithClientRequestTimeout(timeout))
+	cli, err := client.NewClient(append(asking(params), client.WithClientProtocolDubbo(),
+		client.WithClientRequestTimeout(timeout))...)
 	if err != nil {
 		return err
 	}
 	options := []client.ReferenceOption{
-		client.WithURL(url), client.WithCluster(or(params["cluster"], "failfast")), client.WithFilter("watch"),
+		client.WithCluster(or(params["cluster"], "failfast")), client.WithFilter("watch"),
 		client.WithSerialization(constant.Hessian2Serialization), client.WithRequestTimeout(timeout),
+	}
+	if url != "" {
+		options = append(options, client.WithURL(url))
 	}
 	if params["cluster"] == "failover" {
 		options = append(options, client.WithRetries(2))

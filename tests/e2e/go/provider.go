@@ -93,13 +93,11 @@ func export(name string, port int, params map[string]string) error {
 	remote.HeartbeatPeriod = or(params["heartbeat"], "30000") + "ms"
 	remote.GettySessionParam.MaxMsgLen = limit
 	getty.SetServerConfig(*remote)
-	srv, err := server.NewServer(server.WithServerNotRegister(),
-		server.WithServerProtocol(protocol.WithDubbo(), protocol.WithPort(port)))
+	srv, told, err := serverAt(port, params, protocol.WithDubbo())
 	if err != nil {
 		return err
 	}
-	err = srv.RegisterService(&Peer{Methods{name}}, server.WithNotRegister(), server.WithInterface(service),
-		server.WithVersion(params["version"]), server.WithGroup(params["group"]))
+	err = srv.RegisterService(&Peer{Methods{name}}, append(told, server.WithInterface(service))...)
 	if err != nil {
 		return err
 	}

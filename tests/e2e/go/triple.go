@@ -111,13 +111,9 @@ var textsInfo = common.ServiceInfo{
 
 // exportTriple offers both services at one port, until the process ends.
 func exportTriple(name string, port int, params map[string]string) error {
-	srv, err := server.NewServer(server.WithServerNotRegister(),
-		server.WithServerProtocol(protocol.WithTriple(), protocol.WithPort(port)))
+	srv, told, err := serverAt(port, params, protocol.WithTriple())
 	if err != nil {
 		return err
-	}
-	told := []server.ServiceOption{
-		server.WithNotRegister(), server.WithVersion(params["version"]), server.WithGroup(params["group"]),
 	}
 	err = errors.Join(srv.RegisterService(&Called{Methods{name}}, append(told, server.WithInterface(service),
 		server.WithSerialization(constant.Hessian2Serialization))...),

@@ -30,8 +30,8 @@ type peer struct{ name string }
 func (p peer) handle(_ any, stream grpc.ServerStream) error {
 	full, _ := grpc.MethodFromServerStream(stream)
 	method, found := map[string]func(peer, grpc.ServerStream) error{
-		"ask": peer.ask, "slow": peer.slow, "fail": peer.fail, "told": peer.told, "wait": peer.wait, "hang": peer.hang,
-		"collect": peer.collect, "produce": peer.produce, "chat": peer.chat,
+		"ask": peer.ask, "slow": peer.slow, "attempt": peer.attempt, "fail": peer.fail, "told": peer.told,
+		"wait": peer.wait, "hang": peer.hang, "collect": peer.collect, "produce": peer.produce, "chat": peer.chat,
 	}[full[len("/"+service+"/"):]]
 	if !found {
 		return status.Error(codes.Unimplemented, full)
@@ -65,6 +65,30 @@ func (p peer) slow(stream grpc.ServerStream) error {
 	}
 	begun.Add(1)
 	time.Sleep(time.Duration(millis) * time.Millisecond)
+	return give(stream, append([]byte(p.name+"|"), body...))
+}
+
+// attempt counts as begun; the instance that is named waits, and fails where a code is told.
+func (p peer) attempt(stream grpc.ServerStream) error {
+	body, err := take(stream)
+	if err != nil {
+		return err
+	}
+	var asked struct {
+		At, Message string
+		Code        uint32
+		Millis      int
+	}
+	if err := json.Unmarshal(body, &asked); err != nil {
+		return err
+	}
+	begun.Add(1)
+	if asked.At == p.name {
+		time.Sleep(time.Duration(asked.Millis) * time.Millisecond)
+		if asked.Code != 0 {
+			return status.Error(codes.Code(asked.Code), asked.Message)
+		}
+	}
 	return give(stream, append([]byte(p.name+"|"), body...))
 }
 

@@ -30,8 +30,9 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
         unary, collecting = grpc.unary_unary_rpc_method_handler, grpc.stream_unary_rpc_method_handler
         giving, both = grpc.unary_stream_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         self.methods = {
-            "ask": unary(self.ask), "slow": unary(self.slow), "fail": unary(self.fail), "told": unary(self.told),
-            "wait": unary(self.wait), "collect": collecting(self.collect), "produce": giving(self.produce),
+            "ask": unary(self.ask), "slow": unary(self.slow), "attempt": unary(self.attempt),
+            "fail": unary(self.fail), "told": unary(self.told), "wait": unary(self.wait),
+            "collect": collecting(self.collect), "produce": giving(self.produce),
             "hang": giving(self.hang), "chat": both(self.chat),
         }  # fmt: skip
 
@@ -47,13 +48,23 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
         await asyncio.sleep(int(body) / 1000)
         return await self.ask(body, context)
 
+    async def attempt(self, body: bytes, context: Any) -> bytes:
+        """Counts as begun; the instance that is named waits, and fails where a code is told."""
+        asked = json.loads(body)
+        _counts["begun"] += 1
+        if asked.get("at") == self.name.decode():
+            await asyncio.sleep(asked.get("millis", 0) / 1000)
+            if asked.get("code"):
+                return await self.fail(body, context)
+        return await self.ask(body, context)
+
     async def fail(self, body: bytes, context: Any) -> bytes:
         """Ends as the body asks: code, message, details."""
         asked = json.loads(body)
         details = base64.b64decode(asked.get("details", ""))
         trailing = (("grpc-status-details-bin", details),) if details else ()
         code = next(code for code in grpc.StatusCode if code.value[0] == asked["code"])
-        await context.abort(code, asked["message"], trailing)
+        await context.abort(code, asked.get("message", ""), trailing)
         raise AssertionError
 
     async def told(self, body: bytes, context: Any) -> bytes:

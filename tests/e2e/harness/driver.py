@@ -12,12 +12,13 @@ from .process import Process
 
 
 class PeerError(Exception):
-    """What the peer's SDK threw. ``kind`` is the class's name, ``text`` its message."""
+    """What the peer's SDK threw. ``kind``: its class, ``text``: its message, ``code``: that of an RpcException."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, kind: str, text: str, code: int | None = None) -> None:
         super().__init__(f"{kind}: {text}")
         self.kind = kind
         self.text = text
+        self.code = code
 
 
 class Driver(Process):
@@ -78,7 +79,7 @@ class Driver(Process):
         if reply["ok"]:
             future.set_result(reply.get("value"))
         else:
-            future.set_exception(PeerError(reply["error"], reply["message"]))
+            future.set_exception(PeerError(reply["error"], reply["message"], reply.get("code")))
 
     def _fail_all(self, text: str) -> None:
         with self._lock:

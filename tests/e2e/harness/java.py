@@ -1,4 +1,4 @@
-"""Apache Dubbo for Java, two generations: the same small program (``tests/e2e/java``) on either class path."""
+"""Apache Dubbo for Java, its generations: the same small program (``tests/e2e/java``) on either class path."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from .process import BUILD, HOST, accepts, free_port, need, need_tool
 
 SERVICE = "meshfast.peer.PeerService"
 VERSIONS = {"java-2.7": "dubbo27", "java-3.3": "dubbo33"}
+#: And one that takes part in what only some do.
+FOLDERS = {**VERSIONS, "java-3.2": "dubbo32"}
 # Those that a version can be told to write; the first is common to all.
 SERIALIZATIONS = {
     "java-2.7": ("hessian2", "fastjson", "nativejava", "java"),
@@ -38,7 +40,7 @@ FLAGS = [
 
 def command(version: str, main: str = "Driver") -> list[str]:
     """The command line of a peer of ``version`` ("java-2.7", "java-3.3")."""
-    folder = BUILD / "java" / VERSIONS[version]
+    folder = BUILD / "java" / FOLDERS[version]
     classes: Path = folder / "classes" / "meshfast" / "peer" / f"{main}.class"
     need(classes.exists(), f"the peer of {version}")
     return [need_tool("java"), *FLAGS, "-cp", f"{folder / 'classes'}:{folder / 'lib'}/*", f"meshfast.peer.{main}"]

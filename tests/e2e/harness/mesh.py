@@ -96,8 +96,9 @@ def sidecar(
     limits: Mapping[str, Any],
     labels: Mapping[str, str],
     workers: int = 1,
+    more: Mapping[str, Any] | None = None,
 ) -> Document:
-    """The sidecar itself."""
+    """The sidecar itself; ``more`` goes into its specification."""
     return {
         "apiVersion": "meshfast.io/v1",
         "kind": "Sidecar",
@@ -109,5 +110,6 @@ def sidecar(
             "listeners": list(listeners),
             "admin": f"tcp://{HOST}:{admin}",
             "limits": dict(limits),
+            **(more or {}),
         },
     }

@@ -11,18 +11,20 @@ LARGE = 3 << 20
 
 
 class Nghttpd(Process):
-    """A server of a few files that sends uploads back and ends each answer with a trailer."""
+    """A server of a few files, of which ``who`` says its name, that sends uploads back and ends each answer with a
+    trailer."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "a") -> None:
         program = need_tool("nghttpd")
         self.port = free_port()
-        self.files: Path = RUN / "htdocs"
+        self.files: Path = RUN / f"htdocs-{name}"
         self.files.mkdir(parents=True, exist_ok=True)
         (self.files / "index.html").write_text("a page of some bytes\n" * 20)
         (self.files / "large").write_bytes(bytes(i % 251 for i in range(LARGE)))
         (self.files / "empty").write_bytes(b"")
+        (self.files / "who").write_text(name)
         options = ["--no-tls", "--echo-upload", "--trailer", "x-end: yes", "-a", "127.0.0.1", "-d", self.files]
-        super().__init__("nghttpd", [program, *options, self.port])
+        super().__init__(f"nghttpd-{name}", [program, *options, self.port])
         self.ready(f"nghttpd on port {self.port}", lambda: accepts(self.port))
 
 

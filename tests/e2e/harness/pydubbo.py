@@ -16,10 +16,10 @@ class PyDubbo(Driver):
         need((BUILD / "pydubbo" / ".built").exists(), "apache-dubbo")
         super().__init__(f"pydubbo-{name}", [str(python), str(PROJECT / "tests" / "e2e" / "pydubbo" / "peer.py")])
 
-    def export(self, name: str) -> int:
-        """Offer ``Texts`` as instance ``name``; the port it listens on."""
-        port = free_port()
-        self.do("export", name=name, port=port)
+    def export(self, name: str, port: int = 0, **params: Any) -> int:
+        """Offer ``Texts`` as instance ``name``; the port it listens on. ``registry`` is where it registers."""
+        port = port or free_port()
+        self.do("export", name=name, port=port, **params)
         self.ready(f"{self.name} on port {port}", lambda: accepts(port))
         return port
 

@@ -32,6 +32,7 @@ class Sidecar(Process):
         limits: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
         workers: int = 1,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         need((PROJECT / "meshfast" / "commands" / "proxy.py").exists(), "the proxy")
         name = f"sidecar-{loop}-{next(_numbers)}"
@@ -39,8 +40,15 @@ class Sidecar(Process):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.admin = free_port()
-        self.write("sidecar", [mesh.sidecar(loop, self.admin, listeners, limits or {}, labels or {}, workers)])
+        self.write("sidecar", [mesh.sidecar(loop, self.admin, listeners, limits or {}, labels or {}, workers, more)])
         self.write("mesh", documents)
+        self._run(name)
+
+    def again(self) -> None:
+        """Start it anew after it was killed, with the configuration and the ports that it had."""
+        self._run(self.name)
+
+    def _run(self, name: str) -> None:
         command = [sys.executable, "-m", "meshfast", "proxy", str(self.folder)]
         super().__init__(name, command, env={"PYTHONPATH": str(PROJECT)})
         try:

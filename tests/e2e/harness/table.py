@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from .registered import took
 from .way import DIRECT, SIDECARS
 
 COLUMNS = (DIRECT, *SIDECARS)
@@ -45,3 +46,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (scenario, peers), row in _cells.items():
         cells = "".join(f"{row.get(c, ''):>13}" for c in columns)
         terminalreporter.write_line(f"{scenario:{first}}{peers:{second}}{cells}")
+    for what, seconds in took.items():
+        terminalreporter.write_line(f"{what}, as a registry has it: answered after {seconds * 1000:.0f} ms at most")

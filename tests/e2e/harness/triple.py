@@ -8,6 +8,7 @@ from typing import Any
 from . import mesh
 from .java import SERVICE, Java
 from .process import ANY, HOST, free_port
+from .sidecar import Sidecar
 from .way import TWO, Way
 
 STREAMS = "meshfast.peer.Streams"
@@ -46,6 +47,7 @@ class TripleWay(Way):
     def __init__(self, name: str) -> None:
         super().__init__(name.removesuffix(TWO))
         self.is_two = name.endswith(TWO)
+        self.last: Sidecar  # of the caller, by the rules that were made last
 
     def to(self, *ports: int, **limits: Any) -> tuple[int, ...]:
         return ports if self.is_direct else (self.by([endpoint(port) for port in ports], **limits),)
@@ -55,7 +57,8 @@ class TripleWay(Way):
         ends = [self.before(end) if self.is_two else end for end in endpoints]
         labels = fields.pop("labels", None)
         port = free_port()
-        self.sidecar([entry(ends), *policy], [mesh.outbound(f"tcp://{ANY}:{port}")], limits=fields, labels=labels)
+        doors = [mesh.outbound(f"tcp://{ANY}:{port}")]
+        self.last = self.sidecar([entry(ends), *policy], doors, limits=fields, labels=labels)
         return port
 
     def before(self, end: mesh.Document) -> mesh.Document:

@@ -17,10 +17,11 @@ os.dup2(2, 1)  # stdout belongs to the answers
 
 import dubbo  # noqa: E402
 from dubbo.classes import EOF  # noqa: E402
-from dubbo.configs import ReferenceConfig, ServiceConfig  # noqa: E402
+from dubbo.configs import ReferenceConfig, RegistryConfig, ServiceConfig  # noqa: E402
 from dubbo.proxy.handlers import RpcMethodHandler, RpcServiceHandler  # noqa: E402
 
 SERVICE = "meshfast.peer.Texts"
+HOST = "127.0.0.1"
 SECONDS = 20
 clients: dict[str, dubbo.Client] = {}
 writing = threading.Lock()
@@ -81,12 +82,21 @@ def export(command: dict[str, Any]) -> None:
         RpcMethodHandler.bi_stream(texts.chat, "chat"),
     ]
     service = RpcServiceHandler(service_name=SERVICE, method_handlers=handlers)
-    # At every address: the Java SDK replaces a loopback one by the machine's own.
-    dubbo.Server(ServiceConfig(service_handler=service, host="0.0.0.0", port=command["port"])).start()
+    registry = command.get("registry")
+    # At every address: the Java SDK replaces a loopback one by the machine's own. A registry is told just this one.
+    config = ServiceConfig(service_handler=service, host=HOST if registry else "0.0.0.0", port=command["port"])
+    dubbo.Server(config, joined(registry)).start()
 
 
 def refer(command: dict[str, Any]) -> None:
-    clients[command["ref"]] = dubbo.Client(ReferenceConfig.from_url(f"{command['url']}/{SERVICE}"))
+    url, registry = command.get("url"), command.get("registry")
+    config = ReferenceConfig.from_url(f"{url}/{SERVICE}") if url else ReferenceConfig(protocol="tri", service=SERVICE)
+    clients[command["ref"]] = dubbo.Client(config, joined(registry))
+
+
+def joined(registry: str | None) -> dubbo.Dubbo:
+    """The SDK as it asks a registry, or none."""
+    return dubbo.Dubbo(registry_config=RegistryConfig.from_url(registry) if registry else None)
 
 
 def talk(command: dict[str, Any]) -> list[str]:

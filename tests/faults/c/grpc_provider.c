@@ -1,10 +1,11 @@
 /* grpc_provider: as provider, of gRPC: returns its message, as late as it is told, and says who it is.
  *
  * With --name an answer carries the field `x-from`. With --answer messages have so many bytes. With --streams it takes so
- * many at once. Commands:
+ * many at once. With --rate it answers no more a second. Commands:
  *   count    answers: ok CALLS CONNECTIONS
  *   drain    GOAWAY on every connection as it is meant to be: the last stream that came; those that are open are answered
  *   cut N    GOAWAY that leaves out the last N streams that came: those are not answered, and count as no calls
+ *   fail N   calls are answered with that grpc-status, in trailers-only answers; 0: well again
  *   beat     a PING on every connection */
 #include "h2_body.h"
 #include "h2_frames.h"
@@ -38,8 +39,8 @@ struct conn {
 };
 
 static struct {
-    uint64_t delay, calls, connections;
-    uint32_t answer, streams;
+    uint64_t delay, calls, connections, gap, due; /* as in provider.c */
+    uint32_t answer, streams, fails;
     const char *name;
     struct conn *conns, *dead;
     struct stream *first, **last;
@@ -81,11 +82,27 @@ static void put_block(struct conn *conn, uint32_t id, const char *name, const ch
     conn->h2.out.end += (size_t)(at - to);
 }
 
+static void put_failure(struct conn *conn, uint32_t id)
+{
+    char status[12];
+    snprintf(status, sizeof status, "%u", self.fails);
+    uint8_t *to = bytes_reserve(&conn->h2.out, 256), *at = to + H2_HEAD;
+    at = hpack_put_index(at, 8);
+    at = hpack_put_literal(at, H2_ONCE, 31, NULL, "application/grpc");
+    at = hpack_put_literal(at, H2_ONCE, 0, "grpc-status", status);
+    h2_put_head(to, (size_t)(at - to) - H2_HEAD, H2_HEADERS, H2_END_HEADERS | H2_END_STREAM, id);
+    conn->h2.out.end += (size_t)(at - to);
+}
+
 /* Writes what may be written of an answer; true once that is all of it. */
 static bool put_answer(struct conn *conn, struct stream *s)
 {
     struct h2_conn *h2 = &conn->h2;
     bool good = s->asked.good && body_whole(&s->request);
+    if (self.fails && !s->headed) {
+        put_failure(conn, s->id);
+        return true;
+    }
     if (!s->headed)
         put_block(conn, s->id, "x-from", self.name, false);
     s->headed = true;
@@ -107,6 +124,7 @@ static int requested(struct stream **at)
 {
     struct stream *s = *at;
     s->at = now_ns() + self.delay;
+    self.due = s->at = self.due + self.gap > s->at ? self.due + self.gap : s->at;
     s->answer = body_of(s->request.nonce, self.answer ? self.answer : s->request.size, 1);
     s->earlier = self.last;
     *self.last = s;
@@ -300,6 +318,11 @@ static void obey(char *line)
         reply("ok %llu %llu", (unsigned long long)self.calls, (unsigned long long)self.connections);
         return;
     }
+    if (verb && !strcmp(verb, "fail") && word) {
+        self.fails = (uint32_t)number(word, 0, 16);
+        reply("ok");
+        return;
+    }
     if (!drain && !cut && (!verb || strcmp(verb, "beat") != 0))
         die(EXIT_USAGE, "'%s' is not a command", verb ? verb : "");
     for (struct conn *conn = self.conns; conn; conn = conn->next) {
@@ -332,17 +355,19 @@ static const struct server_ops ops = {release, accept_all, event, obey, bury};
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
-                                            {"answer", 1, NULL, 'a'}, {"streams", 1, NULL, 's'}, {0}};
+                                            {"answer", 1, NULL, 'a'}, {"streams", 1, NULL, 's'},
+                                            {"rate", 1, NULL, 'r'}, {0}};
     const char *at = "127.0.0.1:0";
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'l': at = optarg; break;
         case 'd': self.delay = number(optarg, 0, 60000) * 1000000; break;
         case 'a': self.answer = (uint32_t)number(optarg, BODY_HEAD, 4 << 20); break;
+        case 'r': self.gap = 1000000000 / number(optarg, 1, 1000000); break;
         case 's': self.streams = (uint32_t)number(optarg, 1, UINT32_MAX); break;
         case 'n': self.name = optarg; break;
         default: die(EXIT_USAGE, "usage: grpc_provider [--listen HOST:PORT] [--delay MS] [--name TEXT] "
-                                "[--answer BYTES] [--streams N]");
+                                "[--answer BYTES] [--streams N] [--rate ANSWERS_A_SECOND]");
         }
     }
     if (self.name && strlen(self.name) > FROM_MOST)

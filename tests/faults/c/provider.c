@@ -1,7 +1,8 @@
 /* provider: a Dubbo2 provider that returns its argument, as late as it is told, and says who it is.
  *
  * With --name an answer carries the attachment `from`. With --answer it is a string of so many bytes instead of the
- * argument. With --most it hangs up over a longer body. Commands: `count` is answered with "ok CALLS CONNECTIONS"; `beat` sends a heartbeat on every connection. */
+ * argument. With --most it hangs up over a longer body. With --rate it answers no more a second: calls wait. Commands: `count` is answered with "ok CALLS CONNECTIONS";
+ * `beat` sends a heartbeat on every connection; with `fail STATUS` calls are answered with that from then on, 0: well again. */
 #include "bytes.h"
 #include "server.h"
 #include "wire.h"
@@ -28,7 +29,8 @@ struct due {
 };
 
 static struct {
-    uint64_t delay;
+    uint64_t delay, gap, due; /* gap: an answer no sooner than so long after the one before, which is at `due` */
+    uint8_t fails; /* the status; 0: it does not */
     size_t answer, most;
     const char *name;
     uint8_t *padding; /* the string that --answer asks for, encoded */
@@ -73,7 +75,9 @@ static void put_later(struct conn *conn, size_t len)
         return;
     }
     struct due *due = must_alloc(sizeof *due);
-    *due = (struct due){.conn = conn, .at = now_ns() + self.delay, .len = len};
+    uint64_t at = now_ns() + self.delay;
+    self.due = self.due + self.gap > at ? self.due + self.gap : at;
+    *due = (struct due){.conn = conn, .at = self.due, .len = len};
     *self.last = due;
     self.last = &due->next;
     conn->waiting++;
@@ -91,6 +95,14 @@ static void answer(struct conn *conn, const uint8_t *frame, size_t body_len)
         return;
     }
     self.calls++;
+    if (self.fails) {
+        static const char why[] = "failing";
+        uint8_t *to = bytes_reserve(&conn->out, WIRE_HEAD + wire_string_room(sizeof why));
+        uint8_t *end = wire_put_string(to + WIRE_HEAD, why, sizeof why - 1);
+        wire_put_head(to, WIRE_HESSIAN2, self.fails, id, (uint32_t)(end - to - WIRE_HEAD));
+        put_later(conn, (size_t)(end - to));
+        return;
+    }
     size_t value_len;
     const uint8_t *value = wire_argument(body, body_len, &value_len);
     if (self.padding) {
@@ -215,6 +227,11 @@ static void obey(char *line)
         reply("ok");
         return;
     }
+    if (!strncmp(line, "fail ", 5)) {
+        self.fails = (uint8_t)number(line + 5, 0, 255);
+        reply("ok");
+        return;
+    }
     if (strcmp(line, "count"))
         die(EXIT_USAGE, "'%s' is not a command", line);
     reply("ok %llu %llu", (unsigned long long)self.calls, (unsigned long long)self.connections);
@@ -235,17 +252,19 @@ static const struct server_ops ops = {release, accept_all, event, obey, nothing}
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"listen", 1, NULL, 'l'}, {"delay", 1, NULL, 'd'}, {"name", 1, NULL, 'n'},
-                                            {"answer", 1, NULL, 'a'}, {"most", 1, NULL, 'm'}, {0}};
+                                            {"answer", 1, NULL, 'a'}, {"most", 1, NULL, 'm'},
+                                            {"rate", 1, NULL, 'r'}, {0}};
     const char *at = "127.0.0.1:0";
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'l': at = optarg; break;
         case 'd': self.delay = number(optarg, 0, 60000) * 1000000; break;
         case 'a': self.answer = number(optarg, 1, 1 << 20); break;
+        case 'r': self.gap = 1000000000 / number(optarg, 1, 1000000); break;
         case 'm': self.most = number(optarg, 1, WIRE_MAX_BODY); break;
         case 'n': self.name = optarg; break;
         default: die(EXIT_USAGE, "usage: provider [--listen HOST:PORT] [--delay MS] [--name TEXT] [--answer BYTES] "
-                                "[--most BYTES]");
+                                "[--most BYTES] [--rate ANSWERS_A_SECOND]");
         }
     }
     if (self.name && strlen(self.name) > NAME_MAX_LEN)

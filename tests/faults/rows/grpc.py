@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from faults.rows import also_grpc, configs, crowds, health, life, peers, selftest, shares, wire
+from faults.rows import also_grpc, configs, crowds, governed, health, life, peers, selftest, shares, wire
 
-TIMED_OUT, UNAVAILABLE = 4, 14
+TIMED_OUT, EXHAUSTED, UNAVAILABLE = 4, 8, 14
 TORN, LATE = 102, 108  # RST_STREAM with INTERNAL_ERROR, with CANCEL: the answer had begun
 
 also_grpc(selftest.drop, selftest.close, selftest.body, selftest.status, selftest.misrouted, selftest.neighbour)
@@ -24,4 +24,8 @@ also_grpc(
 also_grpc(
     wire.refuse, health.app_gone, health.only_machine, health.away, allowed=(UNAVAILABLE, TORN), long=True
 )
+also_grpc(governed.ejected, allowed=(UNAVAILABLE,))
+also_grpc(governed.centre_gone, allowed=(UNAVAILABLE, TORN))
+also_grpc(governed.ejected_black, allowed=(TIMED_OUT, UNAVAILABLE, TORN, LATE), long=True)
+also_grpc(governed.twice, allowed=(EXHAUSTED,))
 also_grpc(wire.mute, wire.doubt, allowed=(TIMED_OUT, UNAVAILABLE, TORN, LATE), long=True)

@@ -101,6 +101,13 @@ def test_what_contradicts_itself_is_left_out(root: Doc, leaf: Doc, there: bool) 
     assert len(rules(mesh, "a.Cart")) == 1 + there
 
 
+def test_what_is_handed_on_has_the_roots_retries_unless_it_has_its_own() -> None:
+    root = virtual(["a.Cart"], handed("d", retries={"attempts": 2}))
+    leaf = route("v1", {"headers": {"a": {}}}, retries={"attempts": 1})
+    mesh = load(SHOP, RULE, root, bare("d", leaf, route("v2")))
+    assert [r.actions and r.actions.retries and r.actions.retries.attempts for r in rules(mesh, "a.Cart")] == [1, 2]
+
+
 def test_what_is_handed_on_has_the_roots_name_and_timeout() -> None:
     root = virtual(["a.Cart"], handed("d", name="r", timeout="2s"))
     mesh = load(SHOP, RULE, root, bare("d", route("v1", {"headers": {"a": {}}}, name="l", timeout="1s"), route("v2")))

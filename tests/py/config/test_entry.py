@@ -9,8 +9,9 @@ import pytest
 import yaml
 from config_mesh import Doc, entry, load, rule, sidecar, to, virtual
 
-from meshfast import config
+from meshfast import config, model
 from meshfast.errors import ConfigError
+from meshfast.model import Mesh
 
 HTTP = [{"name": "http", "number": 80, "protocol": "HTTP"}]
 ONE = [{"address": "10.0.0.1"}]
@@ -74,7 +75,7 @@ def test_calls_that_go_where_they_were_dialled_are_not_listed() -> None:
     assert list(mesh.clusters) == ["shop"] and [s.name for s in mesh.services] == ["a.Cart"]
     default = {k: v for k, v in NONE["spec"].items() if k != "resolution"}
     assert load(NONE | {"spec": default}).services == ()
-    with pytest.raises(ConfigError, match="out lists no instances: its calls go where they were dialled"):
+    with pytest.raises(ConfigError, match="calls of out go where they were dialled"):
         load(NONE, entry(), virtual(["a.Cart"], {"route": [to(host="out.example")]}))
     moved = load(NONE, entry(endpoints=[], ports=HTTP), virtual(["out.example"], {"route": [to(host="shop")]}))
     assert [s.name for s in moved.services] == ["a.Cart", "out.example"]
@@ -94,12 +95,96 @@ def test_a_listener_must_know_where_a_call_was_dialled(listener: Doc, said: str)
         load(NONE, own)
 
 
-def test_names_that_are_not_resolved(tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text(yaml.safe_dump(entry(ports=HTTP, resolution="DNS")))
+def names(mesh: Mesh, cluster: str = "shop") -> list[tuple[str, str, bool]]:
+    return [(one.host, one.endpoint.http or one.endpoint.address, one.single) for one in mesh.clusters[cluster].named]
+
+
+def test_instances_that_are_named_by_a_host() -> None:
+    places = [ONE[0], {"address": "US.foo.example", "ports": {"http": 8080}}, {"address": "uk.foo.example."}]
+    mesh = load(entry(ports=HTTP, resolution="DNS", endpoints=places), rule("shop", "v"))
+    assert [e.address for e in mesh.clusters["shop"].endpoints] == ["10.0.0.1:80"]
+    assert names(mesh) == [
+        ("us.foo.example", "us.foo.example:8080", False), ("uk.foo.example.", "uk.foo.example.:80", False)
+    ]  # fmt: skip
+    mesh = load(entry(ports=HTTP, resolution="DNS_ROUND_ROBIN", endpoints=[{"address": "db.example"}]))
+    assert names(mesh) == [("db.example", "db.example:80", True)]
+    selected = entry(ports=HTTP, resolution="DNS", workloadSelector={"labels": {"app": "a"}})
+    assert names(load(selected, workload("w", "w.example", {"app": "a"}))) == [("w.example", "w.example:80", False)]
+
+
+def test_hosts_that_are_their_own_instances() -> None:
+    mesh = load(entry("out", ("a.example", "b.example"), ports=HTTP, resolution="DNS"), rule("b.example", "v"))
+    assert [s.name for s in mesh.services] == ["a.example", "b.example"]
+    assert names(mesh, "out") == [("a.example", "a.example:80", False)]
+    assert names(mesh, "out/b.example") == [("b.example", "b.example:80", False)]
+    assert [s.name for s in mesh.clusters["out/b.example"].subsets] == ["v"]
+    moved = load(
+        entry("out", ("a.example", "b.example"), ports=HTTP, resolution="DNS"),
+        virtual(["a.example"], {"route": [to(host="b.example")]}),
+    )
+    assert moved.services[0].rules[0].targets[0].cluster == "out/b.example"
+    two = load(
+        entry("two", ("a.example",), ports=[HTTP[0], {"number": 81, "name": "x", "protocol": "HTTP"}], resolution="DNS")
+    )
+    assert names(two, "two:81") == [("a.example", "a.example:81", False)]
+
+
+def test_a_loader_sees_names_come_and_go() -> None:
+    loader = config.Loader()
+    for hosts in (("a.example",), ("a.example", "b.example"), ("b.example",), ("a.example", "b.example")):
+        documents = [entry("out", hosts, ports=HTTP, resolution="DNS"), rule(hosts[0], "v")]
+        texts = [config.Text(f"{i}", yaml.safe_dump(d).encode()) for i, d in enumerate(documents)]
+        assert loader.build(texts, config.Report()) == config.build(texts, config.Report())
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"ports": HTTP, "hosts": ["*.example"]}, ["no host can be asked for"]),
+        ({}, ["no port is given"]),
+        ({"ports": NONE["spec"]["ports"]}, []),
+    ],
+)
+def test_names_that_cannot_be_asked_for(tmp_path: Path, spec: Doc, said: list[str]) -> None:
+    document = entry(resolution="DNS")
+    document["spec"] |= spec
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump(document))
     mesh, warnings = config.check([tmp_path])
-    assert mesh.services == () and [w.message for w in warnings] == ["names are not resolved yet"]
-    assert at(entry(ports=HTTP, resolution="DNS", endpoints=ONE)) == ["10.0.0.1:80"]
-    assert at(entry(ports=HTTP, resolution="DNS_ROUND_ROBIN", endpoints=ONE)) == ["10.0.0.1:80"]
+    assert mesh.services == () and [w.message for w in warnings] == said
+
+
+@pytest.mark.parametrize(
+    ("address", "resolution", "said"),
+    [
+        ("db.example", "STATIC", 'write the IP address, or resolution: DNS for names'),
+        ("db.example", "", 'write the IP address, or resolution: DNS for names'),
+        ("db example", "DNS", "neither an IP address nor the name of a host"),
+        ("10.0.0.256", "DNS", "neither an IP address nor the name of a host"),
+        ("a" * 64 + ".example", "DNS", "neither an IP address nor the name of a host"),
+        ("https://db.example", "DNS", "neither an IP address nor the name of a host"),
+    ],
+)
+def test_what_is_no_name(address: str, resolution: str, said: str) -> None:
+    more = {"resolution": resolution} if resolution else {}
+    with pytest.raises(ConfigError, match=said):
+        load(entry(ports=HTTP, endpoints=[{"address": address}], **more))
+
+
+def test_one_of_its_addresses_is_for_one_endpoint() -> None:
+    places = [{"address": "a.example"}, {"address": "b.example"}]
+    with pytest.raises(ConfigError, match="DNS_ROUND_ROBIN is for one endpoint"):
+        load(entry(ports=HTTP, resolution="DNS_ROUND_ROBIN", endpoints=places))
+
+
+def test_who_is_asked() -> None:
+    assert load(sidecar()).sidecar.dns == model.Dns()
+    dns = {"servers": ["10.0.0.53", "127.0.0.1:8600", "fd00::1"], "timeout": "1s", "refresh": "5s", "least": "200ms"}
+    assert load(sidecar(dns=dns | {"addresses": 9})).sidecar.dns == model.Dns(
+        ("10.0.0.53:53", "127.0.0.1:8600", "[fd00::1]:53"), 1000, 5000, 200, 9
+    )
+    for bad in ({"servers": ["unix:///x"]}, {"servers": ["ns.example"]}, {"least": "2m"}, {"timeout": "0s"}):
+        with pytest.raises(ConfigError):
+            load(sidecar(dns=bad))
 
 
 def test_an_empty_protocol_is_none() -> None:

@@ -15,7 +15,7 @@ from config_mesh import Doc, entry, label, load, rule, sidecar, to, virtual
 
 from meshfast.admin import Admin
 from meshfast.explain import explain
-from meshfast.model import Mesh
+from meshfast.model import Http, Mesh
 from meshfast.routing import Table
 from meshfast.sidecar import Sidecar
 from meshfast.where import pages
@@ -90,6 +90,41 @@ def test_every_branch_with_its_share() -> None:
 def test_a_small_share_is_shown_all_the_same() -> None:
     routes = virtual(["com.x.Cart"], {"route": [to("v1", weight=2**31 - 1), to("v2", weight=1)]})
     assert [b["share"] for b in answer(CART, SUBSETS, routes)["branches"]] == [100.0, 0.0]
+
+
+def test_how_an_instance_is_chosen() -> None:
+    def said(load_balancer: Doc, **headers: str) -> list[str]:
+        ruled = {**SUBSETS, "spec": {**SUBSETS["spec"], "trafficPolicy": {"loadBalancer": load_balancer}}}
+        steps = answer(CART, ruled, headers=headers)["branches"][0]["steps"]
+        return [step["text"].partition(", ")[2] or step["text"] for step in steps[1:]]
+
+    assert said({"simple": "LEAST_REQUEST"}) == ["one of 3, by calls in flight"]
+    warm = {"simple": "ROUND_ROBIN", "warmup": {"duration": "10s"}}
+    assert said(warm) == ["one of 3, in turn, warming up for 10 s"]
+    hashed: Doc = {"consistentHash": {"httpHeaderName": "x-user"}}
+    chosen = "one of 3, by the hash of header x-user"
+    assert said(hashed, **{"x-user": "ann"}) == ['hashed: "ann"', chosen]
+    assert said(hashed) == ["it has not what is hashed: any instance", chosen]
+    assert said({"consistentHash": {"dubboArgument": 1}}) == ["one of 3, by the hash of argument 1"]
+
+
+BALANCED = {"trafficPolicy": {"loadBalancer": {"consistentHash": {"dubboArgument": 1}}}}
+BY_ARGUMENT: Doc = {**SUBSETS, "spec": {"host": "cart", **BALANCED}}
+
+
+def test_by_an_argument(tmp_path: Path) -> None:
+    def steps(*arguments: str) -> list[str]:
+        said = answer(CART, BY_ARGUMENT, arguments=arguments)
+        return [step["text"] for step in said["steps"] if "hash" in step["text"]]
+
+    assert steps("a", "ann")[0] == 'hashed: "ann"'
+    assert steps("ann")[0] == "it has not what is hashed: any instance"
+    path = write(tmp_path, CART, BY_ARGUMENT)
+    said = run("explain", path, "--service", "com.x.Cart", "--method", "add", "--argument", "7", "--argument", "ann")
+    assert "com.x.Cart.add(7, ann), no label" in said.stdout and 'hashed: "ann"' in said.stdout
+    refused = run("explain", path, "--http", "/com.x.Cart/add", "--argument", "7")
+    assert refused.returncode == 2 and "--argument is for --service" in refused.stderr
+    assert run("explain", path, "--app", "cart", "--argument", "7").returncode == 2
 
 
 def test_a_branch_that_falls_back() -> None:
@@ -252,7 +287,9 @@ def test_by_a_running_proxy() -> None:
         admin = Admin(running)
         address = await admin.start("tcp://127.0.0.1:0")
         out = []
-        for asked in (["com.x.Cart"], ["com.x.Kart"], ["com.x.Cart", "--label", "evn=1"]):
+        for asked in (
+            ["com.x.Cart", "--argument", "7", "--argument", "a&b"], ["com.x.Kart"], ["com.x.Cart", "--label", "evn=1"],
+        ):  # fmt: skip
             command = [sys.executable, "-m", "meshfast", "explain", "--admin", f"http://{address}", "--service", *asked]
             child = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1)
             said, wrong = await asyncio.wait_for(child.communicate(), 60)
@@ -262,6 +299,68 @@ def test_by_a_running_proxy() -> None:
         return out
 
     good, unlisted, refused = asyncio.run(story(load(CART, SUBSETS, WEIGHTED, label("env"))))
-    assert good[0] == 0 and "25 % goes nowhere (cart: subset gone): no instance" in good[1]
+    assert good[0] == 0 and "com.x.Cart(7, a&b)" in good[1]
+    assert "25 % goes nowhere (cart: subset gone): no instance" in good[1]
     assert unlisted[0] == 1 and "did you mean com.x.Cart?" in unlisted[1]
     assert (refused[0], refused[2]) == (2, "no TrafficLabel defines the label evn; did you mean env? defined are env\n")
+
+
+# --- what a rule does besides
+
+OPS = {"request": {"set": {"x-a": "1"}, "remove": ["x-b"]}, "response": {"add": {"x-c": "2"}}}
+WEB = entry("cart", ("com.x.Cart", "shop.ex"), ports=[{"number": 1}], endpoints=ENDPOINTS)
+DOES = virtual(
+    ["com.x.Cart", "shop.ex"],
+    {"match": [{"uri": {"prefix": "/moved"}}], "redirect": {"authority": "o.ex"}, "name": "moved"},
+    {"match": [{"uri": {"prefix": "/here"}}], "directResponse": {"status": 404}},
+    {"match": [{"uri": {"prefix": "/old"}}], "rewrite": {"uri": "/new", "authority": "n.ex"}, "route": [to("v1")]},
+    {
+        "fault": {
+            "delay": {"fixedDelay": "1s", "percentage": {"value": 0.5}},
+            "abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 100}},
+        },
+        "headers": OPS,
+        "route": [to("v1", weight=1), to("v2", weight=1) | {"headers": {"request": {"set": {"x-a": "mine"}}}}],
+    },
+)
+
+
+def lines(said: dict[str, Any]) -> list[str]:
+    return [step["text"] for step in said["steps"] if step["about"] in ("action", "target")]
+
+
+def test_how_a_rule_answers_itself(tmp_path: Path) -> None:
+    said = answer(WEB, SUBSETS, DOES, service="", http=Http("GET", "http", "shop.ex", "/moved/x?q"))
+    assert said["answered"] == "redirected by the rule with HTTP 301 (gRPC 2) to http://o.ex/moved/x?q"
+    assert (said["error"], said["address"], said["rule"], said["branches"]) == ("", "", "moved", [])
+    said = answer(WEB, SUBSETS, DOES, service="", http=Http("GET", "http", "shop.ex", "/here"))
+    assert said["answered"] == "answered by the rule with HTTP 404 (gRPC 12)"
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all([WEB, SUBSETS, DOES]))
+    done = run("explain", str(tmp_path), "--http", "/here", "--authority", "shop.ex")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "answered by the rule with HTTP 404 (gRPC 12)")
+
+
+def test_what_a_rule_changes() -> None:
+    said = answer(WEB, SUBSETS, DOES, service="", http=Http("GET", "http", "shop.ex", "/old/x?q"))
+    assert lines(said)[-2:] == ["the path becomes /new/x?q", "the authority becomes n.ex"]
+    said = answer(WEB, SUBSETS, DOES)
+    assert lines(said)[:2] == [
+        "0.5 % of calls wait 1000 ms",
+        "100 % of calls fail with HTTP 200, gRPC 14, Dubbo 80: fault filter abort",
+    ]
+    first, second = ([step["text"] for step in one["steps"]] for one in said["branches"])
+    rule_ = "attachments of the request: remove x-b, set x-a: 1"
+    assert first[-1] == rule_
+    assert second[-2:] == ["attachments of the request: set x-a: mine", rule_]
+    said = answer(WEB, SUBSETS, DOES, service="", http=Http("GET", "http", "shop.ex", "/"))
+    assert said["branches"][0]["steps"][-1]["text"] == "headers of the answer: add x-c: 2"
+
+
+def test_instances_that_are_named_by_a_host() -> None:
+    shop = entry(ports=[{"number": 80}], resolution="DNS", endpoints=[{"address": "db.example"}])
+    table = Table()
+    table.publish(load(shop))
+    said = explain(table, "a.Cart")
+    assert (said["address"], said["hint"]) == (
+        "", "db.example: a running sidecar asks for these names, see its /config_dump"
+    )  # fmt: skip

@@ -13,6 +13,7 @@ import yaml
 from config_mesh import Doc, conditions, entry, label, load, rule, rules, sidecar, targets, to, virtual
 
 from meshfast import config, words
+from meshfast.config import dfa
 from meshfast.errors import ConfigError
 from meshfast.model import Http, Mesh
 from meshfast.routing import Table
@@ -99,12 +100,31 @@ def test_the_older_of_two_subsets_of_one_name_counts(tmp_path: Path) -> None:
     assert {s.name: s.labels["v"] for s in mesh.clusters["shop"].subsets}["v2"] == "v1"
 
 
-def test_labels_go_on_to_all_hosts_or_not_at_all() -> None:
+@pytest.mark.parametrize(
+    ("hosts", "to_", "not_to"),
+    [
+        (["*"], ["a.Cart"], []),
+        (["x", "*/*"], ["a.Cart"], []),
+        ([], ["a.Cart"], []),
+        (["a.Cart"], ["a.Cart", "a.cart:80", "a.cart"], ["a.Cart2", "xa.Cart", "aXCart", "a.Cart:x"]),
+        (["shop", "*.Up-1.example"], ["a.Cart", "x.up-1.example", "y.x.up-1.example:1"], ["up-1.example", "shop"]),
+        (["com.*"], ["com.x", "com.x.Y"], ["com", "comx"]),
+        (["r.b.svc.cluster.local"], ["r", "r.b", "r.b.svc:80", "r.b.svc.cluster.local"], ["r.c"]),
+    ],
+)
+def test_the_hosts_that_labels_go_on_to(hosts: list[str], to_: list[str], not_to: list[str]) -> None:
     beta = label("env") | {"apiVersion": "istio.alibabacloud.com/v1beta1"}
-    beta["spec"]["rules"][0]["hosts"] = ["*"]
-    assert [one.name for one in load(beta).labels] == ["env"]
-    beta["spec"]["rules"][0]["hosts"] = ["a.Cart"]
-    with pytest.raises(ConfigError, match="labels that go on to some hosts alone are not supported yet"):
+    beta["spec"]["rules"][0]["hosts"] = hosts
+    (made,) = load(SHOP, beta).labels
+    assert list(made.hosts) == hosts
+    found = [bool(not made.goes or dfa.match(made.goes, name.encode())) for name in (*to_, *not_to)]
+    assert found == [True] * len(to_) + [False] * len(not_to)
+
+
+def test_a_label_has_no_end_of_hosts() -> None:
+    beta = label("env") | {"apiVersion": "istio.alibabacloud.com/v1beta1"}
+    beta["spec"]["rules"][0]["hosts"] = [f"com.example.very.long.name.{n * 7919:08x}" for n in range(2000)]
+    with pytest.raises(ConfigError, match="2000 names are too many|4000 names are too many"):
         load(beta)
 
 
@@ -332,23 +352,22 @@ def test_the_default_route_of_the_whole_mesh() -> None:
 
 def test_what_adds_only_quality_is_a_warning(tmp_path: Path) -> None:
     policy = {
-        "connectionPool": {"tcp": {"maxConnections": 1}}, "outlierDetection": {}, "retryBudget": {},
-        "loadBalancer": {"simple": "LEAST_REQUEST", "warmup": {"duration": "1s"}}, "tls": {"mode": "DISABLE"},
+        "connectionPool": {"tcp": {"idleTimeout": "1s"}},
+        "tls": {"mode": "DISABLE"},
         "portLevelSettings": [{"port": {"number": 1}, "loadBalancer": {"simple": "RANDOM"}}],
     }  # fmt: skip
-    route = {"route": [to()], "retries": {"attempts": 3}, "mirror": {"host": "nobody"}, "corsPolicy": {}}
+    route = {"route": [to()], "corsPolicy": {}}
     document = having(rule("shop", "v1"), trafficPolicy=policy)
     _, warnings, _ = checked(tmp_path, SHOP, document, virtual(["a.Cart"], route))
-    names = ["connectionPool", "outlierDetection", "retryBudget", "LEAST_REQUEST", "warmup"]
-    assert sorted(warnings) == sorted(f"{name} is not done yet" for name in [*names, "retries", "mirror", "corsPolicy"])
+    names = ["idleTimeout", "corsPolicy"]
+    assert sorted(warnings) == sorted(f"{name} is not done yet" for name in names)
 
 
 def test_failover_needs_outlier_detection(tmp_path: Path) -> None:
     locality = {"loadBalancer": {"localityLbSetting": {"failover": [{"from": "a", "to": "b"}]}}}
     rule_ = having(rule("shop"), trafficPolicy=locality)
-    assert checked(tmp_path, SHOP, rule_)[1] == ["failover does nothing without outlierDetection"]
-    with pytest.raises(ConfigError, match="failover is not supported yet"):
-        load(SHOP, having(rule_, trafficPolicy=locality | {"outlierDetection": {}}))
+    assert checked(tmp_path, SHOP, rule_)[1][0] == "failover does nothing without outlierDetection"
+    load(SHOP, having(rule_, trafficPolicy=locality | {"outlierDetection": {}}))
     locality["loadBalancer"]["localityLbSetting"]["enabled"] = False  # type: ignore[assignment]
     load(SHOP, having(rule_, trafficPolicy=locality | {"outlierDetection": {}}))
 

@@ -102,10 +102,6 @@ def test_what_is_wrong(tmp_path: Path) -> None:
     bare["spec"]["isPermissive"] = True
     with pytest.raises(ConfigError, match="permissiveModeConfiguration is missing"):
         load(*APPS, *LANES, bare)
-    patched = group("com.A")
-    patched["spec"]["defaultHttpRoutePatch"] = {}
-    with pytest.raises(ConfigError, match="defaultHttpRoutePatch is not supported yet"):
-        load(*APPS, *LANES, patched)
     (tmp_path / "f.yaml").write_text(yaml.safe_dump_all([*APPS, *LANES, group("com.A", "com.D", fallbackTarget="s1")]))
     report = config.Report(warn=True)
     mesh, warnings = config.check([tmp_path], report)
@@ -113,6 +109,37 @@ def test_what_is_wrong(tmp_path: Path) -> None:
     assert {s.rules[0].origin.document for s in mesh.services if s.name == "com.A" and s.rules[0].origin} == {
         "ASMSwimLaneGroup/g"
     }
+
+
+def test_patches_of_rules_and_policy() -> None:
+    patched = group("com.A", "com.B", fallbackTarget="s1")
+    patched["spec"] |= {"defaultHttpRoutePatch": {"timeout": "2s"}, "defaultTrafficPolicyPatch": {"tls": {"mode": "X"}}}
+    patched["spec"]["services"][1] |= {"httpRoutePatch": {"timeout": "3s", "route": []}, "trafficPolicyPatch": {}}
+    with pytest.raises(ConfigError, match="expected DISABLE, ISTIO_MUTUAL, SIMPLE or MUTUAL, found .X"):
+        load(*APPS, *LANES, patched)
+    patched["spec"]["defaultTrafficPolicyPatch"] = {"loadBalancer": {"simple": "RANDOM"}}
+    mesh = load(*APPS, *LANES, patched)
+    waits = {s.name: {r.timeout_ms for r in s.rules} for s in mesh.services}
+    assert (waits["com.A"], waits["com.B"], waits["com.C"]) == ({2000}, {3000}, {0})
+    assert [goes(mesh, f"com.{one}", "s2") for one in "AB"] == ["2", "1"]
+
+
+def test_headers_that_go_on() -> None:
+    carried = api("ASMHeaderPropagation", "p", {"headers": ["x-a", "x-b", "x-a"]})
+    carried["spec"]["workloadSelector"] = {"labels": {"app": "me"}}
+    mine = label("x-b", value_from=("$(localLabel)",))
+    mesh = load(carried, mine, sidecar(workload={"labels": {"app": "me"}}))
+    assert [one.name for one in mesh.labels] == ["x-b", "x-a"]
+    kinds = [source.kind for source in mesh.labels[1].sources]
+    assert kinds == [LabelKind.HEADER] + [LabelKind.CONTEXT] * 6
+    assert [one.name for one in load(carried).idle] == ["x-a", "x-b"]
+    lanes = *APPS, *LANES, group("com.A", fallbackTarget="s1", routeHeader="x-a", traceHeader="baggage"), carried
+    assert [(one.name, len(one.sources)) for one in load(*lanes).labels] == [("x-a", 1)]
+    own = load(*lanes, sidecar(workload={"labels": {"app": "me"}}))
+    assert [(one.name, len(one.sources)) for one in own.labels] == [("x-a", 7), ("x-b", 7)]
+    for wrong, said in (({"headerPrefix": "x-"}, "headerPrefix is not supported"), ({"headers": ["te"]}, "a label")):
+        with pytest.raises(ConfigError, match=said):
+            load(api("ASMHeaderPropagation", "p", wrong))
 
 
 def test_a_loader_sees_lanes_change() -> None:

@@ -19,7 +19,8 @@ def entry(name: str, *hosts: str, version: str = "v1") -> str:
     return (
         f"{ISTIO}kind: ServiceEntry\nmetadata: {{name: {name}}}\nspec:\n  hosts: [{', '.join(hosts)}]\n"
         "  ports: [{name: dubbo, number: 20880, protocol: DUBBO}]\n"
-        f"  endpoints: [{{address: 10.0.0.1, labels: {{v: {version}}}}}, {{address: 10.0.0.2}}]\n"
+        f"  endpoints: [{{address: 10.0.0.1, labels: {{v: {version}}}, locality: sh/a}},"
+        " {address: 10.0.0.2, locality: bj/a}]\n"
     )
 
 
@@ -45,6 +46,31 @@ def sidecar(labels: str) -> str:
     return f"apiVersion: meshfast.io/v1\nkind: Sidecar\nspec:\n  workload: {{app: me, labels: {labels}}}\n"
 
 
+def dubbo(random: Random) -> str:
+    """One of Dubbo's own rules."""
+    app, service = f"app{random.choice('019')}", f"com.S{random.choice('019')}"
+    lines = random.sample(["=> v=v1", "method=add => v=a", "=> host=10.0.0.1", "attachments[a]=1 => v!=v1"], 2)
+    return random.choice(
+        [
+            f"scope: service\nkey: {service}\nconditions: [{', '.join(map(repr, lines))}]\n",
+            f"scope: application\nkey: {app}\nconditions: ['=> v=b']\n",
+            f"key: {app}\ntags: [{{name: gray, addresses: [10.0.0.{random.choice('19')}]}}]\n",
+            f"scope: service\nkey: {service}\nconfigs: [{{side: consumer, parameters: {{weight: 9, timeout: 5}}}}]\n",
+        ]
+    )
+
+
+def moved(name: str, app: str, to: str, percent: int = 100) -> str:
+    head = f"apiVersion: meshfast.io/v1\nkind: RegionSwitch\nmetadata: {{name: {name}}}\n"
+    return f"{head}spec: {{app: {app}, from: sh, to: {to}, percent: {percent}}}\n"
+
+
+def other_switch(random: Random) -> dict[str, str]:
+    app = random.choice(["app0", "app1/*", "app2", "com.S3", "com.S3", "app9"])
+    name = random.choice(["m0", "m1"])
+    return {name: moved(name, app, random.choice(["bj", "bj/a", "gz", "sh"]), random.choice([0, 5, 100]))}
+
+
 def choices(random: Random) -> dict[str, str]:
     """A file of each kind and number, most of them good."""
     out = {f"e{i}": entry(f"app{i}", f"com.S{i}", f"com.T{random.choice([i, i, 9])}") for i in range(4)}
@@ -58,6 +84,7 @@ def choices(random: Random) -> dict[str, str]:
         out[f"v{i}"] = routes(f"v{i}", host, random.choice(wanted), random.choice(matches))
     out["l"] = label(random.choice(["env", "env", "other"]))
     out["s"] = sidecar(random.choice(["{zone: a}", "{zone: b}", "{}"]))
+    out |= {f"b{i}": dubbo(random) for i in range(2)}
     out["x"] = random.choice([entry("app7", "com.S7"), "kind: [", "", "{}", "# nothing\n"])
     return out
 
@@ -84,7 +111,9 @@ def test_as_if_for_the_first_time(seed: int) -> None:
     for _ in range(80):
         files = dict(files)
         name = random.choice(sorted(files))
-        match random.choice(["change", "change", "change", "change", "remove", "rename"]):
+        match random.choice(["change", "change", "change", "change", "switch", "switch", "remove", "rename"]):
+            case "switch":
+                files |= other_switch(random)
             case "change":
                 other = choices(random)
                 one = random.choice(sorted(other))
@@ -116,6 +145,7 @@ def test_only_what_changed_is_parsed_and_made(composed: list[str]) -> None:
     files = {f"e{i}": entry(f"app{i}", f"com.S{i}") for i in range(50)}
     files |= {f"v{i}": routes(f"v{i}", f"app{i}", "{subset: v1}", "{uri: {prefix: /a}}") for i in range(40)}
     files |= {f"d{i}": rule(f"d{i}", f"com.S{i}", "v1") for i in range(40)}
+    files |= {"b": "scope: service\nkey: com.S1\nconditions: ['method=a => v=v1', '=> host=10.0.0.1']\n"}
     files |= {"l": label("env"), "s": sidecar("{zone: a}")}
     loader = config.Loader()
     before = loaded(loader, files)
@@ -153,6 +183,38 @@ def test_what_is_wrong_is_said_at_its_place(composed: list[str]) -> None:
     assert isinstance(loaded(loader, files), Mesh)
 
 
+def test_a_switch_changes_its_applications_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = dict(GOOD)
+    loader = config.Loader()
+    last = loaded(loader, files)
+    assert isinstance(last, Mesh)
+    for name, app, said in (
+        ("app1", "app1", moved("m", "app1", "bj")), ("app1", "app1", moved("m", "app1", "bj", 5)),
+        ("app2", "app1", moved("m", "com.S2", "bj")), ("app2", "app2", "# none\n"),
+    ):  # fmt: skip
+        files["m"] = said
+        wanted = loaded(config.Loader(), files)
+        with monkeypatch.context() as patch:
+            patch.setattr("meshfast.config.resolve", lambda *_: 1 / 0)
+            found = loaded(loader, files)
+        assert isinstance(found, Mesh) and found == wanted and found.services is last.services
+        assert {one for one in found.clusters if found.clusters[one] is not last.clusters[one]} == {name, app}
+        last = found
+
+
+@pytest.mark.parametrize("to", ["sh/a", "nowhere else", "bj"])
+def test_a_wrong_switch_is_refused_and_the_last_ones_stay(to: str) -> None:
+    files = GOOD | {"m": moved("m", "app1", "bj")}
+    loader = config.Loader()
+    good = loaded(loader, files)
+    bad = files | {"n": moved("n", "app1", to)}
+    wrong = loaded(loader, bad)
+    assert isinstance(wrong, list) and wrong == loaded(config.Loader(), bad) == loaded(loader, bad)
+    assert loaded(loader, files) == good
+    gone = {name: said for name, said in files.items() if name != "m"}
+    assert loaded(loader, gone) == loaded(config.Loader(), gone)
+
+
 def test_a_mistake_of_ours_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"e": entry("app", "com.S"), "v": routes("v", "*", "{subset: $env}"), "l": label("env")}
     loader = config.Loader()
@@ -160,7 +222,7 @@ def test_a_mistake_of_ours_is_not_remembered(monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr("meshfast.config.label.build", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            loaded(loader, files)
+            loaded(loader, files | {"l": label("other")})
     assert loaded(loader, files) == first
 
 

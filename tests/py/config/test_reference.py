@@ -43,6 +43,12 @@ def test_the_page_has_every_table_as_it_is() -> None:
     assert reference.filled(PAGE) == PAGE, stale
 
 
+def test_the_page_of_dubbos_rules_has_every_table_as_it_is() -> None:
+    page = (ROOT / "docs" / "dubbo.md").read_text()
+    assert reference.asked(page) == set(reference.DUBBO)
+    assert reference.filled(page) == page, "run python -m meshfast.config.reference docs/dubbo.md"
+
+
 def test_the_page_says_the_bounds() -> None:
     assert MAX_BYTES == 16 << 20 and MAX_NODES == 2_000_000 and MAX_DEPTH == 100
     assert "at most 16 MiB, 2,000,000 YAML nodes and 100 levels" in PAGE

@@ -33,14 +33,14 @@ def folder(at: Path, **files: str) -> Path:
 def test_judges_each_document_with_the_names_of_others_as_given(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / ".git").mkdir()
-    folder(tmp_path, a=routes("a", "x"), b=routes("b", "x", "    rewrite: {uri: /}\n    redirect: {uri: /}\n"))
-    folder(tmp_path / "below", c=routes("c", "x", "    rewrite: {uri: /}\n") + "---\n" + routes("d", "y"))
+    folder(tmp_path, a=routes("a", "x"), b=routes("b", "x", "    fault: {}\n    redirect: {uri: /}\n"))
+    folder(tmp_path / "below", c=routes("c", "x", "    fault: {}\n") + "---\n" + routes("d", "y"))
     folder(tmp_path / ".git", e="{")
     found = survey([tmp_path])
     assert (found.files, len(found.judged), found.copies, found.unread) == (3, 4, 0, [])
     assert found.kinds() == {"VirtualService": {"accepted": 2, "warned": 0, "refused": 2, "passed": 0}}
     said = [(c.field, c.documents, [Path(o.file).name for o in c.examples]) for c in found.complaints("refused")]
-    assert said == [("spec.http[].rewrite", 2, ["b.yaml", "c.yaml"]), ("spec.http[].redirect", 1, ["b.yaml"])]
+    assert said == [("spec.http[].fault", 2, ["b.yaml", "c.yaml"]), ("spec.http[].redirect", 1, ["b.yaml"])]
     assert found.complaints("warned") == []
 
 
@@ -76,13 +76,25 @@ def test_the_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].strip() == "1 document in 1 file"
     assert done.stdout.splitlines()[2].split() == ["VirtualService", "1", "1", "100", "%"]
-    folder(tmp_path, b=routes("b", "x", "    rewrite: {uri: /}\n"), c="{")
+    folder(tmp_path, b=routes("b", "x", "    fault: {}\n"), c="{")
     done = run(str(good), "-o", "json")
     told = json.loads(done.stdout)
     assert done.returncode == 1
     row = {"kind": "VirtualService", "documents": 2, "accepted": 1, "warned": 0, "refused": 1, "passed": 0}
     assert told["kinds"] == [row]
     [refused] = told["refused"]
-    assert (refused["field"], refused["documents"], refused["examples"][0]["line"]) == ("spec.http[].rewrite", 1, 8)
+    assert (refused["field"], refused["documents"], refused["examples"][0]["line"]) == ("spec.http[].fault", 1, 8)
     assert [each["line"] for each in told["unread"]] == [2]
     assert run(str(tmp_path / "none")).returncode == 1
+
+
+def test_a_sidecar_that_is_named_holds_for_all(tmp_path: Path) -> None:
+    rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: x\n"
+    files = folder(tmp_path, a=rule + "  trafficPolicy: {tls: {mode: SIMPLE}}\n", b=routes("b", "x"))
+    assert survey([files]).kinds()["DestinationRule"]["refused"] == 1
+    own = tmp_path / "own" / "sidecar.yaml"
+    own.parent.mkdir()
+    own.write_text("apiVersion: meshfast.io/v1\nkind: Sidecar\nspec: {tls: close}\n")
+    found = survey([own, files])
+    assert found.kinds()["DestinationRule"] == {"accepted": 0, "warned": 1, "refused": 0, "passed": 0}
+    assert found.kinds()["Sidecar"]["refused"] == 0

@@ -207,3 +207,31 @@ def test_a_reader_that_is_gone_learns_the_verdict(tmp_path: Path) -> None:
         assert subprocess.run(command, stdout=wrote, stderr=wrote, timeout=60, check=False).returncode == 1
     finally:
         os.close(wrote)
+
+
+def test_rules_that_are_never_reached(tmp_path: Path) -> None:
+    def one(name: str, *match: Doc) -> Doc:
+        return {"name": name, "match": list(match), "route": [to()]}
+
+    wide = one(
+        "wide",
+        {"uri": {"prefix": "/a.Cart/get"}},
+        {"headers": {"user": {"regex": "u[0-9]+"}}},
+        {"env": [{"exact": "dev1"}, {"exact": "dev2"}]},
+        {"sourceLabels": {"app": "x"}},
+        {"gateways": ["gw"]},
+    )
+    narrower = [
+        one("path", {"uri": {"exact": "/a.Cart/getOne"}, "headers": {"a": {}}}),
+        one("both", {"headers": {"user": {"exact": "u17"}}}, {"env": [{"exact": "dev2"}]}),
+        one("reached", {"headers": {"user": {"exact": "v17"}}}, {"env": [{"exact": "dev2"}]}),
+        one("source", {"sourceLabels": {"app": "x", "b": "c"}}),
+        one("of a gateway", {"gateways": ["gw"]}),
+        one("all"),
+        one("last", {"headers": {"z": {}}}),
+    ]
+    said = warned(tmp_path, SHOP, label("env"), virtual(["a.Cart"], wide, *narrower))
+    never = {path: message.partition(":")[2].split()[1] for path, message in said if "never reached" in message}
+    assert never == {f"spec.http[{i}]": name for i, name in ((1, "wide"), (2, "wide"), (4, "wide"), (7, "all"))}
+    ours = {"match": [{"gateways": ["mesh"]}], "route": [to()]}
+    assert warned(tmp_path, SHOP, virtual(["a.Cart"], ours, one("theirs", {"gateways": ["gw"]}))) == []

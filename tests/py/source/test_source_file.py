@@ -280,3 +280,20 @@ def test_again_reads_at_once(tmp_path: Path) -> None:
         await events.aclose()  # type: ignore[attr-defined]
 
     asyncio.run(run())
+
+
+def test_what_is_taken_and_not_done_is_logged_once_it_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    routes = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a.A]\n"
+    some, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    some.write_text(entry("a.A"))
+    other.write_text(routes + "  http:\n  - route: [{destination: {}}]\n    corsPolicy: {}\n")
+
+    async def body(following: Next) -> None:
+        await following()
+        some.write_text(entry("a.A", "other"))
+        await following()
+
+    with caplog.at_level("WARNING", "meshfast"):
+        watch(tmp_path, body)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"configuration: {other}:8:5: corsPolicy is not done yet: browsers are answered by the instance"]

@@ -21,9 +21,11 @@ import java.util.zip.CRC32;
 /** What each method of an instance does. */
 final class Methods {
     static final List<String> NAMES =
-            List.of("ask", "slow", "fail", "told", "wait", "hang", "collect", "produce", "chat");
+            List.of("ask", "slow", "attempt", "fail", "told", "wait", "hang", "collect", "produce", "chat");
 
     private static final class Asked {
+        String at = "";
+        int millis;
         int code;
         String message = "";
         String details = "";
@@ -123,6 +125,9 @@ final class Methods {
                     Thread.sleep(Integer.parseInt(new String(body, StandardCharsets.UTF_8)));
                     give(body);
                     return;
+                case "attempt":
+                    attempt(body);
+                    return;
                 case "ask":
                     give(body);
                     return;
@@ -173,6 +178,19 @@ final class Methods {
             seen.put("left", deadline == null ? null : deadline.timeRemaining(TimeUnit.MILLISECONDS));
             out.onNext(GrpcDriver.GSON.toJson(seen).getBytes(StandardCharsets.UTF_8));
             out.onCompleted();
+        }
+
+        /** Counts as begun; the instance that is named waits, and fails where a code is told. */
+        private void attempt(byte[] body) throws InterruptedException {
+            Asked asked = asked(body);
+            offer.begun.incrementAndGet();
+            boolean meant = asked.at.equals(new String(name, StandardCharsets.UTF_8));
+            Thread.sleep(meant ? asked.millis : 0);
+            if (meant && asked.code != 0) {
+                fail(asked);
+            } else {
+                give(body);
+            }
         }
 
         private void fail(Asked asked) {

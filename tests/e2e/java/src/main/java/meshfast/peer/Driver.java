@@ -20,6 +20,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.apache.dubbo.rpc.RpcContext;
+import org.apache.dubbo.rpc.RpcException;
 import org.apache.dubbo.rpc.service.GenericService;
 
 /**
@@ -71,6 +72,9 @@ public class Driver {
             reply.put("ok", false);
             reply.put("error", cause.getClass().getName());
             reply.put("message", String.valueOf(cause.getMessage()));
+            if (cause instanceof RpcException) {
+                reply.put("code", ((RpcException) cause).getCode());
+            }
         }
         String line = GSON.toJson(reply);
         synchronized (out) {
@@ -87,7 +91,11 @@ public class Driver {
                 dubbo.export(text(command, "name", ""), number(command, "port", 0), strings(command, "params"));
                 return null;
             case "unexport":
-                dubbo.unexport();
+                if (command.has("port")) {
+                    dubbo.unexport(number(command, "port", 0));
+                } else {
+                    dubbo.unexport();
+                }
                 return null;
             case "next":
                 dubbo.refer("next", text(command, "url", ""), strings(command, "params"));

@@ -16,7 +16,10 @@ import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
 import org.apache.dubbo.rpc.service.GenericService;
 
-/** What of the SDK's configuration the tests use: addresses only, no registry, nothing beside the one port. */
+/**
+ * What of the SDK's configuration the tests use: addresses, and nothing beside the one port; or, where the parameter
+ * "registry" names some by ";", registries.
+ */
 class Dubbo {
     /*
      * That this method's second argument is called back; a registry would tell a consumer what its provider says. From an
@@ -27,12 +30,26 @@ class Dubbo {
     private final ApplicationConfig application = application();
     private final Map<String, ReferenceConfig<?>> references = new ConcurrentHashMap<>();
     private final Map<String, ReferenceConfig<GenericService>> generics = new ConcurrentHashMap<>();
-    private final List<ServiceConfig<?>> exported = Collections.synchronizedList(new ArrayList<>());
+    final Map<Integer, List<ServiceConfig<?>>> exported = new ConcurrentHashMap<>();
 
     static ApplicationConfig application() {
         ApplicationConfig application = new ApplicationConfig("peer");
         application.setQosEnable(false);
         return application;
+    }
+
+    /** Those at {@code addresses}; without, that there is none. */
+    static List<RegistryConfig> registries(String addresses) {
+        List<RegistryConfig> registries = new ArrayList<>();
+        for (String address : (addresses == null ? RegistryConfig.NO_AVAILABLE : addresses).split(";")) {
+            RegistryConfig registry = new RegistryConfig();
+            registries.add(registry);
+            if (addresses != null && addresses.contains(";")) {
+                registry.setId("registry" + registries.size());
+            }
+            registry.setAddress(address);
+        }
+        return registries;
     }
 
     static String version() {
@@ -55,11 +72,9 @@ class Dubbo {
         Map<String, String> others = new LinkedHashMap<>(params);
         String named = others.remove("protocol");
         ProtocolConfig protocol = new ProtocolConfig(named == null ? "dubbo" : named, port);
+        ServiceConfig<T> service = serviceAt(protocol, others);
         protocol.setHost("127.0.0.1");
         protocol.setParameters(others);
-        ServiceConfig<T> service = serviceAt(port);
-        service.setRegistry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
-        service.setProtocol(protocol);
         service.setInterface(type);
         service.setRef(with);
         service.setScope("remote");
@@ -68,33 +83,52 @@ class Dubbo {
         service.setMethods(new ArrayList<>(methods));
         service.setParameters(others);
         service.export();
-        exported.add(service);
+        exported.computeIfAbsent(port, key -> Collections.synchronizedList(new ArrayList<>())).add(service);
     }
 
-    <T> ServiceConfig<T> serviceAt(int port) {
+    /** Takes from {@code params} what is not of the service. */
+    <T> ServiceConfig<T> serviceAt(ProtocolConfig protocol, Map<String, String> params) {
         ServiceConfig<T> service = new ServiceConfig<>();
         service.setApplication(application);
+        service.setProtocol(protocol);
+        service.setRegistries(registries(params.remove("registry")));
         return service;
     }
 
-    void unexport() {
-        for (ServiceConfig<?> service : exported) {
-            service.unexport();
+    /** Takes from {@code params} what is not of the reference. */
+    <T> ReferenceConfig<T> referenceBy(String ref, Map<String, String> params) {
+        ReferenceConfig<T> reference = new ReferenceConfig<>();
+        reference.setApplication(application);
+        String registries = params.remove("registry");
+        if (registries != null) {
+            reference.setRegistries(registries(registries));
         }
+        return reference;
+    }
+
+    /** All that is offered. */
+    void unexport() {
+        exported.values().forEach(services -> services.forEach(ServiceConfig::unexport));
         exported.clear();
+    }
+
+    /** The instance at {@code port}, as one that leaves. */
+    void unexport(int port) {
+        exported.remove(port).forEach(ServiceConfig::unexport);
     }
 
     void refer(String ref, String url, Map<String, String> params) {
         MethodConfig record = new MethodConfig();
         record.setName("record");
         record.setReturn(false);
-        String calling = String.join("&" + CALLBACK + ";", url.split(";")) + "&" + CALLBACK;
+        String calling = url.isEmpty() ? "" : String.join("&" + CALLBACK + ";", url.split(";")) + "&" + CALLBACK;
         refer(ref, PeerService.class, calling, params, List.of(record));
     }
 
     <T> void refer(String ref, Class<T> type, String url, Map<String, String> params, List<MethodConfig> methods) {
-        ReferenceConfig<T> reference = new ReferenceConfig<>();
-        prepare(reference, url, params);
+        Map<String, String> others = new LinkedHashMap<>(params);
+        ReferenceConfig<T> reference = referenceBy(ref, others);
+        prepare(reference, url, others);
         reference.setInterface(type);
         reference.setMethods(new ArrayList<>(methods));
         reference.get();
@@ -122,7 +156,7 @@ class Dubbo {
 
     GenericService generic(String url, Map<String, String> params) {
         return generics.computeIfAbsent(url, key -> {
-                    ReferenceConfig<GenericService> reference = new ReferenceConfig<>();
+                    ReferenceConfig<GenericService> reference = referenceBy(url, params);
                     prepare(reference, url, params);
                     reference.setInterface(PeerService.class.getName());
                     reference.setGeneric("true");
@@ -132,12 +166,13 @@ class Dubbo {
     }
 
     private void prepare(ReferenceConfig<?> reference, String url, Map<String, String> params) {
-        reference.setApplication(application);
-        reference.setUrl(url);
+        if (!url.isEmpty()) {
+            reference.setUrl(url);
+        }
         reference.setCheck(false);
         reference.setScope("remote");
-        reference.setRetries(0);
-        reference.setCluster("failfast");
+        reference.setRetries(Integer.parseInt(params.getOrDefault("retries", "0")));
+        reference.setCluster(params.getOrDefault("cluster", "failfast"));
         reference.setTimeout(Integer.parseInt(params.getOrDefault("timeout", "10000")));
         reference.setVersion(params.get("version"));
         reference.setGroup(params.get("group"));

@@ -36,10 +36,19 @@ public interface PeerService {
     /** The attachments this provider sees; "reply" travels back under "replied", with "from" naming the provider. */
     Map<String, String> attachments();
 
+    /** Milliseconds of its caller's time that this provider knows to be left; -1 where it knows of none. */
+    long left();
+
     /** Called one-way. */
     void record(String token);
 
     List<String> recorded();
+
+    /**
+     * Notes {@code token} as {@link #record} does and answers as {@link #ask}; the instance that is named {@code at} after
+     * {@code millis}, or with an exception where those are negative.
+     */
+    String attempt(String at, int millis, String token);
 
     /** Keeps {@code listener}, a callback argument, under {@code key}; gives the provider's name. */
     String subscribe(String key, Listener listener);

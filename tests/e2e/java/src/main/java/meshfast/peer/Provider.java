@@ -13,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.zip.CRC32;
 import org.apache.dubbo.rpc.RpcContext;
+import org.apache.dubbo.rpc.TimeoutCountDown;
 
 /** The service as one named instance offers it. */
 final class Provider implements PeerService {
@@ -106,6 +107,13 @@ final class Provider implements PeerService {
     }
 
     @Override
+    public long left() {
+        Object left = RpcContext.getContext().get("timeout-countdown"); // of 2.7
+        left = left == null ? RpcContext.getContext().getObjectAttachment("timeout-countdown") : left;
+        return left == null ? -1 : ((TimeoutCountDown) left).timeRemaining(TimeUnit.MILLISECONDS);
+    }
+
+    @Override
     public void record(String token) {
         records.add(token);
     }
@@ -113,6 +121,15 @@ final class Provider implements PeerService {
     @Override
     public List<String> recorded() {
         return new ArrayList<>(records);
+    }
+
+    @Override
+    public String attempt(String at, int millis, String token) {
+        records.add(token);
+        if (!name.equals(at)) {
+            return ask(token);
+        }
+        return millis < 0 ? fail(token) : slow(millis, token);
     }
 
     @Override

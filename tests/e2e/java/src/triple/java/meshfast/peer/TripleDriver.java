@@ -19,7 +19,7 @@ import org.apache.dubbo.rpc.protocol.tri.CancelableStreamObserver;
 /** The driver with what only Triple has: an instance offers {@link Streams} and {@link Texts} too, at the same port. */
 public final class TripleDriver extends Driver {
     private TripleDriver(PrintStream out) {
-        super(out, new TripleDubbo());
+        super(out, new Worlds());
     }
 
     public static void main(String[] args) throws Exception {

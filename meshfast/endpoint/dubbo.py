@@ -1,0 +1,371 @@
+"""What a Dubbo application finds in the registry that its sidecar is: of a service that it looks for, the sidecar; of
+what it registers, nothing, though it is told that all went well.
+
+``/{root}/{service}/providers`` is there as soon as it is asked for. What applications register below it is kept as
+wanted and in no list; the services that applications are mapped to are dropped; all else is an ordinary node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from meshfast.endpoint.jute import Op
+from meshfast.endpoint.kept import Keeper, State
+from meshfast.endpoint.limits import Limits
+from meshfast.endpoint.lists import nodes
+from meshfast.endpoint.paths import proper
+from meshfast.endpoint.pushed import push
+from meshfast.endpoint.standby import CONSUMED, Standbys
+from meshfast.endpoint.tree import Tree
+from meshfast.endpoint.view import Fate
+from meshfast.endpoint.zookeeper import Server
+from meshfast.registry import Listing
+from meshfast.registry.url import URL, Provider, Refused, decode, provider
+
+__all__ = ["Endpoint", "Shown", "Wanted"]
+
+log = logging.getLogger("meshfast")
+
+#: Seconds that a consumer's first look at a service waits for an answer, and all such waits of a session together.
+FIRST, TOGETHER = 1.0, 5.0
+LISTS = (Op.GET_CHILDREN, Op.GET_CHILDREN2)
+READS = (Op.EXISTS, Op.GET_DATA, *LISTS)
+#: Of the path of a folder that is shown: levels, and characters.
+DEEP, LONG = 6, 1024
+_SERVICE = re.compile(r"[^\s/\x00-\x20\x7f*?]{1,512}")
+
+
+class Shown(Protocol):
+    """What there is to be found."""
+
+    def known(self, service: str) -> Listing | None:
+        """What is listed of a service now; None: nobody has answered yet."""
+
+    def interest(self, service: str) -> Callable[[], None]:
+        """Follows a service until what is returned is called."""
+
+    def connected(self) -> bool:
+        """Whether it is worth while to wait for an answer."""
+
+
+class Wanted(NamedTuple):
+    """What an application registered. ``provider``: None where it is an instance of an application, of which ``data``
+    tells. ``session``: 0 where it stays without one."""
+
+    session: int
+    provider: Provider | None
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Folder:
+    service: str
+    names: dict[str, None] = field(default_factory=dict)
+    looking: int = 0  # sessions
+    first: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Endpoint:
+    """A ZooKeeper for this sidecar's application. ``out``: where the sidecar takes its calls; ``parameters`` of the
+    providers that are shown win over what instances say. Whoever has another listing of a service calls ``changed``.
+    ``state``: where sessions and what they made are kept over a restart; ``standbys``: what is shown beside the
+    sidecar; ``properties``: of the application's configuration."""
+
+    def __init__(
+        self, address: str, shown: Shown, out: str, *, parameters: Mapping[str, str] | None = None,
+        limits: Limits | None = None, state: State | None = None, clock: Callable[[], float] = time.monotonic,
+        standbys: Standbys | None = None, properties: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._address, self._shown, self._clock, self.standbys = address, shown, clock, standbys
+        self._out, self._parameters = out.removeprefix("tcp://"), dict(parameters or {})
+        self.server = Server(limits, self, clock=clock)
+        self.tree: Tree = self.server.tree
+        self.wanted: dict[str, Wanted] = {}
+        self.consumers: dict[str, URL] = {}
+        self.hears: Callable[[], None] = lambda: None  # that something else is wanted than before
+        self.leaves: Callable[[int], None] = lambda session: None  # of a session whose connection has ended
+        self.refused: Counter[str] = Counter()  # of what was registered, by reason
+        self.waits = self.unanswered = 0  # first looks that had to wait, and those in vain
+        self.unshown: dict[str, str] = {}  # services of which an offer is not shown, and why
+        self._folders: dict[str, _Folder] = {}
+        self._of: dict[str, dict[str, _Folder]] = {}  # by service
+        self._sessions: dict[int, dict[str, Callable[[], None] | None]] = {}
+        self._patience: dict[int, float] = {}
+        push(self.tree, properties or {})
+        self.keeper = Keeper(state, self.tree, self.server.sessions, self) if state is not None else None
+
+    async def start(self) -> str:
+        """Listens; gives the address with its real port. Raises as ``address.listening``."""
+        if self.keeper is not None:
+            self.keeper.read()
+        return await self.server.start(self._address)
+
+    async def stop(self) -> None:
+        """Lets go of all services. Sessions go on with the next that has the same state."""
+        self.leaves = lambda session: None
+        await self.server.stop()
+        if self.keeper is not None:
+            await self.keeper.close()
+        for session in list(self._sessions):
+            self.ended(session)
+
+    def end(self, session: int) -> None:
+        """Ends a session before it expires, with all that it registered: its application is known to be gone."""
+        if (one := self.server.sessions.get(session)) is not None:
+            self.server.sessions.end(one)
+
+    def counters(self) -> dict[str, int | Counter[str]]:
+        """What there is, and what was since the start; those by a name of their own as they are."""
+        server = self.server
+        return {
+            "connections": len(server.connections), "sessions": len(server.sessions), "begun": server.sessions.begun,
+            "resumed": server.sessions.resumed, "expired": server.sessions.expired, "nodes": server.used.now["nodes"],
+            "watches": server.used.now["watches"], "bytes": server.used.now["bytes"], "shown": len(self._folders),
+            "wanted": len(self.wanted), "consumers": len(self.consumers), "waits": self.waits,
+            "unanswered": self.unanswered, "unshown": len(self.unshown), "operations": server.operations,
+            "unknown": server.unknown, "limits": server.used.refused, "refused": self.refused,
+            "unwritten": self.keeper.failed if self.keeper is not None else 0,
+        }  # fmt: skip
+
+    def changed(self, service: str) -> None:
+        """Shows what is listed of a service now."""
+        for path, one in self._of.get(service, {}).items():
+            if one.looking:
+                self._fill(path, one)
+
+    def tend(self) -> None:
+        """Does what is due; somebody calls it from time to time."""
+        for service in self.standbys.again() if self.standbys is not None else ():
+            self.changed(service)
+
+    def labelled(self, labels: Mapping[str, str]) -> None:
+        """The traffic labels in force, with this workload's values."""
+        if self.standbys is not None and self.standbys.label(labels):
+            for service in self.services:
+                self.changed(service)
+
+    @property
+    def services(self) -> list[str]:
+        """Those that it has been asked for."""
+        return sorted(self._of)
+
+    # --- what the tree tells
+
+    def fate(self, path: str, ephemeral: bool) -> Fate:
+        parts = path.split("/")[1:]
+        if parts[1:2] == ["mapping"] and len(parts) > 2 or parts[1:3] == ["config", "mapping"] and len(parts) > 3:
+            return Fate.DROPPED
+        if _registered(parts) is not None or ephemeral and parts[0] == "services" and len(parts) == 3:
+            return Fate.UNLISTED
+        return Fate.LISTED
+
+    def created(self, owner: int, path: str, data: bytes) -> None:
+        parts = path.split("/")[1:]
+        if (service := _registered(parts)) is not None:
+            try:
+                found = provider(parts[-1], service)
+            except Refused as refused:
+                self.refused[refused.reason] += 1
+                log.warning("endpoint: what the application registered for %s cannot be read: %s", service, refused)
+                return
+            if found is not None:
+                self._want(path, Wanted(owner, found, b""))
+        elif owner and parts[0] == "services" and len(parts) == 3:
+            self._want(path, Wanted(owner, None, data))
+        elif len(parts) > 3 and parts[-2] == "consumers":
+            self.consumers.pop(path, None)
+            try:
+                self.consumers[path] = URL.parse(decode(parts[-1]))
+            except Refused as refused:
+                self.refused[refused.reason] += 1
+            self._consumed(path, parts[-3])
+
+    def removed(self, path: str) -> None:
+        parts = path.split("/")
+        if len(parts) > 4 and parts[-2] == "consumers":
+            self.consumers.pop(path, None)
+            self._consumed(path, parts[-3], gone=True)
+        if self.wanted.pop(path, None) is not None:
+            self.hears()
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders and _folder(folder) is not None:
+            self._take_back(folder)
+
+    def asked(self, session: int, op: int, path: str) -> asyncio.Future[None] | None:
+        service = _folder(path) if op in READS else None
+        if service is None:
+            return None
+        one = self._refer(session, service, path, op in LISTS)
+        if one is None or op not in LISTS or self._fill(path, one) or one.names:
+            return None
+        patience = min(FIRST, self._patience.get(session, TOGETHER))
+        if patience <= 0 or not self._shown.connected():
+            return None
+        return self._first(session, one, patience)
+
+    def left(self, session: int) -> None:
+        self.leaves(session)
+
+    def ended(self, session: int) -> None:
+        self._patience.pop(session, None)
+        for path, release in self._sessions.pop(session, {}).items():
+            one = self._folders[path]
+            if release is not None:
+                one.looking -= 1
+                release()
+            if not any(path in others for others in self._sessions.values()):
+                self._forget(path, one)
+
+    # --- what is kept
+
+    def asked_for(self, session: int) -> dict[str, bool]:
+        return {path: release is not None for path, release in self._sessions.get(session, {}).items()}
+
+    def listed(self) -> dict[str, list[str]]:
+        return {path: list(one.names) for path, one in self._folders.items() if one.names}
+
+    def again(self, session: int, folders: Mapping[str, bool], listed: Mapping[str, list[str]]) -> None:
+        for path, look in folders.items():
+            service = _folder(path)
+            if service is None or (one := self._refer(session, service, path, look)) is None:
+                continue
+            if look and not self._fill(path, one) and not one.names:
+                one.names = dict.fromkeys(listed.get(path, ()))
+                for name in one.names:
+                    self.tree.show(f"{path}/{name}", self._host())
+
+    # --- within
+
+    def _want(self, path: str, wanted: Wanted) -> None:
+        before = self.wanted.get(path)
+        if before is None and len(self.wanted) >= self.server.used.limits.registrations:
+            self.server.used.refused["registrations"] += 1
+            return
+        self.wanted[path] = wanted
+        if wanted != before:
+            self.hears()
+
+    def _consumed(self, path: str, name: str, gone: bool = False) -> None:
+        service, standbys = _service(name), self.standbys
+        if standbys is None or service is None:
+            return
+        if standbys.gone(service, path) if gone else standbys.announced(service, path, self.consumers.get(path)):
+            self.changed(service)
+        if service not in self._of:
+            standbys.forget(service)
+
+    def _refer(self, session: int, service: str, path: str, look: bool) -> _Folder | None:
+        """The folder for a session that asks for it; None: there are too many, or it has no place."""
+        one = self._folders.get(path)
+        if one is None:
+            if len(self._folders) >= self.server.used.limits.services:
+                self.server.used.refused["services"] += 1
+                return None
+            if not self.tree.show(path):
+                return None
+            one = self._folders[path] = self._of.setdefault(service, {})[path] = _Folder(service)
+        mine = self._sessions.setdefault(session, {})
+        if path not in mine:
+            self.tree.wrote()
+        if mine.setdefault(path, None) is None and look:
+            mine[path] = self._shown.interest(service)
+            one.looking += 1
+        return one
+
+    def _forget(self, path: str, one: _Folder) -> None:
+        del self._folders[path], self._of[one.service][path]
+        if not self._of[one.service]:
+            del self._of[one.service]
+            self.unshown.pop(one.service, None)
+            if self.standbys is not None:
+                self.standbys.forget(one.service)
+        for name in one.names:
+            self.tree.hide(f"{path}/{name}")
+        self._take_back(path)
+
+    def _take_back(self, path: str) -> None:
+        while path:
+            self.tree.hide(path)
+            path = path.rpartition("/")[0]
+
+    def _fill(self, path: str, one: _Folder) -> bool:
+        """Whether anything is known. What was shown once is never taken back for nothing: where there is no instance,
+        the sidecar says so to the call."""
+        service = one.service
+        listing = self._shown.known(service)
+        if listing is None:
+            return False
+        more = CONSUMED if self.standbys is not None and self.standbys.fits(service) else {}
+        own, refused = nodes(service, listing, self._out, {**more, **self._parameters})
+        names = dict.fromkeys(own)
+        if self.standbys is not None and own:
+            names |= dict.fromkeys(self.standbys.nodes(service, listing, own.values()))
+        if refused and service not in self.unshown:
+            self.unshown[service] = "its instances want a token each"
+            log.warning("endpoint: %s is not shown whole: %s", service, self.unshown[service])
+        elif not refused:
+            self.unshown.pop(service, None)
+        if names or not one.names:
+            before, one.names = one.names, names
+            for name in names:
+                self.tree.show(f"{path}/{name}", self._host())
+            for name in before.keys() - names.keys():
+                self.tree.hide(f"{path}/{name}")
+        first, one.first = one.first, []
+        for waiting in first:
+            if not waiting.done():
+                waiting.set_result(None)
+        return True
+
+    def _first(self, session: int, one: _Folder, patience: float) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        began, timer = self._clock(), loop.call_later(patience, self._in_vain, future)
+        self.waits += 1
+
+        def over(_: object) -> None:
+            timer.cancel()
+            if future in one.first:
+                one.first.remove(future)
+            if session in self._sessions:
+                self._patience[session] = self._patience.get(session, TOGETHER) - (self._clock() - began)
+
+        future.add_done_callback(over)
+        one.first.append(future)
+        return future
+
+    def _in_vain(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            self.unanswered += 1
+            future.set_result(None)
+
+    def _host(self) -> bytes:
+        return self._out.rpartition(":")[0].encode()
+
+
+def _folder(path: str) -> str | None:
+    """The service of ``/{root}/{service}/providers``."""
+    if not path.endswith("/providers") or len(path) > LONG or not proper(path):
+        return None
+    parts = path.split("/")
+    return _service(parts[-2]) if 3 < len(parts) <= DEEP else None
+
+
+def _registered(parts: list[str]) -> str | None:
+    """The service of ``/{root}/{service}/providers/{url}``."""
+    return _service(parts[-3]) if len(parts) > 3 and parts[-2] == "providers" and "%3A%2F%2F" in parts[-1] else None
+
+
+def _service(text: str) -> str | None:
+    try:
+        name = decode(text)
+    except Refused:
+        return None
+    return name if _SERVICE.fullmatch(name) else None

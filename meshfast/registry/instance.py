@@ -1,0 +1,243 @@
+"""Dubbo's application level: an instance of an application as Curator's discovery writes it, and the MetadataInfo that
+says what the application offers. Any bytes give a value or ``Refused``, in time that grows with their length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from meshfast.registry import Instance
+from meshfast.registry.url import (
+    MOST_PARAMETERS,
+    PROTOCOLS,
+    SERVICE,
+    Provider,
+    Refused,
+    address,
+    listed,
+    named,
+    version,
+)
+
+__all__ = ["Info", "MOST_SERVICES", "Node", "Service", "applications", "info", "info_of", "node", "offered"]
+
+#: Bytes of an instance, of a mapping, of a MetadataInfo.
+LONGEST_INSTANCE = 256 * 1024
+LONGEST_MAPPING = 256 * 1024
+LONGEST_INFO = 4 * 1024 * 1024
+#: Services of one application; applications of one service.
+MOST_SERVICES = 10_000
+MOST_APPLICATIONS = 1_000
+
+#: The revision of an application that offers nothing.
+EMPTY_REVISION = "0"
+
+#: What an instance says to those who read it, not of itself.
+_OWN = (
+    "dubbo.metadata.",
+    "dubbo.metadata-service.",
+    "dubbo.endpoints",
+    "dubbo.exported-services.",
+    "dubbo.subscribed-services.",
+    "meta-v",
+    "registry.id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An instance of an application. ``endpoints``: its port by protocol, where it differs; ``remote``: its
+    MetadataInfo is in the registry, else it is ``asked`` by "dubbo" or "tri" at a port; by "" where by neither."""
+
+    application: str
+    host: str
+    port: int
+    revision: str
+    remote: bool = False
+    asked: tuple[str, int] = ("dubbo", 0)
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of an application under one protocol; port 0: the instance's."""
+
+    name: str
+    group: str
+    version: str
+    protocol: str
+    port: int
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What an application offers: a MetadataInfo. ``refused``: services that cannot be read, by reason."""
+
+    revision: str
+    services: Mapping[str, tuple[Service, ...]]
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+def _json(data: bytes | str, longest: int) -> Any:
+    if len(data) > longest:
+        raise Refused("too_long")
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        raise Refused("json") from None
+
+
+def _map(value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, dict):
+        raise Refused("shape")
+    return value
+
+
+def _text(value: Any) -> str:
+    """As Java prints it; "" for what is no text, number or truth."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) and abs(value) < 1 << 64 else ""
+
+
+def _port(value: Any) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 65535 else 0
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    found = _map(value)
+    if len(found) > MOST_PARAMETERS:
+        raise Refused("parameters")
+    return {name: text for name, one in found.items() if isinstance(name, str) and (text := _text(one))}
+
+
+def _endpoints(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    listed = _json(text, LONGEST_INSTANCE) if text else []
+    for each in listed if isinstance(listed, list) else []:
+        if isinstance(each, dict) and (port := _port(each.get("port"))) and isinstance(each.get("protocol"), str):
+            found.setdefault(each["protocol"], port)
+        if len(found) >= MOST_PARAMETERS:
+            break
+    return found
+
+
+def node(data: bytes) -> Node | None:
+    """The data of ``/services/{app}/{id}``; None for an instance that is not enabled, or offers nothing."""
+    found = _map(_json(data, LONGEST_INSTANCE))
+    payload = found.get("payload")
+    metadata = _texts(_map(payload).get("metadata")) if payload is not None else {}
+    application = named(_text(found.get("name")))
+    host, port = _text(found.get("address")), _port(found.get("port"))
+    revision = metadata.get("dubbo.metadata.revision", "")
+    if found.get("enabled") is False or not listed(metadata) or revision == EMPTY_REVISION:
+        return None
+    if not revision:
+        raise Refused("no_revision")  # of Spring Cloud, say
+    if "/" in revision or len(revision) > 256:
+        raise Refused("revision")
+    address(host, port or 1)  # it must be one
+    endpoints = _endpoints(metadata.get("dubbo.endpoints", ""))
+    plain = {name: value for name, value in metadata.items() if not name.startswith(_OWN)}
+    return Node(
+        application,
+        host,
+        port,
+        revision,
+        metadata.get("dubbo.metadata.storage-type") == "remote",
+        _asked(metadata, endpoints, port),
+        endpoints,
+        plain,
+    )
+
+
+def _asked(metadata: Mapping[str, str], endpoints: Mapping[str, int], port: int) -> tuple[str, int]:
+    """By Triple only what speaks protobuf there, version 2; the one before wraps Hessian2 in it."""
+    text = metadata.get("dubbo.metadata-service.url-params", "")
+    url = _map(_json(text, LONGEST_INSTANCE)) if text else {}
+    second = metadata.get("meta-v", "").startswith("2")
+    protocol = _text(url.get("protocol")) or ("tri" if second else "dubbo")
+    if protocol not in PROTOCOLS or (protocol == "tri" and not second):
+        return "", 0
+    return protocol, _port(url.get("port")) or endpoints.get(protocol) or port
+
+
+def applications(data: bytes) -> tuple[str, ...]:
+    """The data of a mapping: the applications that offer a service, each once, in the order written."""
+    if len(data) > LONGEST_MAPPING:
+        raise Refused("too_long")
+    names = (each.strip() for each in data.decode(errors="replace").split(","))
+    found = dict.fromkeys(name for name in names if SERVICE.fullmatch(name))
+    if len(found) > MOST_APPLICATIONS:
+        raise Refused("applications")
+    return tuple(found)
+
+
+def info(data: bytes | str) -> Info:
+    """A MetadataInfo from its JSON."""
+    return info_of(_json(data, LONGEST_INFO))
+
+
+def info_of(value: Any) -> Info:
+    """A MetadataInfo from what was decoded, of JSON or of Hessian2. A service that cannot be read is left out."""
+    found = _map(value)
+    services = found.get("services")
+    if services is None:
+        services = {}
+    if len(_map(services)) > MOST_SERVICES:
+        raise Refused("services")
+    out: dict[str, list[Service]] = {}
+    refused: dict[str, int] = {}
+    for each in services.values():
+        try:
+            one = _service(each)
+        except Refused as error:
+            refused[error.reason] = refused.get(error.reason, 0) + 1
+        else:
+            out.setdefault(one.name, []).append(one)
+    return Info(_text(found.get("revision")), {name: tuple(each) for name, each in out.items()}, refused)
+
+
+def _service(value: Any) -> Service:
+    found = _map(value)
+    protocol = _text(found.get("protocol"))
+    if protocol not in PROTOCOLS:
+        raise Refused("protocol")
+    name, path = named(_text(found.get("name"))), _text(found.get("path"))
+    parameters = _texts(found.get("params"))
+    if path and path != name:
+        parameters.setdefault("path", path)
+    group, its = _text(found.get("group")), version(_text(found.get("version")))
+    return Service(name, group, its, protocol, _port(found.get("port")), parameters)
+
+
+def offered(node: Node, service: Service) -> Provider:
+    """What an instance offers of a service: the service's own port before that of its protocol before the instance's,
+    and the service's parameters before the instance's. Raises Refused."""
+    port = service.port or node.endpoints.get(service.protocol) or node.port
+    parameters = {**node.parameters, **service.parameters}
+    instance = Instance(address(node.host, port), service.protocol, node.application, parameters)
+    return Provider(service.name, service.group, service.version, instance)
+
+
+def providers(node: Node, info: Info, service: str) -> Iterator[Provider]:
+    """All that an instance offers of a service; what cannot be called is left out."""
+    for each in info.services.get(service, ()):
+        try:
+            one = offered(node, each)
+        except Refused:
+            continue
+        if listed(one.instance.parameters):
+            yield one

@@ -1,0 +1,106 @@
+"""The directory in which a sidecar keeps what the next one with the same directory goes on with.
+
+One process has it at a time. A file is replaced as a whole, and read only where it is ours alone and as it was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+
+from meshfast.errors import SourceError, StateError
+
+__all__ = ["StateDir"]
+
+FORMAT = b"meshfast state 1"
+MOST = 64 << 20  # bytes of a file
+
+
+class StateDir:
+    """A directory that is had until ``close``.
+
+    :raises StateError: another process has it, or others may write to it
+    :raises OSError: it cannot be made or opened
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        self._at = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _check(os.fstat(self._at), path, 0o022)
+            fcntl.flock(self._at, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise StateError(f"{path} is in use by another sidecar: each has a directory of its own") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._at >= 0:
+            os.close(self._at)
+            self._at = -1
+
+    def read(self, name: str) -> bytes | None:
+        """What was written last under a name; None: nothing was.
+
+        :raises SourceError: it is not to be trusted
+        """
+        try:
+            at = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._at)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SourceError(f"{self.path}/{name}: {error.strerror}") from None
+        with open(at, "rb") as file:
+            found = os.fstat(at)
+            try:
+                _check(found, f"{self.path}/{name}", 0o077)
+            except StateError as error:
+                raise SourceError(str(error)) from None
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
+                raise SourceError(f"{self.path}/{name} is not a file of at most {MOST} bytes")
+            head, _, data = file.read(MOST).partition(b"\n")
+        if head.rpartition(b" ")[0] != FORMAT:
+            raise SourceError(f"{self.path}/{name} is of another version, or none of ours")
+        if head != _head(data):
+            raise SourceError(f"{self.path}/{name} is not as it was written: its checksum differs")
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replaces a file; after a crash it is the old one or the new one.
+
+        :raises OSError: it cannot be written; the old one stays
+        """
+        if len(data) > MOST - 128:
+            raise OSError(f"{self.path}/{name} would be longer than {MOST} bytes")
+        made = f".{name}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(made, dir_fd=self._at)
+        try:
+            with open(os.open(made, flags, 0o600, dir_fd=self._at), "wb") as file:
+                file.write(_head(data) + b"\n" + data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(made, name, src_dir_fd=self._at, dst_dir_fd=self._at)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(made, dir_fd=self._at)
+            raise
+        os.fsync(self._at)
+
+
+def _head(data: bytes) -> bytes:
+    return FORMAT + b" " + hashlib.sha256(data).hexdigest().encode()
+
+
+def _check(found: os.stat_result, what: str, others: int) -> None:
+    if found.st_uid != os.geteuid():
+        raise StateError(f"{what} is not of the user that runs this")
+    if found.st_mode & others:
+        raise StateError(f"{what} has mode {stat.S_IMODE(found.st_mode):04o}: it is to be this user's alone")
