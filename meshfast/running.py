@@ -47,9 +47,13 @@ class Shown(Protocol):
     addresses: dict[str, str]
     names: Names
     registries: Registries
-    endpoint: Endpoint | None
-    registrations: Registrations
     engine: _core.Engine | None
 
     def stop(self) -> None:
         """Drains, then ends."""
+
+    @property
+    def endpoint(self) -> Endpoint | None: ...
+
+    @property
+    def registrations(self) -> Registrations: ...

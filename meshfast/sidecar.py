@@ -11,24 +11,20 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 
 from meshfast import _core
 from meshfast.accesslog import AccessWriter
 from meshfast.admin import Admin
+from meshfast.appside import AppSide
 from meshfast.endpoint.dubbo import Endpoint
-from meshfast.endpoint.found import Found, reached_at
-from meshfast.endpoint.standby import Standbys
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
-from meshfast.heard import Heard
 from meshfast.hints import told
 from meshfast.model import Mesh, Origin
-from meshfast.registers import EndpointSpec
-from meshfast.registration import Configured, Registrations, configured
+from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
 from meshfast.source import Bad, Event, Good, Moved
@@ -69,16 +65,13 @@ class Sidecar:
         self.names = Names()
         self.registries = registries or Registries()
         self.registries.peers = self._peers
-        self.registrations = Registrations()
-        self.registries.handed_over = self.registrations.settled
         self.source = Naming(source, self.names)
         self.state = Running()
         self.table = Table()
+        self.own = AppSide(self.registries, self.table.native)
         self.mesh = Mesh()
         self.addresses: dict[str, str] = {}
         self.engine: _core.Engine | None = None
-        self.endpoint: Endpoint | None = None
-        self._found = Found(self.registries)
         self.killed = 0
         self._ended = False  # by a signal
         self._backend, self._workers, self._again = backend, workers, again
@@ -144,14 +137,13 @@ class Sidecar:
             if side.admin:
                 self.addresses["admin"] = await admin.start(side.admin)
             engine.start()
-            if side.endpoint:
-                self.endpoint = await self._end_point(side.endpoint)
+            await self.own.open(self.addresses)
             loop.add_reader(engine.event_fd, self._take_events)
             tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
             if self._access:
                 tasks.append(asyncio.create_task(self._access.follow(engine.access_records)))
             self.state.ready = True
-            self._register()
+            self.own.register(self.addresses)
             self.registrations.ready()
             log.info(
                 "ready: %s on %s, %d worker(s), pid %d",
@@ -162,9 +154,7 @@ class Sidecar:
             await self._drain(side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000)
         finally:
             ran, self.state.ready = self.state.ready, False
-            self.registrations.close()
-            if self.endpoint:  # before what follows the configuration, which has the state directory
-                await self.endpoint.stop()
+            await self.own.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -186,30 +176,6 @@ class Sidecar:
             coming.cancel()
             await asyncio.gather(stop, coming, return_exceptions=True)
 
-    async def _end_point(self, spec: EndpointSpec) -> Endpoint:
-        out = reached_at(self.addresses[spec.listener])
-        made = Endpoint(
-            spec.zookeeper, self._found, out, parameters=spec.parameters, state=self.registries.directory,
-            standbys=self._standbys(spec.standby), properties=spec.properties,
-        )  # fmt: skip
-        made.labelled(self._labels)
-        self.addresses["endpoint"] = await made.start()
-        if any(one.register for one in self.mesh.sidecar.registries):
-            Heard(made, self.registrations, self.mesh.sidecar, self.addresses)
-        return made
-
-    def _standbys(self, most: int) -> Standbys | None:
-        side = self.mesh.sidecar
-        pod = f"{side.app}@{side.address or socket.gethostname()}"
-        return Standbys(most, pod, unavailable=self._unavailable) if most else None
-
-    def _unavailable(self) -> set[str]:
-        return {address for address, available in self.table.native.peers().items() if not available}
-
-    @property
-    def _labels(self) -> dict[str, str]:
-        return {one.name: self.mesh.sidecar.labels.get(one.name, "") for one in self.mesh.labels}
-
     def _close(self, engine: _core.Engine, ran: bool) -> None:
         """The last words."""
         if self._access:
@@ -223,13 +189,17 @@ class Sidecar:
         up = time.time() - self.state.started
         log.info("stopped: %d call(s) served, %d lost, up %.1f s", served, counted["limit_drain_timeout"], up)
 
+    @property
+    def registrations(self) -> Registrations:
+        return self.own.registrations
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        return self.own.endpoint
+
     def stop(self) -> None:
         """Drains, then ends ``run()``: what SIGTERM does."""
         self._stop.set()
-
-    def _register(self) -> None:
-        self.registrations.write_to(self.registries.writers)
-        self.registrations.only(configured(self.mesh.sidecar, self.addresses), Configured)
 
     async def _withdraw(self) -> None:
         """Those who follow a registry go before they are told to: they are served on while the word spreads."""
@@ -319,7 +289,7 @@ class Sidecar:
         if problems:
             raise ConfigError(problems)
         self._apply(mesh)
-        self._register()
+        self.own.register(self.addresses)
 
     def _move(self, mesh: Mesh, by: str) -> None:
         """Puts other instances in force. What was configured, and what was refused of it, stays as it is."""
@@ -334,13 +304,8 @@ class Sidecar:
             log.info("%s: other addresses: %d service(s) published", by, applied.published)
 
     def _hold(self, mesh: Mesh) -> None:
-        """It is in force: the application may find what is in it."""
         self.mesh = mesh
-        for service in self._found.look(mesh):
-            if self.endpoint:
-                self.endpoint.changed(service)
-        if self.endpoint:
-            self.endpoint.labelled(self._labels)
+        self.own.holds(mesh)
 
     def _peers(self) -> dict[str, tuple[int, int]]:
         """Of each instance, connections made and times that it could not be reached."""
@@ -371,9 +336,7 @@ class Sidecar:
         while True:
             await asyncio.sleep(RECLAIM_EVERY)
             self.table.reclaim()
-            self.registrations.write_to(self.registries.writers)
-            if self.endpoint:
-                self.endpoint.tend()
+            self.own.tend()
             self._events.flush()
 
     # --- what the workers tell

@@ -60,6 +60,7 @@ PYTHON = (
     ("running", "explain", "metered", "shares"),
     ("metrics", "serve", "accesslog"),
     ("admin",),
+    ("appside",),
     ("sidecar",),
     ("demo",),
     ("commands",),
