@@ -199,14 +199,14 @@ async def closing(*things: Provider | Caller):  # type: ignore[no-untyped-def]
             await (thing.stop() if isinstance(thing, Provider) else thing.close())
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Waits for something that happens elsewhere; a TimeoutError says that it did not."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
 
 
-def until_now(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def until_now(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """The same without a loop: for what another thread does."""
     deadline = time.monotonic() + seconds
     while not condition():

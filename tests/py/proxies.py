@@ -19,6 +19,7 @@ from meshfast.ask import ask
 
 BACKENDS = ["epoll", "io_uring"]
 PATIENCE = 15.0  # seconds; generous: what decides is whether it happens at all
+START = 90.0  # the same of a whole Python that starts, of which a busy machine runs many
 
 Fields = Mapping[str, Any]
 
@@ -92,7 +93,7 @@ async def proxy(
     process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE, umask=umask)
     running = Proxy(process, folder)
     try:
-        await until(lambda: "ready:" in running.log or running.ended, PATIENCE)
+        await until(lambda: "ready:" in running.log or running.ended, START)
         if running.ended:
             await running.task
             if backend == "io_uring" and "io_uring" in running.log:

@@ -65,7 +65,7 @@ async def proxy(folder: Path, text: str, backend: str, *options: str, workers: i
     )  # fmt: skip
     running = Proxy(process, admin)
     try:
-        await until(lambda: "ready:" in running.log or process.returncode is not None, 15)
+        await until(lambda: "ready:" in running.log or process.returncode is not None, 60)
         if process.returncode is not None and backend == "io_uring" and "io_uring" in running.log:
             pytest.skip(f"this kernel: {running.log}")
         assert "ready:" in running.log, running.log

@@ -190,7 +190,7 @@ async def sidecar(folder: Path, backend: str, routed: int):
     log = ""
     try:
         while "ready:" not in log:
-            line = (await asyncio.wait_for(process.stderr.readline(), 15)).decode()
+            line = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
             if not line:
                 if backend == "io_uring" and "io_uring" in log:
                     skip(f"this kernel: {log}")
@@ -199,7 +199,7 @@ async def sidecar(folder: Path, backend: str, routed: int):
         rest = asyncio.ensure_future(process.stderr.read())
         yield Metrics(str(admin))
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0, log + (await rest).decode()
+        assert await asyncio.wait_for(process.wait(), 60) == 0, log + (await rest).decode()
     finally:
         if process.returncode is None:
             process.kill()
