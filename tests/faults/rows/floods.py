@@ -10,6 +10,7 @@ from faults.stage import Stage
 from faults.twin import CALM, STEADY, beside_twin, over, strike
 
 LEAST_S = 3.0
+MORE = 20  # times as long at most, for one that has not yet done what it is for: on a busy machine it is slow
 ANSWER = 60_000  # of the provider that slow readers call
 
 #: How they flood; which counter tells that it took place, if any, and how often it must at least, else how many bytes
@@ -35,8 +36,12 @@ def _play(how: str, counter: str, least: int) -> Play:
             strike(stage, twin)
             flood = stage.flood(how)
             stage.last(max(stage.row.seconds, LEAST_S))
-            connected, closed, sent = flood.ask("count")
-            bitten = stage.moved(counter) if counter else sent
+            for _ in range(MORE):
+                connected, closed, sent = flood.ask("count")
+                bitten = stage.moved(counter) if counter else sent
+                if bitten >= least:
+                    break
+                stage.last(LEAST_S)
             found = f"{bitten:,} times, {sent:,} bytes, {connected:,} connections, {closed:,} closed"
             stage.row.check(f"it took place: {counter.removesuffix('_total') or 'they called'}", bitten >= least, found)
             flood.end(SIGKILL)
