@@ -13,7 +13,7 @@ import stat
 
 from meshfast.errors import SourceError, StateError
 
-__all__ = ["StateDir"]
+__all__ = ["StateDir", "read"]
 
 FORMAT = b"meshfast state 1"
 MOST = 64 << 20  # bytes of a file
@@ -50,26 +50,7 @@ class StateDir:
 
         :raises SourceError: it is not to be trusted
         """
-        try:
-            at = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._at)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise SourceError(f"{self.path}/{name}: {error.strerror}") from None
-        with open(at, "rb") as file:
-            found = os.fstat(at)
-            try:
-                _check(found, f"{self.path}/{name}", 0o077)
-            except StateError as error:
-                raise SourceError(str(error)) from None
-            if not stat.S_ISREG(found.st_mode) or found.st_size > MOST:
-                raise SourceError(f"{self.path}/{name} is not a file of at most {MOST} bytes")
-            head, _, data = file.read(MOST).partition(b"\n")
-        if head.rpartition(b" ")[0] != FORMAT:
-            raise SourceError(f"{self.path}/{name} is of another version, or none of ours")
-        if head != _head(data):
-            raise SourceError(f"{self.path}/{name} is not as it was written: its checksum differs")
-        return data
+        return _read(self._at, self.path, name, MOST)
 
     def write(self, name: str, data: bytes) -> None:
         """Replaces a file; after a crash it is the old one or the new one.
@@ -93,6 +74,56 @@ class StateDir:
                 os.unlink(made, dir_fd=self._at)
             raise
         os.fsync(self._at)
+
+
+def read(path: str, name: str, most: int = MOST) -> bytes | None:
+    """A file of a directory that another process may have, or that one had which is dead; None: there is none. It is of
+    this very user, root is no exception: who may do more than the writer is not to go by what that one wrote.
+
+    :param most: bytes of the file
+    :raises SourceError: it is not to be trusted
+    """
+    try:
+        at = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
+    try:
+        _trusted(os.fstat(at), path, 0o022)
+        return _read(at, path, name, most)
+    finally:
+        os.close(at)
+
+
+def _read(directory: int, path: str, name: str, most: int) -> bytes | None:
+    try:
+        at = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SourceError(f"{path}/{name}: {error.strerror}") from None
+    try:
+        found = os.fstat(at)
+        _trusted(found, f"{path}/{name}", 0o077)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise SourceError(f"{path}/{name} is not a file of at most {most} bytes")
+        with open(at, "rb", closefd=False) as file:
+            head, _, data = file.read(most).partition(b"\n")
+    finally:
+        os.close(at)
+    if head.rpartition(b" ")[0] != FORMAT:
+        raise SourceError(f"{path}/{name} is of another version, or none of ours")
+    if head != _head(data):
+        raise SourceError(f"{path}/{name} is not as it was written: its checksum differs")
+    return data
+
+
+def _trusted(found: os.stat_result, what: str, others: int) -> None:
+    try:
+        _check(found, what, others)
+    except StateError as error:
+        raise SourceError(str(error)) from None
 
 
 def _head(data: bytes) -> bytes:

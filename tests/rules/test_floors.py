@@ -43,7 +43,7 @@ ORDER = {
 PYTHON = (
     ("balance", "changes", "registers", "retries"),
     ("policies",),
-    ("model", "record", "sink", "exposition", "pretty", "hints", "where"),
+    ("collector", "model", "record", "sink", "exposition", "pretty", "hints", "where"),
     ("errors", "logs", "address"),
     ("", "_core", "config", "ask", "fixed"),
     ("httpview",),
