@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from meshfast.behind import Behind
 from meshfast.errors import SourceError
 from meshfast.hints import told
 from meshfast.registry import Offer
@@ -19,7 +19,6 @@ from meshfast.statedir import StateDir
 __all__ = ["Keeping"]
 
 NAME = "mesh.json"
-EVERY_S = 1.0  # seconds between writes
 
 log = logging.getLogger("meshfast")
 
@@ -38,9 +37,8 @@ class Keeping:
 
     def __init__(self, path: str, registries: Registries) -> None:
         self.directory, self._registries = StateDir(path), registries
-        self._task: asyncio.Task[None] | None = None
-        self._unwritten, self._ending = False, asyncio.Event()
-        self._at = -EVERY_S
+        self._snapshot: Callable[[], Snapshot] = dict
+        self._behind = Behind(self._write)
 
     def read(self) -> None:
         """Serves what is there; what cannot be trusted is told and not used."""
@@ -60,20 +58,11 @@ class Keeping:
 
     def changed(self, snapshot: Callable[[], Snapshot]) -> None:
         """Writes it soon."""
-        self._unwritten = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write(snapshot))
+        self._snapshot = snapshot
+        self._behind.ask()
 
-    async def _write(self, snapshot: Callable[[], Snapshot]) -> None:
-        while self._unwritten:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._at + EVERY_S - time.monotonic())):
-                    await self._ending.wait()
-            await self._written(snapshot)
-
-    async def _written(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._unwritten, self._at = False, time.monotonic()
-        found = _Written(time.time(), snapshot())
+    async def _write(self) -> None:
+        found = _Written(time.time(), self._snapshot())
         try:
             await asyncio.to_thread(lambda: self.directory.write(NAME, msgspec.json.encode(found)))
             self._registries.written += 1
@@ -81,12 +70,9 @@ class Keeping:
             self._registries.refused["", "unwritten"] += 1
             log.error("what registries list cannot be kept: %s", told(error))
 
-    async def close(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._ending.set()
+    async def close(self) -> None:
+        """Writes what is not written yet."""
         try:
-            if self._task is not None:
-                await self._task
-            if self._unwritten:
-                await self._written(snapshot)
+            await self._behind.close()
         finally:
             self.directory.close()

@@ -134,7 +134,7 @@ class RegistrySource:
                 await asyncio.gather(coming, return_exceptions=True)
             await self._close([*self.registries, *self._aside.values()])
             if self._keeping is not None:
-                await self._keeping.close(self.registries.snapshot)
+                await self._keeping.close()
 
     async def _wait(self, coming: asyncio.Future[Event] | None) -> None:
         changed = asyncio.ensure_future(self._changed.wait())

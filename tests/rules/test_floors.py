@@ -43,7 +43,7 @@ ORDER = {
 PYTHON = (
     ("balance", "changes", "registers", "retries"),
     ("policies",),
-    ("collector", "model", "record", "sink", "exposition", "pretty", "hints", "where"),
+    ("behind", "collector", "model", "record", "sink", "exposition", "pretty", "hints", "where"),
     ("errors", "logs", "address", "plain"),
     ("", "_core", "config", "ask", "fixed"),
     ("httpview",),
