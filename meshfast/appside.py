@@ -1,4 +1,4 @@
-"""What the sidecar is for its own application: the registry in which it looks, and whoever registers it."""
+"""What the sidecar is for its own application: the registry in which it looks, who registers it, and its snapshot."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from meshfast.heard import Heard
 from meshfast.model import Mesh, Sidecar
 from meshfast.registers import EndpointSpec
 from meshfast.registration import Configured, Registrations, configured
+from meshfast.snapshots import Snapshots
 from meshfast.source.registries import Registries
 
 __all__ = ["AppSide"]
@@ -20,11 +21,14 @@ __all__ = ["AppSide"]
 
 class AppSide:
     """``holds`` takes each mesh that is in force, ``open`` comes after the first; ``endpoint`` is None where there is
-    none. ``table``: which says what instances can be reached."""
+    none. ``table``: which says what instances can be reached. Who else knows what the application looks for says so to
+    ``snapshots.consumed``."""
 
     def __init__(self, registries: Registries, table: _core.Table) -> None:
         self.registrations = Registrations()
         self.endpoint: Endpoint | None = None
+        self.snapshots = Snapshots(lambda: registries.directory)
+        self.snapshots.consumed.append(lambda: self.endpoint.services if self.endpoint else ())
         self._registries, self._table, self._found = registries, table, Found(registries)
         self._mesh = Mesh()
         registries.handed_over = self.registrations.settled
@@ -38,6 +42,7 @@ class AppSide:
     async def close(self) -> None:
         """Before what follows the configuration ends, which has the state directory."""
         self.registrations.close()
+        await self.snapshots.close()
         if self.endpoint:
             await self.endpoint.stop()
 
@@ -49,6 +54,7 @@ class AppSide:
                 self.endpoint.changed(service)
         if self.endpoint:
             self.endpoint.labelled(self._labels)
+        self.snapshots.holds(mesh)
 
     def register(self, addresses: Mapping[str, str]) -> None:
         """What is configured to be registered, and where."""
@@ -58,6 +64,7 @@ class AppSide:
     def tend(self) -> None:
         """Now and then."""
         self.registrations.write_to(self._registries.writers)
+        self.snapshots.tend()
         if self.endpoint:
             self.endpoint.tend()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from meshfast import __version__, _core, doors, guards, listings, localities, logs, metered, standing
+from meshfast import __version__, _core, doors, guards, listings, localities, logs, metered, snapshots, standing
 from meshfast.exposition import Family, Metric, labelled, pieces, sample
 from meshfast.routing import Table
 from meshfast.running import Shown
@@ -191,6 +191,7 @@ GROUPS: dict[str, tuple[Metric, ...]] = {
     "registries": listings.METRICS,
     "endpoint": doors.METRICS,
     "registrations": standing.METRICS,
+    "snapshot": snapshots.METRICS,
     "peers": tuple(_PEERS.values()),
     "serializations": (*_SERIALIZATIONS.values(), _SERIALIZATION_LATENCY),
     "loops": tuple(_LOOP.values()),
@@ -221,6 +222,7 @@ def _families(shown: Shown, everything: bool) -> Iterator[Family]:
     yield from listings.families(shown.registries)
     yield from doors.families(shown.endpoint)
     yield from standing.families(shown.registrations)
+    yield from snapshots.families(shown.snapshots)
     yield from peers(shown.table.native.peers(detail=True), everything)
     yield from _own(shown)
 

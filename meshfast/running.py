@@ -13,6 +13,7 @@ from meshfast.localities import Localities
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
 from meshfast.routing import Table
+from meshfast.snapshots import Snapshots
 from meshfast.source.names import Names
 from meshfast.source.registries import Registries
 
@@ -57,3 +58,6 @@ class Shown(Protocol):
 
     @property
     def registrations(self) -> Registrations: ...
+
+    @property
+    def snapshots(self) -> Snapshots: ...

@@ -27,6 +27,7 @@ from meshfast.model import Mesh, Origin
 from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
+from meshfast.snapshots import Snapshots
 from meshfast.source import Bad, Event, Good, Moved
 from meshfast.source.names import Names
 from meshfast.source.naming import Naming
@@ -196,6 +197,10 @@ class Sidecar:
     @property
     def endpoint(self) -> Endpoint | None:
         return self.own.endpoint
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return self.own.snapshots
 
     def stop(self) -> None:
         """Drains, then ends ``run()``: what SIGTERM does."""

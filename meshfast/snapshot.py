@@ -21,7 +21,7 @@ from meshfast.model import Cluster, IdleLabel, Label, LabelSource, Mesh, Pattern
 from meshfast.plain import picture, plain
 from meshfast.statedir import StateDir
 
-__all__ = ["MOST", "NAME", "Snapshot", "only", "read", "write"]
+__all__ = ["MOST", "NAME", "Snapshot", "last", "only", "pack", "put", "read", "write"]
 
 NAME = "snapshot.json"
 FORMAT = 1
@@ -57,6 +57,8 @@ class _Side(msgspec.Struct):
 
 
 class _Mesh(msgspec.Struct):
+    """As ``model.Mesh``; the lists hold what ``plain`` gives."""
+
     clusters: list[Any]
     services: list[Any]
     labels: list[Any]
@@ -109,17 +111,14 @@ def _clusters(rule: Rule) -> Iterator[str]:
 
 
 def pack(mesh: Mesh) -> bytes:
-    """A mesh that ``only`` gave, as JSON."""
-    return msgspec.json.encode(
-        _Mesh(
-            [plain(one) for one in mesh.clusters.values()],
-            [plain(one) for one in mesh.services],
-            [plain(one) for one in mesh.labels],
-            [plain(one) for one in mesh.traces],
-            [plain(one) for one in mesh.idle],
-            _kept(mesh.sidecar),
-        )
-    )
+    """A mesh that ``only`` gave, as JSON. It is made piece by piece, so that other threads go on meanwhile."""
+    clusters, services = _each(mesh.clusters.values()), _each(mesh.services)
+    made = _Mesh(clusters, services, _each(mesh.labels), _each(mesh.traces), _each(mesh.idle), _kept(mesh.sidecar))
+    return msgspec.json.encode(made)
+
+
+def _each(some: Iterable[object]) -> list[Any]:
+    return [msgspec.Raw(msgspec.json.encode(plain(one))) for one in some]
 
 
 def _unpack(found: _Mesh) -> Mesh:
@@ -180,16 +179,29 @@ def read(path: str | os.PathLike[str], app: str = "") -> Snapshot:
     data = statedir.read(folder, NAME, MOST)
     if data is None:
         raise SourceError(f"{at} is not there: its sidecar has written none yet, or has another `state`")
+    found = _read(data, at)
+    if app and found.app != app:
+        what = f"{at} is of the application {found.app!r}, not of {app!r}"
+        raise SourceError(f"{what}: give the directory of its sidecar")
+    return found
+
+
+def last(directory: StateDir) -> Snapshot | None:
+    """What the sidecar before wrote last in a directory that one has; None: nothing.
+
+    :raises SourceError: it is not to be trusted
+    """
+    data = directory.read(NAME)
+    return None if data is None else _read(data, f"{directory.path}/{NAME}")
+
+
+def _read(data: bytes, at: str) -> Snapshot:
     try:
         with collector.paused():
             found = msgspec.json.decode(data, type=_File)
             if found.format != FORMAT:
                 raise ValueError(f"its format is {found.format}, not {FORMAT}: it is another version's")
             mesh = _unpack(found.mesh)
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise SourceError(f"{at} is no snapshot: {what}") from None
-    if app and found.app != app:
-        what = f"{at} is of the application {found.app!r}, not of {app!r}"
-        raise SourceError(f"{what}: give the directory of its sidecar")
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise SourceError(f"{at} is no snapshot: {error}") from None
     return Snapshot(found.app, found.version, found.written, mesh)

@@ -19,6 +19,7 @@ from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
 from meshfast.serve import Limits
+from meshfast.snapshots import Snapshots
 from meshfast.source.names import Names
 from meshfast.source.registries import Registries
 
@@ -35,6 +36,7 @@ class Still:
     registries: Registries = field(default_factory=Registries)
     endpoint: Endpoint | None = None
     registrations: Registrations = field(default_factory=Registrations)
+    snapshots: Snapshots = field(default_factory=lambda: Snapshots(lambda: None))
     engine: _core.Engine | None = None
     stops: int = 0
 

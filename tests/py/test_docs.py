@@ -129,6 +129,7 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         registry = RegistrySpec("main", "zookeeper", ("127.0.0.1:2181",))
         sidecar.registries.feeds[registry] = Feed(registry, sidecar.registries.clock)
         sidecar.registries.refused["main", "name"] = 1
+        sidecar.registries.directory = SimpleNamespace()  # type: ignore[assignment]
         sidecar.own.endpoint = endpoint = Endpoint("tcp://127.0.0.1:0", Found(sidecar.registries), "127.0.0.1:1")
         for counted in (endpoint.server.operations, endpoint.server.unknown, endpoint.refused):
             counted["other"] = 1

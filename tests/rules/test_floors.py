@@ -53,7 +53,7 @@ PYTHON = (
     ("registry",),
     ("source",),
     ("endpoint",),
-    ("alive",),
+    ("alive", "snapshots"),
     ("registration",),
     ("standing", "heard"),
     ("doors", "guards", "besides", "listings", "localities", "stepped"),
