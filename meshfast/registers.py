@@ -30,10 +30,12 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class Advertise:
     """``address``: where callers reach this machine, "" for a listener's own; ``propagation_ms``: how long calls are
-    served on after everything was withdrawn."""
+    served on after everything was withdrawn; ``levels``: as what services are registered, () for as the
+    application did."""
 
     address: str = ""
     propagation_ms: int = 3000
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from meshfast import model
 from meshfast.alive import ENDED, Health, Prober
 from meshfast.config.registration import labels
-from meshfast.registry import Key, Registration, Standing, Writer
+from meshfast.registry import LEVELS, Key, Registration, Standing, Writer
 from meshfast.registry.times import Later, Times
 
 __all__ = ["App", "Asks", "Configured", "Registrations", "Shown", "configured"]
@@ -76,7 +76,7 @@ def configured(side: model.Sidecar, addresses: Mapping[str, str]) -> dict[Hashab
             host = f"[{side.advertise.address}]" if ":" in side.advertise.address else side.advertise.address
         one = Registration(
             spec.service, spec.group, spec.version, spec.protocol, f"{host}:{port}",
-            {**own, "application": side.app, **spec.parameters}, behind=behind[spec.listener],
+            {**own, "application": side.app, **spec.parameters}, side.advertise.levels or LEVELS, behind[spec.listener],
         )  # fmt: skip
         out[Configured(one.key)] = one
     return out

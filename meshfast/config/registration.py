@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from meshfast import model
 from meshfast.config import value
 from meshfast.config.document import Place, Refused, Report
-from meshfast.config.field import Choice, MapOf, Parsed, Record, Text, spec
+from meshfast.config.field import Choice, ListOf, MapOf, Parsed, Record, Text, spec
 from meshfast.config.resource import HOST, WAIT
 from meshfast.registers import Advertise, RegistrationSpec
 
@@ -54,6 +54,12 @@ class AdvertiseSpec(Record):
     propagation: int = spec(
         WAIT, "How long calls are served on after everything was withdrawn, at a stop; up to 10s.", 3000, shown="3s"
     )
+    levels: tuple[str, ...] = spec(
+        ListOf(Choice("interface", "instance")),
+        "As what it is registered: each service by its interface, or the application by its instance.",
+        (),
+        shown="as the application did; of `registrations` both",
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +80,7 @@ def advertise(found: AdvertiseSpec | None, report: Report) -> Advertise:
         return Advertise()
     if found.propagation > MOST_PROPAGATION:
         report.add(found.at.at("propagation"), "propagation is more than 10s")
-    return Advertise(found.address, found.propagation)
+    return Advertise(found.address, found.propagation, tuple(dict.fromkeys(found.levels)))
 
 
 def resolve(

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
-    "EVERY", "Instance", "Key", "Listing", "Offer", "Registration", "Registry", "Standing", "State", "Tell", "Writer",
+    "EVERY", "Instance", "Key", "LEVELS", "Listing", "Offer", "Registration", "Registry", "Standing", "State", "Tell",
+    "Writer",
 ]  # fmt: skip
 
 #: As a service that is wanted: whatever there is.
@@ -38,6 +39,9 @@ class Offer:
     version: str = ""
     instances: tuple[Instance, ...] = ()
 
+
+#: As what a service can be registered: by its interface, or by an instance of its application.
+LEVELS = ("interface", "instance")
 
 #: All offers of one service.
 Listing = tuple[Offer, ...]
@@ -89,8 +93,8 @@ class Key(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Registration:
     """An application's offer of a service, to be written into registries. ``address``: where callers reach it, its
-    sidecar's; ``behind``: the application's own; ``levels``: as what it is written. ``parameters`` are written as they
-    are; a ``timestamp`` is added where they have none, the same for as long as it stands."""
+    sidecar's; ``behind``: the application's own; ``levels``: as what it is written, see ``LEVELS``. ``parameters`` are
+    written as they are; a ``timestamp`` is added where they have none, the same for as long as it stands."""
 
     service: str
     group: str = ""

@@ -14,6 +14,7 @@ import msgspec
 
 from meshfast.errors import MeshfastError
 from meshfast.hints import told
+from meshfast.registry import Key
 
 __all__ = ["Directory", "Lease", "Left"]
 
@@ -31,12 +32,14 @@ class Directory(Protocol):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """Of one registry. ``where``: its servers and root; ``nodes``: paths."""
+    """Of one registry. ``where``: its servers and root; ``nodes``: paths; ``held``: what is registered by those of them
+    that are instances."""
 
     where: str
     session: int
     password: bytes
     nodes: tuple[str, ...] = ()
+    held: dict[str, tuple[Key, ...]] = {}
 
 
 class Lease:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from meshfast.registry import Key, Registration
 from meshfast.registry.url import URL, Refused, encode, provider
 
-__all__ = ["BEHIND", "MARK", "besides", "key_of", "node", "readable", "same", "url"]
+__all__ = ["BEHIND", "MARK", "besides", "is_own", "key_of", "node", "readable", "same", "url"]
 
 #: The parameter of what a sidecar registered.
 MARK = "meshfast"
@@ -80,11 +80,8 @@ def key_of(path: str) -> Key | None:
 def besides(names: Iterable[str], registration: Registration) -> list[str]:
     """The addresses under which the application registered itself besides its sidecar: its own port, or the sidecar's,
     without the mark. One behind a loopback address has all addresses of this machine."""
-    host = registration.address.rpartition(":")[0]
-    behind, _, port = registration.behind.rpartition(":")
-    own = {registration.address} | ({f"{behind}:{port}", f"{host}:{port}"} if port else set())
-    anywhere = bool(port) and _loopback(behind)
-    parts = {encode(f":{each.rpartition(':')[2]}/") for each in own}
+    ports = {registration.address.rpartition(":")[2], registration.behind.rpartition(":")[2]} - {""}
+    parts = {encode(f":{port}/") for port in ports}
     found = set()
     for name in names:
         if not any(part in name for part in parts):
@@ -97,10 +94,19 @@ def besides(names: Iterable[str], registration: Registration) -> list[str]:
             continue
         if (one.group, one.version) != (registration.group, registration.version):
             continue
-        where, _, its = one.instance.address.rpartition(":")
-        if one.instance.address in own or (anywhere and its == port and _here(where)):
+        if is_own(one.instance.address, registration):
             found.add(one.instance.address)
     return sorted(found)
+
+
+def is_own(address: str, registration: Registration) -> bool:
+    """Whether it is the application's own address, or its sidecar's."""
+    host = registration.address.rpartition(":")[0]
+    behind, _, port = registration.behind.rpartition(":")
+    if address == registration.address or (port and address in (f"{behind}:{port}", f"{host}:{port}")):
+        return True
+    where, _, its = address.rpartition(":")
+    return bool(port) and its == port and _loopback(behind) and _here(where)
 
 
 def _loopback(host: str) -> bool:

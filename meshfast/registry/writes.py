@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
 from meshfast.registry import Key, Registration, Standing
-from meshfast.registry.registered import besides, key_of, node, same
+from meshfast.registry.application import Place, place, place_of
+from meshfast.registry.nodes import Instance, Node, Provider
+from meshfast.registry.registered import key_of
 from meshfast.registry.times import Hop, Later, Times
-from meshfast.registry.url import encode
+from meshfast.registry.url import Refused
 
-__all__ = ["AGAIN", "CHECK", "IN_FLIGHT", "LOOK", "PER_SECOND", "SPREAD", "Writes"]
+__all__ = ["AGAIN", "CHECK", "IN_FLIGHT", "PER_SECOND", "SPREAD", "Writes"]
 
 log = logging.getLogger("meshfast")
 
 #: Seconds between looks at a node that stands.
 CHECK = 30.0
-#: Which of these looks is also for what the application registered besides: the second, and each so many later.
-LOOK = 10
 #: Nodes that are written or looked at at once.
 IN_FLIGHT = 64
 #: After a reconnect nodes are looked at within so many seconds, and so many a second at most; those of a new session
@@ -39,28 +38,10 @@ AGAIN = 10.0
 GONE = ("ConnectionLoss", "ConnectionClosedError", "SessionExpiredError")
 
 
-class _Node:
-    """``path`` is to stand, those of ``old`` are not to. ``seen``: ZooKeeper's session that lives made it, or found it;
-    ``looks``: how often it was looked at since it was put."""
-
-    __slots__ = ("again", "busy", "key", "looks", "old", "path", "registration", "seen", "standing", "turn")
-
-    def __init__(self, key: Key) -> None:
-        self.key = key
-        self.registration: Registration | None = None
-        self.path: str | None = None
-        self.old: set[str] = set()
-        self.seen = False
-        self.looks = 0
-        self.busy = self.again = False  # again: it is another by now
-        self.turn = 0  # the entry of the queue that counts
-        self.standing = Standing()
-
-
 class Writes:
     """``up`` and ``down`` follow the connection; ``client`` gives the kazoo client while there is one.
-    ``before``: the paths that the process before left. ``note``: paths are others now; ``noted``
-    is awaited before one is written."""
+    ``before``: the paths that the process before left, ``held``: what it had registered by those that are instances;
+    ``note``: paths are others now; ``noted`` is awaited before one is written."""
 
     def __init__(
         self,
@@ -69,19 +50,26 @@ class Writes:
         hop: Hop,
         times: Times,
         root: str,
+        services: str = "/services",
         before: Collection[str] = (),
+        held: Mapping[str, Collection[Key]] | None = None,
         note: Callable[[], None] = lambda: None,
         noted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.repaired = self.conflicts = 0
+        self.repairs = self.conflicts = 0
         self._name, self._client = name, client
-        self._hop, self._times, self._root, self._note, self._noted = hop, times, root, note, noted
-        self._nodes: dict[Key, _Node] = {}
+        self._hop, self._times, self._note, self._noted = hop, times, note, noted
+        self._root, self._services = root, services
+        self._nodes: dict[Hashable, Node] = {}
+        self._places: dict[Key, Place] = {}  # whose instance a registration belongs to
+        self._unwritable: dict[Key, str] = {}
         self._before: dict[Key, set[str]] = {}
         for path in before:
             if (key := key_of(path)) is not None:
                 self._before.setdefault(key, set()).add(path)
-        self._queue: list[tuple[float, int, _Node]] = []
+            elif (of := place_of(path)) is not None:
+                self._resume(of, path, (held or {}).get(path, ()))
+        self._queue: list[tuple[float, int, Node]] = []
         self._seq = 0
         self._timer: Later | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,44 +81,96 @@ class Writes:
 
     def put(self, registration: Registration) -> None:
         key = registration.key
-        one = self._nodes.get(key) or self._nodes.setdefault(key, _Node(key))
-        if one.registration == registration:
-            return
-        one.old |= self._before.pop(key, set())
-        named = [path for path in (one.path, *sorted(one.old)) if path and same(path.rpartition("/")[2], registration)]
-        stamp = "" if "timestamp" in registration.parameters else str(int(time.time() * 1000))
-        path = named[0] if named else f"{self._folder(registration.service)}/{node(registration, stamp)}"
-        if one.path is not None:
-            one.old.add(one.path)
-        one.old.discard(path)
-        if path != one.path:
-            one.path, one.seen = path, False
-        one.registration, one.looks, one.standing = registration, 0, Standing()
-        self._soon(one)
+        if "interface" in registration.levels:
+            self._put_provider(registration)
+        else:
+            self._drop_provider(key)
+        of = None
+        self._unwritable.pop(key, None)
+        try:
+            of = place(registration) if "instance" in registration.levels else None
+        except Refused as refused:
+            self._unwritable[key] = str(refused)
+            log.error("registry %s: %s at %s is no instance: %s", self._name, key.service, key.address, refused)
+        if self._places.get(key) != of:
+            self._drop_member(key)
+        if of is not None:
+            self._put_member(registration, of)
 
     def drop(self, key: Key) -> None:
-        one = self._nodes.get(key)
-        if one is None:
-            if key not in self._before:
-                return
-            one = self._nodes[key] = _Node(key)
-        one.old |= self._before.pop(key, set())
-        if one.path is not None:
-            one.old.add(one.path)
-        one.registration = one.path = None
-        one.standing = Standing("leaving")
-        self._soon(one)
+        self._drop_provider(key)
+        self._drop_member(key)
+        self._unwritable.pop(key, None)
 
     def sweep(self, keys: Collection[Key]) -> None:
-        for key in self._before.keys() - set(keys):
-            self.drop(key)
+        wanted = set(keys)
+        for key in self._before.keys() - wanted:
+            self._drop_provider(key)
+        for one in list(self._nodes.values()):
+            if isinstance(one, Instance) and one.path is not None and (one.waits - wanted or not one.members):
+                one.only(wanted)
+                self._soon(one)
 
     def standing(self, key: Key) -> Standing | None:
+        one, of = self._nodes.get(key), self._nodes.get(self._places.get(key))
+        found = [one.standing] if one is not None else []
+        if isinstance(of, Instance) and (its := of.standing_of(key)) is not None:
+            found.append(its)
+        if key in self._unwritable:
+            found.append(Standing("pending", self._unwritable[key]))
+        if len(found) < 2:
+            return found[0] if found else None
+        states = {one.state for one in found}
+        state = next(each for each in ("leaving", "pending", "registered") if each in states)
+        error = next((one.error for one in found if one.error), "")
+        return Standing(state, error, tuple(sorted({each for one in found for each in one.conflicts})))
+
+    def _put_provider(self, registration: Registration) -> None:
+        key = registration.key
         one = self._nodes.get(key)
-        return one.standing if one is not None else None
+        if not isinstance(one, Provider):
+            one = self._nodes[key] = Provider(key, self._root)
+        if one.registration != registration:
+            one.old |= self._before.pop(key, set())
+            one.put(registration)
+            self._soon(one)
+
+    def _drop_provider(self, key: Key) -> None:
+        one = self._nodes.get(key)
+        if one is None and key in self._before:
+            one = self._nodes[key] = Provider(key, self._root)
+        if isinstance(one, Provider):
+            one.old |= self._before.pop(key, set())
+            one.drop()
+            self._soon(one)
+
+    def _put_member(self, registration: Registration, of: Place) -> None:
+        one = self._nodes.get(of)
+        if not isinstance(one, Instance):
+            one = self._nodes[of] = Instance(of, self._root, self._services)
+        if one.members.get(registration.key) != registration:
+            self._places[registration.key] = of
+            one.put(registration)
+            self._soon(one)
+
+    def _drop_member(self, key: Key) -> None:
+        one = self._nodes.get(self._places.get(key))
+        if isinstance(one, Instance) and (key in one.members or key in one.waits):
+            one.drop(key)
+            self._soon(one)
+
+    def _resume(self, of: Place, path: str, held: Collection[Key]) -> None:
+        one = self._nodes[of] = Instance(of, self._root, self._services)
+        one.path, one.waits = path, set(held)
+        self._places |= dict.fromkeys(held, of)
 
     async def left(self) -> None:
         await self._quiet.wait()
+
+    def held(self) -> dict[str, tuple[Key, ...]]:
+        """What is registered by each instance's node."""
+        found = [one for one in self._nodes.values() if isinstance(one, Instance) and one.path]
+        return {one.path: tuple(sorted({*one.members, *one.waits})) for one in found if one.path}
 
     def paths(self) -> list[str]:
         """All that stands, or may."""
@@ -166,14 +206,14 @@ class Writes:
 
     # --- turns
 
-    def _soon(self, one: _Node) -> None:
-        if one.old:
+    def _soon(self, one: Node) -> None:
+        if one.leaves:
             self._quiet.clear()
         self._note()
         self._push(self._times.now(), one)
         self._pump()
 
-    def _push(self, due: float, one: _Node) -> None:
+    def _push(self, due: float, one: Node) -> None:
         self._seq += 1
         one.turn = self._seq
         heappush(self._queue, (due, self._seq, one))
@@ -207,13 +247,15 @@ class Writes:
                 self._tasks.add(task)
         self._arm()
 
-    async def _work(self, one: _Node) -> None:
+    async def _work(self, one: Node) -> None:
         task = asyncio.current_task()
         wait = CHECK * (0.9 + self._times.luck() / 10)
         try:
             if self._noted is not None:
                 await self._noted()
-            await self._settle(one)
+            await one.settle(self)
+            if one.path is None and not one.leaves:
+                log.info("registry %s: %s is withdrawn", self._name, one.title)
         except asyncio.CancelledError:
             return
         except Exception as error:
@@ -227,100 +269,57 @@ class Writes:
         one.busy = False
         self._ended(one, wait)
 
-    def _ended(self, one: _Node, wait: float) -> None:
+    def _ended(self, one: Node, wait: float) -> None:
         again, one.again = one.again, False
         if again:
             self._push(self._times.now(), one)
-        elif one.path is None and not one.old:
+        elif one.path is None and not one.leaves:
             if self._nodes.get(one.key) is one:
                 del self._nodes[one.key]
         elif one.turn == 0:
             self._push(self._times.now() + wait, one)
         self._note()
-        if not any(each.old for each in self._nodes.values()):
+        if isinstance(one, Instance):
+            had = {*one.members, *one.waits, *one.leaving}
+            self._places = {key: of for key, of in self._places.items() if of != one.key or key in had}
+        if not any(each.leaves for each in self._nodes.values()):
             self._quiet.set()
         self._pump()
 
-    def _fail(self, one: _Node, error: Exception) -> None:
+    def _fail(self, one: Node, error: Exception) -> None:
         text = f"{type(error).__name__} {error}".rstrip()
         if one.standing.error != text:
-            log.error("registry %s: %s at %s cannot be written: %s", self._name, one.key.service, one.key.address, text)
+            log.error("registry %s: %s cannot be written: %s", self._name, one.title, text)
         one.standing.error = text
         if one.standing.state == "registered":
             one.standing.state = "pending"
 
-    # --- what is asked of the registry
+    # --- what is asked of the registry, and found there
 
-    async def _settle(self, one: _Node) -> None:
-        path, registration = one.path, one.registration
-        if path is not None and registration is not None:
-            await self._stand(one, path)
-            if one.path == path and one.registration is registration:
-                one.seen = True
-                self._stands(one)
-                if one.looks <= 1 or one.looks % LOOK == 1:
-                    await self._look(one, registration)
-                one.looks += 1
-        for old in sorted(one.old):
-            if old == one.path:
-                continue
-            await self._delete(old)
-            if old != one.path:
-                one.old.discard(old)
-        if one.path is None and not one.old:
-            log.info("registry %s: %s at %s is withdrawn", self._name, one.key.service, one.key.address)
+    @property
+    def session(self) -> int:
+        return self._session
 
-    def _stands(self, one: _Node) -> None:
+    def stands(self, one: Node) -> None:
         if one.standing.state != "registered":
-            log.info("registry %s: %s at %s is registered", self._name, one.key.service, one.key.address)
+            log.info("registry %s: %s is registered", self._name, one.title)
         one.standing.state, one.standing.error = "registered", ""
 
-    async def _stand(self, one: _Node, path: str) -> None:
-        host = one.key.address.rpartition(":")[0].encode()
-        seen = one.seen
-        if not seen and await self._create(path, host):
-            return
-        found = await self._ask("exists_async", path)
-        if found is not None and found.ephemeralOwner == self._session:
-            return
-        if seen:
-            self.repaired += 1
-            log.warning("registry %s: %s at %s was %s: it is written again", self._name, one.key.service,
-                        one.key.address, "gone" if found is None else "another session's")  # fmt: skip
-        if found is not None:
-            await self._delete(path)
-        if not await self._create(path, host):
-            raise RuntimeError("it is made by somebody else, again and again")
+    def repaired(self, one: Node, why: str) -> None:
+        self.repairs += 1
+        log.warning("registry %s: %s was %s: it is written again", self._name, one.title, why)
 
-    async def _create(self, path: str, data: bytes) -> bool:
-        try:
-            await self._ask("create_async", path, data, ephemeral=True, makepath=True)
-        except Exception as error:
-            if type(error).__name__ == "NodeExistsError":
-                return False
-            raise
-        return True
-
-    async def _delete(self, path: str) -> None:
-        try:
-            await self._ask("delete_async", path)
-        except Exception as error:
-            if type(error).__name__ != "NoNodeError":
-                raise
-
-    async def _look(self, one: _Node, registration: Registration) -> None:
-        names = await self._ask("get_children_async", self._folder(registration.service))
-        found = tuple(besides(names, registration))
+    def conflict(self, one: Node, service: str, found: tuple[str, ...]) -> None:
         if found and found != one.standing.conflicts:
             self.conflicts += 1
             log.warning(
                 "registry %s: registry_conflict: the application registers %s at %s by itself, so callers reach it "
                 "without its sidecar: let its SDK not register (dubbo.registry.register=false)",
-                self._name, one.key.service, ", ".join(found),
+                self._name, service, ", ".join(found),
             )  # fmt: skip
         one.standing.conflicts = found
 
-    async def _ask(self, what: str, *args: Any, **kwargs: Any) -> Any:
+    async def ask(self, what: str, *args: Any, **kwargs: Any) -> Any:
         client = self._client()
         if client is None:
             raise ConnectionClosedError
@@ -328,9 +327,6 @@ class Writes:
         result = getattr(client, what)(*args, **kwargs)
         result.rawlink(lambda result: self._hop.put(_end, future, result))
         return await future
-
-    def _folder(self, service: str) -> str:
-        return f"{self._root}/{encode(service)}/providers"
 
 
 class ConnectionClosedError(Exception):

@@ -32,6 +32,9 @@ MOST_SERVICES = 100_000
 #: Instances that are listed in one turn of the loop, and in a second: a long listing is not made for each change.
 A_TURN, A_SECOND = 2_000, 50_000
 
+#: The root where nobody says another. An application whose registry's address has a ``group`` has its instances below
+#: that too, and looks there alone.
+DUBBO = "/dubbo"
 #: What stands beside services.
 RESERVED = frozenset(("config", "mapping", "metadata"))
 
@@ -100,8 +103,9 @@ class ZooKeeper:
         )
         self._writes = Writes(
             name, lambda: self._link.client, self._link.hop, times, self._root,
-            before=left.nodes if left is not None else (), note=self._leave_to_next,
-            noted=lease.kept if lease is not None else None,
+            services=_path(services) if self._root == DUBBO else self._root,
+            before=left.nodes if left is not None else (), held=left.held if left is not None else {},
+            note=self._leave_to_next, noted=lease.kept if lease is not None else None,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -150,7 +154,7 @@ class ZooKeeper:
 
     @property
     def repaired(self) -> int:
-        return self._writes.repaired
+        return self._writes.repairs
 
     @property
     def conflicts(self) -> int:
@@ -178,7 +182,9 @@ class ZooKeeper:
     def _left(self) -> Left | None:
         """What the next process is to go on with."""
         session, paths = self._link.session if not self._ended else None, self._writes.paths()
-        return Left(self._where, *session, tuple(paths)) if session is not None and paths else None
+        if session is None or not paths:
+            return None
+        return Left(self._where, *session, tuple(paths), self._writes.held())
 
     # --- services
 

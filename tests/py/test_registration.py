@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import wraps
 
 from meshfast.alive import ENDED, LEAVING, REFUSED, Health
@@ -334,9 +335,12 @@ async def test_the_configuration_says_what_is_wanted(w):
     [(of, one)] = configured(side, {"in": "0.0.0.0:20880"}).items()
     assert one == Registration(
         "com.x.Cart", "g", "1.0", "dubbo", "10.0.0.7:20880",
-        {"env": "dev1", "application": "shop", "methods": "add"}, behind=APP,
+        {"env": "dev1", "application": "shop", "methods": "add"}, ("interface", "instance"), APP,
     )  # fmt: skip
     assert of == Configured(one.key)
+    alone = replace(side, advertise=Advertise("10.0.0.7", levels=("instance",)))
+    [one] = configured(alone, {"in": "0.0.0.0:20880"}).values()
+    assert one.levels == ("instance",)
     six = Sidecar(app="shop", listeners=listeners, registrations=(spec,), advertise=Advertise("fd00::7"))
     [one] = configured(six, {"in": "[::]:20880"}).values()
     assert one.address == "[fd00::7]:20880"

@@ -14,11 +14,17 @@ from meshfast.registry.zookeeper import ZooKeeper
 
 CART = "com.x.Cart"
 FOLDER = f"/dubbo/{CART}/providers"
+PLACE = "/services/shop/10.0.0.7:20880"
 
 
 def offer(service=CART, address="10.0.0.7:20880", behind="127.0.0.1:20881", parameters=None, **fields):
     parameters = {"application": "shop", **(parameters or {})}
     return Registration(service, address=address, parameters=parameters, behind=behind, **fields)
+
+
+def alone(service=CART, **fields):
+    """By an instance, and not by its interface."""
+    return offer(service, levels=("instance",), **fields)
 
 
 class Folder:
@@ -86,6 +92,11 @@ class World:
     async def put(self, registration):
         self.registry.put(registration)
         await until(lambda: self.state(registration) == "registered")
+        await self.rest()
+
+    async def put_only(self, registration):
+        """Without waiting for it to stand."""
+        self.registry.put(registration)
         await self.rest()
 
     def crash(self):

@@ -9,7 +9,7 @@ import time
 from heapq import heappop, heappush
 from types import SimpleNamespace
 
-from kazoo.exceptions import ConnectionLoss, NodeExistsError, NoNodeError
+from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, NoNodeError
 from kazoo.protocol.states import EventType, WatchedEvent
 
 from meshfast.registry.times import Times
@@ -108,8 +108,11 @@ class Client:
         return self._ask("exists", path, watch)
 
     def create_async(self, path, value=b"", ephemeral=False, makepath=False):
-        assert ephemeral and makepath
-        return self._ask("create", path, value)
+        assert makepath
+        return self._ask("create", path, (value, ephemeral))
+
+    def set_async(self, path, value, version=-1):
+        return self._ask("set", path, (value, version))
 
     def delete_async(self, path):
         return self._ask("delete", path, None)
@@ -146,19 +149,27 @@ class Client:
             if path in self.zoo.nodes:
                 result.end(exception=NodeExistsError())
             else:
-                self.zoo.put(path, watch, self.session[0])
+                data, ephemeral = watch
+                self.zoo.put(path, data, self.session[0] if ephemeral else 0)
                 result.end(path)
         elif path not in self.zoo.nodes and what != "exists":
             result.end(exception=NoNodeError())
         elif what == "delete":
             self.zoo.drop(path)
             result.end(True)
+        elif what == "set":
+            data, version = watch
+            if version in (-1, self.zoo.versions[path]):
+                result.end(self.zoo.put(path, data, self.zoo.owners.get(path, 0)))
+            else:
+                result.end(exception=BadVersionError())
         else:
             if watch is not None:
                 self.watches.setdefault(("children" if what == "children" else "data", path), set()).add(watch)
-            value = self.zoo.children(path) if what == "children" else (self.zoo.nodes.get(path), None)
+            stat = SimpleNamespace(ephemeralOwner=self.zoo.owners.get(path, 0), version=self.zoo.versions.get(path, 0))
+            value = self.zoo.children(path) if what == "children" else (self.zoo.nodes.get(path), stat)
             if what == "exists":
-                value = SimpleNamespace(ephemeralOwner=self.zoo.owners.get(path, 0))
+                value = stat
             result.end(value if path in self.zoo.nodes else None)
 
     def fire(self, kind, path, event):
@@ -171,6 +182,7 @@ class Zoo:
 
     def __init__(self):
         self.nodes: dict[str, bytes] = {"/": b""}
+        self.versions: dict[str, int] = {"/": 0}
         self.errors: dict[str, Exception] = {}
         self.clients: list[Client] = []
         self.owners: dict[str, int] = {}  # of ephemeral nodes: the session
@@ -225,6 +237,7 @@ class Zoo:
         if path != "/" and above not in self.nodes:
             self.put(above)
         new = path not in self.nodes
+        self.versions[path] = 0 if new else self.versions[path] + 1
         self.nodes[path] = data
         self.changes.append(("put", path))
         self.owners.pop(path, None)

@@ -1,0 +1,137 @@
+"""An application's instance as Dubbo 3 writes it, the inverse of ``instance``: the node that says where it is, the
+MetadataInfo that says what it offers, and the mapping that says of a service which applications offer it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from meshfast.registry import Registration
+from meshfast.registry.instance import LONGEST_MAPPING
+from meshfast.registry.registered import BEHIND, MARK, is_own, url
+from meshfast.registry.url import SERVICE, Refused, address
+
+__all__ = ["Metadata", "Place", "besides", "instance", "joined", "marked", "metadata", "place", "place_of", "stamp_of"]
+
+#: The class that Dubbo for Java reads the payload as.
+CLASS = "org.apache.dubbo.registry.zookeeper.ZookeeperInstance"
+#: Of a MetadataInfo: by Dubbo2, and where there is Triple alone.
+VERSION, TRIPLE_VERSION = "1.0.0", "2.0.0"
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+class Place(NamedTuple):
+    """Which instance it is: there is one node for each."""
+
+    application: str
+    address: str
+
+
+class Metadata(NamedTuple):
+    """A MetadataInfo as it is written, and the revision that it is known by."""
+
+    revision: str
+    data: bytes
+
+
+def place(registration: Registration) -> Place:
+    """Whose instance a registration belongs to.
+
+    :raises Refused: its application or its service cannot be the name of a node, or of one in a list
+    """
+    application = registration.parameters.get("application", "")
+    for name in (application, registration.service):
+        if not SERVICE.fullmatch(name) or name in (".", "..") or "," in name:
+            raise Refused("name", f'"{name}" cannot be written as an application\'s or as one of its services')
+    return Place(application, registration.address)
+
+
+def place_of(path: str) -> Place | None:
+    """Whose node a path is; None: it is no instance's."""
+    above, _, name = path.rpartition("/")
+    host, _, port = name.rpartition(":")
+    try:
+        known = address(host, int(port) if port.isascii() and port.isdigit() else 0)
+    except Refused:
+        return None
+    application = above.rpartition("/")[2]
+    return Place(application, name) if application and known == name else None
+
+
+def metadata(application: str, registrations: Iterable[Registration]) -> Metadata:
+    """What an application offers at one address. The revision depends on nothing else, so that instances that offer
+    the same share it; when it began to take calls is said by the instance."""
+    services: dict[str, Any] = {}
+    for one in registrations:
+        found = url(one)
+        parameters = {name: text for name, text in found.parameters.items() if name != "timestamp"}
+        key = f"{one.group}/{one.service}" if one.group else one.service
+        key = f"{key}:{one.version}" if one.version else key
+        told = {"name": one.service, "group": one.group, "version": one.version, "protocol": one.protocol,
+                "path": found.path, "port": found.port, "params": parameters}  # fmt: skip
+        services[f"{key}:{one.protocol}"] = {name: value for name, value in told.items() if value}
+    revision = hashlib.md5(_encoder.encode([application, services]), usedforsecurity=False).hexdigest()
+    return Metadata(revision, _encoder.encode({"app": application, "revision": revision, "services": services}))
+
+
+def instance(place: Place, protocols: Sequence[str], revision: str, behind: str, stamp: str) -> bytes:
+    """The data of its node, with the keys of a direct provider's. ``stamp``: milliseconds since when it takes calls."""
+    host, _, port = place.address.rpartition(":")
+    endpoints = [{"port": int(port), "protocol": protocol} for protocol in sorted(protocols)]
+    told = {
+        "dubbo.endpoints": msgspec.json.encode(endpoints).decode(),
+        "dubbo.metadata.revision": revision,
+        "dubbo.metadata.storage-type": "remote",
+        "meta-v": VERSION if "dubbo" in protocols else TRIPLE_VERSION,
+        "timestamp": stamp,
+        MARK: "1",
+        **({BEHIND: behind.rpartition(":")[2]} if behind else {}),
+    }
+    payload = {"@class": CLASS, "id": place.address, "name": place.application, "metadata": told}
+    at = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else 0
+    return msgspec.json.encode(
+        {"name": place.application, "id": place.address, "address": host.strip("[]"), "port": int(port),
+         "sslPort": None, "payload": payload, "registrationTimeUTC": at, "serviceType": "DYNAMIC", "uriSpec": None}
+    )  # fmt: skip
+
+
+def _told(data: bytes) -> Mapping[str, Any]:
+    try:
+        found = msgspec.json.decode(data)["payload"]["metadata"]
+    except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def marked(data: bytes) -> bool:
+    """Whether a sidecar wrote it."""
+    return bool(_told(data).get(MARK) == "1")
+
+
+def stamp_of(data: bytes) -> str:
+    """Since when an instance takes calls, as its node says; "" where it does not."""
+    found = _told(data).get("timestamp")
+    return found if isinstance(found, str) else ""
+
+
+def joined(data: bytes, application: str) -> bytes | None:
+    """A mapping with one application more; None: it is there. As Dubbo has it, in the order in which they came.
+
+    :raises Refused: it would be longer than is read
+    """
+    names = [name for each in data.decode(errors="replace").split(",") if (name := each.strip())]
+    if application in names:
+        return None
+    made = ",".join([*names, application]).encode()
+    if len(made) > LONGEST_MAPPING:
+        raise Refused("too_long", f"its mapping names {len(names)} applications, and has no room for another")
+    return made
+
+
+def besides(names: Iterable[str], registration: Registration) -> list[str]:
+    """Of an application's instances those that are the registration's application itself, without its sidecar."""
+    return sorted(name for name in names if name != registration.address and is_own(name, registration))
