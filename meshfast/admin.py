@@ -44,7 +44,7 @@ class Admin:
 
     def __init__(self, shown: Shown, limits: Limits | None = None) -> None:
         self._shown = shown
-        self._server = Server(self._page, shown.state, limits)
+        self._server = Server(self._page, shown.state.admin, limits)
         self._pages: dict[tuple[str, str], Callable[[Request], Answer]] = {
             ("GET", "/"): self._index,
             ("GET", "/ready"): self._ready,

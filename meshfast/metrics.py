@@ -353,8 +353,8 @@ def _own(shown: Shown) -> Iterator[Family]:
         "table_retired": shown.table.reclaim(),
         "draining": int(state.draining),
         "uptime_seconds": time.time() - state.started,
-        "admin_connections": state.admin_connections,
-        "admin_requests_total": state.admin_requests,
+        "admin_connections": state.admin.connections,
+        "admin_requests_total": state.admin.requests,
         "log_dropped_total": logs.dropped(),
         "access_log_records_total": state.access_records,
         "access_log_dropped_total": state.access_dropped,
@@ -362,7 +362,7 @@ def _own(shown: Shown) -> Iterator[Family]:
     yield _BUILD, [[_BUILD.line((__version__, platform.python_version()), 1)]]
     for key, metric in _OWN.items():
         yield metric, [[metric.line((), values[key])]]
-    yield _REFUSED, [[_REFUSED.line((reason,), count) for reason, count in sorted(state.admin_refused.items())]]
+    yield _REFUSED, [[_REFUSED.line((reason,), count) for reason, count in sorted(state.admin.refused.items())]]
     process = psutil.Process()
     with process.oneshot():
         cpu, memory = process.cpu_times(), process.memory_info()

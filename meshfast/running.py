@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from meshfast.localities import Localities
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
 from meshfast.routing import Table
+from meshfast.serve import Used
 from meshfast.snapshots import Snapshots
 from meshfast.source.names import Names
 from meshfast.source.registries import Registries
@@ -31,9 +31,7 @@ class Running:
     applied_at: float = 0.0
     rejected: int = 0
     last_error: str = ""
-    admin_connections: int = 0
-    admin_requests: int = 0
-    admin_refused: Counter[str] = field(default_factory=Counter)  # by reason: see meshfast/serve.py
+    admin: Used = field(default_factory=Used)
     access_records: int = 0
     access_dropped: int = 0
     localities: Localities = field(default_factory=Localities)

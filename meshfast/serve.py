@@ -1,4 +1,5 @@
-"""HTTP/1.1 for the admin pages: few connections, short requests, nobody waited for without end.
+"""HTTP/1.1 for the admin pages and the application's own address: few connections, short requests, nobody waited for
+without end.
 
 A web page in a browser on this machine must reach nothing: requests with an Origin, or for a host that is not this
 machine's, are refused, and what changes something needs a header that only a program can send.
@@ -12,8 +13,8 @@ import ipaddress
 import logging
 import re
 import socket
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
@@ -22,9 +23,9 @@ from urllib.parse import parse_qsl, urlsplit
 import h11
 
 from meshfast.address import Listening, listening
-from meshfast.running import Running
+from meshfast.pieces import accepts_gzip, gathered, gzipped
 
-__all__ = ["ASKED_BY", "Answer", "Limits", "Request", "Server"]
+__all__ = ["ASKED_BY", "Answer", "Limits", "Peer", "Request", "Server", "Used"]
 
 log = logging.getLogger("meshfast")
 
@@ -32,9 +33,7 @@ log = logging.getLogger("meshfast")
 ASKED_BY = "X-Meshfast"
 
 TEXT = "text/plain; charset=utf-8"
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n"
 PIECE = 65536  # bytes that are written at once
-GATHERED = 16384  # bytes of a page that are made before others have a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,28 @@ class Limits:
     connections: int = 16
     request: int = 16384  # bytes of a whole request
     request_timeout: float = 10.0  # from its first byte, or from the connection, to its last
-    idle_timeout: float = 90.0  # between two requests; scrapes come each minute
+    idle_timeout: float = 90.0  # between two requests, but for who holds something; scrapes come each minute
     idle_grace: float = 1.0  # who was idle that long makes room where all connections are taken
     write_timeout: float = 10.0  # a piece of an answer that its reader does not take
-    answer_timeout: float = 120.0  # a whole answer
+    answer_timeout: float = 120.0  # a whole answer, but for one that goes on as long as its reader
+
+
+@dataclass(slots=True)
+class Used:
+    """``refused`` counts by reason."""
+
+    connections: int = 0
+    requests: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Peer:
+    """Whose connection it is, as long as that lasts. One that ``holds`` something may be idle without end."""
+
+    __slots__ = ("holds",)
+
+    def __init__(self) -> None:
+        self.holds = False
 
 
 class Request(NamedTuple):
@@ -57,13 +74,16 @@ class Request(NamedTuple):
     path: str
     query: list[tuple[str, str]]
     headers: dict[str, str]
+    body: bytes
+    peer: Peer
 
 
 @dataclass(slots=True)
 class Answer:
-    """What is answered. A body in pieces is sent while others are served, and compressed where that is accepted."""
+    """What is answered. A body in pieces is sent while others are served, and compressed where that is accepted; one
+    that comes by and by is the connection's last, and goes on until it ends or its reader goes."""
 
-    body: bytes | Iterable[bytes] = b""
+    body: bytes | Iterable[bytes] | AsyncIterator[bytes] = b""
     status: HTTPStatus = HTTPStatus.OK
     kind: str = TEXT
     reason: str = field(default="", kw_only=True)  # why it was refused, for the count
@@ -80,15 +100,23 @@ class _Connection:
     writer: asyncio.StreamWriter
     http: h11.Connection
     idle_since: float | None
+    peer: Peer = field(default_factory=Peer)
     served: int = 0
 
 
 class Server:
-    """Serves what ``answer`` says; it runs in the loop, so it must not take long."""
+    """Serves what ``answer`` says; it runs in the loop, so it must not take long, or awaits. ``what`` names it;
+    ``asked_by``: whether what changes something needs that header; ``let_in``: why a connection is not, "" where it is;
+    ``gone`` hears of each that was."""
 
-    def __init__(self, answer: Callable[[Request], Answer], state: Running, limits: Limits | None = None) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Answer | Awaitable[Answer]], used: Used, limits: Limits | None = None, *,
+        what: str = "admin", asked_by: bool = True, let_in: Callable[[socket.socket], str] = lambda _: "",
+        gone: Callable[[Peer], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.limits = limits or Limits()
-        self._answer, self._state = answer, state
+        self._answer, self._used, self._what, self._asked_by = answer, used, what, asked_by
+        self._let_in, self._gone = let_in, gone
         self._listening: Listening | None = None
         self._server: asyncio.Server | None = None
         self._open: dict[_Connection, asyncio.Task[None]] = {}
@@ -96,7 +124,7 @@ class Server:
 
     async def start(self, address: str) -> str:
         """Listens; returns the address with its real port. Raises as ``address.listening``."""
-        self._listening = await listening("admin address", address)
+        self._listening = await listening(f"{self._what} address", address)
         self._server = await asyncio.start_server(self._serve, sock=self._listening.sock, limit=PIECE)
         return self._listening.text
 
@@ -112,9 +140,13 @@ class Server:
     # --- one connection
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if why := self._let_in(writer.get_extra_info("socket")):
+            self._used.refused["peer"] += 1
+            await self._turn_away(reader, writer, HTTPStatus.FORBIDDEN, why)
+            return
         if len(self._open) >= self.limits.connections and not self._make_room():
-            self._state.admin_refused["connections"] += 1
-            await self._turn_away(reader, writer)
+            self._used.refused["connections"] += 1
+            await self._turn_away(reader, writer, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
         writer.transport.set_write_buffer_limits(high=0)  # drained means that the kernel has all of it
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.request)
@@ -122,7 +154,7 @@ class Server:
         task = asyncio.current_task()
         assert task
         self._open[one] = task
-        self._state.admin_connections = len(self._open)
+        self._used.connections = len(self._open)
         try:
             while await self._one(one):
                 http.start_next_cycle()
@@ -131,18 +163,22 @@ class Server:
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass
         except Exception:
-            log.exception("admin: an answer broke off")
+            log.exception("%s: an answer broke off", self._what)
         finally:
             writer.transport.abort()
             self._open.pop(one, None)
-            self._state.admin_connections = len(self._open)
+            self._used.connections = len(self._open)
+            self._gone(one.peer)
 
-    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _turn_away(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: HTTPStatus, why: str
+    ) -> None:
         """Says why, to as many at once as are served; others see the connection end."""
         if self._leaving < self.limits.connections:
             self._leaving += 1
             try:
-                writer.write(BUSY)
+                head = f"HTTP/1.1 {status:d} {status.phrase}\r\ncontent-length: {len(why) + 1}\r\nconnection: close"
+                writer.write(f"{head}\r\n\r\n{why}\n".encode())
                 await self._linger(reader, writer)
             except (OSError, asyncio.CancelledError):
                 pass
@@ -152,31 +188,31 @@ class Server:
 
     def _make_room(self) -> bool:
         """Ends the connection that was idle longest, if one was for a while."""
-        idle = [(one.idle_since, one) for one in self._open if one.idle_since is not None]
+        idle = [(one.idle_since, one) for one in self._open if one.idle_since is not None and not one.peer.holds]
         since, one = min(idle, key=lambda pair: pair[0], default=(_now(), None))
         if one is None or _now() - since < self.limits.idle_grace:
             return False
         self._open.pop(one).cancel()
-        self._state.admin_refused["idle"] += 1
+        self._used.refused["idle"] += 1
         return True
 
     async def _one(self, one: _Connection) -> bool:
         """One request and its answer; True when another may follow on this connection."""
         method, headers = "", dict[str, str]()
         try:
-            asked = await self._read(one)
-            if asked is None:
+            found = await self._read(one)
+            if found is None:
                 return False
+            asked, body = found
             method, headers = asked.method.decode(), asked_headers(asked)
-            tcp = one.writer.get_extra_info("socket").family != socket.AF_UNIX
-            answer = self._answered(asked, tcp)
+            answer = await self._answered(one, asked, headers, body)
         except _Refused as refused:
             answer = refused.answer
         except h11.RemoteProtocolError as error:
             status = HTTPStatus(error.error_status_hint)
             answer = Answer(b"not a request this address serves\n", status, reason="malformed")
         if answer.reason:
-            self._state.admin_refused[answer.reason] += 1
+            self._used.refused[answer.reason] += 1
         if one.http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return False
         await self._send(one, method, answer, headers)
@@ -184,12 +220,12 @@ class Server:
         one.served += 1
         return {one.http.our_state, one.http.their_state} == {h11.DONE}
 
-    async def _read(self, one: _Connection) -> h11.Request | None:
-        """The next request with all of its body; None at the connection's end."""
-        request, size = None, 0
+    async def _read(self, one: _Connection) -> tuple[h11.Request, bytes] | None:
+        """The next request and all of its body; None at the connection's end."""
+        request, size, body = None, 0, bytearray()
         begun = bool(one.http.trailing_data[0])
         wait = self.limits.idle_timeout if one.served and not begun else self.limits.request_timeout
-        deadline = _now() + wait
+        deadline = _now() + wait if begun or not one.peer.holds else None
         while True:
             event = one.http.next_event()
             if event is h11.NEED_DATA:
@@ -197,14 +233,14 @@ class Server:
                     raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long", "the request is too long")
                 if one.http.they_are_waiting_for_100_continue:
                     go_on = h11.InformationalResponse(status_code=100, headers=[])
-                    await self._write(one, one.http.send(go_on) or b"", deadline)
+                    await self._write(one, one.http.send(go_on) or b"", _now() + self.limits.write_timeout)
                 try:
                     async with asyncio.timeout_at(deadline):
                         data = await one.reader.read(4096)
                 except TimeoutError:
                     if begun:
                         raise _Refused(HTTPStatus.REQUEST_TIMEOUT, "timeout", "the request took too long") from None
-                    self._state.admin_refused["idle"] += 1
+                    self._used.refused["idle"] += 1
                     return None
                 if data and not begun:
                     begun, one.idle_since = True, None
@@ -214,13 +250,17 @@ class Server:
             elif isinstance(event, h11.Request):
                 request = event
             elif isinstance(event, h11.EndOfMessage):
-                return request
-            elif not isinstance(event, h11.Data):
+                assert request is not None
+                return request, bytes(body)
+            elif isinstance(event, h11.Data):
+                body += event.data
+            else:
                 return None
 
-    def _answered(self, asked: h11.Request, tcp: bool) -> Answer:
-        method, target, headers = asked.method.decode(), asked.target.decode(), asked_headers(asked)
-        self._state.admin_requests += 1
+    async def _answered(self, one: _Connection, asked: h11.Request, headers: dict[str, str], body: bytes) -> Answer:
+        method, target = asked.method.decode(), asked.target.decode()
+        tcp = one.writer.get_extra_info("socket").family != socket.AF_UNIX
+        self._used.requests += 1
         try:
             try:
                 parts = urlsplit(target)
@@ -228,13 +268,14 @@ class Server:
             except ValueError:
                 raise _Refused(HTTPStatus.BAD_REQUEST, "malformed", "not a target this address serves") from None
             self._check(method, parts.netloc, headers, tcp)
-            answer = self._answer(Request(method, parts.path, query, headers))
+            said = self._answer(Request(method, parts.path, query, headers, body, one.peer))
+            answer = said if isinstance(said, Answer) else await said
         except _Refused as refused:
             answer = refused.answer
         except Exception:
-            log.exception("admin: %s %.200s", method, target)
+            log.exception("%s: %s %.200s", self._what, method, target)
             answer = Answer(b"this page failed; see the log\n", HTTPStatus.INTERNAL_SERVER_ERROR, reason="failed")
-        log.debug("admin: %s %.200s: %d", method, target, answer.status)
+        log.debug("%s: %s %.200s: %d", self._what, method, target, answer.status)
         return answer
 
     def _check(self, method: str, authority: str, headers: dict[str, str], tcp: bool) -> None:
@@ -244,7 +285,7 @@ class Server:
             for host in [headers.get("host", ""), *([authority] if authority else [])]:
                 if not here(host):
                     raise _Refused(HTTPStatus.FORBIDDEN, "host", f"no host {host[:100]!r} here: use localhost")
-        if method not in ("GET", "HEAD") and ASKED_BY.lower() not in headers:
+        if self._asked_by and method not in ("GET", "HEAD") and ASKED_BY.lower() not in headers:
             raise _Refused(HTTPStatus.FORBIDDEN, "header", f"{method} needs the header {ASKED_BY}: 1")
 
     # --- answers
@@ -252,6 +293,9 @@ class Server:
     async def _send(self, one: _Connection, method: str, answer: Answer, headers: dict[str, str]) -> None:
         deadline = _now() + self.limits.answer_timeout
         out = [("content-type", answer.kind), ("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+        if isinstance(answer.body, AsyncIterator):
+            await self._stream(one, answer.status, out, answer.body)
+            return
         whole = isinstance(answer.body, bytes)
         pieces: Iterable[bytes] = [answer.body] if isinstance(answer.body, bytes) else gathered(answer.body)
         if isinstance(answer.body, bytes):
@@ -277,13 +321,38 @@ class Server:
         waiting.append(one.http.send(h11.EndOfMessage()) or b"")
         await self._write(one, b"".join(waiting), deadline)
 
+    async def _stream(
+        self, one: _Connection, status: HTTPStatus, out: list[tuple[str, str]], pieces: AsyncIterator[bytes]
+    ) -> None:
+        """Sends pieces as they come. Whatever its reader says meanwhile, or that it has gone, ends it."""
+        said = asyncio.ensure_future(one.reader.read(1))
+        coming: asyncio.Future[bytes] | None = None
+        try:
+            head = h11.Response(status_code=status, headers=[*out, ("connection", "close")], reason=status.phrase)
+            data = one.http.send(head) or b""
+            while True:
+                await self._write(one, data, _now() + self.limits.write_timeout)
+                coming = asyncio.ensure_future(_next(pieces))
+                await asyncio.wait((said, coming), return_when=asyncio.FIRST_COMPLETED)
+                if said.done():
+                    break
+                if not (piece := coming.result()):
+                    await self._write(one, one.http.send(h11.EndOfMessage()) or b"", _now() + self.limits.write_timeout)
+                    break
+                data = one.http.send(h11.Data(data=piece)) or b""
+        finally:
+            waits = [each for each in (said, coming) if each is not None]
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
     async def _write(self, one: _Connection, data: bytes, deadline: float) -> None:
         one.writer.write(data)
         try:
             async with asyncio.timeout_at(min(_now() + self.limits.write_timeout, deadline)):
                 await one.writer.drain()
         except TimeoutError:
-            self._state.admin_refused["slow reader"] += 1
+            self._used.refused["slow reader"] += 1
             raise
 
     async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -298,6 +367,11 @@ class Server:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes:
+    """b"": there are no more."""
+    return await anext(pieces, b"")
 
 
 def asked_headers(asked: h11.Request) -> dict[str, str]:
@@ -321,32 +395,3 @@ def here(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback and (":" in name) is (found[1] is not None)
     except ValueError:
         return False
-
-
-def accepts_gzip(header: str) -> bool:
-    for one in header.lower().split(","):
-        name, *parameters = (part.strip() for part in one.split(";"))
-        if name in ("gzip", "x-gzip"):
-            return not any(re.fullmatch(r"q=0(\.0*)?", part) for part in parameters)
-    return False
-
-
-def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Small pieces together; an empty one is passed on, as it stands for work done."""
-    out = bytearray()
-    for piece in pieces:
-        out += piece
-        if not piece:
-            yield b""
-        elif len(out) >= GATHERED:
-            yield bytes(out)
-            out.clear()
-    yield bytes(out)
-
-
-def gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces as one gzip stream."""
-    engine = zlib.compressobj(1, wbits=31)
-    for piece in pieces:
-        yield engine.compress(piece)
-    yield engine.flush()

@@ -12,7 +12,8 @@ from admins import Still, admin, connect, get, on_loop, raw, small_buffers, stat
 from peers import until
 
 from meshfast.model import Cluster, Endpoint, Mesh
-from meshfast.serve import accepts_gzip, here
+from meshfast.pieces import accepts_gzip
+from meshfast.serve import here
 
 BACKENDS = pytest.mark.parametrize("backend", ["epoll", "io_uring"])
 
@@ -41,8 +42,8 @@ def test_only_programs_of_this_machine_are_served(backend, tmp_path):
             assert still.stops == 0
             assert status(await raw(path, get("/drain", "X-Meshfast: 1", method="POST"))) == 200
             assert still.stops == 1
-        assert still.state.admin_refused["host"] == 13 and still.state.admin_refused["origin"] == 12
-        assert still.state.admin_refused["header"] == 2
+        assert still.state.admin.refused["host"] == 13 and still.state.admin.refused["origin"] == 12
+        assert still.state.admin.refused["header"] == 2
 
     on_loop(backend, story)
 
@@ -78,8 +79,8 @@ def test_what_is_no_request_gets_400_and_no_traceback(backend, caplog):
                 assert status(await reader.read(-1)) != 500, data
                 writer.close()
             assert status(await raw(address, get())) == 503
-            assert still.state.admin_connections <= 1
-        assert still.state.admin_refused["failed"] == 0
+            assert still.state.admin.connections <= 1
+        assert still.state.admin.refused["failed"] == 0
 
     on_loop(backend, story)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
@@ -118,7 +119,7 @@ def test_heads_bodies_and_silence_have_an_end(backend):
             await endless(address, chunked, b"400\r\n" + b"b" * 1024 + b"\r\n")
             await endless(address, chunked, b"1;" + b"x" * 2000 + b"\r\nb\r\n")
             await endless(address, b"GET " + b"/a" * 100, b"/" * 4096)
-            assert still.state.admin_refused["too long"] >= 2
+            assert still.state.admin.refused["too long"] >= 2
         async with admin(still, request_timeout=0.3, idle_timeout=0.4) as address:
             timeouts = [
                 ends(address, data) for data in (b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\n", chunked + b"1\r\n")
@@ -128,9 +129,9 @@ def test_heads_bodies_and_silence_have_an_end(backend):
             assert await ends(address, b"") == b""
             again = get("/ready").replace(b"Connection: close\r\n", b"")
             assert status(await ends(address, again)) == 503  # the answer, and in time the end
-            assert still.state.admin_refused["timeout"] == 3
-            assert still.state.admin_refused["idle"] == 2
-            await until(lambda: still.state.admin_connections == 0)
+            assert still.state.admin.refused["timeout"] == 3
+            assert still.state.admin.refused["idle"] == 2
+            await until(lambda: still.state.admin.connections == 0)
 
     on_loop(backend, story)
 
@@ -163,15 +164,15 @@ def test_sixteen_connections_and_idle_ones_make_room(backend):
             busy = [await connect(address) for _ in range(16)]
             for _, writer in busy:
                 writer.write(b"GET / HTTP/1.1\r\n")
-            await until(lambda: still.state.admin_connections == 16)
+            await until(lambda: still.state.admin.connections == 16)
             assert b"too many" in await raw(address, get())
-            assert still.state.admin_refused["connections"] == 1
+            assert still.state.admin.refused["connections"] == 1
             for _, writer in busy[8:]:
                 writer.close()
             busy = busy[:8]
-            await until(lambda: still.state.admin_connections == 8)
+            await until(lambda: still.state.admin.connections == 8)
             idle = [await connect(address) for _ in range(8)]
-            await until(lambda: still.state.admin_connections == 16)
+            await until(lambda: still.state.admin.connections == 16)
 
             async def served() -> None:
                 while b"starting" not in await raw(address, get()):
@@ -180,10 +181,10 @@ def test_sixteen_connections_and_idle_ones_make_room(backend):
             await asyncio.wait_for(served(), 10)  # an idle one made room
             assert sum(reader.at_eof() for reader, _ in idle) >= 1
             assert sum(reader.at_eof() for reader, _ in busy) == 0
-            assert still.state.admin_connections <= 16
+            assert still.state.admin.connections <= 16
             for _, writer in busy + idle:
                 writer.close()
-            await until(lambda: still.state.admin_connections == 0)
+            await until(lambda: still.state.admin.connections == 0)
 
     on_loop(backend, story)
 
@@ -202,19 +203,19 @@ def test_a_reader_that_does_not_read_is_let_go(backend):
         async with admin(still, write_timeout=0.3) as address:
             sock = small_buffers(address)
             sock.sendall(get("/config_dump"))
-            await until(lambda: still.state.admin_connections == 1)
+            await until(lambda: still.state.admin.connections == 1)
             assert status(await raw(address, get())) == 503  # others are served meanwhile
-            await until(lambda: still.state.admin_refused["slow reader"] == 1)
-            await until(lambda: still.state.admin_connections == 0)
+            await until(lambda: still.state.admin.refused["slow reader"] == 1)
+            await until(lambda: still.state.admin.connections == 0)
             sock.close()
         async with admin(still, answer_timeout=0.3, write_timeout=60.0) as address:
             sock = small_buffers(address)
             sock.sendall(get("/config_dump"))
             sock.setblocking(False)
-            while still.state.admin_refused["slow reader"] < 2:  # it takes something, slowly
+            while still.state.admin.refused["slow reader"] < 2:  # it takes something, slowly
                 await asyncio.get_running_loop().sock_recv(sock, 4096)
                 await asyncio.sleep(0.01)
-            await until(lambda: still.state.admin_connections == 0)
+            await until(lambda: still.state.admin.connections == 0)
             sock.close()
 
     on_loop(backend, story)

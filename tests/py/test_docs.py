@@ -125,7 +125,7 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar = Sidecar(no_events())
         sidecar.mesh = mesh(provider.port)
         sidecar.table.publish(sidecar.mesh)
-        sidecar.state.admin_refused["host"] = 1
+        sidecar.state.admin.refused["host"] = 1
         registry = RegistrySpec("main", "zookeeper", ("127.0.0.1:2181",))
         sidecar.registries.feeds[registry] = Feed(registry, sidecar.registries.clock)
         sidecar.registries.refused["main", "name"] = 1

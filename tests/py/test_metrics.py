@@ -14,7 +14,7 @@ from test_admin import unchunked
 from meshfast import _core, config
 from meshfast.exposition import Metric, labelled, pieces, sample
 from meshfast.metrics import GROUPS, PAGE, methods, peers, prometheus, services
-from meshfast.serve import gzipped
+from meshfast.pieces import gzipped
 
 BOUNDS = (*(0.001 * 2**i for i in range(19)), None)
 
