@@ -122,7 +122,7 @@ class Admin:
         return Answer(lines(listings.page(self._shown.registries, self._shown.registrations)), kind=JSON)
 
     def _endpoint(self, asked: Request) -> Answer:
-        return Answer(lines(doors.page(self._shown.endpoint)), kind=JSON)
+        return Answer(lines(doors.page(self._shown.endpoint, self._shown.api)), kind=JSON)
 
     def _explain(self, request: Request) -> Answer:
         asked: dict[str, str] = {}

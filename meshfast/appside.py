@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from meshfast import _core
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found, reached_at
+from meshfast.endpoint.http import Api, Word
 from meshfast.endpoint.standby import Standbys
-from meshfast.heard import Heard
+from meshfast.heard import Heard, Source, inbound
 from meshfast.model import Mesh, Sidecar
 from meshfast.registers import EndpointSpec
 from meshfast.registration import Configured, Registrations, configured
+from meshfast.running import Running
 from meshfast.snapshots import Snapshots
 from meshfast.source.registries import Registries
 
@@ -20,31 +22,49 @@ __all__ = ["AppSide"]
 
 
 class AppSide:
-    """``holds`` takes each mesh that is in force, ``open`` comes after the first; ``endpoint`` is None where there is
-    none. ``table``: which says what instances can be reached. Who else knows what the application looks for says so to
-    ``snapshots.consumed``."""
+    """``holds`` takes each mesh that is in force, ``open`` comes after the first; ``endpoint`` and ``api`` are None
+    where there is none. ``table``: which says what instances can be reached; ``state``: of which whoever changes it
+    says ``tell``."""
 
-    def __init__(self, registries: Registries, table: _core.Table) -> None:
+    def __init__(self, registries: Registries, table: _core.Table, state: Running) -> None:
         self.registrations = Registrations()
         self.endpoint: Endpoint | None = None
+        self.api: Api | None = None
         self.snapshots = Snapshots(lambda: registries.directory)
-        self.snapshots.consumed.append(lambda: self.endpoint.services if self.endpoint else ())
-        self._registries, self._table, self._found = registries, table, Found(registries)
+        self.snapshots.consumed.append(self.consumed)
+        self._registries, self._table, self._found, self._state = registries, table, Found(registries), state
         self._mesh = Mesh()
-        registries.handed_over = self.registrations.settled
+        registries.handed_over, registries.changed = self.registrations.settled, self._listed
 
     async def open(self, addresses: dict[str, str]) -> None:
-        """``addresses`` of the listeners by name; the endpoint's is added. Raises as ``address.listening``."""
+        """``addresses`` of the listeners by name; the endpoint's are added. Raises as ``address.listening``."""
         side = self._mesh.sidecar
-        if side.endpoint:
+        if side.endpoint and side.endpoint.zookeeper:
             self.endpoint = await self._listen(side, side.endpoint, addresses)
+        if side.endpoint and side.endpoint.http:
+            made = Api(side.endpoint.http, self._found, inbound(side, addresses))
+            addresses["endpoint-http"] = await made.start()
+            self.api = made
+        self._hear(side, addresses)
 
     async def close(self) -> None:
         """Before what follows the configuration ends, which has the state directory."""
         self.registrations.close()
         await self.snapshots.close()
+        if self.api:
+            await self.api.stop()
         if self.endpoint:
             await self.endpoint.stop()
+
+    def consumed(self) -> frozenset[str]:
+        """The services that the application calls, as far as it says so."""
+        by_api = self.api.consumed if self.api else frozenset()
+        return by_api | (self.endpoint.consumed if self.endpoint else frozenset())
+
+    def tell(self) -> None:
+        """How the sidecar is now, to whom it matters."""
+        if self.api:
+            self.api.tell(Word(self._state.version, self._state.ready, self._state.draining))
 
     def holds(self, mesh: Mesh) -> None:
         """It is in force: the application may find what is in it."""
@@ -52,9 +72,12 @@ class AppSide:
         for service in self._found.look(mesh):
             if self.endpoint:
                 self.endpoint.changed(service)
+            if self.api:
+                self.api.changed(service)
         if self.endpoint:
             self.endpoint.labelled(self._labels)
         self.snapshots.holds(mesh)
+        self.tell()
 
     def register(self, addresses: Mapping[str, str]) -> None:
         """What is configured to be registered, and where."""
@@ -75,9 +98,21 @@ class AppSide:
         )  # fmt: skip
         made.labelled(self._labels)
         addresses["endpoint"] = await made.start()
-        if any(one.register for one in side.registries):
-            Heard(made, self.registrations, side, addresses)
         return made
+
+    def _hear(self, side: Sidecar, addresses: Mapping[str, str]) -> None:
+        """What the application offers is registered, where anybody takes it."""
+        sources: list[Source] = [one for one in (self.endpoint, self.api) if one is not None]
+        taking = tuple(one.name for one in side.registries if one.register)
+        if not taking or not sources:
+            return
+        heard = Heard(sources, self.registrations, side, addresses)
+        if self.api:
+            self.api.judge, self.api.registries = heard.judged, taking
+
+    def _listed(self, service: str) -> None:
+        if self.api:
+            self.api.changed(service)
 
     def _standbys(self, side: Sidecar, most: int) -> Standbys | None:
         pod = f"{side.app}@{side.address or socket.gethostname()}"

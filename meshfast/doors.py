@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from meshfast.endpoint.dubbo import Endpoint, Wanted
+from meshfast.endpoint.http import Api
 from meshfast.exposition import Family, Metric
 from meshfast.pretty import Items, Rows
 
@@ -38,11 +39,36 @@ _REFUSED = Metric(
     "what was refused: by the name of the limit, or by what cannot be read of its registrations", ("reason",),
 )  # fmt: skip
 
-METRICS = (*_NUMBERS, _OPERATIONS, _UNKNOWN, _REFUSED)
+_SAID: dict[Metric, Callable[[Api], float]] = {
+    Metric(f"meshfast_endpoint_http_{name}", "gauge", text): value
+    for name, text, value in (
+        ("connections", "connections of SDKs of meshfast", lambda one: one.used.connections),
+        ("registrations", "what they offer", lambda one: len(one.wanted)),
+        ("services", "services that they call", lambda one: len(one.consumed)),
+        ("watchers", "who is told how the sidecar is", lambda one: one.watchers),
+    )
+}
+_ASKED = Metric("meshfast_endpoint_http_operations_total", "counter", "what SDKs of meshfast asked for", ("op",))
+_TURNED_AWAY = Metric(
+    "meshfast_endpoint_http_refused_total", "counter",
+    "what of it was refused: by the name of the limit, or why; `peer`: another user's process", ("reason",),
+)  # fmt: skip
+
+METRICS = (*_NUMBERS, _OPERATIONS, _UNKNOWN, _REFUSED, *_SAID, _ASKED, _TURNED_AWAY)
 
 
-def families(endpoint: Endpoint | None) -> Iterator[Family]:
-    """Nothing where there is none."""
+def families(endpoint: Endpoint | None, api: Api | None) -> Iterator[Family]:
+    """Of those that there are."""
+    yield from _by_zookeeper(endpoint)
+    if api is None:
+        return
+    for metric, value in _SAID.items():
+        yield metric, [[metric.line((), value(api))]]
+    for metric, counted in ((_ASKED, api.operations), (_TURNED_AWAY, api.refused)):
+        yield metric, [[metric.line((name,), count) for name, count in sorted(counted.items())]]
+
+
+def _by_zookeeper(endpoint: Endpoint | None) -> Iterator[Family]:
     if endpoint is None:
         return
     for metric, value in _NUMBERS.items():
@@ -56,12 +82,14 @@ def families(endpoint: Endpoint | None) -> Iterator[Family]:
         yield metric, [[metric.line((name,), count) for name, count in sorted(counted.items())]]
 
 
-def page(endpoint: Endpoint | None) -> Items:
+def page(endpoint: Endpoint | None, api: Api | None) -> Items:
     """All of it as plain data."""
+    more: list[tuple[str, object]] = [] if api is None else [("http", _said(api))]
     if endpoint is None:
-        return Items([("endpoint", None)])
+        return Items(more or [("endpoint", None)])
     return Items(
         [
+            *more,
             ("sessions", len(endpoint.server.sessions)),
             ("services", Rows(iter(endpoint.services))),
             ("unshown", dict(endpoint.unshown)),
@@ -71,6 +99,15 @@ def page(endpoint: Endpoint | None) -> Items:
             ("consumers", Rows(_consumer(path, endpoint) for path in sorted(endpoint.consumers))),
         ]
     )
+
+
+def _said(api: Api) -> dict[str, object]:
+    return {
+        "connections": api.used.connections,
+        "watchers": api.watchers,
+        "services": sorted(api.consumed),
+        "wanted": [_wanted(path, one) for path, one in sorted(api.wanted.items())],
+    }
 
 
 def _wanted(path: str, one: Wanted) -> dict[str, object]:

@@ -7,21 +7,23 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Collection, Hashable, Mapping
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import psutil
 
 from meshfast import model
 from meshfast.address import dial
-from meshfast.config.registration import labels
-from meshfast.endpoint.dubbo import Endpoint
+from meshfast.config.registration import labels, reached
+from meshfast.endpoint.dubbo import Wanted
 from meshfast.registration import KEPT, Registrations
 from meshfast.registry import Registration
 from meshfast.registry.registered import BEHIND, MARK, readable
 from meshfast.registry.url import Provider
 
-__all__ = ["Heard", "Said"]
+__all__ = ["Heard", "Said", "Source", "inbound"]
 
 log = logging.getLogger("meshfast")
 
@@ -43,27 +45,55 @@ def machine() -> set[str]:
     return found | {"localhost", socket.gethostname()}
 
 
+class Source(Protocol):
+    """Where applications say what they offer."""
+
+    wanted: dict[str, Wanted]
+    hears: Callable[[], None]  # is set: that something else is wanted
+    leaves: Callable[[int], None]  # is set: of a session whose connection has ended
+
+    @property
+    def refused(self) -> Counter[str]: ...
+
+    def end(self, session: int) -> None:
+        """Its application is known to be gone."""
+
+
+def inbound(side: model.Sidecar, addresses: Mapping[str, str]) -> dict[int, tuple[str, str]]:
+    """By the application's port: where its callers come in, and what is behind."""
+    found: dict[int, tuple[str, str]] = {}
+    for one in side.listeners:
+        if one.direction == "inbound" and one.forward and not one.forward.startswith("unix://"):
+            bound = addresses[one.name]
+            if not bound.startswith("unix://"):
+                found.setdefault(_port(one.forward), (bound.removeprefix("tcp://"), one.forward))
+    return found
+
+
 class Heard:
     """``follow`` after each change. ``unplaced``: addresses that are not registered, and why. Calls for what is
     registered come to this machine, so what is said to be on another is not; ``own`` gives the names of this one."""
 
     def __init__(
-        self, endpoint: Endpoint, registrations: Registrations, side: model.Sidecar, addresses: Mapping[str, str],
-        *, own: Callable[[], Collection[str]] = machine,
+        self, sources: Sequence[Source], registrations: Registrations, side: model.Sidecar,
+        addresses: Mapping[str, str], *, own: Callable[[], Collection[str]] = machine,
     ) -> None:  # fmt: skip
-        self._endpoint, self._registrations, self._side, self._own = endpoint, registrations, side, own
-        self._doors: dict[int, tuple[str, str]] = {}  # by the application's port: where callers come in, what is behind
-        for one in side.listeners:
-            if one.direction == "inbound" and one.forward and not one.forward.startswith("unix://"):
-                bound = addresses[one.name]
-                if not bound.startswith("unix://"):
-                    self._doors.setdefault(_port(one.forward), (bound.removeprefix("tcp://"), one.forward))
+        self._sources, self._registrations, self._side, self._own = sources, registrations, side, own
+        self._doors = inbound(side, addresses)
+        self._wanted: dict[Hashable, Registration] = {}
+        self._why: dict[str, str] = {}  # by path
         self.unplaced: dict[str, str] = {}
         self.unreadable: dict[str, str] = {}  # services, by their nodes
         self._coming = self._warned = False
         self._looking: set[asyncio.Task[None]] = set()
-        endpoint.hears, endpoint.leaves = self._soon, self._left
+        for each in sources:
+            each.hears, each.leaves = self._soon, partial(self._left, each)
         self.follow()
+
+    def judged(self, path: str) -> Registration | str:
+        """As what a path is registered, as of now; or why it is not."""
+        self.follow()
+        return self._wanted.get(Said(path)) or self._why.get(path, "nothing is known of it")
 
     def _soon(self) -> None:
         """Once for all that is heard in one turn of the loop: an application registers a thousand at its start."""
@@ -76,43 +106,59 @@ class Heard:
         wanted: dict[Hashable, Registration] = {}
         unplaced: dict[str, str] = {}
         unreadable: dict[str, str] = {}
-        own = {*self._own(), self._side.advertise.address} if self._endpoint.wanted else set()
-        for path, one in self._endpoint.wanted.items():
+        said = {path: one for source in self._sources for path, one in source.wanted.items()}
+        own = {*self._own(), self._side.advertise.address} if said else set()
+        self._why = {}
+        for path, one in said.items():
             if one.provider is None:
                 continue
-            address = one.provider.instance.address
-            door = self._doors.get(_port(address))
-            if door is None:
-                unplaced[address] = "no inbound listener forwards to that port"
-            elif not ours(address, *door, own):
-                unplaced[address] = "that is no address of this machine, nor advertise.address"
-            elif not one.session:
-                unplaced[address] = "dynamic=false: it would stay when the application has gone"
-            elif readable(made := self._registration(one.provider, *door)):
+            made = self._placed(one, own)
+            if isinstance(made, str):
+                unplaced[one.provider.instance.address] = self._why[path] = made
+            elif readable(made):
                 wanted[Said(path)] = made
             else:
                 unreadable[path] = made.service
+                self._why[path] = "it has signs of a URL in its name"
         for path in unreadable.keys() - self.unreadable.keys():
-            self._endpoint.refused["service"] += 1
+            self._of(path).refused["service"] += 1
             log.warning("endpoint: %s cannot be registered: it has signs of a URL in its name", unreadable[path])
         for address in unplaced.keys() - self.unplaced.keys():
             log.warning("endpoint: what the application offers at %s is not registered: %s", address, unplaced[address])
-        self.unplaced, self.unreadable = unplaced, unreadable
+        self.unplaced, self.unreadable, self._wanted = unplaced, unreadable, wanted
         self._registrations.only(wanted, Said)
 
-    def _left(self, session: int) -> None:
+    def _placed(self, one: Wanted, own: Collection[str]) -> Registration | str:
+        """Behind the listener that forwards to it; else why not."""
+        assert one.provider
+        address = one.provider.instance.address
+        door = self._doors.get(_port(address))
+        if door is None:
+            return "no inbound listener forwards to that port"
+        if not ours(address, *door, own):
+            return "that is no address of this machine, nor advertise.address"
+        if not one.session:
+            return "dynamic=false: it would stay when the application has gone"
+        if one.here and not self._side.advertise.address and not reached(door[0]):
+            return f"{door[0]} is not where others reach this machine"
+        return self._registration(one.provider, *door)
+
+    def _of(self, path: str) -> Source:
+        return next(source for source in self._sources if path in source.wanted)
+
+    def _left(self, source: Source, session: int) -> None:
         """Its connection has ended. Where its ports are closed as well the application is gone, and whoever comes there
         next is another one."""
-        found = [one.provider for one in self._endpoint.wanted.values() if one.session == session and one.provider]
+        found = [one.provider for one in source.wanted.values() if one.session == session and one.provider]
         doors = {self._doors[port][1] for one in found if (port := _port(one.instance.address)) in self._doors}
         if doors:
-            task = asyncio.get_running_loop().create_task(self._bury(session, doors))
+            task = asyncio.get_running_loop().create_task(self._bury(source, session, doors))
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
 
-    async def _bury(self, session: int, doors: Collection[str]) -> None:
+    async def _bury(self, source: Source, session: int, doors: Collection[str]) -> None:
         if all([await _closed(one) for one in doors]):
-            self._endpoint.end(session)
+            source.end(session)
 
     def _registration(self, said: Provider, bound: str, behind: str) -> Registration:
         host, _, port = bound.rpartition(":")

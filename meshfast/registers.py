@@ -54,10 +54,12 @@ class RegistrationSpec:
 class EndpointSpec:
     """The registry that the sidecar is for its application. ``listener``: the outbound one that is shown in the place
     of providers; ``parameters``: of what is shown, they win over the instances' own; ``standby``: how many instances
-    are shown beside it; ``properties``: of the application's configuration."""
+    are shown beside it; ``properties``: of the application's configuration. ``http``: where SDKs say what they offer
+    and call. An address that is not there is ""."""
 
-    zookeeper: str
-    listener: str
+    zookeeper: str = ""
+    listener: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     standby: int = 0
     properties: Mapping[str, str] = field(default_factory=dict)
+    http: str = ""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from meshfast import _core
 from meshfast.endpoint.dubbo import Endpoint
+from meshfast.endpoint.http import Api
 from meshfast.localities import Localities
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
@@ -53,6 +54,9 @@ class Shown(Protocol):
 
     @property
     def endpoint(self) -> Endpoint | None: ...
+
+    @property
+    def api(self) -> Api | None: ...
 
     @property
     def registrations(self) -> Registrations: ...

@@ -14,7 +14,7 @@ import logging
 import re
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
@@ -345,6 +345,8 @@ class Server:
             for each in waits:
                 each.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
 
     async def _write(self, one: _Connection, data: bytes, deadline: float) -> None:
         one.writer.write(data)

@@ -19,6 +19,7 @@ from meshfast.accesslog import AccessWriter
 from meshfast.admin import Admin
 from meshfast.appside import AppSide
 from meshfast.endpoint.dubbo import Endpoint
+from meshfast.endpoint.http import Api
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
@@ -69,7 +70,7 @@ class Sidecar:
         self.source = Naming(source, self.names)
         self.state = Running()
         self.table = Table()
-        self.own = AppSide(self.registries, self.table.native)
+        self.own = AppSide(self.registries, self.table.native, self.state)
         self.mesh = Mesh()
         self.addresses: dict[str, str] = {}
         self.engine: _core.Engine | None = None
@@ -144,6 +145,7 @@ class Sidecar:
             if self._access:
                 tasks.append(asyncio.create_task(self._access.follow(engine.access_records)))
             self.state.ready = True
+            self.own.tell()
             self.own.register(self.addresses)
             self.registrations.ready()
             log.info(
@@ -202,6 +204,10 @@ class Sidecar:
     def snapshots(self) -> Snapshots:
         return self.own.snapshots
 
+    @property
+    def api(self) -> Api | None:
+        return self.own.api
+
     def stop(self) -> None:
         """Drains, then ends ``run()``: what SIGTERM does."""
         self._stop.set()
@@ -230,6 +236,7 @@ class Sidecar:
     async def _drain(self, seconds: float) -> None:
         assert self.engine
         self.state.draining = True
+        self.own.tell()
         await self._withdraw()
         log.info("draining: who calls in is told READONLY; up to %g s until no call is in flight", seconds)
         self.engine.drain()
@@ -276,8 +283,8 @@ class Sidecar:
         started = time.perf_counter()
         self.state.localities.look(self.table)
         applied = self.table.publish(mesh)
-        self._hold(mesh)
         self.state.version += 1
+        self._hold(mesh)
         self.state.applied_at = time.time()
         log.info(
             "configuration %d: %d service(s) published, %d removed, %d unchanged, %.1f ms",

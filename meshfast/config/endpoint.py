@@ -30,7 +30,15 @@ def _plain(text: str) -> str:
     return text
 
 
+def _unix(text: str) -> str:
+    found = value.address(text, listen=True)
+    if not found.startswith("unix://"):
+        raise Refused(f"{text}: that is no UNIX socket", "write unix:///run/meshfast/shop.api")
+    return found
+
+
 BIND = Parsed("an address", _bind, "")
+UNIX = Parsed("an address", _unix, "")
 PARAMETERS = MapOf(Parsed("text", _plain, ""))
 
 
@@ -39,7 +47,9 @@ class EndpointSpec(Record):
     zookeeper: str = spec(
         BIND,
         "Where it is a ZooKeeper for the application, a loopback address: `-Ddubbo.registry.address=zookeeper://...`.",
-    )
+        "", shown="none",
+    )  # fmt: skip
+    http: str = spec(UNIX, "Where SDKs of meshfast say what they offer and call: `unix:///path`.", "", shown="none")
     listener: str = spec(
         HOST, "The outbound listener that the application finds in the place of providers.", "", shown="the first one"
     )
@@ -61,6 +71,8 @@ def resolve(
     """What it is in the model."""
     if found is None or found.at.bad:
         return None
+    if not found.zookeeper:
+        return _without(found, report)
     outbound = [one for one in listeners if one.direction == "outbound" and one.protocol != "tcp"]
     able = [one for one in outbound if not one.bind.startswith("unix://")]
     if len(found.parameters) > MOST_PARAMETERS:
@@ -74,12 +86,22 @@ def resolve(
         report.warn(found.at, f"{named[0].bind} is reached by no application of Dubbo for Java", hint)
     if named:
         return registers.EndpointSpec(
-            found.zookeeper, named[0].name, found.parameters, found.standby, found.properties
+            found.zookeeper, named[0].name, found.parameters, found.standby, found.properties, found.http
         )  # fmt: skip
     at = found.at.at("listener") if found.listener else found.at
     hint = f"outbound listeners at a TCP port: {', '.join(one.name for one in able) or 'none'}"
     report.add(at, f"{found.listener or 'the endpoint'} has no listener that applications could call", hint)
     return None
+
+
+def _without(found: EndpointSpec, report: Report) -> registers.EndpointSpec | None:
+    """The one that is no ZooKeeper."""
+    if not found.http:
+        report.add(found.at, "the endpoint has no address", "add zookeeper: tcp://127.0.0.1:2181, or http")
+    for name in ("listener", "parameters", "standby", "properties"):
+        if getattr(found, name):
+            report.add(found.at.at(name), f"{name} is of what a ZooKeeper shows", f"add zookeeper, or remove {name}")
+    return registers.EndpointSpec(http=found.http) if found.http else None
 
 
 def _check_properties(found: EndpointSpec, report: Report) -> None:

@@ -131,11 +131,12 @@ def _check_listener(
                    "name one with direction: inbound and forward")  # fmt: skip
     elif listener.bind.startswith("unix://"):
         report.add(at, f"{listener.name} listens on a UNIX socket, which no other machine reaches")
-    elif not said.address and not _reached(listener.bind):
+    elif not said.address and not reached(listener.bind):
         report.add(at, f"{listener.bind} is not where others reach it", "add advertise: {address: 10.0.0.7}")
 
 
-def _reached(bind: str) -> bool:
+def reached(bind: str) -> bool:
+    """Whether others reach this machine at the very address that a listener is bound to."""
     host = bind.rpartition(":")[0].strip("[]")
     try:
         found = ipaddress.ip_address(host)
@@ -147,12 +148,25 @@ def _reached(bind: str) -> bool:
 def _check_parameters(one: RegistrationRecord, report: Report) -> None:
     at = one.at.at("parameters")
     for name, text in one.parameters.items():
-        if not _NAME.fullmatch(name):
-            report.add(at, f'"{name}" is not the name of a parameter', "use letters, digits, - . and _")
-        elif name in _OWN:
-            report.add(at, f"{name} is written by itself", "remove it; group and version have fields of their own")
-        elif not text.isprintable() or set(text) & set("&;#") or len(text) > 4096:
-            report.add(at, f"the value of {name} cannot be written into a URL", "leave out & ; # and line ends")
+        try:
+            parameter(name, text)
+        except Refused as refused:
+            report.add(at, refused.message, refused.hint)
+
+
+def parameter(name: str, text: str) -> None:
+    """:raises Refused: it cannot be one of a registration"""
+    if not _NAME.fullmatch(name):
+        raise Refused(f'"{name[:80]}" is not the name of a parameter', "use letters, digits, - . and _")
+    if name in _OWN:
+        raise Refused(f"{name} is written by itself", "remove it; group and version have fields of their own")
+    if not text.isprintable() or set(text) & set("&;#") or len(text) > 4096:
+        raise Refused(f"the value of {name} cannot be written into a URL", "leave out & ; # and line ends")
+
+
+def named(service: str, group: str, version: str) -> tuple[str, str, str]:
+    """As what it is registered. Raises as ``parameter``."""
+    return _service(service), _part(group), "" if version == NO_VERSION else _part(version)
 
 
 def labels(found: Mapping[str, str]) -> dict[str, str]:

@@ -332,6 +332,7 @@ def _check_addresses(found: SidecarSpec, report: Report) -> None:
     taken.append((found.admin, "admin", found.at.at("admin")))
     if found.endpoint is not None:
         taken.append((found.endpoint.zookeeper, "endpoint", found.endpoint.at.at("zookeeper")))
+        taken.append((found.endpoint.http, "endpoint", found.endpoint.at.at("http")))
     for i, (bind, _, at) in enumerate(taken):
         for other, who, there in taken[:i]:
             if bind and other and value.collide(bind, other):

@@ -57,11 +57,13 @@ class Shown(Protocol):
 
 class Wanted(NamedTuple):
     """What an application registered. ``provider``: None where it is an instance of an application, of which ``data``
-    tells. ``session``: 0 where it stays without one."""
+    tells. ``session``: 0 where it stays without one. ``here``: it is on this machine, and does not know what others
+    call that."""
 
     session: int
     provider: Provider | None
     data: bytes
+    here: bool = False
 
 
 @dataclass(slots=True)
@@ -155,6 +157,11 @@ class Endpoint:
     def services(self) -> list[str]:
         """Those that it has been asked for."""
         return sorted(self._of)
+
+    @property
+    def consumed(self) -> frozenset[str]:
+        """Those that somebody follows."""
+        return frozenset(one.service for one in self._folders.values() if one.looking)
 
     # --- what the tree tells
 

@@ -13,6 +13,7 @@ import pytest
 from meshfast import _core
 from meshfast.admin import Admin
 from meshfast.endpoint.dubbo import Endpoint
+from meshfast.endpoint.http import Api
 from meshfast.loop import new_event_loop
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
@@ -35,6 +36,7 @@ class Still:
     names: Names = field(default_factory=Names)
     registries: Registries = field(default_factory=Registries)
     endpoint: Endpoint | None = None
+    api: Api | None = None
     registrations: Registrations = field(default_factory=Registrations)
     snapshots: Snapshots = field(default_factory=lambda: Snapshots(lambda: None))
     engine: _core.Engine | None = None

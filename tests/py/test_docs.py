@@ -19,6 +19,7 @@ from meshfast.admin import Admin
 from meshfast.config.reference import asked, filled
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found
+from meshfast.endpoint.http import Api
 from meshfast.metrics import GROUPS, prometheus
 from meshfast.model import Mesh, RegistrySpec
 from meshfast.policies import Breaker, Locality, Outlier, Place, Policy
@@ -131,7 +132,10 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar.registries.refused["main", "name"] = 1
         sidecar.registries.directory = SimpleNamespace()  # type: ignore[assignment]
         sidecar.own.endpoint = endpoint = Endpoint("tcp://127.0.0.1:0", Found(sidecar.registries), "127.0.0.1:1")
-        for counted in (endpoint.server.operations, endpoint.server.unknown, endpoint.refused):
+        sidecar.own.api = api = Api("unix:///nowhere", Found(sidecar.registries), {})
+        for counted in (
+            endpoint.server.operations, endpoint.server.unknown, endpoint.refused, api.operations, api.refused
+        ):  # fmt: skip
             counted["other"] = 1
         sidecar.registrations.write_to({"main": SimpleNamespace(repaired=0, conflicts=0)})  # type: ignore[dict-item]
         sidecar.engine = engine = _core.Engine(sidecar.table.native, limits={"maxMethods": 2})

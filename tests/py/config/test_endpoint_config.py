@@ -19,6 +19,38 @@ def test_they_are_in_the_mesh(tmp_path):
     assert (found.standby, found.properties) == (2, {"dubbo.a": "b", "dubbo.c": ""})
 
 
+ALONE = """
+apiVersion: meshfast.io/v1
+kind: Sidecar
+spec:
+  listeners: [{name: out, bind: "unix:///run/shop.sock"}]
+  endpoint: {http: "unix:///run/shop.api"}
+"""
+
+
+def test_an_address_for_sdks_needs_neither_a_zookeeper_nor_a_port(tmp_path):
+    found = load(ALONE, tmp_path).sidecar.endpoint
+    assert (found.http, found.zookeeper, found.listener) == ("unix:///run/shop.api", "", "")
+    both = load(GOOD.replace("standby: 2", 'http: "unix://@shop.api"'), tmp_path).sidecar.endpoint
+    assert (both.http, both.zookeeper, both.listener) == ("unix://@shop.api", "127.0.0.1:2181", "out")
+
+
+@pytest.mark.parametrize(
+    "old, new, texts",
+    [
+        ('http: "unix:///run/shop.api"', "", ["mesh.yaml:6:", "the endpoint has no address"]),
+        ("unix:///run/shop.api", "tcp://127.0.0.1:80", ["mesh.yaml:6:20", "that is no UNIX socket"]),
+        ("shop.api", "shop.sock", ["mesh.yaml:6:", "is taken", "by listener out at"]),
+        ('shop.api"', 'shop.api", standby: 1', ["mesh.yaml:6:", "standby is of what a ZooKeeper shows"]),
+        ('shop.api"', 'shop.api", properties: {dubbo.a: b}', ["properties is of what a ZooKeeper shows"]),
+        ('shop.api"', 'shop.api", listener: out', ["listener is of what a ZooKeeper shows"]),
+    ],
+)
+def test_bad_ones_for_sdks(tmp_path, old, new, texts):
+    found = problems(ALONE.replace(old, new), tmp_path)
+    assert all(text in found for text in texts), found
+
+
 @pytest.mark.parametrize(
     "old, new, text",
     [
