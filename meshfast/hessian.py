@@ -277,6 +277,9 @@ class _Reader:
             else:
                 raise self.fail("a chunk of text is not followed by another")
             start = self.at
+            if (plain := self.data[start : start + units]).isascii() and len(plain) == units:  # by far the most
+                self.at += units
+                units = 0
             while units > 0:
                 lead = self.take(1)[0]
                 size = 0 if lead < 0x80 else 1 if 0xC0 <= lead < 0xE0 else 2 if 0xE0 <= lead < 0xF0 else 3

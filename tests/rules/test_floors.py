@@ -63,6 +63,7 @@ PYTHON = (
     ("admin",),
     ("appside",),
     ("sidecar",),
+    ("sdk",),
     ("demo",),
     ("commands",),
     ("cli",),

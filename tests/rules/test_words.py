@@ -16,7 +16,10 @@ HOSTS = "|".join(
         ("repo1", "maven", "org"), ("python" "hosted", "org"),
     )
 )  # fmt: skip
-PUBLIC = ("meshfast", "meshfast.dubbo", "meshfast.errors", "meshfast.http2", "meshfast.loop", "meshfast.routing")
+PUBLIC = (
+    "meshfast", "meshfast.dubbo", "meshfast.errors", "meshfast.http2", "meshfast.loop", "meshfast.routing",
+    "meshfast.sdk",
+)  # fmt: skip
 
 
 def test_no_machine_and_no_registry():

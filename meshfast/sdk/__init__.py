@@ -1,0 +1,51 @@
+"""The SDK for applications in Python: calls of Dubbo services by way of the sidecar, and without it while it is away.
+
+    from meshfast import sdk
+
+    async with sdk.connect("shop") as mesh:
+        total = await mesh.service("com.x.Cart").call("add", "book", 2)
+
+docs/sdk.md tells the rest.
+"""
+
+from __future__ import annotations
+
+from meshfast.sdk.calls import Limits
+from meshfast.sdk.context import labelled
+from meshfast.sdk.errors import (
+    BadAnswer,
+    CallError,
+    CallTimeout,
+    ConnectionLost,
+    NoInstance,
+    NoRoute,
+    NotSent,
+    Overloaded,
+    RemoteError,
+    StatusError,
+)
+from meshfast.sdk.link import Timing
+from meshfast.sdk.mesh import Mesh, connect
+from meshfast.sdk.service import Reply, Service
+from meshfast.sdk.values import java
+
+__all__ = [
+    "BadAnswer",
+    "CallError",
+    "CallTimeout",
+    "ConnectionLost",
+    "Limits",
+    "Mesh",
+    "NoInstance",
+    "NoRoute",
+    "NotSent",
+    "Overloaded",
+    "RemoteError",
+    "Reply",
+    "Service",
+    "StatusError",
+    "Timing",
+    "connect",
+    "java",
+    "labelled",
+]

@@ -1,0 +1,178 @@
+"""The calls that wait: for a connection, or for their answers; at most so many, and each for its own time.
+
+A call is given to one connection. Nothing of it was sent: it goes to the next, unseen. Sent, and the connection ended:
+it fails, unless it is idempotent and was sent once, then it is sent once more within the time that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+
+from meshfast import dubbo
+from meshfast.errors import LimitError, StateError
+from meshfast.sdk.errors import CallTimeout, ConnectionLost, NotSent
+from meshfast.sdk.wire import Call, Settled, Wire
+
+__all__ = ["Calls", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused, and named where it is."""
+
+    #: Calls that wait for their answers, or to be sent. Over it: LimitError.
+    max_calls: int = 10_000
+    #: Bytes of requests that no connection has taken. Over it: LimitError.
+    max_waiting: int = 64 << 20
+    #: Bytes of a request or an answer. A longer request is a LimitError, a longer answer a BadAnswer.
+    max_answer: int = 8 << 20
+
+
+class Calls:
+    """Those of one client. ``route``: the connection that has the next, None while they wait for one; ``why``: why they
+    would."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.max_answer = limits, limits.max_answer
+        self.loop = asyncio.get_running_loop()
+        self.calls: dict[int, Call] = {}
+        self.numbers = itertools.count(1)
+        self.counters: Counter[str] = Counter()
+        self.route: Wire | None = None
+        self.why = "the sidecar has not answered yet"
+        self.closed = False
+        self._queue: dict[int, Call] = {}
+        self._queued = 0  # bytes
+        self._deadlines: list[tuple[float, int]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def start(
+        self, number: int, frame: bytes, future: Settled, timeout: float, idempotent: bool, two_way: bool
+    ) -> Call:  # fmt: skip
+        """Gives a call out; ``future`` gets its answer, or why there is none. LimitError, StateError: refused."""
+        if len(self.calls) >= self.limits.max_calls:
+            raise self._limit("max_calls", f"{self.limits.max_calls} calls wait: make fewer at a time, or raise it")
+        if len(frame) > self.max_answer:
+            raise self._limit("max_answer", f"the request has {len(frame)} bytes")
+        if self.closed:
+            raise StateError("the connection to the mesh is closed: make calls inside its block")
+        now = self.loop.time()
+        call = Call(number, frame, future, now + timeout, idempotent, two_way)
+        self.counters["calls"] += 1
+        wire = self.route
+        if wire is None:
+            self._wait(call)
+        self.calls[number] = call
+        self._watch(call)
+        if wire is not None:
+            wire.send(call)
+        return call
+
+    def forget(self, call: Call) -> None:
+        """Its caller waits no longer: nothing of it stays; an answer that comes later is dropped."""
+        if self.calls.pop(call.number, None) is None:
+            return
+        if call.wire is not None:
+            call.wire.forget(call)
+        elif self._queue.pop(call.number, None) is not None:
+            self._queued -= len(call.frame)
+
+    def _limit(self, name: str, text: str) -> LimitError:
+        self.counters[name] += 1
+        return LimitError(f"{name}: {text}")
+
+    def _wait(self, call: Call) -> None:
+        if self._queued + len(call.frame) > self.limits.max_waiting:
+            raise self._limit("max_waiting", f"{self._queued} bytes of requests wait: {self.why}")
+        self._queued += len(call.frame)
+        self._queue[call.number] = call
+
+    def release(self) -> None:
+        """Gives what waits to the connection that there is now."""
+        waiting, self._queue, self._queued = self._queue, {}, 0
+        for call in waiting.values():
+            self._give(call)
+
+    def _give(self, call: Call) -> None:
+        """Gives a call out again. How long its caller still waits goes on with it."""
+        if self.route is None:
+            try:
+                self._wait(call)
+            except LimitError as error:
+                self._fail(call, NotSent(str(error)) if not call.sends else ConnectionLost(str(error)))
+            return
+        left = int(1000 * (call.deadline - self.loop.time()))
+        if left > 0:  # else its time is up, and that is told in a moment
+            call.frame = dubbo.stamp(call.frame, {"timeout": str(left)})
+            self.counters["resent" if call.sends else "moved"] += 1
+            self.route.send(call)
+
+    def move(self, wire: Wire) -> None:
+        """What it has not sent goes elsewhere."""
+        had, wire.pending = wire.pending, []
+        for call in had:
+            if call.wire is wire:
+                call.wire = None
+                self._give(call)
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        self.forget(call)
+        if not call.future.done():
+            call.future.set_exception(error)
+
+    def _watch(self, call: Call) -> None:
+        if len(self._deadlines) > 2 * len(self.calls) + 1000:
+            self._deadlines = [one for one in self._deadlines if one[1] in self.calls]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (call.deadline, call.number))
+        if self._alarm is None or self._alarm.when() > call.deadline:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self.loop.call_at(call.deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Ends the calls whose time is up."""
+        self._alarm = None
+        now = self.loop.time() + 0.0005
+        while self._deadlines:
+            deadline, number = self._deadlines[0]
+            call = self.calls.get(number)
+            if call is not None and deadline > now:
+                self._alarm = self.loop.call_at(deadline, self._expire)
+                return
+            heapq.heappop(self._deadlines)
+            if call is not None:
+                self.counters["timeouts"] += 1
+                if call.sends:
+                    self._fail(call, CallTimeout("no answer in time; it may have been executed"))
+                else:
+                    self._fail(call, NotSent(f"not sent in time: {self.why}"))
+
+    def lost(self, wire: Wire, why: str) -> None:
+        """The connection has ended: what was sent on it fails, or is sent once more; what was not goes elsewhere."""
+        sent = [one for one in self.calls.values() if one.wire is wire and one.sent] if wire.sent else []
+        for call in sent:
+            call.wire, call.sent = None, False
+            if call.idempotent and call.sends < 2:
+                self._give(call)
+            else:
+                self.counters["lost"] += 1
+                self._fail(call, ConnectionLost(f"{why}; the call may have been executed"))
+        self.move(wire)
+
+    def late(self) -> None:
+        """An answer came that nobody waits for any more."""
+        self.counters["late"] += 1
+
+    def end(self) -> None:
+        """Ends every call."""
+        self.closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for call in list(self.calls.values()):
+            ended = "the application closed its connection to the mesh"
+            self._fail(call, ConnectionLost(ended) if call.sends else NotSent(ended))

@@ -1,0 +1,286 @@
+"""The connections of an application: to its sidecar while that is there, else to an engine of its own.
+
+What decides is ``sdk/link.py``; this does what that says. The calls are those of ``sdk/calls.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from meshfast.address import connect
+from meshfast.errors import StateError
+from meshfast.hints import told
+from meshfast.sdk.calls import Calls, Limits
+from meshfast.sdk.link import ROUTES, Do, Event, Link, State, Timing
+from meshfast.sdk.wire import Wire
+
+__all__ = ["Client", "FatLike"]
+
+log = logging.getLogger("meshfast.sdk")
+_T = TypeVar("_T")
+
+
+class FatLike(Protocol):
+    """An engine in the process. Both are called in a thread of their own, and may take their time."""
+
+    def start(self) -> str:
+        """Its address, once it takes calls. What it raises says why it cannot."""
+
+    def close(self) -> None:
+        """Ends it; no call is under way."""
+
+
+class Client(Calls):
+    """One sidecar's address, and the engine to have in its place. Everything is called in the loop that it was made in.
+
+    ``counters``: calls, moved (given to another connection unsent), resent, timeouts, lost, late (answers that nobody
+    waits for), falls and returns of the link, and each limit by its name.
+    """
+
+    def __init__(
+        self, address: str, fat: Callable[[], FatLike] | None, limits: Limits | None = None,
+        timing: Timing | None = None, jitter: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
+        super().__init__(limits or Limits())
+        self.address = address
+        self.link = Link(timing)
+        self._jitter = jitter
+        self._factory = fat
+        self._fat: FatLike | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._thin: Wire | None = None
+        self._engine: Wire | None = None
+        self._probed: Wire | None = None
+        self._wires: set[Wire] = set()
+        self._asking: dict[Wire, asyncio.Future[bool]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = self._probing = False
+        self._resting: asyncio.TimerHandle | None = None
+        self._gone = ""
+
+    # --- the link
+
+    def open(self) -> None:
+        """Begins; calls may be made at once, and wait."""
+        self._spawn(self._open())
+
+    @property
+    def mode(self) -> str:
+        return self.link.mode
+
+    def _on(self, event: Event) -> None:
+        self._follow(self.link.on(event, self.loop.time()))
+
+    def _follow(self, doing: tuple[Do, ...]) -> None:
+        """Does it: first where calls go from now on, so that nothing is given to what is left."""
+        if Do.ADOPT in doing:
+            self._thin, self._probed = self._probed, None
+            self.counters["returns"] += 1
+            log.info("calls go through the sidecar at %s", self.address)
+        if Do.PROBE in doing:
+            self.counters["falls"] += 1
+        left = self._thin
+        if Do.DROP in doing or Do.RETIRE in doing:
+            self._thin = None
+        self.route = {"sidecar": self._thin, "engine": self._engine}.get(ROUTES[self.link.state])
+        for one in doing:
+            match one:
+                case Do.ASK if self._thin is not None:
+                    self._thin.ask()
+                case Do.DROP if left is not None:
+                    left.drop(self._gone)
+                case Do.RETIRE if left is not None:
+                    self.move(left)
+                    left.retire()
+                case Do.START:
+                    self._start()
+                case Do.PROBE if not self._probing:
+                    self._probing = True
+                    self._spawn(self._probe())
+                case Do.REST:
+                    self._rest()
+        if self.route is not None and self._queue:
+            self.release()
+
+    async def _open(self) -> None:
+        try:
+            self._thin = await self._dial(self.address)
+        except OSError as error:
+            self._lost_by(f"the sidecar at {self.address}: {told(error)}")
+            self._on(Event.LOST)
+        else:
+            self._on(Event.UP)
+
+    async def _dial(self, address: str) -> Wire:
+        """A connection that has answered a heartbeat; OSError."""
+        timing = self.link.timing
+        wire: Wire | None = None
+        try:
+            async with asyncio.timeout(timing.lost):
+                wire = await connect(address, lambda: Wire(self, timing.silent, timing.lost))
+                self._wires.add(wire)
+                answer = self._asking[wire] = self.loop.create_future()
+                wire.ask()
+                if not await answer or wire.is_readonly or wire.closed:
+                    raise ConnectionError("it takes no calls")
+                return wire
+        except BaseException as error:
+            if wire is not None:
+                wire.drop("it takes no calls")
+            if isinstance(error, TimeoutError):
+                raise ConnectionError(f"no answer within {timing.lost:g} s") from None
+            raise
+        finally:
+            if wire is not None:
+                self._asking.pop(wire, None)
+
+    async def _probe(self) -> None:
+        timing = self.link.timing
+        try:
+            while self.link.state in (State.FAT, State.NONE):
+                pause = timing.probe if self.link.state is State.FAT else min(timing.probe, 0.1)
+                await asyncio.sleep(pause * (0.9 + 0.2 * self._jitter()))
+                try:
+                    self._probed = await self._dial(self.address)
+                except OSError:
+                    self._follow(self.link.probed(False, self.loop.time()))
+                else:
+                    self._follow(self.link.probed(True, self.loop.time()))
+                    if self._probed is not None:
+                        self._probed.retire()
+                        self._probed = None
+        finally:
+            self._probing = False
+
+    def _start(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if self._engine is None and not self._starting:
+            self._starting = True
+            self._spawn(self._have_engine())
+
+    async def _have_engine(self) -> None:
+        try:
+            if self._fat is not None:  # its connection ended
+                await self._close_fat()
+            if self._factory is None:
+                raise StateError("it was not asked for")
+            self._fat = await self._aside(self._factory)
+            self._engine = await self._dial(await self._aside(self._fat.start))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # whatever it is: there is no engine, and calls must hear of it
+            why = f"{self._gone}, and there is no engine in its place: {told(error)}"
+            if why != self.why:
+                log.warning("%s", why)
+            self.why = why
+            await self._close_fat()
+            self._on(Event.FAT_LOST)
+        else:
+            log.warning("%s: calls go through an engine of this process", self._gone)
+            self._on(Event.FAT_UP)
+            if self.link.state not in (State.FAT, State.NONE):
+                self._rest()
+        finally:
+            self._starting = False
+
+    def _rest(self) -> None:
+        if self._resting is None and self._fat is not None:
+            self._resting = self.loop.call_later(self.link.timing.keep, self._end_engine)
+
+    def _end_engine(self) -> None:
+        """Once its calls are done."""
+        self._resting = None
+        wire, self._engine = self._engine, None
+        if wire is not None:
+            wire.retire(lambda: self._spawn(self._close_fat()))
+        else:
+            self._spawn(self._close_fat())
+
+    async def _close_fat(self) -> None:
+        fat, self._fat = self._fat, None
+        if fat is not None:
+            try:
+                await self._aside(fat.close)
+            except Exception as error:
+                log.warning("the engine of this process did not end well: %s", told(error))
+
+    async def _aside(self, work: Callable[[], _T]) -> _T:
+        """In the one thread of the engine's: in order, and without holding the loop up."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "meshfast-sdk")
+        return await self.loop.run_in_executor(self._thread, work)
+
+    def _lost_by(self, why: str) -> None:
+        """Says why calls do not go through the sidecar."""
+        self._gone = self.why = why
+
+    # --- what connections tell
+
+    def heard(self, wire: Wire) -> None:
+        asking = self._asking.get(wire)
+        if asking is not None:
+            if not asking.done():
+                asking.set_result(True)
+        elif wire is self._thin:
+            self._on(Event.HEARD)
+
+    def silent(self, wire: Wire) -> None:
+        asking = self._asking.get(wire)
+        if asking is not None:
+            if not asking.done():
+                asking.set_result(False)
+        elif wire is self._thin:
+            self._lost_by(f"the sidecar at {self.address} says nothing")
+            self._on(Event.SILENT)
+
+    def readonly(self, wire: Wire) -> None:
+        if wire is self._thin:
+            self._lost_by(f"the sidecar at {self.address} is leaving")
+            self._on(Event.READONLY)
+
+    def ended(self, wire: Wire, why: str) -> None:
+        self._wires.discard(wire)
+        asking = self._asking.get(wire)
+        if asking is not None and not asking.done():
+            asking.set_result(False)
+        if wire is self._thin:
+            self._thin = None
+            self._lost_by(f"the connection to the sidecar at {self.address} has ended, {why}")
+            self._on(Event.LOST)
+        elif wire is self._engine:
+            self._engine = None
+            self._on(Event.FAT_LOST)
+        self.lost(wire, why)
+
+    # --- the end
+
+    async def close(self) -> None:
+        """Calls that are under way end with NotSent or ConnectionLost; no descriptor, thread or task stays."""
+        self.end()
+        if self._resting is not None:
+            self._resting.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._thin = self._engine = self.route = None
+        gone = [self.loop.create_future() for _ in self._wires]
+        for wire, future in zip(list(self._wires), gone, strict=True):
+            wire.retire(lambda future=future: future.done() or future.set_result(None))  # type: ignore[misc]
+            wire.drop("closed")
+        await asyncio.gather(*gone)
+        await self._close_fat()
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

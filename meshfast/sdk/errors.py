@@ -1,0 +1,114 @@
+"""What a call of the SDK may end with. Each says whether the call may have been executed.
+
+MeshfastError
+└── CallError        ``may_have_run``: whether a provider may have executed the call
+    ├── NotSent          no byte of it was sent, or nobody took it
+    ├── NoRoute          the service is not in the mesh, or no rule matches the call
+    ├── NoInstance       nobody is there to execute it
+    ├── CallTimeout      no answer in time (also a TimeoutError)
+    ├── ConnectionLost   sent, and the connection ended before the answer (also a ConnectionError)
+    ├── BadAnswer        there is an answer, and it cannot be read
+    ├── StatusError      the answer says that the call failed; ``status`` is Dubbo's number
+    │   └── Overloaded       a limit of the sidecar or the provider was reached
+    └── RemoteError      the provider executed it, and threw; ``kind`` is the class of what it threw
+
+A limit of the SDK's own is a LimitError, as everywhere; a call that met one was not sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meshfast.dubbo import Status, status_name
+from meshfast.errors import MeshfastError
+
+__all__ = [
+    "BadAnswer",
+    "CallError",
+    "CallTimeout",
+    "ConnectionLost",
+    "NoInstance",
+    "NoRoute",
+    "NotSent",
+    "Overloaded",
+    "RemoteError",
+    "StatusError",
+    "of_status",
+]
+
+
+class CallError(MeshfastError):
+    """A call that has no value. ``may_have_run``: whether a provider may have executed it."""
+
+    may_have_run = True
+
+
+class NotSent(CallError):
+    """No byte of the call was sent: it was not executed, and may be made again."""
+
+    may_have_run = False
+
+
+class NoRoute(CallError):
+    """The service is not in the mesh, or no rule matches the call. It was not executed."""
+
+    may_have_run = False
+
+
+class NoInstance(CallError):
+    """The rule leads to no instance, or to none that is available. It was not executed; only where policy has calls
+    repeated, an earlier try may have been."""
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No answer came in time."""
+
+
+class ConnectionLost(CallError, ConnectionError):
+    """The call was sent, and the connection ended before its answer came."""
+
+
+class BadAnswer(CallError):
+    """The provider answered what cannot be read, is too long, or is not of the type that a stub promises."""
+
+
+class StatusError(CallError):
+    """The answer's ``status`` is not OK. ``text`` is what it says."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"status {status} ({status_name(status)}): {text}")
+        self.status, self.text = status, text
+        self.may_have_run = status != Status.BAD_REQUEST
+
+
+class Overloaded(StatusError):
+    """A limit of the sidecar, of the provider or of policy was reached; try later, and elsewhere."""
+
+
+class RemoteError(CallError):
+    """What the provider threw. ``kind``: its class, "java.lang.IllegalStateException"; ``message``; ``fields``: all
+    that came of it."""
+
+    def __init__(self, kind: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{kind}: {message}" if kind else message)
+        self.kind, self.message, self.fields = kind, message, fields or {}
+
+
+# How the sidecar's own texts begin (csrc/call/dispatch.c, outcome.h).
+_NOBODY = ("meshfast: no instance", "meshfast: no available instance", "meshfast: nobody here")
+
+
+def of_status(status: int, text: str) -> CallError:
+    """The error for an answer of this status, which is not OK."""
+    match status:
+        case Status.SERVICE_NOT_FOUND:
+            return NoRoute(text)
+        case Status.SERVER_ERROR if text.startswith(_NOBODY):
+            return NoInstance(text)
+        case Status.SERVER_TIMEOUT | Status.CLIENT_TIMEOUT:
+            return CallTimeout(text)
+        case Status.CHANNEL_INACTIVE:
+            return ConnectionLost(text)
+        case Status.SERVER_THREADPOOL_EXHAUSTED:
+            return Overloaded(status, text)
+    return StatusError(status, text)

@@ -1,0 +1,121 @@
+"""A connection to the mesh: where the sidecar is, what takes its place, and the services that are called."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
+from types import TracebackType
+from typing import Self
+
+from meshfast.errors import StateError
+from meshfast.sdk.calls import Limits
+from meshfast.sdk.client import Client, FatLike
+from meshfast.sdk.link import Timing
+from meshfast.sdk.service import TIMEOUT, Service
+
+__all__ = ["Mesh", "Settings", "connect"]
+
+_APP = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+class Settings:
+    """What ``connect`` and ``Blocking`` take. See ``connect``."""
+
+    def __init__(
+        self, app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None,
+        timeout: float = TIMEOUT, limits: Limits | None = None, timing: Timing | None = None,
+        fat: Callable[[], FatLike] | None = None, environ: Mapping[str, str] = os.environ,
+    ) -> None:  # fmt: skip
+        if not _APP.fullmatch(app):
+            raise StateError(f"{app!r} is no name of an application: letters, digits, and . _ - between them")
+        self.app, self.timeout, self.limits, self.timing = app, timeout, limits, timing
+        self.address = address or environ.get("MESHFAST_SDK") or f"unix:///run/meshfast/{app}.sock"
+        if not self.address.startswith(("unix:///", "unix://@", "tcp://")):
+            said = "address" if address else "MESHFAST_SDK"
+            raise StateError(f"{said} {self.address!r}: write unix:///path or tcp://host:port")
+        self.snapshot = snapshot or environ.get("MESHFAST_SNAPSHOT") or f"/var/lib/meshfast/{app}/snapshot.json"
+        self.carry = None if carry is None else frozenset(carry)
+        self.fat = fat or self._engine
+
+    def _engine(self) -> FatLike:
+        """Loaded when it is needed first: who goes through a sidecar pays nothing for it."""
+        try:
+            make: Callable[..., FatLike] = import_module("meshfast.sdk.fat").Fat
+        except ModuleNotFoundError as error:
+            raise StateError(f"this installation has no engine for applications ({error})") from None
+        return make(self.snapshot, app=self.app)
+
+    def client(self) -> Client:
+        """In the running loop."""
+        return Client(self.address, self.fat, self.limits, self.timing)
+
+
+class Mesh:
+    """A connection to the mesh, for ``async with``; see ``connect``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._services: dict[tuple[str, str, str, float], Service] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._client is not None:
+            raise StateError("a connection to the mesh is used once: call sdk.connect again")
+        self._client = self._settings.client()
+        self._client.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._client is not None
+        await asyncio.shield(asyncio.ensure_future(self._client.close()))
+
+    @property
+    def client(self) -> Client:
+        """Its calls and connections. StateError outside of its block."""
+        if self._client is None:
+            raise StateError("not connected yet: use it inside `async with sdk.connect(...) as mesh:`")
+        return self._client
+
+    @property
+    def mode(self) -> str:
+        """ "thin": calls go through the sidecar; "fat": through an engine of this process; "none": neither is there."""
+        return self.client.mode
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What has happened; see ``Client``."""
+        return self.client.counters
+
+    def service(self, name: str, *, group: str = "", version: str = "", timeout: float | None = None) -> Service:
+        """A service to call; cheap. ``timeout``: seconds for calls that do not say it themselves."""
+        key = name, group, version, self._settings.timeout if timeout is None else timeout
+        found = self._services.get(key)
+        if found is None:
+            if len(self._services) >= 1000:
+                self._services.clear()
+            found = self._services[key] = Service(self.client, *key, self._settings.carry)
+        return found
+
+
+def connect(
+    app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None, timeout: float = TIMEOUT,
+    limits: Limits | None = None, timing: Timing | None = None, fat: Callable[[], FatLike] | None = None,
+) -> Mesh:  # fmt: skip
+    """The mesh as application ``app`` sees it: ``async with sdk.connect("shop") as mesh:``. Waits for nothing.
+
+    ``address``: the sidecar's outbound listener, else ``$MESHFAST_SDK``, else ``unix:///run/meshfast/{app}.sock``.
+    ``snapshot``: what the engine reads that takes calls while the sidecar does not, else ``$MESHFAST_SNAPSHOT``, else
+    ``/var/lib/meshfast/{app}/snapshot.json``. ``carry``: names of attachments that go on from a call that is being
+    served to calls made in it; by default all but Dubbo's own (``sdk.context``). ``timeout``: seconds that a call waits
+    where it does not say itself. ``fat``: makes another engine.
+
+    :raises StateError: an app or address that is none
+    """
+    return Mesh(Settings(
+        app, address=address, snapshot=snapshot, carry=carry, timeout=timeout, limits=limits, timing=timing, fat=fat
+    ))  # fmt: skip

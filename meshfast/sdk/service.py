@@ -1,0 +1,100 @@
+"""One service, and calls of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from meshfast.hessian import Value
+from meshfast.sdk.client import Client
+from meshfast.sdk.codec import Target, answered, attachments_of
+from meshfast.sdk.context import outgoing
+from meshfast.sdk.values import descriptor
+from meshfast.sdk.wire import Call, Settled
+
+__all__ = ["Reply", "Service"]
+
+#: Seconds that a call waits where nothing else is said: Dubbo's own default.
+TIMEOUT = 1.0
+
+
+class Reply(NamedTuple):
+    """What came back: the value, and the attachments of the answer."""
+
+    value: Any
+    attachments: dict[str, Any]
+
+
+class Asking:
+    """What both faces of a service share: how a call begins."""
+
+    def __init__(
+        self, client: Client, service: str, group: str = "", version: str = "", timeout: float = TIMEOUT,
+        carry: frozenset[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.client, self.name, self.timeout = client, service, timeout
+        self._target = Target(service, group, version)
+        self._carry = carry
+
+    def frame(
+        self, number: int, method: str, args: Sequence[Any], types: Sequence[str] | None,
+        attachments: Mapping[str, Value] | None, timeout: float, two_way: bool = True,
+    ) -> bytes:  # fmt: skip
+        """A request with what goes along of this context. ``types``: as Java writes them."""
+        if not 0 < timeout < 1e6:
+            raise ValueError(f"timeout={timeout!r} of {method}: say seconds, more than 0 and less than a million")
+        kinds = None if types is None else [descriptor(one) for one in types]
+        going = outgoing(self._carry, attachments)
+        return self._target.request(number, method, args, kinds, going, max(1, int(1000 * timeout)), two_way)
+
+
+class Service(Asking):
+    """A service as ``mesh.service`` gives it; ``timeout``: seconds that a call waits where it does not say itself."""
+
+    async def call(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
+    ) -> Any:  # fmt: skip
+        """Calls a method, and gives what it gives.
+
+        ``types``: those of the arguments as Java writes them, ("java.lang.String", "int"); else those that go with the
+        values (``meshfast.hessian``). ``timeout``: seconds for all of it. ``attachments`` go along besides those of the
+        context. ``idempotent``: it may be executed twice, so it is sent once more when its connection ends.
+
+        :raises CallError: there is no value; ``may_have_run`` says whether the call may have been executed
+        :raises LimitError: a limit of ``sdk.Limits``; the call was not sent
+        :raises TypeError, OverflowError: an argument that Hessian2 cannot carry
+        :raises ValueError: a type or a timeout that is none
+        """
+        return answered(await self._ask(method, args, types, timeout, attachments, idempotent))
+
+    async def reply(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
+    ) -> Reply:  # fmt: skip
+        """As ``call``, with the attachments that came back."""
+        answer = await self._ask(method, args, types, timeout, attachments, idempotent)
+        return Reply(answered(answer), attachments_of(answer))
+
+    async def tell(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> None:  # fmt: skip
+        """Calls one way: nothing comes back, and nobody says whether it arrived. Returns once it was sent."""
+        await self._ask(method, args, types, timeout, attachments, False, two_way=False)
+
+    async def _ask(
+        self, method: str, args: Sequence[Any], types: Sequence[str] | None, timeout: float | None,
+        attachments: Mapping[str, Value] | None, idempotent: bool, two_way: bool = True,
+    ) -> Any:  # fmt: skip
+        client = self.client
+        most = self.timeout if timeout is None else timeout
+        number = next(client.numbers)
+        frame = self.frame(number, method, args, types, attachments, most, two_way)
+        future: Settled = client.loop.create_future()
+        call: Call = client.start(number, frame, future, most, idempotent, two_way)
+        try:
+            return await future  # type: ignore[misc]
+        except BaseException:
+            client.forget(call)  # cancelled, mostly: a call that failed is forgotten already
+            raise

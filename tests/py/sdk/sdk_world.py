@@ -1,0 +1,68 @@
+"""What the tests of the SDK stand on: providers that count what they execute, and engines in place of the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from peers import Frame, Provider, argument
+
+from meshfast import sdk
+from meshfast.sdk.mesh import Mesh
+
+CART = "com.x.Cart"
+#: No silence is found but what a test makes: a busy machine is silent now and then.
+PATIENT = sdk.Timing(silent=30.0, lost=30.0, probe=0.02, hold=0.05, keep=30.0)
+
+
+class Counting(Provider):
+    """An echo that knows how often it has executed each argument."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.executed: Counter[str] = Counter()
+
+    def answer(self, frame: Frame) -> bytes:
+        self.executed[argument(frame)] += 1
+        return super().answer(frame)
+
+
+class FakeFat:
+    """An engine that is a provider of the test's."""
+
+    def __init__(self, address: str, error: Exception | None = None) -> None:
+        self.address, self.error = address, error
+        self.started = self.closed = 0
+
+    def start(self) -> str:
+        self.started += 1
+        if self.error is not None:
+            raise self.error
+        return self.address
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def url(provider: Provider) -> str:
+    """As the SDK writes it."""
+    return provider.address if "://" in provider.address else f"tcp://{provider.address}"
+
+
+def no_engine() -> FakeFat:
+    return FakeFat("", RuntimeError("none in this test"))
+
+
+@asynccontextmanager
+async def meshed(
+    address: str, fat: Callable[[], Any] = no_engine, timing: sdk.Timing = PATIENT, **more: Any
+) -> AsyncIterator[Mesh]:
+    async with sdk.connect("tests", address=address, fat=fat, timing=timing, timeout=20.0, **more) as mesh:
+        yield mesh
+
+
+def play(story: Callable[[], Any], seconds: float = 60.0) -> Any:
+    return asyncio.run(asyncio.wait_for(story(), seconds))
