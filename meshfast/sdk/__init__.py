@@ -10,6 +10,7 @@ docs/sdk.md tells the rest.
 
 from __future__ import annotations
 
+from meshfast.sdk.blocking import Blocking
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.context import labelled
 from meshfast.sdk.errors import (
@@ -27,13 +28,19 @@ from meshfast.sdk.errors import (
 from meshfast.sdk.link import Timing
 from meshfast.sdk.mesh import Mesh, connect
 from meshfast.sdk.service import Reply, Service
+from meshfast.sdk.typed import Byte, Float, Int, Java, Short, idempotent, named
 from meshfast.sdk.values import java
 
 __all__ = [
     "BadAnswer",
+    "Blocking",
+    "Byte",
     "CallError",
     "CallTimeout",
     "ConnectionLost",
+    "Float",
+    "Int",
+    "Java",
     "Limits",
     "Mesh",
     "NoInstance",
@@ -43,9 +50,12 @@ __all__ = [
     "RemoteError",
     "Reply",
     "Service",
+    "Short",
     "StatusError",
     "Timing",
     "connect",
+    "idempotent",
     "java",
     "labelled",
+    "named",
 ]

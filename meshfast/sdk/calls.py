@@ -72,6 +72,13 @@ class Calls:
             wire.send(call)
         return call
 
+    def again(self, call: Call, future: Settled) -> None:
+        """Gives out once more what was answered as lost behind the sidecar, for what is left of its time."""
+        call.future, call.wire, call.sent = future, None, False
+        self.calls[call.number] = call
+        self._watch(call)
+        self._give(call)
+
     def forget(self, call: Call) -> None:
         """Its caller waits no longer: nothing of it stays; an answer that comes later is dropped."""
         if self.calls.pop(call.number, None) is None:

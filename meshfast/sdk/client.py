@@ -111,7 +111,7 @@ class Client(Calls):
         try:
             self._thin = await self._dial(self.address)
         except OSError as error:
-            self._lost_by(f"the sidecar at {self.address}: {told(error)}")
+            self._lost_by(f"the sidecar at {self.address}: {error.strerror or error}")
             self._on(Event.LOST)
         else:
             self._on(Event.UP)

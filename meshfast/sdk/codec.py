@@ -15,7 +15,7 @@ from meshfast.errors import ProtocolError
 from meshfast.sdk.errors import BadAnswer, RemoteError, of_status
 from meshfast.sdk.values import descriptor_of, made, write
 
-__all__ = ["HEAD", "Answer", "Target", "answered", "attachments_of"]
+__all__ = ["HEAD", "Answer", "Target", "answered", "attachments_of", "lost"]
 
 #: Magic, flags, status, id, length of the body.
 HEAD = struct.Struct(">HBBqi")
@@ -100,11 +100,16 @@ def answered(answer: Answer) -> Any:
         else:
             text = str(hessian.Reader(body).next())
             raise of_status(status, text)
-    except (ProtocolError, RecursionError) as error:
+    except (ProtocolError, RecursionError, OverflowError) as error:  # the last of a date beyond all calendars
         raise BadAnswer(f"the answer cannot be read: {error}") from None
     if not isinstance(thrown, dict):
         raise RemoteError("", str(thrown))
     raise RemoteError(str(thrown.get("class", "")), _message(thrown), thrown)
+
+
+def lost(answer: Answer) -> bool:
+    """Whether it says that the connection behind the sidecar ended before the provider's answer."""
+    return answer[1] == dubbo.Status.CHANNEL_INACTIVE
 
 
 def _message(thrown: dict[Any, Any]) -> str:

@@ -88,11 +88,11 @@ def telemetry() -> Callable[[dict[str, str]], None] | None:
     """``opentelemetry.propagate.inject``, where the application has OpenTelemetry; looked for once."""
     global _inject, _looked
     if not _looked:
-        _looked = True
+        _looked, _inject = True, None
         try:
             _inject = import_module("opentelemetry.propagate").inject
         except ImportError:
-            _inject = None
+            pass
         except Exception as error:  # what another library does at import is not this call's business
             log.warning("OpenTelemetry is left alone, it cannot be loaded: %r", error)
     return _inject

@@ -59,6 +59,8 @@ class NoInstance(CallError):
     """The rule leads to no instance, or to none that is available. It was not executed; only where policy has calls
     repeated, an earlier try may have been."""
 
+    may_have_run = False
+
 
 class CallTimeout(CallError, TimeoutError):
     """No answer came in time."""

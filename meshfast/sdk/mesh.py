@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from meshfast.errors import StateError
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.link import Timing
 from meshfast.sdk.service import TIMEOUT, Service
+from meshfast.sdk.typed import bound
 
 __all__ = ["Mesh", "Settings", "connect"]
 
+_S = TypeVar("_S")
 _APP = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -100,6 +102,15 @@ class Mesh:
                 self._services.clear()
             found = self._services[key] = Service(self.client, *key, self._settings.carry)
         return found
+
+    def stub(
+        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
+    ) -> _S:  # fmt: skip
+        """An object with the methods of ``kind``, which call the service ``name``; see ``meshfast.sdk.typed``.
+
+        :raises TypeError: a method or a type that Java has not; told here, not at a call
+        """
+        return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), True)
 
 
 def connect(

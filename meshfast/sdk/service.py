@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from meshfast.hessian import Value
 from meshfast.sdk.client import Client
-from meshfast.sdk.codec import Target, answered, attachments_of
+from meshfast.sdk.codec import Target, answered, attachments_of, lost
 from meshfast.sdk.context import outgoing
 from meshfast.sdk.values import descriptor
 from meshfast.sdk.wire import Call, Settled
@@ -94,7 +94,12 @@ class Service(Asking):
         future: Settled = client.loop.create_future()
         call: Call = client.start(number, frame, future, most, idempotent, two_way)
         try:
-            return await future  # type: ignore[misc]
+            answer = await future  # type: ignore[misc]
+            if idempotent and lost(answer) and call.sends < 2:
+                future = client.loop.create_future()
+                client.again(call, future)
+                answer = await future
+            return answer
         except BaseException:
             client.forget(call)  # cancelled, mostly: a call that failed is forgotten already
             raise

@@ -12,11 +12,11 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from meshfast import hessian
 
-__all__ = ["Writer", "descriptor", "descriptor_of", "java", "java_name", "made", "write"]
+__all__ = ["Writer", "descriptor", "descriptor_of", "java", "java_name", "made", "moment", "write"]
 
 _T = TypeVar("_T")
 _PRIMITIVES = {
@@ -75,6 +75,23 @@ def descriptor_of(value: Any) -> str:
     if isinstance(value, datetime):
         return "Ljava/util/Date;"
     return hessian.descriptor(value)
+
+
+@lru_cache(maxsize=4096)
+def _fits(cls: type) -> dict[str, Callable[[int], Any]]:
+    """Fields whose annotation wants more than the number that comes: a float, or a moment in time."""
+    try:
+        hints = get_type_hints(cls)
+    except NameError:  # of a name that is known inside of a function only
+        return {}
+    wanted: dict[Any, Callable[[int], Any]] = {datetime: moment, float: float}
+    kinds = {name: [one for one in get_args(hint) or (hint,) if one is not type(None)] for name, hint in hints.items()}
+    return {name: wanted[kind[0]] for name, kind in kinds.items() if len(kind) == 1 and kind[0] in wanted}
+
+
+def moment(milliseconds: int) -> datetime:
+    """A java.util.Date."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 class Writer:
@@ -168,9 +185,12 @@ def made(value: Any, seen: dict[int, Any] | None = None) -> Any:
         return entries
     instance: Any = object.__new__(cls)
     seen[id(value)] = instance
+    fits = _fits(cls)
     for field in dataclasses.fields(cls):
         if field.name in value:
             filled = made(value[field.name], seen)
+            if isinstance(filled, int) and not isinstance(filled, bool) and (fit := fits.get(field.name)) is not None:
+                filled = fit(filled)
         elif field.default is not dataclasses.MISSING:
             filled = field.default
         elif field.default_factory is not dataclasses.MISSING:

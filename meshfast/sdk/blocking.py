@@ -1,0 +1,227 @@
+"""The SDK for applications without a loop of their own: one thread runs one, and any thread makes calls.
+
+A call is written and read by the thread that makes it; the loop's thread only carries bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from _thread import allocate_lock
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from meshfast.errors import StateError
+from meshfast.hessian import Value
+from meshfast.sdk.calls import Limits
+from meshfast.sdk.client import Client, FatLike
+from meshfast.sdk.codec import answered, attachments_of, lost
+from meshfast.sdk.link import Timing
+from meshfast.sdk.mesh import Settings
+from meshfast.sdk.service import TIMEOUT, Asking, Reply
+from meshfast.sdk.typed import bound
+
+__all__ = ["Blocking", "BlockingService"]
+
+_S = TypeVar("_S")
+
+
+class _Slot:
+    """Where a thread waits for its answer. Set by the loop's thread, once."""
+
+    __slots__ = ("_answer", "_error", "_is_done", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+        self._is_done = False
+        self._answer: Any = None
+        self._error: Exception | None = None
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def set_result(self, answer: Any, /) -> None:
+        self._answer, self._is_done = answer, True
+        self._lock.release()
+
+    def set_exception(self, error: Exception, /) -> None:
+        self._error, self._is_done = error, True
+        self._lock.release()
+
+    def wait(self) -> Any:
+        self._lock.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+
+class _Carrier:
+    """The thread with the loop, and the way into it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begun = Event()
+        self._client: Client | None = None
+        self._work: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._pid = os.getpid()
+        self._thread = Thread(target=self._run, name="meshfast-sdk", daemon=True)
+
+    def start(self) -> Client:
+        self._thread.start()
+        self._begun.wait()
+        assert self._client is not None
+        return self._client
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._client = self._settings.client()
+        self._client.open()
+        self._begun.set()
+        await self._stopped.wait()
+        await self._client.close()
+        self._drain()  # what came meanwhile hears that it is closed
+
+    def put(self, work: Callable[[], None]) -> None:
+        """Has it done in the loop's thread; what comes close together is done in one turn."""
+        if self._pid != os.getpid():
+            raise StateError("this process was forked after sdk.Blocking was made: make one in each process")
+        if self._client is None or self._client.closed or self._loop is None:
+            raise StateError("not connected: make calls inside `with sdk.Blocking(...) as mesh:`")
+        self._work.append(work)
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._woken = False  # first: what is put from here on wakes again
+        while self._work:
+            self._work.popleft()()
+
+    def stop(self) -> None:
+        if self._loop is not None and self._pid == os.getpid():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+
+
+class BlockingService(Asking):
+    """As ``Service``, for threads: each call waits for its answer. Any number of threads may use one."""
+
+    carrier: _Carrier
+
+    def call(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
+    ) -> Any:  # fmt: skip
+        """As ``Service.call``."""
+        return answered(self._ask(method, args, types, timeout, attachments, idempotent))
+
+    def reply(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
+    ) -> Reply:  # fmt: skip
+        """As ``call``, with the attachments that came back."""
+        answer = self._ask(method, args, types, timeout, attachments, idempotent)
+        return Reply(answered(answer), attachments_of(answer))
+
+    def tell(
+        self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> None:  # fmt: skip
+        """Calls one way. Returns once it was sent."""
+        self._ask(method, args, types, timeout, attachments, False, two_way=False)
+
+    def _ask(
+        self, method: str, args: Sequence[Any], types: Sequence[str] | None, timeout: float | None,
+        attachments: Mapping[str, Value] | None, idempotent: bool, two_way: bool = True,
+    ) -> Any:  # fmt: skip
+        client, carrier = self.client, self.carrier
+        most = self.timeout if timeout is None else timeout
+        number = next(client.numbers)
+        frame = self.frame(number, method, args, types, attachments, most, two_way)
+        slot, made = _Slot(), []
+
+        def begin() -> None:
+            try:
+                made.append(client.start(number, frame, slot, most, idempotent, two_way))
+            except Exception as error:
+                slot.set_exception(error)
+
+        try:
+            carrier.put(begin)
+            answer = slot.wait()
+            if idempotent and lost(answer) and made[0].sends < 2:
+                second = _Slot()
+                carrier.put(lambda: client.again(made[0], second))
+                answer = second.wait()
+            return answer
+        except KeyboardInterrupt:
+            carrier.put(lambda: client.forget(made[0]) if made else None)
+            raise
+
+
+class Blocking:
+    """The mesh for threads, for ``with``; takes what ``connect`` takes. Made anew in each process that is forked."""
+
+    def __init__(
+        self, app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None,
+        timeout: float = TIMEOUT, limits: Limits | None = None, timing: Timing | None = None,
+        fat: Callable[[], FatLike] | None = None,
+    ) -> None:  # fmt: skip
+        self._settings = Settings(
+            app, address=address, snapshot=snapshot, carry=carry, timeout=timeout, limits=limits, timing=timing, fat=fat
+        )  # fmt: skip
+        self._carrier = _Carrier(self._settings)
+        self._client: Client | None = None
+
+    def __enter__(self) -> Self:
+        if self._client is not None:
+            raise StateError("a connection to the mesh is used once: make another sdk.Blocking")
+        self._client = self._carrier.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._carrier.stop()
+
+    @property
+    def client(self) -> Client:
+        """Its calls and connections, which are the other thread's. StateError outside of its block."""
+        if self._client is None:
+            raise StateError("not connected yet: use it inside `with sdk.Blocking(...) as mesh:`")
+        return self._client
+
+    @property
+    def mode(self) -> str:
+        """As ``Mesh.mode``."""
+        return self.client.mode
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As ``Mesh.counters``."""
+        return self.client.counters
+
+    def service(
+        self, name: str, *, group: str = "", version: str = "", timeout: float | None = None
+    ) -> BlockingService:  # fmt: skip
+        """As ``Mesh.service``."""
+        most = self._settings.timeout if timeout is None else timeout
+        made = BlockingService(self.client, name, group, version, most, self._settings.carry)
+        made.carrier = self._carrier
+        return made
+
+    def stub(
+        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
+    ) -> _S:  # fmt: skip
+        """As ``Mesh.stub``, of methods that are plain functions."""
+        return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), False)

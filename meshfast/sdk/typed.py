@@ -1,0 +1,199 @@
+"""Stubs of services whose methods and types are written down as a ``Protocol`` or another class.
+
+    class Cart(Protocol):
+        async def add(self, item: str, count: Int) -> int: ...
+
+    cart = mesh.stub(Cart, "com.x.Cart")
+    total = await cart.add("book", 2)
+
+| annotation | Java |
+|---|---|
+| str, bytes, bool | java.lang.String, byte[], boolean |
+| int, float | long, double |
+| Int, Short, Byte, Float, ``Annotated[..., Java("...")]`` | int, short, byte, float, what it says |
+| the same ``| None`` | java.lang.Long and so on |
+| list, dict, of anything | java.util.List, java.util.Map |
+| datetime | java.util.Date |
+| a dataclass with ``@java`` | its class |
+| Any, object | java.lang.Object |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from meshfast.sdk.errors import BadAnswer
+from meshfast.sdk.values import descriptor, java_name, moment
+
+__all__ = ["Byte", "Float", "Int", "Java", "Short", "bound", "idempotent", "named"]
+
+_S = TypeVar("_S")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Java:
+    """What a type is in Java: ``Annotated[str, Java("java.lang.CharSequence")]``."""
+
+    name: str
+
+
+Int = Annotated[int, Java("int")]
+Short = Annotated[int, Java("short")]
+Byte = Annotated[int, Java("byte")]
+Float = Annotated[float, Java("float")]
+
+_PLAIN = {
+    str: "java.lang.String", bool: "boolean", int: "long", float: "double", bytes: "byte[]", datetime: "java.util.Date",
+    Any: "java.lang.Object", object: "java.lang.Object", list: "java.util.List", dict: "java.util.Map",
+    Sequence: "java.util.List", Mapping: "java.util.Map",
+}  # fmt: skip
+_BOXED = {"boolean": "Boolean", "byte": "Byte", "short": "Short", "int": "Integer", "long": "Long", "float": "Float"}
+_BOXED = {name: f"java.lang.{box}" for name, box in (_BOXED | {"double": "Double"}).items()}
+
+
+def named(name: str) -> Callable[[_F], _F]:
+    """The method's name in Java, where it is another: ``@named("addAll")``."""
+
+    def mark(function: _F) -> _F:
+        function.__dict__["meshfast_name"] = name
+        return function
+
+    return mark
+
+
+def idempotent(function: _F) -> _F:
+    """The method may be executed twice: see ``Service.call``."""
+    function.__dict__["meshfast_idempotent"] = True
+    return function
+
+
+def java_type(hint: Any) -> str:
+    """The type in Java for an annotation. TypeError for one that has none."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        said = [one.name for one in args[1:] if isinstance(one, Java)]
+        return said[-1] if said else java_type(args[0])
+    if origin in (Union, types.UnionType):
+        rest = [one for one in args if one is not type(None)]
+        if len(rest) != 1:
+            raise TypeError(f"{hint} is more than one type: say one, or Any")
+        name = java_type(rest[0])
+        return _BOXED.get(name, name)
+    plain = _PLAIN.get(origin or hint)
+    if plain is not None:
+        return plain
+    if isinstance(hint, type) and (name := java_name(hint) or ""):
+        return name
+    hint_text = getattr(hint, "__qualname__", hint)
+    raise TypeError(f"{hint_text} has no type in Java: use one that meshfast.sdk.typed lists, or @java on a dataclass")
+
+
+def fitted(value: Any, hint: Any, where: str) -> Any:
+    """A value that came, as its annotation has it. BadAnswer where it is of another type."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or hint is object or hint is inspect.Parameter.empty:
+        return value
+    if origin is Annotated:
+        return fitted(value, args[0], where)
+    if origin in (Union, types.UnionType):
+        rest = [one for one in args if one is not type(None)]
+        return None if value is None and len(rest) < len(args) else fitted(value, rest[0], where)
+    kind: Any = origin or hint
+    if kind is None or kind is type(None):
+        return None
+    if value is not None:
+        if kind is float and type(value) is int:
+            return float(value)
+        if kind is datetime and type(value) is int and abs(value) < 1 << 45:  # of which calendars know
+            return moment(value)
+        if kind in (list, Sequence) and isinstance(value, list):
+            return [fitted(one, args[0], where) for one in value] if args else value
+        if kind in (dict, Mapping) and isinstance(value, dict):
+            if not args:
+                return value
+            return {fitted(key, args[0], where): fitted(one, args[1], where) for key, one in value.items()}
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+    raise BadAnswer(f"{where} gave {type(value).__name__}, which is no {getattr(kind, '__name__', kind)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Method:
+    name: str
+    signature: inspect.Signature
+    types: tuple[str, ...]
+    gives: Any
+    idempotent: bool
+
+
+def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool) -> _Method:
+    where = f"{kind.__qualname__}.{name}"
+    if inspect.iscoroutinefunction(function) is not is_async:
+        raise TypeError(f"{where}: write it as {'`async def`' if is_async else 'plain `def`: this face waits'}")
+    hints = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    signature = signature.replace(parameters=list(signature.parameters.values())[1:])  # without self
+    for one in signature.parameters.values():
+        if one.kind not in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"{where}: {one} cannot go to Java, whose arguments have places only")
+        if one.name not in hints:
+            raise TypeError(f"{where}: say the type of {one.name}")
+    names = tuple(java_type(hints[one]) for one in signature.parameters)
+    for java in names:
+        descriptor(java)  # a name that is none is told now
+    said = function.__dict__
+    gives = hints.get("return", inspect.Parameter.empty)
+    return _Method(said.get("meshfast_name", name), signature, names, gives, "meshfast_idempotent" in said)
+
+
+def bound(kind: type[_S], name: str, service: Callable[[str], Any], is_async: bool) -> _S:
+    """An object whose methods call the service ``name``, else one that is named as the class is.
+
+    TypeError, ValueError: a method that cannot be called in Java as it is written.
+    """
+    functions = {
+        key: one
+        for base in reversed(kind.__mro__)
+        for key, one in vars(base).items()
+        if inspect.isfunction(one) and not key.startswith("_") and base is not object
+    }
+    if not functions:
+        raise TypeError(f"{kind.__qualname__} has no methods to call")
+    target = service(name or kind.__name__)
+    members: dict[str, Any] = {"__slots__": (), "__doc__": kind.__doc__}
+    for key, function in functions.items():
+        method = _method(kind, key, function, is_async)
+        members[key] = (_waiting if is_async else _blocking)(target, method, f"{name or kind.__name__}.{key}")
+    return cast(_S, type(f"{kind.__name__}Stub", (), members)())
+
+
+def _waiting(service: Any, method: _Method, where: str) -> Callable[..., Any]:
+    async def call(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        found = _placed(method, args, keywords)
+        value = await service.call(method.name, *found, types=method.types, idempotent=method.idempotent)
+        return fitted(value, method.gives, where)
+
+    return call
+
+
+def _blocking(service: Any, method: _Method, where: str) -> Callable[..., Any]:
+    def call(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        found = _placed(method, args, keywords)
+        value = service.call(method.name, *found, types=method.types, idempotent=method.idempotent)
+        return fitted(value, method.gives, where)
+
+    return call
+
+
+def _placed(method: _Method, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+    if not keywords and len(args) == len(method.types):
+        return args
+    given = method.signature.bind(*args, **keywords)
+    given.apply_defaults()
+    return given.args

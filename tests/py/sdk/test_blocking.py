@@ -1,0 +1,171 @@
+"""The SDK for threads: the other thread carries the calls, and nobody gets another's answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers import Frame, Provider, argument, until_now
+from sdk_world import CART, PATIENT, Counting, FakeFat, no_engine
+
+from meshfast import dubbo, sdk
+from meshfast.errors import LimitError, StateError
+
+
+class Elsewhere:
+    """Providers in a loop of another thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.made: list[Provider] = []
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def provider(self, path: Path, **more: Any) -> Counting:
+        self.made.append(one := Counting(**more))
+        self.run(one.start(path=str(path)))
+        return one
+
+    def close(self) -> None:
+        for one in self.made:
+            self.run(one.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    one = Elsewhere()
+    yield one
+    one.close()
+
+
+@contextmanager
+def blocking(path: Path, fat: Callable[[], Any] = no_engine, **more: Any) -> Iterator[sdk.Blocking]:
+    with sdk.Blocking("tests", address=f"unix://{path}", fat=fat, timing=PATIENT, timeout=20.0, **more) as mesh:
+        yield mesh
+
+
+async def nothing(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+    """Never answers."""
+
+
+def test_many_threads(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    provider = elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh, ThreadPoolExecutor(16) as threads:
+        cart = mesh.service(CART)
+        texts = [f"{number}" for number in range(2000)]
+        assert list(threads.map(lambda text: cart.call("hi", text), texts)) == [f"provider:{text}" for text in texts]
+        assert mesh.mode == "thin" and set(provider.executed.values()) == {1} and len(provider.writers) == 1
+        assert cart.reply("hi", "x").attachments["dubbo"] == "2.0.2"
+        cart.tell("hi", "one way")
+        until_now(lambda: len(provider.requests) == 2002)
+
+
+def test_errors_are_those_of_the_other_face(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
+    with blocking(tmp_path / "a.sock", limits=sdk.Limits(max_answer=1000)) as mesh:
+        cart = mesh.service(CART)
+        with pytest.raises(sdk.CallTimeout):
+            cart.call("hi", "x", timeout=0.05)
+        with pytest.raises(LimitError, match="max_answer"):
+            cart.call("hi", "x" * 2000)
+        with pytest.raises(TypeError):
+            cart.call("hi", object())
+
+        async def lost(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+            writer.write(dubbo.error_answer(frame.id, 35, "lost"))
+
+        provider.handler, before = lost, len(provider.requests)
+        with pytest.raises(sdk.ConnectionLost):
+            cart.call("hi", "x", idempotent=True)
+        assert len(provider.requests) == before + 2
+        assert mesh.client.calls == {}
+    with pytest.raises(StateError, match="not connected"):
+        cart.call("hi", "x")
+    with pytest.raises(StateError, match="inside"):
+        sdk.Blocking("tests").service(CART)
+
+
+def test_calls_that_wait_hear_of_the_end(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
+    with ThreadPoolExecutor(4) as threads:
+        with blocking(tmp_path / "a.sock") as mesh:
+            cart = mesh.service(CART)
+            calls = [threads.submit(cart.call, "hi", f"{number}") for number in range(4)]
+            until_now(lambda: len(provider.requests) == 4)
+        assert all(isinstance(call.exception(), sdk.ConnectionLost) for call in calls)
+
+
+def test_from_the_sidecar_to_the_engine(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    sidecar = elsewhere.provider(tmp_path / "a.sock")
+    elsewhere.provider(tmp_path / "b.sock", name="engine")
+    fat = FakeFat(f"unix://{tmp_path / 'b.sock'}")
+    with blocking(tmp_path / "a.sock", lambda: fat) as mesh:
+        cart = mesh.service(CART)
+        assert cart.call("hi", "x") == "provider:x"
+        elsewhere.run(sidecar.stop())
+        assert cart.call("hi", "x", idempotent=True) == "engine:x"
+        assert mesh.mode == "fat"
+    assert (fat.started, fat.closed) == (1, 1)
+
+
+def test_each_thread_has_its_own_label(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    provider = elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh, ThreadPoolExecutor(8) as threads:
+        cart = mesh.service(CART)
+
+        def one(number: int) -> None:
+            with sdk.labelled(env=f"dev{number}"):
+                cart.call("hi", f"{number}")
+
+        list(threads.map(one, range(200)))
+        cart.call("hi", "bare")
+    seen = {argument(frame): dubbo.parse_request(frame.raw).attachments.get("env") for frame in provider.requests}
+    assert seen == {f"{number}": f"dev{number}" for number in range(200)} | {"bare": None}
+
+
+def test_after_a_fork_it_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh:
+        mesh._carrier._pid = os.getpid() + 1  # as in a child
+        with pytest.raises(StateError, match="forked"):
+            mesh.service(CART).call("hi", "x")
+        mesh._carrier._pid = os.getpid()
+
+
+def test_an_interrupted_call_is_forgotten(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
+    with blocking(tmp_path / "a.sock") as mesh:
+
+        def interrupted(slot: Any) -> Any:
+            until_now(lambda: len(provider.requests) == 1)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("meshfast.sdk.blocking._Slot.wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            mesh.service(CART).call("hi", "x")
+        until_now(lambda: mesh.client.calls == {})
+
+
+def test_no_thread_is_left(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    elsewhere.provider(tmp_path / "a.sock")
+    before, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with blocking(tmp_path / "a.sock") as mesh:
+            mesh.service(CART).call("hi", "x")
+    assert threading.active_count() == before
+    until_now(lambda: len(os.listdir("/proc/self/fd")) == files)

@@ -1,0 +1,255 @@
+"""One connection of the SDK, byte by byte, on a transport of the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sdk_world import play
+
+from meshfast import dubbo
+from meshfast.sdk.calls import Calls, Limits
+from meshfast.sdk.codec import Target, answered
+from meshfast.sdk.errors import BadAnswer, ConnectionLost
+from meshfast.sdk.wire import LEFT, WRITE, Call, Wire
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written; ``full`` asks for a pause with the next write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.writes = 0
+        self.wire: Wire | None = None
+        self.full = self.gone = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+        self.writes += 1
+        if self.full and self.wire is not None:
+            self.wire.pause_writing()
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+    def close(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        if not self.gone and self.wire is not None:
+            self.gone = True
+            self.wire.connection_lost(None)
+
+
+class Desk(Calls):
+    """The owner of one connection; what it was told."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(limits or Limits())
+        self.told: list[str] = []
+        self.transport = Transport()
+        self.wire = self.transport.wire = Wire(self, 60.0, 60.0)
+        self.wire.connection_made(self.transport)
+        self.route = self.wire
+
+    def heard(self, wire: Wire) -> None:
+        self.told.append("heard")
+
+    def silent(self, wire: Wire) -> None:
+        self.told.append("silent")
+
+    def readonly(self, wire: Wire) -> None:
+        self.told.append("readonly")
+
+    def ended(self, wire: Wire, why: str) -> None:
+        self.told.append(f"ended: {why}")
+        self.route = None
+        self.lost(wire, why)
+
+    def ask(self, text: str, idempotent: bool = False, two_way: bool = True) -> Call:
+        """A call; that it fails in the end is nobody's surprise."""
+        number = next(self.numbers)
+        future = self.loop.create_future()
+        future.add_done_callback(lambda one: one.exception())
+        frame = Target("com.x.Cart").request(number, "hi", (text,), None, None, 60_000, two_way)
+        return self.start(number, frame, future, 60.0, idempotent, two_way)
+
+    def sent(self) -> list[int]:
+        """The ids of the frames that were written."""
+        found, data = [], bytes(self.transport.written)
+        while data:
+            head = dubbo.parse_head(data)
+            assert head is not None
+            found.append(head.request_id)
+            data = data[16 + head.body_length :]
+        return found
+
+
+@contextmanager
+def desk(**more: Any) -> Iterator[Desk]:
+    one = Desk(**more)
+    try:
+        yield one
+    finally:
+        one.end()
+        if one.wire._timer is not None:
+            one.wire._timer.cancel()
+
+
+STREAM = [
+    dubbo.encode_response(1, "one"),
+    dubbo.heartbeat(-7),
+    dubbo.encode_response(77, "nobody asked"),
+    dubbo.encode_response(2, "x" * 300),
+    dubbo.encode_response(3, "long" * 300),
+    dubbo.encode_response(4, exception="no"),
+    dubbo.readonly(),
+    struct.pack(">HBBqi", 0xDABB, 2, 20, 5, 2) + b"\x94\x08",
+    dubbo.error_answer(6, 31, "too late"),
+    dubbo.encode_response(7, None),
+]
+
+
+def test_frames_may_be_cut_anywhere() -> None:
+    async def story() -> None:
+        data = b"".join(STREAM)
+        cuts: list[tuple[int, ...]] = [(at,) for at in range(len(data))]
+        cuts += [tuple(range(0, len(data), size)) for size in (1, 2, 3, 15, 16, 17, 100)]
+        for cut in cuts:
+            with desk(limits=Limits(max_answer=1000)) as one:
+                calls = [one.ask(f"{number}") for number in range(8)]
+                await asyncio.sleep(0)
+                for start, end in zip((0, *cut), (*cut, len(data)), strict=True):
+                    one.wire.data_received(data[start:end])
+                values: list[Any] = []
+                for call in calls[:7]:
+                    try:
+                        values.append(answered(call.future.result()))  # type: ignore[attr-defined]
+                    except Exception as error:
+                        values.append(type(error).__name__)
+                assert values == ["one", "x" * 300, "BadAnswer", "RemoteError", "BadAnswer", "CallTimeout", None]
+                assert not calls[7].future.done() and one.wire.sent == 1 and list(one.calls) == [8]
+                assert one.told == ["readonly"] and one.counters["late"] == 1
+                assert one.transport.written.endswith(bytes([0xDA, 0xBB, 0x22, 20]) + dubbo.heartbeat(-7)[4:])
+
+    play(story)
+
+
+def test_what_is_given_in_one_turn_is_one_write() -> None:
+    async def story() -> None:
+        with desk() as one:
+            for number in range(50):
+                one.ask(f"{number}")
+            assert one.transport.writes == 1 and one.sent() == [1]  # who is alone does not wait for a turn
+            await asyncio.sleep(0)
+            assert one.transport.writes == 2 and one.sent() == list(range(1, 51))
+
+    play(story)
+
+
+def test_what_the_socket_does_not_take_is_not_sent() -> None:
+    """It waits, and is free to go: who leaves meanwhile costs nothing; the rest is given back when the end comes."""
+
+    async def story() -> None:
+        with desk() as one:
+            one.transport.full = True
+            first = one.ask("first")
+            others = [one.ask(f"{number}") for number in range(10)]
+            await asyncio.sleep(0)
+            assert one.sent() == [1] and not any(call.sends for call in others)
+            one.forget(others[3])
+            one.transport.full = False
+            one.wire.resume_writing()
+            assert one.sent() == [number for number in range(1, 12) if number != 5]
+            one.transport.full = True
+            more = [one.ask("a"), one.ask("b"), one.ask("c")]
+            await asyncio.sleep(0)  # taken with this write, the last
+            later = one.ask("d")
+            await asyncio.sleep(0)
+            one.transport.abort()
+            for call in (first, more[0]):
+                with pytest.raises(ConnectionLost):
+                    call.future.result()  # type: ignore[attr-defined]
+            assert list(one.calls) == [later.number] and later.sends == 0
+
+    play(story)
+
+
+def test_a_write_is_no_longer_than_the_socket_is_asked_for() -> None:
+    async def story() -> None:
+        with desk() as one:
+            one.transport.full = True
+            calls = [one.ask("x" * (WRITE // 2)) for _ in range(6)]
+            one.wire.resume_writing()
+            assert [call.sends for call in calls] == [1, 1, 1, 0, 0, 0]
+
+    play(story)
+
+
+def test_those_who_left_do_not_pile_up() -> None:
+    async def story() -> None:
+        with desk() as one:
+            one.transport.full = True
+            one.ask("first")
+            for number in range(5 * LEFT):
+                one.forget(one.ask(f"{number}"))
+            assert len(one.wire.pending) <= LEFT and list(one.calls) == [1]
+
+    play(story)
+
+
+def test_a_retired_connection_ends_with_its_last_call() -> None:
+    async def story() -> None:
+        with desk() as one:
+            call, then = one.ask("x"), asyncio.Event()
+            one.wire.retire(then.set)
+            await asyncio.sleep(0)
+            assert one.told == []
+            one.wire.data_received(dubbo.encode_response(call.number, "y"))
+            await then.wait()
+            assert one.told == ["ended: no more calls were to go on it"]
+            assert answered(call.future.result()) == "y"  # type: ignore[attr-defined]
+
+    play(story)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", struct.pack(">HBBqi", 0xDABB, 2, 20, 1, -1)])
+def test_what_is_not_dubbo_ends_the_connection(data: bytes) -> None:
+    async def story() -> None:
+        with desk() as one:
+            call = one.ask("x")
+            one.wire.data_received(data)
+            assert one.told == ["ended: what came is not Dubbo2"]
+            with pytest.raises(ConnectionLost, match="not Dubbo2.*may have been executed"):
+                call.future.result()  # type: ignore[attr-defined]
+
+    play(story)
+
+
+def test_an_answer_that_is_too_long_is_passed_over() -> None:
+    async def story() -> None:
+        with desk(limits=Limits(max_answer=1000)) as one:
+            first, second = one.ask("x"), one.ask("y")
+            await asyncio.sleep(0)
+            one.wire.data_received(dubbo.encode_response(1, "z" * 5000)[:100])
+            with pytest.raises(BadAnswer, match="maxAnswer is 1000"):
+                first.future.result()  # type: ignore[attr-defined]
+            one.wire.data_received(dubbo.encode_response(1, "z" * 5000)[100:] + dubbo.encode_response(2, "w"))
+            assert answered(second.future.result()) == "w"  # type: ignore[attr-defined]
+
+    play(story)
+
+
+def test_one_way_calls_end_when_they_are_sent() -> None:
+    async def story() -> None:
+        with desk() as one:
+            call = one.ask("x", two_way=False)
+            assert call.future.result() is None and not one.calls and one.wire.sent == 0  # type: ignore[attr-defined]
+            assert one.sent() == [1]
+
+    play(story)
