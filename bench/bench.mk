@@ -14,7 +14,7 @@ $(BUILD)/bench/%: bench/rivals/%.c $(wildcard bench/load/*.h)
 	$(CC) $(OPT) $< -o $@
 
 SUITE ?= plain
-.PHONY: bench bench-smoke bench-tools bench-rivals
+.PHONY: bench bench-smoke bench-tools bench-rivals bench-sdk
 bench-tools: $(BENCH_TOOLS) ## the benchmark's load generator, backend and relays
 bench: $(VENV)/.built bench-tools ## compare with other proxies: make bench SUITE=plain BENCH='--points 1x1,64x16'
 	$(PY) -m bench.run run --suite $(SUITE) $(BENCH)
@@ -28,3 +28,7 @@ bench-rivals: ## Envoy, MOSN (where there is a Go), pingora (a Rust) and nginx's
 	if command -v cargo; then cargo build --quiet --release --locked --manifest-path bench/rivals/pingora/Cargo.toml \
 		--target-dir $(BUILD)/bench/cargo && cp $(BUILD)/bench/cargo/release/pingora $(BUILD)/bench/; fi
 	if command -v go; then cd bench/rivals/mosn && go build -o $(CURDIR)/$(BUILD)/bench/mosn .; fi
+bench-sdk: $(VENV)/.built ## CPU of a call of the Python SDK beside grpcio and apache-dubbo: make bench-sdk SDK='--rounds 9'
+	test -x $(BUILD)/bench/sdk/bin/python || $(PYTHON) -m venv $(BUILD)/bench/sdk
+	$(BUILD)/bench/sdk/bin/pip install --quiet apache-dubbo==3.0.0b1 grpcio
+	$(PY) -m bench.sdk --rivals $(BUILD)/bench/sdk/bin/python $(SDK)
