@@ -102,6 +102,20 @@ class _Carrier:
             self._woken = True
             self._loop.call_soon_threadsafe(self._drain)
 
+    def known(self, service: str) -> None:
+        """Waits until the sidecar may know the service."""
+        asked, client = Event(), self._client
+        assert client is not None
+        tasks: list[asyncio.Future[None]] = []  # which a loop does not hold by itself
+
+        def begin() -> None:
+            client.interest.want(service)
+            tasks.append(asyncio.ensure_future(client.interest.known(service)))
+            tasks[0].add_done_callback(lambda _: asked.set())
+
+        self.put(begin)
+        asked.wait()
+
     def _drain(self) -> None:
         self._woken = False  # first: what is put from here on wakes again
         while self._work:
@@ -145,6 +159,9 @@ class BlockingService(Asking):
         attachments: Mapping[str, Value] | None, idempotent: bool, two_way: bool = True,
     ) -> Any:  # fmt: skip
         client, carrier = self.client, self.carrier
+        if not self.known:
+            carrier.known(self.name)
+            self.known = True
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
         frame = self.frame(number, method, args, types, attachments, most, two_way)
@@ -173,12 +190,13 @@ class Blocking:
     """The mesh for threads, for ``with``; takes what ``connect`` takes. Made anew in each process that is forked."""
 
     def __init__(
-        self, app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None,
+        self, app: str, *, address: str = "", api: str = "", state: str = "", carry: Collection[str] | None = None,
         timeout: float = TIMEOUT, limits: Limits | None = None, timing: Timing | None = None,
         fat: Callable[[], FatLike] | None = None,
     ) -> None:  # fmt: skip
         self._settings = Settings(
-            app, address=address, snapshot=snapshot, carry=carry, timeout=timeout, limits=limits, timing=timing, fat=fat
+            app, address=address, api=api, state=state, carry=carry, timeout=timeout, limits=limits, timing=timing,
+            fat=fat,
         )  # fmt: skip
         self._carrier = _Carrier(self._settings)
         self._client: Client | None = None

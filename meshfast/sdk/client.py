@@ -16,6 +16,7 @@ from meshfast.address import connect
 from meshfast.errors import StateError
 from meshfast.hints import told
 from meshfast.sdk.calls import Calls, Limits
+from meshfast.sdk.interest import Interest
 from meshfast.sdk.link import ROUTES, Do, Event, Link, State, Timing
 from meshfast.sdk.wire import Wire
 
@@ -26,28 +27,30 @@ _T = TypeVar("_T")
 
 
 class FatLike(Protocol):
-    """An engine in the process. Both are called in a thread of their own, and may take their time."""
+    """An engine in the process. All is called in one thread of its own, and may take its time."""
 
     def start(self) -> str:
         """Its address, once it takes calls. What it raises says why it cannot."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Ends it; no call is under way."""
 
 
 class Client(Calls):
     """One sidecar's address, and the engine to have in its place. Everything is called in the loop that it was made in.
+    ``api``: where the sidecar hears what is called ("": nowhere).
 
     ``counters``: calls, moved (given to another connection unsent), resent, timeouts, lost, late (answers that nobody
     waits for), falls and returns of the link, and each limit by its name.
     """
 
     def __init__(
-        self, address: str, fat: Callable[[], FatLike] | None, limits: Limits | None = None,
+        self, address: str, fat: Callable[[], FatLike] | None, api: str = "", limits: Limits | None = None,
         timing: Timing | None = None, jitter: Callable[[], float] = random.random,
     ) -> None:  # fmt: skip
         super().__init__(limits or Limits())
         self.address = address
+        self.interest = Interest(api)
         self.link = Link(timing)
         self._jitter = jitter
         self._factory = fat
@@ -150,7 +153,8 @@ class Client(Calls):
                 except OSError:
                     self._follow(self.link.probed(False, self.loop.time()))
                 else:
-                    self._follow(self.link.probed(True, self.loop.time()))
+                    # One that is there and has not heard yet what is called knows no instances.
+                    self._follow(self.link.probed(self.interest.settled, self.loop.time()))
                     if self._probed is not None:
                         self._probed.retire()
                         self._probed = None
@@ -266,6 +270,7 @@ class Client(Calls):
         self.end()
         if self._resting is not None:
             self._resting.cancel()
+        await self.interest.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

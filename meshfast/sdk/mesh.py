@@ -27,7 +27,7 @@ class Settings:
     """What ``connect`` and ``Blocking`` take. See ``connect``."""
 
     def __init__(
-        self, app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None,
+        self, app: str, *, address: str = "", api: str = "", state: str = "", carry: Collection[str] | None = None,
         timeout: float = TIMEOUT, limits: Limits | None = None, timing: Timing | None = None,
         fat: Callable[[], FatLike] | None = None, environ: Mapping[str, str] = os.environ,
     ) -> None:  # fmt: skip
@@ -35,10 +35,12 @@ class Settings:
             raise StateError(f"{app!r} is no name of an application: letters, digits, and . _ - between them")
         self.app, self.timeout, self.limits, self.timing = app, timeout, limits, timing
         self.address = address or environ.get("MESHFAST_SDK") or f"unix:///run/meshfast/{app}.sock"
-        if not self.address.startswith(("unix:///", "unix://@", "tcp://")):
-            said = "address" if address else "MESHFAST_SDK"
-            raise StateError(f"{said} {self.address!r}: write unix:///path or tcp://host:port")
-        self.snapshot = snapshot or environ.get("MESHFAST_SNAPSHOT") or f"/var/lib/meshfast/{app}/snapshot.json"
+        self.api = api or environ.get("MESHFAST_API") or f"unix:///run/meshfast/{app}.api"
+        for found, given, said in ((self.address, address, "address"), (self.api, api, "api")):
+            if not found.startswith(("unix:///", "unix://@", "tcp://")):
+                where = said if given else {"address": "MESHFAST_SDK", "api": "MESHFAST_API"}[said]
+                raise StateError(f"{where} {found!r}: write unix:///path or tcp://host:port")
+        self.state = state or environ.get("MESHFAST_STATE") or f"/var/lib/meshfast/{app}"
         self.carry = None if carry is None else frozenset(carry)
         self.fat = fat or self._engine
 
@@ -48,11 +50,11 @@ class Settings:
             make: Callable[..., FatLike] = import_module("meshfast.sdk.fat").Fat
         except ModuleNotFoundError as error:
             raise StateError(f"this installation has no engine for applications ({error})") from None
-        return make(self.snapshot, app=self.app)
+        return make(self.state, app=self.app)
 
     def client(self) -> Client:
         """In the running loop."""
-        return Client(self.address, self.fat, self.limits, self.timing)
+        return Client(self.address, self.fat, self.api, self.limits, self.timing)
 
 
 class Mesh:
@@ -114,19 +116,21 @@ class Mesh:
 
 
 def connect(
-    app: str, *, address: str = "", snapshot: str = "", carry: Collection[str] | None = None, timeout: float = TIMEOUT,
-    limits: Limits | None = None, timing: Timing | None = None, fat: Callable[[], FatLike] | None = None,
+    app: str, *, address: str = "", api: str = "", state: str = "", carry: Collection[str] | None = None,
+    timeout: float = TIMEOUT, limits: Limits | None = None, timing: Timing | None = None,
+    fat: Callable[[], FatLike] | None = None,
 ) -> Mesh:  # fmt: skip
     """The mesh as application ``app`` sees it: ``async with sdk.connect("shop") as mesh:``. Waits for nothing.
 
     ``address``: the sidecar's outbound listener, else ``$MESHFAST_SDK``, else ``unix:///run/meshfast/{app}.sock``.
-    ``snapshot``: what the engine reads that takes calls while the sidecar does not, else ``$MESHFAST_SNAPSHOT``, else
-    ``/var/lib/meshfast/{app}/snapshot.json``. ``carry``: names of attachments that go on from a call that is being
-    served to calls made in it; by default all but Dubbo's own (``sdk.context``). ``timeout``: seconds that a call waits
-    where it does not say itself. ``fat``: makes another engine.
+    ``api``: its ``endpoint.http``, else ``$MESHFAST_API``, else ``unix:///run/meshfast/{app}.api``; where nobody is, it
+    is told nothing. ``state``: its directory of that name, whose snapshot the engine reads that takes calls while the
+    sidecar does not, else ``$MESHFAST_STATE``, else ``/var/lib/meshfast/{app}``. ``carry``: names of attachments that
+    go on from a call that is being served to calls made in it; by default all but Dubbo's own (``sdk.context``).
+    ``timeout``: seconds that a call waits where it does not say itself. ``fat``: makes another engine.
 
     :raises StateError: an app or address that is none
     """
     return Mesh(Settings(
-        app, address=address, snapshot=snapshot, carry=carry, timeout=timeout, limits=limits, timing=timing, fat=fat
+        app, address=address, api=api, state=state, carry=carry, timeout=timeout, limits=limits, timing=timing, fat=fat
     ))  # fmt: skip

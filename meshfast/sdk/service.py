@@ -35,6 +35,7 @@ class Asking:
         self.client, self.name, self.timeout = client, service, timeout
         self._target = Target(service, group, version)
         self._carry = carry
+        self.known = False  # whether the sidecar has had the time to ask for it
 
     def frame(
         self, number: int, method: str, args: Sequence[Any], types: Sequence[str] | None,
@@ -88,6 +89,10 @@ class Service(Asking):
         attachments: Mapping[str, Value] | None, idempotent: bool, two_way: bool = True,
     ) -> Any:  # fmt: skip
         client = self.client
+        if not self.known:
+            client.interest.want(self.name)
+            await client.interest.known(self.name)
+            self.known = True
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
         frame = self.frame(number, method, args, types, attachments, most, two_way)

@@ -60,7 +60,8 @@ def no_engine() -> FakeFat:
 async def meshed(
     address: str, fat: Callable[[], Any] = no_engine, timing: sdk.Timing = PATIENT, **more: Any
 ) -> AsyncIterator[Mesh]:
-    async with sdk.connect("tests", address=address, fat=fat, timing=timing, timeout=20.0, **more) as mesh:
+    more = {"api": "unix://@nobody-is-asked", "timeout": 20.0} | more
+    async with sdk.connect("tests", address=address, fat=fat, timing=timing, **more) as mesh:
         yield mesh
 
 

@@ -164,9 +164,9 @@ class World:
 
 def test_random_walks() -> None:
     seen: set[tuple[State, State]] = set()
-    for seed in range(3000):
+    for seed in range(2000):
         world = World(seed)
-        for _ in range(100):
+        for _ in range(60):
             before = world.link.state
             world.step()
             seen.add((before, world.link.state))

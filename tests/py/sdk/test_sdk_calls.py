@@ -389,9 +389,9 @@ def test_where_the_sidecar_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from meshfast.sdk.mesh import Settings
 
     assert Settings("shop", environ={}).address == "unix:///run/meshfast/shop.sock"
-    environ = {"MESHFAST_SDK": "unix:///tmp/x", "MESHFAST_SNAPSHOT": "/tmp/y"}
+    environ = {"MESHFAST_SDK": "unix:///tmp/x", "MESHFAST_STATE": "/tmp/y", "MESHFAST_API": "unix:///tmp/z"}
     one = Settings("shop", environ=environ)
-    assert (one.address, one.snapshot) == ("unix:///tmp/x", "/tmp/y")
+    assert (one.address, one.state, one.api) == ("unix:///tmp/x", "/tmp/y", "unix:///tmp/z")
     assert Settings("shop", address="tcp://127.0.0.1:5", environ=environ).address == "tcp://127.0.0.1:5"
     with pytest.raises(StateError, match="MESHFAST_SDK"):
         Settings("shop", environ={"MESHFAST_SDK": "/tmp/x"})
