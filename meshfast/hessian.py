@@ -344,7 +344,9 @@ class _Reader:
         self.seen.append(out)
         while self.data[self.at] != ord("Z"):
             key = self.value(depth + 1)
-            out[key if not isinstance(key, (dict, list)) else repr(key)] = self.value(depth + 1)
+            if isinstance(key, (dict, list)):  # its own words could be longer than any memory, see references
+                key = f"{type(key).__name__} {len(self.seen)}"
+            out[key] = self.value(depth + 1)
         self.at += 1
         return out
 

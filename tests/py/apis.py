@@ -1,12 +1,38 @@
-"""Connections to a sidecar's address for SDKs, by hand."""
+"""What there is to be found, as a test has it; and connections to a sidecar's address for SDKs, by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import h11
+
+from meshfast.registry import Listing
+
+
+class Shown:
+    """Listings that the test sets."""
+
+    def __init__(self) -> None:
+        self.listings: dict[str, Listing] = {}
+        self.interests: Counter[str] = Counter()
+        self.is_connected = True
+
+    def known(self, service: str) -> Listing | None:
+        return self.listings.get(service)
+
+    def interest(self, service: str) -> Any:
+        self.interests[service] += 1
+
+        def release() -> None:
+            self.interests[service] -= 1
+
+        return release
+
+    def connected(self) -> bool:
+        return self.is_connected
 
 
 class Talk:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from apis import Shown
 from test_endpoint import Kazoo, until
 from zookeepers import Raw, Served, served
 
@@ -16,34 +16,11 @@ from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.jute import Op
 from meshfast.endpoint.limits import Limits
 from meshfast.endpoint.lists import nodes
-from meshfast.registry import Instance, Listing, Offer
+from meshfast.registry import Instance, Offer
 from meshfast.registry.url import URL, decode, encode
 
 OUT = "127.0.0.1:15001"
 COMMON = {"application": "shop", "dubbo": "2.0.2", "release": "3.3.6", "methods": "a,b", "timeout": "500"}
-
-
-class Shown:
-    """Listings that the test sets."""
-
-    def __init__(self) -> None:
-        self.listings: dict[str, Listing] = {}
-        self.interests: Counter[str] = Counter()
-        self.is_connected = True
-
-    def known(self, service: str) -> Listing | None:
-        return self.listings.get(service)
-
-    def interest(self, service: str) -> Any:
-        self.interests[service] += 1
-
-        def release() -> None:
-            self.interests[service] -= 1
-
-        return release
-
-    def connected(self) -> bool:
-        return self.is_connected
 
 
 class Played(Served):

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from admins import on_loop
-from apis import Talk
+from apis import Shown, Talk
 from proxies import BACKENDS
-from test_endpoint_dubbo import Shown
 
 from meshfast.endpoint.http import Api, Limits
 from meshfast.heard import Heard, inbound

@@ -1,0 +1,146 @@
+"""Serving Dubbo2 from Python: registered through the sidecar while a block lasts.
+
+    async with Serving("unix:///run/meshfast/shop.api", Offer("com.x.Stock", {"left": left})) as serving:
+        ...
+
+Handlers take the call's arguments as plain values (see ``meshfast.hessian``) and return one; a coroutine function runs
+in the loop, another function in a thread. What one raises is a ``java.lang.RuntimeException`` to its caller. While it
+runs, ``meshfast.sdk.context.incoming`` has the call's attachments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from meshfast.errors import StateError
+from meshfast.sdk.invocation import Key
+from meshfast.sdk.perform import Handlers
+from meshfast.sdk.registrar import Registrar
+from meshfast.sdk.server import Limits, Server
+
+__all__ = ["Limits", "Offer", "Serving"]
+
+#: Seconds that a sidecar is waited for whose word is needed.
+PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One service. ``handlers`` by the method's name; ``parameters`` of its URL: what callers learn of it (``timeout``,
+    ``weight``, ...)."""
+
+    service: str
+    handlers: Handlers
+    group: str = ""
+    version: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return Key(self.service, self.group, "" if self.version == "0.0.0" else self.version)
+
+
+class Serving:
+    """Offers at one port. ``api``: the sidecar's ``endpoint.http``, None: nobody is told of it. ``port`` 0: the first
+    free one that the sidecar forwards to; without a sidecar, any. ``host``: where it listens.
+
+    Entering the block listens and registers; a sidecar that is not there yet hears of it when it is. Leaving it takes
+    back what was registered, tells callers to go elsewhere, serves on until no call comes any more, and ends.
+
+    :raises StateError: from entering: the sidecar refuses it, or has to be asked and is not there
+    :raises OSError: the port is taken
+    """
+
+    def __init__(
+        self, api: str | None, *offers: Offer, port: int = 0, host: str = "127.0.0.1", limits: Limits | None = None
+    ) -> None:
+        self._api, self._offers, self.host, self.port = api, offers, host, port
+        self._server = Server(limits)
+        for one in offers:
+            if one.key in self._server.performer.offers:
+                raise ValueError(f"{one.key} is offered twice")
+            self._server.performer.offers[one.key] = dict(one.handlers)
+        self._registrar: Registrar | None = None
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Calls and connections that were refused, by the name of the limit, or why."""
+        return self._server.refused
+
+    @property
+    def calls(self) -> int:
+        """In flight."""
+        return self._server.calls
+
+    @property
+    def served(self) -> int:
+        return self._server.served
+
+    @property
+    def registered(self) -> bool:
+        """Whether the sidecar has been told, and is there."""
+        return self._registrar is not None and self._registrar.registered
+
+    async def __aenter__(self) -> Serving:
+        try:
+            if self._api is None or self.port:
+                self.port = await self._server.start(self.host, self.port)
+            else:
+                await self._start(self._api)
+            if self._api is not None:
+                self._registrar = Registrar(self._api, [self._body(one) for one in self._offers])
+                await self._registrar.start()
+        except BaseException:
+            await self._server.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._registrar is not None:
+                await self._registrar.leave()
+            await self._server.leave()
+        finally:
+            await self._server.stop()
+
+    async def _start(self, api: str) -> None:
+        """At the first free port that the sidecar forwards to."""
+        taken = []
+        for one in await self._inbound(api):
+            host, _, port = one.rpartition(":")
+            try:
+                self.port = await self._server.start(host.strip("[]"), int(port))
+            except OSError as error:
+                taken.append(f"{one}: {error.strerror}")
+            else:
+                self.host = host
+                return
+        why = "; ".join(taken) or "it has no inbound listener with `forward`"
+        raise StateError(f"no port that the sidecar at {api} forwards to is free: {why}")
+
+    async def _inbound(self, api: str) -> list[str]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        while True:
+            try:
+                return await Registrar(api, ()).inbound()
+            except OSError as error:
+                if loop.time() > deadline:
+                    hint = "start it first, or say port=..."
+                    text = f"the sidecar at {api} is not there to say the port: {error}; {hint}"
+                    raise StateError(text) from None
+            await asyncio.sleep(0.1)
+
+    def _body(self, one: Offer) -> dict[str, Any]:
+        parameters = {"methods": ",".join(one.handlers) or "*", **one.parameters}
+        return {
+            "service": one.service, "group": one.group, "version": one.version, "protocol": "dubbo", "port": self.port,
+            "parameters": parameters,
+        }  # fmt: skip
