@@ -14,6 +14,8 @@ from meshfast.errors import StateError
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.link import Timing
+from meshfast.sdk.perform import Handlers
+from meshfast.sdk.serve import Offer, Serving
 from meshfast.sdk.service import TIMEOUT, Service
 from meshfast.sdk.typed import bound
 
@@ -104,6 +106,15 @@ class Mesh:
                 self._services.clear()
             found = self._services[key] = Service(self.client, *key, self._settings.carry)
         return found
+
+    def serve(
+        self, service: str, handlers: Handlers, *, group: str = "", version: str = "",
+        parameters: Mapping[str, str] | None = None, port: int = 0, host: str = "127.0.0.1",
+    ) -> Serving:  # fmt: skip
+        """Offers a service while a block lasts, for ``async with``: registered through the sidecar, at the first free
+        port that it forwards to unless ``port`` says one. See ``Serving``, which takes several services at a port."""
+        offer = Offer(service, handlers, group, version, parameters or {})
+        return Serving(self._settings.api, offer, port=port, host=host)
 
     def stub(
         self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
