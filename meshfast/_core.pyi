@@ -374,6 +374,8 @@ class Engine:
     ``backend`` is "auto", "epoll" or "io_uring"; ``limits`` by their names in the configuration;
     ``access_sample`` is the share of calls that ``access_records`` tells of. Raises ValueError for
     a backend or a loop that does not fit, LimitError for a limit below its least, OSError when the loop cannot be made.
+
+    In a process that is forked while its threads run, it is left alone: ``stop``, ``drain`` and its end do nothing.
     """
 
     def __init__(
@@ -416,6 +418,10 @@ class Engine:
 
     def drain(self) -> None:
         """Begins to end: who calls in is told READONLY. The rest follows as ``drained`` is looked at."""
+
+    @property
+    def forked(self) -> bool:
+        """Its threads are another process's, which this one was forked from."""
 
     @property
     def drained(self) -> bool:

@@ -1,6 +1,8 @@
 # worker: the engine as a Python object. Its threads never need the GIL.
 
+from cpython.ref cimport Py_INCREF as _hold
 from libc.string cimport memset
+from posix.unistd cimport getpid as _getpid, pid_t as _pid_t
 
 from time import time as _time
 
@@ -118,8 +120,12 @@ cdef class Engine:
     """The data plane: workers and their listeners. See csrc/engine/engine.h.
 
     1. Engine(table, ...)  2. listen() for each listener  3. start()  4. drain()  5. stop()
+
+    Its threads are those of the process that started it. In one that was forked from that it is left alone: it cannot
+    be stopped or freed there, as what it has of the kernel is the other's, too.
     """
     cdef mf_engine *ptr
+    cdef _pid_t _of  # whose its threads are, 0: nobody's
     cdef object _table, _trace, _loop  # they outlive the engine
     cdef bint _stopped
 
@@ -154,9 +160,21 @@ cdef class Engine:
             loop.guests += 1
 
     def __dealloc__(self):
-        if self.ptr != NULL:
+        if self.ptr != NULL and self.is_forked():
+            _hold(self._table)  # for ever, as it refers to them
+            _hold(self._trace)
+            _hold(self._loop)
+        elif self.ptr != NULL:
             with nogil:
                 mf_engine_free(self.ptr)
+
+    cdef bint is_forked(self) noexcept:
+        return self._of != 0 and self._of != _getpid()
+
+    @property
+    def forked(self) -> bool:
+        """Its threads are another process's, which this one was forked from."""
+        return self.is_forked()
 
     def listen(self, str name, str bind, *, str direction="outbound", str protocol="auto", bint transparent=False,
                str forward="", str service="", str labels="keep-first", str unknown="forward", uint32_t mode=0) -> str:
@@ -187,6 +205,8 @@ cdef class Engine:
     def start(self) -> None:
         """Starts the threads (or takes its place in the loop) and accepts connections."""
         cdef int rc
+        if self._loop is None and self._of == 0:
+            self._of = _getpid()
         with nogil:
             rc = mf_engine_start(self.ptr)
         check(rc, "the engine could not start")
@@ -198,12 +218,13 @@ cdef class Engine:
 
     def drain(self) -> None:
         """Begins to end: who calls in is told READONLY. The rest follows as `drained` is looked at."""
-        mf_engine_drain(self.ptr)
+        if not self.is_forked():
+            mf_engine_drain(self.ptr)
 
     @property
     def drained(self) -> bool:
         """No call is in flight and none is expected. Once nobody calls in any more, looking closes the listeners."""
-        return mf_engine_drained(self.ptr)
+        return self.is_forked() or mf_engine_drained(self.ptr)
 
     def stop(self) -> None:
         """Answers what is in flight with an error, closes everything, ends the threads. Again is harmless.
@@ -212,6 +233,8 @@ cdef class Engine:
         """
         cdef Loop loop = self._loop
         cdef int rc
+        if self.is_forked():
+            return
         with nogil:
             rc = mf_engine_stop(self.ptr)
         if rc < 0:
