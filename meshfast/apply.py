@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from meshfast import _core, shared
 from meshfast.errors import LimitError
@@ -126,7 +126,9 @@ class Writer:
         known = self._clusters.get(cluster.name)
         if known and known[0] == picture:
             return known
-        endpoints = [(_places(e), e.labels, e.weight, e.locality) for e in cluster.endpoints]
+        endpoints = [
+            (seen[0], e.labels, e.weight, e.locality) for seen, e in zip(picture[0], cluster.endpoints, strict=True)
+        ]
         subsets = [(s.name, s.labels, s.policy, m) for s, m in zip(cluster.subsets, _members(cluster), strict=True)]
         return picture, self.table.cluster(cluster.name, endpoints, subsets, cluster.policy)
 
@@ -242,7 +244,7 @@ def _members(cluster: Cluster) -> list[tuple[int, ...] | None]:
 # Pictures: what can be compared, without the places where it was said.
 
 
-def _cluster_picture(cluster: Cluster) -> Hashable:
+def _cluster_picture(cluster: Cluster) -> tuple[tuple[tuple[Any, ...], ...], Hashable, Hashable, Hashable]:
     endpoints = tuple((_places(e), tuple(sorted(e.labels.items())), e.weight) for e in cluster.endpoints)
     subsets = tuple((s.name, tuple(sorted(s.labels.items())), s.policy) for s in cluster.subsets)
     return endpoints, subsets, cluster.policy, tuple(_members(cluster))
