@@ -20,7 +20,7 @@ import msgspec
 from meshfast.model import Match
 from meshfast.policies import Limit
 
-__all__ = ["LEFT_OUT", "picture", "plain"]
+__all__ = ["LEFT_OUT", "picture", "plain", "prepare"]
 
 #: Fields that are of use only to whoever shows where a rule came from, or listed an instance.
 LEFT_OUT = frozenset(("origin", "offer"))
@@ -29,6 +29,12 @@ _HOLDS: dict[tuple[type, str], Any] = {(Limit, "matches"): tuple[Match, ...]}
 _NATIVE = (str, int, float, bool, bytes, NoneType)
 
 T = TypeVar("T")
+
+
+def prepare(*kinds: type) -> None:
+    """Looks at classes now, which else takes the first that is read some ms."""
+    for kind in kinds:
+        _form(kind)
 
 
 class _Form(NamedTuple):

@@ -51,7 +51,7 @@ PYTHON = (
     ("serve",),
     ("hessian", "loop", "apply", "eventlog", "snapshot"),
     ("dubbo", "http2", "routing"),
-    ("registry",),
+    ("registry", "sdk"),
     ("source",),
     ("endpoint",),
     ("alive", "snapshots"),
