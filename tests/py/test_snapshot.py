@@ -19,7 +19,7 @@ from pictures import ENVS, SERVICES, bare, documents, drawn, every, of_documents
 
 from meshfast import snapshot
 from meshfast.errors import LimitError, MeshfastError, SourceError, StateError
-from meshfast.model import Cluster, Http, IdleLabel, Label, LabelSource, Mesh, Origin, Service, Sidecar
+from meshfast.model import Cluster, Http, IdleLabel, Label, LabelSource, Mesh, Origin, Pattern, Service, Sidecar
 from meshfast.plain import LEFT_OUT, picture, plain
 from meshfast.registers import Secret
 from meshfast.routing import Table
@@ -124,6 +124,21 @@ def test_it_answers_as_the_sidecar_does(seed: int, state: StateDir) -> None:
         assert refused.value.name == "MF_EROUTE_SERVICE"
     mine = {target.cluster for one in found.services for rule in one.rules for target in rule.targets}
     assert mine <= found.clusters.keys() and len(found.clusters) <= len(mine) + 3  # mirrors
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_examples_answer_as_the_sidecar_does(page: str, state: StateDir) -> None:
+    for one in documents(page):
+        mesh = of_documents(one)
+        names = [each.name for each in mesh.services if each.pattern is Pattern.EXACT]
+        whole, part = Table(), Table()
+        whole.publish(mesh)
+        write(state, Snapshot("shop", 1, time.time(), only(mesh, names)))
+        part.publish(read(state.path).mesh)
+        for name in names:
+            for headers, labels, how in asked(name):
+                tagged = headers | {"dubbo.tag": labels.get("env", "")}
+                assert answer(part, name, tagged, labels, how) == answer(whole, name, tagged, labels, how)
 
 
 # --- what is refused
