@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from peers import Caller, Frame, Provider, closing
+from sdk_world import Elsewhere
 
-from meshfast import _core, config, http2, reference
+from meshfast import _core, config, dubbo, http2, reference
 from meshfast.admin import Admin
 from meshfast.config.reference import asked, filled
 from meshfast.endpoint.dubbo import Endpoint
@@ -212,10 +214,20 @@ def test_every_metric_that_is_named_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("text", fences("python"))
-def test_python_runs(text: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", text]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+def test_python_runs(text: str, tmp_path: Path) -> None:
+    """An application finds a provider in its sidecar's place."""
+    elsewhere = Elsewhere()
+    try:
+        provider = elsewhere.provider(tmp_path / "sdk.sock")
+        command = [sys.executable, "-W", "error", "-c", text]
+        env = os.environ | {"MESHFAST_SDK": provider.address}
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=env)
+    finally:
+        elsewhere.close()
     assert done.returncode == 0, done.stderr
+    if "meshfast import sdk" in text:
+        assert done.stdout == "provider:book\n"
+        assert [dubbo.parse_request(one.raw).attachments["env"] for one in provider.requests] == ["dev1"]
 
 
 @pytest.mark.parametrize("text", fences("yaml"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from peers import Frame, Provider, argument
@@ -67,3 +69,28 @@ async def meshed(
 
 def play(story: Callable[[], Any], seconds: float = 60.0) -> Any:
     return asyncio.run(asyncio.wait_for(story(), seconds))
+
+
+class Elsewhere:
+    """Providers in a loop of another thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.made: list[Provider] = []
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def provider(self, path: Path, **more: Any) -> Counting:
+        self.made.append(one := Counting(**more))
+        self.run(one.start(path=str(path)))
+        return one
+
+    def close(self) -> None:
+        for one in self.made:
+            self.run(one.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()

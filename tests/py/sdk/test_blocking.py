@@ -13,35 +13,10 @@ from typing import Any
 
 import pytest
 from peers import Frame, Provider, argument, until_now
-from sdk_world import CART, PATIENT, Counting, FakeFat, no_engine
+from sdk_world import CART, PATIENT, Elsewhere, FakeFat, no_engine
 
 from meshfast import dubbo, sdk
 from meshfast.errors import LimitError, StateError
-
-
-class Elsewhere:
-    """Providers in a loop of another thread."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.made: list[Provider] = []
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
-
-    def provider(self, path: Path, **more: Any) -> Counting:
-        self.made.append(one := Counting(**more))
-        self.run(one.start(path=str(path)))
-        return one
-
-    def close(self) -> None:
-        for one in self.made:
-            self.run(one.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
 
 @pytest.fixture
