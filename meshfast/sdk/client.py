@@ -126,6 +126,8 @@ class Client(Calls):
         try:
             async with asyncio.timeout(timing.lost):
                 wire = await connect(address, lambda: Wire(self, timing.silent, timing.lost))
+                if wire.closed:  # at once, before anybody could be told
+                    raise ConnectionError("it closed the connection at once")
                 self._wires.add(wire)
                 answer = self._asking[wire] = self.loop.create_future()
                 wire.ask()

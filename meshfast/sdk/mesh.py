@@ -6,9 +6,10 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from meshfast.errors import StateError
 from meshfast.sdk.calls import Limits
@@ -48,10 +49,7 @@ class Settings:
 
     def _engine(self) -> FatLike:
         """Loaded when it is needed first: who goes through a sidecar pays nothing for it."""
-        try:
-            make: Callable[..., FatLike] = import_module("meshfast.sdk.fat").Fat
-        except ModuleNotFoundError as error:
-            raise StateError(f"this installation has no engine for applications ({error})") from None
+        make: Callable[..., FatLike] = _part("meshfast.sdk.fat", "has no engine for applications").Fat
         return make(self.state, app=self.app)
 
     def client(self) -> Client:
@@ -124,6 +122,25 @@ class Mesh:
         :raises TypeError: a method or a type that Java has not; told here, not at a call
         """
         return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), True)
+
+    def serve(
+        self, service: str, handlers: Mapping[str, Callable[..., Any]], *, port: int = 0, group: str = "",
+        version: str = "", parameters: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Any]:  # fmt: skip
+        """Serves while its block lasts, registered through the sidecar: ``meshfast.sdk.serve``. ``handlers``: by the
+        method's name; ``port`` 0: the first free one that the sidecar forwards to."""
+        module = _part("meshfast.sdk.serve", "serves nothing")
+        offer = module.Offer(service, handlers, group, version, parameters or {})
+        found: AbstractAsyncContextManager[Any] = module.Serving(self._settings.api, offer, port=port)
+        return found
+
+
+def _part(name: str, lack: str) -> Any:
+    """A module that is loaded when it is needed first."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise StateError(f"this installation {lack} ({error}): install all of meshfast") from None
 
 
 def connect(

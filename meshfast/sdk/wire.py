@@ -163,6 +163,9 @@ class Wire(asyncio.Protocol):
         self._quiet = self._loop.time()
         if self._asked:
             self._asked = False
+            if self._timer is not None:  # the one that waited for this word
+                self._timer.cancel()
+                self._timer = self._loop.call_later(self._silent, self._look)
             self._owner.heard(self)
         if self._skip:
             passed = min(self._skip, len(data))

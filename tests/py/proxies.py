@@ -18,7 +18,7 @@ from peers import until
 from meshfast.ask import ask
 
 BACKENDS = ["epoll", "io_uring"]
-PATIENCE = 15.0  # seconds; generous: what decides is whether it happens at all
+PATIENCE = 60.0  # seconds; generous: what decides is whether it happens at all
 START = 90.0  # the same of a whole Python that starts, of which a busy machine runs many
 
 Fields = Mapping[str, Any]

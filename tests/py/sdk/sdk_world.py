@@ -7,17 +7,22 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import peers
 from peers import Frame, Provider, argument
 
 from meshfast import sdk
 from meshfast.sdk.mesh import Mesh
 
 CART = "com.x.Cart"
+PATIENCE = 60.0  # seconds; generous: what decides is whether it happens at all
+until = partial(peers.until, seconds=PATIENCE)
+until_now = partial(peers.until_now, seconds=PATIENCE)
 #: No silence is found but what a test makes: a busy machine is silent now and then.
-PATIENT = sdk.Timing(silent=30.0, lost=30.0, probe=0.02, hold=0.05, keep=30.0)
+PATIENT = sdk.Timing(silent=PATIENCE, lost=PATIENCE, probe=0.02, hold=0.05, keep=PATIENCE)
 
 
 class Counting(Provider):
@@ -62,12 +67,12 @@ def no_engine() -> FakeFat:
 async def meshed(
     address: str, fat: Callable[[], Any] = no_engine, timing: sdk.Timing = PATIENT, **more: Any
 ) -> AsyncIterator[Mesh]:
-    more = {"api": "unix://@nobody-is-asked", "timeout": 20.0} | more
+    more = {"api": "unix://@nobody-is-asked", "timeout": PATIENCE} | more
     async with sdk.connect("tests", address=address, fat=fat, timing=timing, **more) as mesh:
         yield mesh
 
 
-def play(story: Callable[[], Any], seconds: float = 60.0) -> Any:
+def play(story: Callable[[], Any], seconds: float = 240.0) -> Any:
     return asyncio.run(asyncio.wait_for(story(), seconds))
 
 
@@ -81,7 +86,7 @@ class Elsewhere:
         self.made: list[Provider] = []
 
     def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     def provider(self, path: Path, **more: Any) -> Counting:
         self.made.append(one := Counting(**more))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import Frame, Provider, argument, until_now
-from sdk_world import CART, PATIENT, Elsewhere, FakeFat, no_engine
+from peers import Frame, Provider, argument
+from sdk_world import CART, PATIENCE, PATIENT, Elsewhere, FakeFat, no_engine, until_now
 
 from meshfast import dubbo, sdk
 from meshfast.errors import LimitError, StateError
@@ -28,7 +28,7 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 @contextmanager
 def blocking(path: Path, fat: Callable[[], Any] = no_engine, **more: Any) -> Iterator[sdk.Blocking]:
-    with sdk.Blocking("tests", address=f"unix://{path}", fat=fat, timing=PATIENT, timeout=20.0, **more) as mesh:
+    with sdk.Blocking("tests", address=f"unix://{path}", fat=fat, timing=PATIENT, timeout=PATIENCE, **more) as mesh:
         yield mesh
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h11
 import pytest
-from peers import closing, until
-from sdk_world import CART, Counting, FakeFat, meshed, play, url
+from peers import closing
+from sdk_world import CART, Counting, FakeFat, meshed, play, until, url
 
 from meshfast import sdk
 
@@ -144,10 +144,10 @@ def test_a_sidecar_that_is_back_hears_it_before_calls_come(tmp_path: Path) -> No
             path.unlink()
             back = Counting(name="back")
             await back.start(path=str(path))
-            await until(lambda: len(back.writers) > 10, 30)  # probes, and none is enough
+            await until(lambda: len(back.writers) > 10)  # probes, and none is enough
             assert mesh.mode == "fat"
             allowed.set()
-            await until(lambda: mesh.mode == "thin", 30)
+            await until(lambda: mesh.mode == "thin")
             assert api.told == [[CART]] and await cart.call("hi", "x") == "back:x"
             await back.stop()
             await api.stop()
