@@ -18,7 +18,7 @@ interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQU
 
 # In parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
 E2E_streams    := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py tests/e2e/test_dubbo_rules.py)
-E2E_registries := $(foreach of,registry registration endpoint sidecar standby,$(wildcard tests/e2e/test_$(of)*.py))
+E2E_registries := $(foreach of,registry registration endpoint sidecar standby sdk_serve,$(wildcard tests/e2e/test_$(of)*.py))
 E2E_dubbo      := $(filter-out $(E2E_streams) $(E2E_registries),$(wildcard tests/e2e/test_*.py))
 E2E_PARTS      := interop-streams interop-dubbo interop-registries
 .PHONY: interop-parts $(E2E_PARTS)

@@ -1,0 +1,49 @@
+"""An application of Python that serves ``PeerService`` by the SDK until SIGTERM. Told its sidecar's address, and its
+name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import zlib
+
+from meshfast.sdk.context import incoming
+from meshfast.sdk.serve import Offer, Serving
+
+SERVICE = "meshfast.peer.PeerService"
+
+
+async def main(api: str, name: str) -> None:
+    seen: list[str] = []
+
+    async def later(millis: int, text: str) -> str:
+        await asyncio.sleep(millis / 1000)
+        return f"{name}|{text}"
+
+    def fail(message: str) -> str:
+        raise ValueError(message)
+
+    handlers = {
+        "whoami": lambda: name,
+        "echo": lambda text: text,
+        "ask": lambda text: f"{name}|{text}",
+        "slow": later,
+        "nothing": lambda: None,
+        "fail": fail,
+        "checksum": zlib.crc32,
+        "produce": lambda size: bytes(n % 251 for n in range(size)),
+        "attachments": lambda: dict(incoming.get({})),
+        "record": seen.append,
+        "recorded": lambda: seen,
+    }
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with Serving(api, Offer(SERVICE, handlers)) as serving:
+        print(f"{name}: pid {os.getpid()}, port {serving.port}", flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
