@@ -42,7 +42,7 @@ class AppSide:
         if side.endpoint and side.endpoint.zookeeper:
             self.endpoint = await self._listen(side, side.endpoint, addresses)
         if side.endpoint and side.endpoint.http:
-            made = Api(side.endpoint.http, self._found, inbound(side, addresses))
+            made = Api(side.endpoint.http, self._found, inbound(side, addresses), state=self._registries.directory)
             addresses["endpoint-http"] = await made.start()
             self.api = made
         self._hear(side, addresses)

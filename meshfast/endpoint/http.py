@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -27,6 +27,8 @@ from meshfast import serve
 from meshfast.config.document import Refused
 from meshfast.config.registration import named, parameter
 from meshfast.endpoint.dubbo import Shown, Wanted
+from meshfast.endpoint.kept import State
+from meshfast.endpoint.returning import RETURN, Returning
 from meshfast.registry import Instance, Registration, url
 from meshfast.serve import Answer, Peer, Request
 
@@ -34,6 +36,8 @@ __all__ = ["Api", "Limits", "Word"]
 
 T = TypeVar("T")
 _NOTHING_SAID = "say which service: com.x.Cart"
+#: The paths of what was registered with the process before.
+BEFORE = "api/before/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,14 @@ class _Held:
 
 class Api:
     """One address. ``shown``: what there is to be called, whoever knows of a change of it says ``changed``;
-    ``inbound``: by the application's port, where its callers come in and what is behind. Of who reads it as a source of
-    registrations ``judge`` is set: as what a path is registered, or why not; and ``registries``, where."""
+    ``inbound``: by the application's port, where its callers come in and what is behind; ``state``: where what is
+    registered is kept over a restart. Of who reads it as a source of registrations ``judge`` is set: as what a path is
+    registered, or why not; and ``registries``, where."""
 
     def __init__(
-        self, address: str, shown: Shown, inbound: Mapping[int, tuple[str, str]], limits: Limits | None = None
-    ) -> None:
+        self, address: str, shown: Shown, inbound: Mapping[int, tuple[str, str]], limits: Limits | None = None,
+        state: State | None = None,
+    ) -> None:  # fmt: skip
         self.limits, self._address, self._shown, self._inbound = limits or Limits(), address, shown, inbound
         self.wanted: dict[str, Wanted] = {}
         self.hears: Callable[[], None] = lambda: None
@@ -122,6 +128,8 @@ class Api:
         self._numbers = itertools.count(1)
         self._wakes: set[asyncio.Event] = set()  # of who waits for listings
         self._told: set[asyncio.Event] = set()  # of watchers
+        self._returning = Returning(state, self._offers) if state is not None else None
+        self._late: asyncio.TimerHandle | None = None
         self._server = serve.Server(
             self._answer, self.used, self.limits.http, what="endpoint", asked_by=False, let_in=let_in, gone=self._gone
         )
@@ -135,12 +143,40 @@ class Api:
 
     async def start(self) -> str:
         """Listens; gives the address. Raises as ``address.listening``."""
-        return await self._server.start(self._address)
+        bound = await self._server.start(self._address)
+        if self._returning is not None:
+            for n, one in enumerate(self._returning.read()[: self.limits.registrations]):
+                self.wanted[f"{BEFORE}{n}"] = Wanted(-1, one, b"", here=True)
+            self._late = asyncio.get_running_loop().call_later(RETURN, self.late)
+        return bound
 
     async def stop(self) -> None:
         """All that was said is over, for others to say so where it has to be said."""
         self.hears = lambda: None
+        if self._late is not None:
+            self._late.cancel()
+        if self._returning is not None:
+            await self._returning.close()
         await self._server.stop()
+
+    def late(self) -> None:
+        """Who registered something with the process before, and has not come back, will not."""
+        before = [path for path in self.wanted if path.startswith(BEFORE)]
+        for path in before:
+            del self.wanted[path]
+        if before:
+            self._heard()
+
+    def _offers(self) -> Iterator[url.Provider]:
+        """Each once, whoever says it."""
+        found = {(*one.provider[:3], one.provider.instance.address): one.provider for one in self.wanted.values()
+                 if one.provider is not None}  # fmt: skip
+        return iter(found.values())
+
+    def _heard(self) -> None:
+        if self._returning is not None:
+            self._returning.changed()
+        self.hears()
 
     def end(self, session: int) -> None:
         """A connection of its own ends with its application."""
@@ -198,6 +234,8 @@ class Api:
         self.wanted[path] = Wanted(held.number, provider, b"", here=True)
         held.offers.add(path)
         asked.peer.holds = True
+        if self._returning is not None:
+            self._returning.changed()
         if self.judge is None:
             return _said({"address": self._inbound.get(offered.port, ("", ""))[0], "registries": []})
         found = self.judge(path)
@@ -303,7 +341,7 @@ class Api:
             held.offers.discard(path)
             self.wanted.pop(path, None)
         if paths:
-            self.hears()
+            self._heard()
 
     def _gone(self, peer: Peer) -> None:
         held = self._held.pop(peer, None)

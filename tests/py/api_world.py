@@ -34,13 +34,20 @@ BOUND = {"in": "0.0.0.0:20880", "own": "127.0.0.1:20882", "out": "127.0.0.1:1500
 class World:
     """An address of its own, and what is registered by it."""
 
-    def __init__(self, address: str, side: Sidecar = SIDE, limits: Limits | None = None, takes: bool = True) -> None:
+    def __init__(
+        self, address: str, side: Sidecar = SIDE, limits: Limits | None = None, takes: bool = True, state: Any = None
+    ) -> None:
         self.shown, self.wanted = Shown(), dict[Any, Registration]()
-        self.api = Api(address, self.shown, inbound(side, BOUND), limits)
-        if takes:
-            heard = Heard([self.api], SimpleNamespace(only=self.only), side, BOUND, own=lambda: ())  # type: ignore
-            self.api.judge, self.api.registries = heard.judged, ("main",)
+        self.api = Api(address, self.shown, inbound(side, BOUND), limits, state)
+        self._side, self._takes = side, takes
         self.address = ""
+
+    async def start(self) -> None:
+        self.address = await self.api.start()
+        if self._takes:
+            told: Any = SimpleNamespace(only=self.only)
+            heard = Heard([self.api], told, self._side, BOUND, own=lambda: ())
+            self.api.judge, self.api.registries = heard.judged, ("main",)
 
     def only(self, wanted: dict[Any, Registration], kind: type) -> None:
         self.wanted = dict(wanted)
@@ -59,7 +66,7 @@ Story = Callable[[World], Awaitable[None]]
 def play(tmp_path: Path, story: Story, backend: str = BACKENDS[0], **fields: Any) -> None:
     async def run() -> None:
         world = World(f"unix://{tmp_path}/shop.api", **fields)
-        world.address = await world.api.start()
+        await world.start()
         try:
             await story(world)
         finally:

@@ -149,7 +149,7 @@ def test_other_users_processes_are_not_let_in(monkeypatch: pytest.MonkeyPatch) -
     world = World(f"unix://@meshfast-test-{os.getpid()}")
 
     async def story() -> None:
-        world.address = await world.api.start()
+        await world.start()
         try:
             name = world.address.removeprefix("unix://@")
             child = await asyncio.create_subprocess_exec(sys.executable, "-c", STRANGER, name, stdout=PIPE)

@@ -21,9 +21,9 @@ from meshfast.sdk.registrar import Refused
 from meshfast.sdk.serve import Limits, Offer, Serving
 
 QUICK = Limits(quiet=0.0)
-#: An address of this machine that is this process's alone, so its ports are free.
+#: An address of this machine that is this process's alone, and ports that nobody has at all addresses.
 HERE = f"127.{64 + (os.getpid() >> 16)}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
-PORT, OTHER = 20881, 20882
+PORT, OTHER = 7881, 7882
 
 
 def left(item: str) -> str:
@@ -38,7 +38,7 @@ def forwards(*ports: int) -> Sidecar:
 def play(tmp_path: Path, story: Any, *ports: int, backend: str = BACKENDS[0]) -> None:
     async def run() -> None:
         world = World(f"unix://{tmp_path}/shop.api", forwards(*ports))
-        world.address = await world.api.start()
+        await world.start()
         try:
             await story(world)
         finally:
@@ -107,7 +107,7 @@ def test_it_is_registered_again_when_the_sidecar_is_back(tmp_path: Path) -> None
             caller = await Caller.connect(f"{HERE}:{PORT}")
             for _ in range(3):
                 world = World(address, forwards(PORT))
-                await world.api.start()
+                await world.start()
                 await until(lambda: world.services == [STOCK] and serving.registered, 30)  # noqa: B023
                 await world.api.stop()
                 await until(lambda: not serving.registered, 30)
