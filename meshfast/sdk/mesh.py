@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -122,17 +121,6 @@ class Mesh:
         :raises TypeError: a method or a type that Java has not; told here, not at a call
         """
         return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), True)
-
-    def serve(
-        self, service: str, handlers: Mapping[str, Callable[..., Any]], *, port: int = 0, group: str = "",
-        version: str = "", parameters: Mapping[str, str] | None = None,
-    ) -> AbstractAsyncContextManager[Any]:  # fmt: skip
-        """Serves while its block lasts, registered through the sidecar: ``meshfast.sdk.serve``. ``handlers``: by the
-        method's name; ``port`` 0: the first free one that the sidecar forwards to."""
-        module = _part("meshfast.sdk.serve", "serves nothing")
-        offer = module.Offer(service, handlers, group, version, parameters or {})
-        found: AbstractAsyncContextManager[Any] = module.Serving(self._settings.api, offer, port=port)
-        return found
 
 
 def _part(name: str, lack: str) -> Any:
