@@ -30,6 +30,7 @@ class AppSide:
         self.registrations = Registrations()
         self.endpoint: Endpoint | None = None
         self.api: Api | None = None
+        self._heard: Heard | None = None
         self.snapshots = Snapshots(lambda: registries.directory)
         self.snapshots.consumed.append(self.consumed)
         self._registries, self._table, self._found, self._state = registries, table, Found(registries), state
@@ -50,6 +51,8 @@ class AppSide:
     async def close(self) -> None:
         """Before what follows the configuration ends, which has the state directory."""
         self.registrations.close()
+        if self._heard:
+            self._heard.close()
         await self.snapshots.close()
         if self.api:
             await self.api.stop()
@@ -83,6 +86,8 @@ class AppSide:
         """What is configured to be registered, and where."""
         self.registrations.write_to(self._registries.writers)
         self.registrations.only(configured(self._mesh.sidecar, addresses), Configured)
+        if self._heard:
+            self._heard.take(self._mesh.sidecar)
 
     def tend(self) -> None:
         """Now and then."""
@@ -106,9 +111,10 @@ class AppSide:
         taking = tuple(one.name for one in side.registries if one.register)
         if not taking or not sources:
             return
-        heard = Heard(sources, self.registrations, side, addresses)
+        written = self.endpoint.written if self.endpoint else None
+        self._heard = Heard(sources, self.registrations, side, addresses, written=written)
         if self.api:
-            self.api.judge, self.api.registries = heard.judged, taking
+            self.api.judge, self.api.registries = self._heard.judged, taking
 
     def _listed(self, service: str) -> None:
         if self.api:

@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -18,10 +18,14 @@ from meshfast import model
 from meshfast.address import dial
 from meshfast.config.registration import labels, reached
 from meshfast.endpoint.dubbo import Wanted
+from meshfast.endpoint.instances import Instances, Written
 from meshfast.registration import KEPT, Registrations
 from meshfast.registry import Registration
+from meshfast.registry.applications import Ask
+from meshfast.registry.instance import Node, node, offered
+from meshfast.registry.metadata import ask
 from meshfast.registry.registered import BEHIND, MARK, readable
-from meshfast.registry.url import Provider
+from meshfast.registry.url import Provider, Refused
 
 __all__ = ["Heard", "Said", "Source", "inbound"]
 
@@ -29,14 +33,18 @@ log = logging.getLogger("meshfast")
 
 #: Seconds that an application may take to let in whoever asks whether it is there.
 PATIENCE = 1.0
-#: What says something of the application's own socket.
-OWN = frozenset(("bind.ip", "bind.port", "anyhost", "group", "version", "interface", "side", MARK, BEHIND))
+#: What says something of the application's own socket, or of the registry that it was told of.
+OWN = frozenset(
+    ("bind.ip", "bind.port", "anyhost", "group", "version", "interface", "side", MARK, BEHIND)
+    + ("REGISTRY_CLUSTER", "metadata-type", "registry.id")
+)
 
 
 class Said(NamedTuple):
-    """A registration that the application said, by the node that it made."""
+    """A registration that the application said, by the node that it made; ``service``: which one, of an instance's."""
 
     path: str
+    service: tuple[str, str, str, str] = ("", "", "", "")
 
 
 def machine() -> set[str]:
@@ -72,11 +80,13 @@ def inbound(side: model.Sidecar, addresses: Mapping[str, str]) -> dict[int, tupl
 
 class Heard:
     """``follow`` after each change. ``unplaced``: addresses that are not registered, and why. Calls for what is
-    registered come to this machine, so what is said to be on another is not; ``own`` gives the names of this one."""
+    registered come to this machine, so what is said to be on another is not; ``own`` gives the names of this one.
+    ``written``: what instances of applications have written of what they offer."""
 
     def __init__(
         self, sources: Sequence[Source], registrations: Registrations, side: model.Sidecar,
-        addresses: Mapping[str, str], *, own: Callable[[], Collection[str]] = machine,
+        addresses: Mapping[str, str], *, own: Callable[[], Collection[str]] = machine, written: Written | None = None,
+        asks: Ask = ask,
     ) -> None:  # fmt: skip
         self._sources, self._registrations, self._side, self._own = sources, registrations, side, own
         self._doors = inbound(side, addresses)
@@ -84,6 +94,8 @@ class Heard:
         self._why: dict[str, str] = {}  # by path
         self.unplaced: dict[str, str] = {}
         self.unreadable: dict[str, str] = {}  # services, by their nodes
+        self._nodes: dict[str, tuple[bytes, Node | None]] = {}  # instances that were read, by path
+        self._instances = Instances(written or Written(), self._soon, asks)
         self._coming = self._warned = False
         self._looking: set[asyncio.Task[None]] = set()
         for each in sources:
@@ -101,6 +113,12 @@ class Heard:
             self._coming = True
             asyncio.get_running_loop().call_soon(self.follow)
 
+    def take(self, side: model.Sidecar) -> None:
+        """What is said of the sidecar may have changed, though not its listeners."""
+        if (side.advertise, side.labels, side.app) != (self._side.advertise, self._side.labels, self._side.app):
+            self._side = side
+            self.follow()
+
     def follow(self) -> None:
         self._coming = False
         wanted: dict[Hashable, Registration] = {}
@@ -109,17 +127,15 @@ class Heard:
         said = {path: one for source in self._sources for path, one in source.wanted.items()}
         own = {*self._own(), self._side.advertise.address} if said else set()
         self._why = {}
-        for path, one in said.items():
-            if one.provider is None:
-                continue
-            made = self._placed(one, own)
+        for of, one, provider, levels in self._said(said, own):
+            made = self._placed(one, provider, own, levels)
             if isinstance(made, str):
-                unplaced[one.provider.instance.address] = self._why[path] = made
+                unplaced[provider.instance.address] = self._why[of.path] = made
             elif readable(made):
-                wanted[Said(path)] = made
+                wanted[of] = made
             else:
-                unreadable[path] = made.service
-                self._why[path] = "it has signs of a URL in its name"
+                unreadable[of.path] = made.service
+                self._why[of.path] = "it has signs of a URL in its name"
         for path in unreadable.keys() - self.unreadable.keys():
             self._of(path).refused["service"] += 1
             log.warning("endpoint: %s cannot be registered: it has signs of a URL in its name", unreadable[path])
@@ -128,29 +144,98 @@ class Heard:
         self.unplaced, self.unreadable, self._wanted = unplaced, unreadable, wanted
         self._registrations.only(wanted, Said)
 
-    def _placed(self, one: Wanted, own: Collection[str]) -> Registration | str:
+    def close(self) -> None:
+        self._instances.close()
+
+    def _placed(
+        self, one: Wanted, provider: Provider, own: Collection[str], levels: tuple[str, ...]
+    ) -> Registration | str:  # fmt: skip
         """Behind the listener that forwards to it; else why not."""
-        assert one.provider
-        address = one.provider.instance.address
-        door = self._doors.get(_port(address))
+        door = self._doors.get(_port(provider.instance.address))
         if door is None:
             return "no inbound listener forwards to that port"
-        if not ours(address, *door, own):
+        if not ours(provider.instance.address, *door, own):
             return "that is no address of this machine, nor advertise.address"
         if not one.session:
             return "dynamic=false: it would stay when the application has gone"
         if one.here and not self._side.advertise.address and not reached(door[0]):
             return f"{door[0]} is not where others reach this machine"
-        return self._registration(one.provider, *door)
+        return self._registration(provider, *door, self._side.advertise.levels or levels)
 
     def _of(self, path: str) -> Source:
         return next(source for source in self._sources if path in source.wanted)
 
+    def _said(
+        self, wanted: Mapping[str, Wanted], own: Collection[str]
+    ) -> Iterator[tuple[Said, Wanted, Provider, tuple[str, ...]]]:
+        """What the application said: by whose node, and as what it registered."""
+        nodes = self._read(wanted)
+        places = {(one.application, port) for one in nodes.values() for port in {one.port, *one.endpoints.values()}}
+        known: set[tuple[str, ...]] = set()
+        by_interface: set[str] = set()
+        for path, one in wanted.items():
+            if (found := one.provider) is not None:
+                its = found.instance
+                by_interface.add(its.application)
+                known.add((*_key(found), its.address))
+                both = (its.application, _port(its.address)) in places
+                yield Said(path), one, found, ("interface", "instance") if both else ("interface",)
+        for path, each in nodes.items():
+            at = self._asked(each, own) if each.application not in by_interface else None
+            info = self._instances.offered(path, each, at)
+            for service in (one for some in info.services.values() for one in some) if info is not None else ():
+                try:
+                    found = offered(each, service)
+                except Refused as refused:
+                    self._of(path).refused[refused.reason] += 1
+                    continue
+                key = (*_key(found), found.instance.address)
+                if key not in known:
+                    known.add(key)
+                    yield Said(path, _key(found)), wanted[path], found, ("instance",)
+
+    def _read(self, wanted: Mapping[str, Wanted]) -> dict[str, Node]:
+        """The instances that the application registered."""
+        before, self._nodes = self._nodes, {}
+        for path, one in wanted.items():
+            if one.provider is None:
+                last = before.get(path)
+                same = last is not None and last[0] == one.data
+                self._nodes[path] = last if last is not None and same else (one.data, self._node(path, one.data))
+        nodes = {path: found for path, (_, found) in self._nodes.items() if found is not None}
+        self._instances.follow(nodes)
+        return nodes
+
+    def _node(self, path: str, data: bytes) -> Node | None:
+        try:
+            return node(data)
+        except Refused as refused:
+            self._of(path).refused[refused.reason] += 1
+            log.warning("endpoint: an instance that the application registered cannot be read: %s", refused)
+            return None
+
+    def _asked(self, one: Node, own: Collection[str]) -> tuple[str, str, int] | None:
+        """Where it tells what it offers: by the listener's way to it, if there is one."""
+        protocol, port = one.asked
+        if not port or not protocol:
+            return None
+        door = self._doors.get(port)
+        if door is not None:
+            return protocol, _bare(door[1].removeprefix("tcp://")), port
+        return (protocol, one.host, port) if one.host in own or _is_loopback(one.host) else None
+
     def _left(self, source: Source, session: int) -> None:
         """Its connection has ended. Where its ports are closed as well the application is gone, and whoever comes there
         next is another one."""
-        found = [one.provider for one in source.wanted.values() if one.session == session and one.provider]
-        doors = {self._doors[port][1] for one in found if (port := _port(one.instance.address)) in self._doors}
+        found: set[int] = set()
+        for path, one in source.wanted.items():
+            if one.session != session:
+                continue
+            if one.provider:
+                found.add(_port(one.provider.instance.address))
+            elif (read := self._nodes.get(path)) is not None and read[1] is not None:
+                found |= {read[1].port, *read[1].endpoints.values()}
+        doors = {self._doors[port][1] for port in found if port in self._doors}
         if doors:
             task = asyncio.get_running_loop().create_task(self._bury(source, session, doors))
             self._looking.add(task)
@@ -160,7 +245,7 @@ class Heard:
         if all([await _closed(one) for one in doors]):
             source.end(session)
 
-    def _registration(self, said: Provider, bound: str, behind: str) -> Registration:
+    def _registration(self, said: Provider, bound: str, behind: str, levels: tuple[str, ...]) -> Registration:
         host, _, port = bound.rpartition(":")
         if self._side.advertise.address:
             host = _host(self._side.advertise.address)
@@ -172,7 +257,7 @@ class Heard:
         application = said.instance.application or self._side.app
         return Registration(
             said.service, said.group, said.version, said.instance.protocol, f"{host}:{port}",
-            {**own, **told, "application": application}, behind=behind,
+            {**own, **told, "application": application}, levels, behind,
         )  # fmt: skip
 
     def _warn(self, said: Provider, host: str) -> None:
@@ -202,6 +287,10 @@ async def _closed(address: str) -> bool:
         return False
     writer.close()
     return False
+
+
+def _key(one: Provider) -> tuple[str, str, str, str]:
+    return one.service, one.group, one.version, one.instance.protocol
 
 
 def _bare(address: str) -> str:

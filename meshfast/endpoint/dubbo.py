@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from meshfast.endpoint.jute import Op
+from meshfast.endpoint.folders import READS, Folder, Kind, looked_at, looks, service_of
+from meshfast.endpoint.instances import Written
 from meshfast.endpoint.kept import Keeper, State
 from meshfast.endpoint.limits import Limits
 from meshfast.endpoint.lists import nodes
-from meshfast.endpoint.paths import proper
 from meshfast.endpoint.pushed import push
 from meshfast.endpoint.standby import CONSUMED, Standbys
 from meshfast.endpoint.tree import Tree
 from meshfast.endpoint.view import Fate
 from meshfast.endpoint.zookeeper import Server
 from meshfast.registry import Listing
-from meshfast.registry.url import URL, Provider, Refused, decode, provider
+from meshfast.registry.application import place_of
+from meshfast.registry.url import URL, Provider, Refused, decode, encode, provider
 
 __all__ = ["Endpoint", "Shown", "Wanted"]
 
@@ -35,11 +34,6 @@ log = logging.getLogger("meshfast")
 
 #: Seconds that a consumer's first look at a service waits for an answer, and all such waits of a session together.
 FIRST, TOGETHER = 1.0, 5.0
-LISTS = (Op.GET_CHILDREN, Op.GET_CHILDREN2)
-READS = (Op.EXISTS, Op.GET_DATA, *LISTS)
-#: Of the path of a folder that is shown: levels, and characters.
-DEEP, LONG = 6, 1024
-_SERVICE = re.compile(r"[^\s/\x00-\x20\x7f*?]{1,512}")
 
 
 class Shown(Protocol):
@@ -66,14 +60,6 @@ class Wanted(NamedTuple):
     here: bool = False
 
 
-@dataclass(slots=True)
-class _Folder:
-    service: str
-    names: dict[str, None] = field(default_factory=dict)
-    looking: int = 0  # sessions
-    first: list[asyncio.Future[None]] = field(default_factory=list)
-
-
 class Endpoint:
     """A ZooKeeper for this sidecar's application. ``out``: where the sidecar takes its calls; ``parameters`` of the
     providers that are shown win over what instances say. Whoever has another listing of a service calls ``changed``.
@@ -90,16 +76,21 @@ class Endpoint:
         self.server = Server(limits, self, clock=clock)
         self.tree: Tree = self.server.tree
         self.wanted: dict[str, Wanted] = {}
+        self.written = Written()
         self.consumers: dict[str, URL] = {}
+        self._consuming: dict[str, dict[str, int]] = {}  # by service and path: the session that said so
         self.hears: Callable[[], None] = lambda: None  # that something else is wanted than before
         self.leaves: Callable[[int], None] = lambda session: None  # of a session whose connection has ended
         self.refused: Counter[str] = Counter()  # of what was registered, by reason
         self.waits = self.unanswered = 0  # first looks that had to wait, and those in vain
         self.unshown: dict[str, str] = {}  # services of which an offer is not shown, and why
-        self._folders: dict[str, _Folder] = {}
-        self._of: dict[str, dict[str, _Folder]] = {}  # by service
+        self._folders: dict[str, Folder] = {}
+        self._of: dict[str, dict[str, Folder]] = {}  # by service
+        self._count: Counter[Kind] = Counter()  # of the folders
+        self._held: Counter[str] = Counter()  # nodes that are shown, by how many of the folders
         self._sessions: dict[int, dict[str, Callable[[], None] | None]] = {}
         self._patience: dict[int, float] = {}
+        self._vain: dict[int, set[str]] = {}  # services for which a session has waited in vain
         push(self.tree, properties or {})
         self.keeper = Keeper(state, self.tree, self.server.sessions, self) if state is not None else None
 
@@ -138,9 +129,9 @@ class Endpoint:
 
     def changed(self, service: str) -> None:
         """Shows what is listed of a service now."""
-        for path, one in self._of.get(service, {}).items():
+        for one in self._of.get(service, {}).values():
             if one.looking:
-                self._fill(path, one)
+                self._fill(one)
 
     def tend(self) -> None:
         """Does what is due; somebody calls it from time to time."""
@@ -163,13 +154,19 @@ class Endpoint:
         """Those that somebody follows."""
         return frozenset(one.service for one in self._folders.values() if one.looking)
 
+    def folders(self) -> list[Folder]:
+        """The paths that it has been asked for."""
+        return list(self._folders.values())
+
     # --- what the tree tells
 
     def fate(self, path: str, ephemeral: bool) -> Fate:
         parts = path.split("/")[1:]
         if parts[1:2] == ["mapping"] and len(parts) > 2 or parts[1:3] == ["config", "mapping"] and len(parts) > 3:
             return Fate.DROPPED
-        if _registered(parts) is not None or ephemeral and parts[0] == "services" and len(parts) == 3:
+        if (found := looked_at(path)) is not None and found[0] is Kind.MAPPING:
+            return Fate.DROPPED
+        if _registered(parts) is not None or ephemeral and _is_instance(path, parts):
             return Fate.UNLISTED
         return Fate.LISTED
 
@@ -184,36 +181,44 @@ class Endpoint:
                 return
             if found is not None:
                 self._want(path, Wanted(owner, found, b""))
-        elif owner and parts[0] == "services" and len(parts) == 3:
+        elif owner and _is_instance(path, parts):
             self._want(path, Wanted(owner, None, data))
         elif len(parts) > 3 and parts[-2] == "consumers":
             self.consumers.pop(path, None)
+            self._consuming.setdefault(parts[-3], {})[path] = owner
             try:
                 self.consumers[path] = URL.parse(decode(parts[-1]))
             except Refused as refused:
                 self.refused[refused.reason] += 1
             self._consumed(path, parts[-3])
+        elif self.written.take(path, data):
+            self.hears()
 
     def removed(self, path: str) -> None:
         parts = path.split("/")
         if len(parts) > 4 and parts[-2] == "consumers":
             self.consumers.pop(path, None)
+            if (known := self._consuming.get(parts[-3])) is not None and known.pop(path, 0) and not known:
+                del self._consuming[parts[-3]]
             self._consumed(path, parts[-3], gone=True)
+        self.written.drop(path)
         if self.wanted.pop(path, None) is not None:
             self.hears()
         folder = path.rpartition("/")[0]
-        if folder not in self._folders and _folder(folder) is not None:
+        if folder not in self._folders and looked_at(folder) is not None:
             self._take_back(folder)
 
     def asked(self, session: int, op: int, path: str) -> asyncio.Future[None] | None:
-        service = _folder(path) if op in READS else None
-        if service is None:
+        found = looked_at(path) if op in READS else None
+        if found is None:
             return None
-        one = self._refer(session, service, path, op in LISTS)
-        if one is None or op not in LISTS or self._fill(path, one) or one.names:
+        kind, service = found
+        look = looks(kind, op)
+        one = self._refer(session, kind, service, path, look)
+        if one is None or not look or self._fill(one) or one.names:
             return None
         patience = min(FIRST, self._patience.get(session, TOGETHER))
-        if patience <= 0 or not self._shown.connected():
+        if patience <= 0 or not self._shown.connected() or service in self._vain.get(session, ()):
             return None
         return self._first(session, one, patience)
 
@@ -222,6 +227,7 @@ class Endpoint:
 
     def ended(self, session: int) -> None:
         self._patience.pop(session, None)
+        self._vain.pop(session, None)
         for path, release in self._sessions.pop(session, {}).items():
             one = self._folders[path]
             if release is not None:
@@ -240,13 +246,11 @@ class Endpoint:
 
     def again(self, session: int, folders: Mapping[str, bool], listed: Mapping[str, list[str]]) -> None:
         for path, look in folders.items():
-            service = _folder(path)
-            if service is None or (one := self._refer(session, service, path, look)) is None:
+            found = looked_at(path)
+            if found is None or (one := self._refer(session, *found, path, look)) is None:
                 continue
-            if look and not self._fill(path, one) and not one.names:
-                one.names = dict.fromkeys(listed.get(path, ()))
-                for name in one.names:
-                    self.tree.show(f"{path}/{name}", self._host())
+            if look and not self._fill(one) and not one.names:
+                self._show(one, listed.get(path, ()))
 
     # --- within
 
@@ -260,7 +264,7 @@ class Endpoint:
             self.hears()
 
     def _consumed(self, path: str, name: str, gone: bool = False) -> None:
-        service, standbys = _service(name), self.standbys
+        service, standbys = service_of(name), self.standbys
         if standbys is None or service is None:
             return
         if standbys.gone(service, path) if gone else standbys.announced(service, path, self.consumers.get(path)):
@@ -268,16 +272,17 @@ class Endpoint:
         if service not in self._of:
             standbys.forget(service)
 
-    def _refer(self, session: int, service: str, path: str, look: bool) -> _Folder | None:
+    def _refer(self, session: int, kind: Kind, service: str, path: str, look: bool) -> Folder | None:
         """The folder for a session that asks for it; None: there are too many, or it has no place."""
         one = self._folders.get(path)
         if one is None:
-            if len(self._folders) >= self.server.used.limits.services:
+            if self._count[kind] >= self.server.used.limits.services:
                 self.server.used.refused["services"] += 1
                 return None
-            if not self.tree.show(path):
+            if kind is Kind.PROVIDERS and not self.tree.show(path):
                 return None
-            one = self._folders[path] = self._of.setdefault(service, {})[path] = _Folder(service)
+            one = self._folders[path] = self._of.setdefault(service, {})[path] = Folder(path, service, kind)
+            self._count[kind] += 1
         mine = self._sessions.setdefault(session, {})
         if path not in mine:
             self.tree.wrote()
@@ -286,15 +291,15 @@ class Endpoint:
             one.looking += 1
         return one
 
-    def _forget(self, path: str, one: _Folder) -> None:
+    def _forget(self, path: str, one: Folder) -> None:
         del self._folders[path], self._of[one.service][path]
+        self._count[one.kind] -= 1
         if not self._of[one.service]:
             del self._of[one.service]
             self.unshown.pop(one.service, None)
             if self.standbys is not None:
                 self.standbys.forget(one.service)
-        for name in one.names:
-            self.tree.hide(f"{path}/{name}")
+        self._hide(one.nodes)
         self._take_back(path)
 
     def _take_back(self, path: str) -> None:
@@ -302,7 +307,7 @@ class Endpoint:
             self.tree.hide(path)
             path = path.rpartition("/")[0]
 
-    def _fill(self, path: str, one: _Folder) -> bool:
+    def _fill(self, one: Folder) -> bool:
         """Whether anything is known. What was shown once is never taken back for nothing: where there is no instance,
         the sidecar says so to the call."""
         service = one.service
@@ -312,7 +317,7 @@ class Endpoint:
         more = CONSUMED if self.standbys is not None and self.standbys.fits(service) else {}
         own, refused = nodes(service, listing, self._out, {**more, **self._parameters})
         names = dict.fromkeys(own)
-        if self.standbys is not None and own:
+        if self.standbys is not None and own and self._are_known(one):
             names |= dict.fromkeys(self.standbys.nodes(service, listing, own.values()))
         if refused and service not in self.unshown:
             self.unshown[service] = "its instances want a token each"
@@ -320,21 +325,42 @@ class Endpoint:
         elif not refused:
             self.unshown.pop(service, None)
         if names or not one.names:
-            before, one.names = one.names, names
-            for name in names:
-                self.tree.show(f"{path}/{name}", self._host())
-            for name in before.keys() - names.keys():
-                self.tree.hide(f"{path}/{name}")
+            self._show(one, names)
         first, one.first = one.first, []
         for waiting in first:
             if not waiting.done():
                 waiting.set_result(None)
         return True
 
-    def _first(self, session: int, one: _Folder, patience: float) -> asyncio.Future[None]:
+    def _are_known(self, one: Folder) -> bool:
+        """Whether all who look there have said who they are; they do so where providers are, and need not elsewhere."""
+        if one.kind is Kind.PROVIDERS:
+            return True
+        known = set(self._consuming.get(encode(one.service), {}).values())
+        return all(session in known for session, mine in self._sessions.items() if mine.get(one.path) is not None)
+
+    def _show(self, one: Folder, names: Iterable[str]) -> None:
+        """What is new is there before what was goes."""
+        before, one.nodes = one.nodes, one.become(names, self._out)
+        for path, node in one.nodes.items():
+            if before.get(path) != node:
+                self.tree.show(path, node.data, node.listed)
+            if path not in before:
+                self._held[path] += 1
+        self._hide(path for path in before if path not in one.nodes)
+
+    def _hide(self, paths: Iterable[str]) -> None:
+        """But for what is shown for another folder too."""
+        for path in list(paths):
+            self._held[path] -= 1
+            if not self._held[path]:
+                del self._held[path]
+                self._take_back(path)
+
+    def _first(self, session: int, one: Folder, patience: float) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        began, timer = self._clock(), loop.call_later(patience, self._in_vain, future)
+        began, timer = self._clock(), loop.call_later(patience, self._in_vain, session, one.service, future)
         self.waits += 1
 
         def over(_: object) -> None:
@@ -348,31 +374,19 @@ class Endpoint:
         one.first.append(future)
         return future
 
-    def _in_vain(self, future: asyncio.Future[None]) -> None:
+    def _in_vain(self, session: int, service: str, future: asyncio.Future[None]) -> None:
         if not future.done():
+            if session in self._sessions:
+                self._vain.setdefault(session, set()).add(service)
             self.unanswered += 1
             future.set_result(None)
-
-    def _host(self) -> bytes:
-        return self._out.rpartition(":")[0].encode()
-
-
-def _folder(path: str) -> str | None:
-    """The service of ``/{root}/{service}/providers``."""
-    if not path.endswith("/providers") or len(path) > LONG or not proper(path):
-        return None
-    parts = path.split("/")
-    return _service(parts[-2]) if 3 < len(parts) <= DEEP else None
 
 
 def _registered(parts: list[str]) -> str | None:
     """The service of ``/{root}/{service}/providers/{url}``."""
-    return _service(parts[-3]) if len(parts) > 3 and parts[-2] == "providers" and "%3A%2F%2F" in parts[-1] else None
+    return service_of(parts[-3]) if len(parts) > 3 and parts[-2] == "providers" and "%3A%2F%2F" in parts[-1] else None
 
 
-def _service(text: str) -> str | None:
-    try:
-        name = decode(text)
-    except Refused:
-        return None
-    return name if _SERVICE.fullmatch(name) else None
+def _is_instance(path: str, parts: list[str]) -> bool:
+    """``/services/{application}/{instance}``; below a root of its own ``/{root}/{application}/{host:port}``."""
+    return len(parts) > 2 and (parts[0] == "services" and len(parts) == 3 or place_of(path) is not None)

@@ -105,10 +105,13 @@ class Tree:
         if not proper(path):
             raise Refused(Err.BAD_ARGUMENTS)
         node = self._get(path)
-        if node.ours:
+        dropped = node.ours and self.view is not None and self.view.fate(path, False) is Fate.DROPPED
+        if node.ours and not dropped:
             raise Refused(Err.NO_AUTH)
         if version not in (-1, node.version):
             raise Refused(Err.BAD_VERSION)
+        if dropped:
+            return node.stat()
         try:
             self.used.take("bytes", len(data or b"") - len(node.data or b""))
         except Full:
@@ -207,9 +210,10 @@ class Tree:
                 self._next()
                 self._remove(path, node)
 
-    def show(self, path: str, data: bytes = b"") -> bool:
+    def show(self, path: str, data: bytes = b"", listed: bool = True) -> bool:
         """A node that no client can change, in the place of one that is in no list; one that a client made stays.
-        False: it would stand below a node that ends with a session, or above nodes of one that is in no list."""
+        Without ``listed`` it is there for who asks by its path alone. False: it would stand below a node that ends with
+        a session, or above nodes of one that is in no list."""
         for folder in above(path):
             node = self._nodes.get(folder)
             if node is None:
@@ -226,7 +230,7 @@ class Tree:
             node = None
         if node is None:
             self._next()
-            self._show(path, data)
+            self._show(path, data, listed)
         elif node.ours and node.data != data:
             self._change(path, node, data, self._next())
         return True
@@ -262,10 +266,10 @@ class Tree:
         if not folder.ours:
             folder.cversion, folder.pzxid = kept
 
-    def _show(self, path: str, data: bytes) -> None:
+    def _show(self, path: str, data: bytes, listed: bool = True) -> None:
         node = Node(data, ANYONE, self.zxid, self._ms(), 0)
         node.ours = True
-        self._place(path, node, True)
+        self._place(path, node, listed)
 
     # --- within
 

@@ -5,15 +5,15 @@ MetadataInfo that says what it offers, and the mapping that says of a service wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from meshfast.registry import Registration
 from meshfast.registry.instance import LONGEST_MAPPING
-from meshfast.registry.registered import BEHIND, MARK, is_own, url
-from meshfast.registry.url import SERVICE, Refused, address
+from meshfast.registry.registered import MARK, is_own
+from meshfast.registry.url import SERVICE, URL, Refused, address
 
 __all__ = ["Metadata", "Place", "besides", "instance", "joined", "marked", "metadata", "place", "place_of", "stamp_of"]
 
@@ -62,24 +62,26 @@ def place_of(path: str) -> Place | None:
     return Place(application, name) if application and known == name else None
 
 
-def metadata(application: str, registrations: Iterable[Registration]) -> Metadata:
-    """What an application offers at one address. The revision depends on nothing else, so that instances that offer
-    the same share it; when it began to take calls is said by the instance."""
+def metadata(application: str, urls: Iterable[URL]) -> Metadata:
+    """What an application offers by these providers' URLs. The revision depends on nothing else, so that instances that
+    offer the same share it; when it began to take calls is said by the instance."""
     services: dict[str, Any] = {}
-    for one in registrations:
-        found = url(one)
-        parameters = {name: text for name, text in found.parameters.items() if name != "timestamp"}
-        key = f"{one.group}/{one.service}" if one.group else one.service
-        key = f"{key}:{one.version}" if one.version else key
-        told = {"name": one.service, "group": one.group, "version": one.version, "protocol": one.protocol,
-                "path": found.path, "port": found.port, "params": parameters}  # fmt: skip
+    for one in urls:
+        parameters = {name: text for name, text in one.parameters.items() if name != "timestamp"}
+        service, group, version = (parameters.get(name, "") for name in ("interface", "group", "version"))
+        key = (f"{group}/" if group else "") + service + (f":{version}" if version else "")
+        told = {"name": service, "group": group, "version": version, "protocol": one.protocol,
+                "path": one.path, "port": one.port, "params": parameters}  # fmt: skip
         services[f"{key}:{one.protocol}"] = {name: value for name, value in told.items() if value}
     revision = hashlib.md5(_encoder.encode([application, services]), usedforsecurity=False).hexdigest()
     return Metadata(revision, _encoder.encode({"app": application, "revision": revision, "services": services}))
 
 
-def instance(place: Place, protocols: Sequence[str], revision: str, behind: str, stamp: str) -> bytes:
-    """The data of its node, with the keys of a direct provider's. ``stamp``: milliseconds since when it takes calls."""
+def instance(
+    place: Place, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str = ""
+) -> bytes:
+    """The data of its node, with the keys of a direct provider's. ``marks``: by which a sidecar is known; ``stamp``:
+    milliseconds since when it takes calls, where that is known."""
     host, _, port = place.address.rpartition(":")
     endpoints = [{"port": int(port), "protocol": protocol} for protocol in sorted(protocols)]
     told = {
@@ -87,9 +89,8 @@ def instance(place: Place, protocols: Sequence[str], revision: str, behind: str,
         "dubbo.metadata.revision": revision,
         "dubbo.metadata.storage-type": "remote",
         "meta-v": VERSION if "dubbo" in protocols else TRIPLE_VERSION,
-        "timestamp": stamp,
-        MARK: "1",
-        **({BEHIND: behind.rpartition(":")[2]} if behind else {}),
+        **({"timestamp": stamp} if stamp else {}),
+        **marks,
     }
     payload = {"@class": CLASS, "id": place.address, "name": place.application, "metadata": told}
     at = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else 0

@@ -11,13 +11,15 @@ from typing import Any, Protocol
 from meshfast.registry import Key, Registration, Standing
 from meshfast.registry import application as app
 from meshfast.registry.application import Place
-from meshfast.registry.registered import besides, node, same
+from meshfast.registry.registered import besides, marks_of, node, same, url
 from meshfast.registry.url import encode
 
-__all__ = ["LOOK", "TRIES", "Asks", "Instance", "Node", "Provider"]
+__all__ = ["LONGEST", "LOOK", "TRIES", "Asks", "Instance", "Node", "Provider"]
 
 #: Which of the looks at a node that stands is also for what is beside it: the second, and each so many later.
 LOOK = 10
+#: Bytes of what an application offers. ZooKeeper ends a connection by which a MiB is written, and all with it.
+LONGEST = 1_000_000
 #: How often a mapping is written that somebody else writes just then.
 TRIES = 16
 
@@ -29,6 +31,9 @@ class Asks(Protocol):
     def session(self) -> int: ...
 
     async def ask(self, what: str, *args: Any, **kwargs: Any) -> Any: ...
+
+    async def replace(self, path: str, data: bytes) -> bool:
+        """Another session's node is this session's from now on, and nobody finds none; False: it is another by now."""
 
     def stands(self, one: Node) -> None: ...
 
@@ -144,6 +149,7 @@ class Instance(Node):
         self.leaving: set[Key] = set()
         self._root, self._folder = root, f"{services}/{place.application}"
         self._stamp = ""
+        self._mapped: set[str] = set()  # services that name it
         self._metadata: app.Metadata | None = None  # of the members
 
     def put(self, registration: Registration) -> None:
@@ -191,11 +197,14 @@ class Instance(Node):
     async def stand(self, asks: Asks, path: str) -> None:
         if self.waits or not self.members:
             return
-        made = self._metadata = self._metadata or app.metadata(self.place.application, self.members.values())
-        if not self.seen or self.looks_beside:
-            await self._lead(asks, made, [*self.members.values()])
+        made = self._metadata = self._metadata or app.metadata(self.place.application, map(url, self.members.values()))
+        services = {one.service for one in self.members.values()}
+        again = self.seen and self.looks_beside
+        if not self.seen or again:
+            await self._lead(asks, made, services if again else services - self._mapped)
             if self._metadata is not made:
                 return  # it is another by now
+            self._mapped = services
         await self._stand(asks, path, made)
         if self._metadata is not made or self.path != path:
             return
@@ -208,17 +217,22 @@ class Instance(Node):
             asks.conflict(self, self.place.application, tuple(app.besides(names, first)))
         self.looks += 1
 
-    async def _lead(self, asks: Asks, made: app.Metadata, members: list[Registration]) -> None:
+    async def _lead(self, asks: Asks, made: app.Metadata, services: set[str]) -> None:
         """What whoever looks for it reads first. Java has metadata in a folder of its own. dubbo-go has it where the
         instances are if they are below the root, and Java takes all that is there for instances."""
+        if len(made.data) > LONGEST:
+            more = f"what it offers takes {len(made.data)} bytes, and a node has room for {LONGEST}"
+            raise RuntimeError(f"{more}: register it by interface (advertise.levels)")
         own = self._folder == f"{self._root}/{self.place.application}"
         for folder in ("/metadata",) if own else ("/metadata", ""):
             await keep(asks, f"{self._root}{folder}/{self.place.application}/{made.revision}", made.data)
-        for service in sorted({one.service for one in members}):
+        for service in sorted(services):
             await join(asks, f"{self._root}/mapping/{service}", self.place.application)
 
     async def _stand(self, asks: Asks, path: str, made: app.Metadata) -> None:
         found = await read(asks, path)
+        if self._metadata is not made:
+            return
         if found is not None and found[1].ephemeralOwner == asks.session:
             data = self._data(made, app.stamp_of(found[0]) if app.marked(found[0]) else "")
             if data != found[0]:
@@ -228,9 +242,8 @@ class Instance(Node):
             asks.repaired(self, "gone" if found is None else "another session's")
         if found is not None and not app.marked(found[0]):
             raise RuntimeError("no sidecar wrote what stands there: the application registers itself at that address")
-        if found is not None:
-            await delete(asks, path)
-        if not await create(asks, path, self._data(made, "")):
+        data = self._data(made, "")
+        if not await (create(asks, path, data) if found is None else asks.replace(path, data)):
             raise RuntimeError("it is made by somebody else, again and again")
 
     def _data(self, made: app.Metadata, stamp: str) -> bytes:
@@ -238,9 +251,8 @@ class Instance(Node):
         members = list(self.members.values())
         said = [text for one in members if (text := one.parameters.get("timestamp", "")).isdigit()]
         self._stamp = min(said, key=int) if said else stamp or self._stamp or now()
-        return app.instance(
-            self.place, sorted({one.protocol for one in members}), made.revision, members[0].behind, self._stamp
-        )
+        marks = marks_of(members[0])
+        return app.instance(self.place, {one.protocol for one in members}, made.revision, marks, self._stamp)
 
 
 # --- what is asked

@@ -10,7 +10,7 @@ from functools import lru_cache
 from meshfast.registry import Key, Registration
 from meshfast.registry.url import URL, Refused, encode, provider
 
-__all__ = ["BEHIND", "MARK", "besides", "is_own", "key_of", "node", "readable", "same", "url"]
+__all__ = ["BEHIND", "MARK", "besides", "is_own", "key_of", "marks_of", "node", "readable", "same", "url"]
 
 #: The parameter of what a sidecar registered.
 MARK = "meshfast"
@@ -31,10 +31,8 @@ USUAL: Mapping[str, str] = {
 def url(registration: Registration, timestamp: str = "") -> URL:
     """The provider's URL; ``timestamp`` where it has none of its own."""
     parameters = {**USUAL, **({"timestamp": timestamp} if timestamp else {}), **registration.parameters}
-    parameters |= {"interface": registration.service, "side": "provider", MARK: "1"}
     parameters.pop(BEHIND, None)
-    if registration.behind:
-        parameters[BEHIND] = registration.behind.rpartition(":")[2]
+    parameters |= {"interface": registration.service, "side": "provider", **marks_of(registration)}
     for name, value in (("group", registration.group), ("version", registration.version)):
         parameters.pop(name, None)
         if value:
@@ -43,6 +41,11 @@ def url(registration: Registration, timestamp: str = "") -> URL:
     host, _, port = registration.address.rpartition(":")
     path = path if not set(path) & set("?&;#") else registration.service
     return URL(registration.protocol, "", "", host, int(port), path, parameters)
+
+
+def marks_of(registration: Registration) -> dict[str, str]:
+    """By which what a sidecar registered is known."""
+    return {MARK: "1", **({BEHIND: registration.behind.rpartition(":")[2]} if registration.behind else {})}
 
 
 def readable(registration: Registration) -> bool:

@@ -320,11 +320,22 @@ class Writes:
         one.standing.conflicts = found
 
     async def ask(self, what: str, *args: Any, **kwargs: Any) -> Any:
+        return await self._answer(getattr(self._connected(), what)(*args, **kwargs))
+
+    async def replace(self, path: str, data: bytes) -> bool:
+        both = self._connected().transaction()
+        both.delete(path)
+        both.create(path, data, ephemeral=True)
+        return not any(isinstance(each, Exception) for each in await self._answer(both.commit_async()))
+
+    def _connected(self) -> Any:
         client = self._client()
         if client is None:
             raise ConnectionClosedError
+        return client
+
+    async def _answer(self, result: Any) -> Any:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        result = getattr(client, what)(*args, **kwargs)
         result.rawlink(lambda result: self._hop.put(_end, future, result))
         return await future
 

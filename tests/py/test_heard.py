@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meshfast.endpoint.dubbo import Wanted
+from meshfast.endpoint.instances import Written
 from meshfast.heard import Heard, Said, machine
 from meshfast.model import Listener, Sidecar
 from meshfast.registers import Advertise
@@ -41,7 +42,7 @@ def node(port: int = 20881, service: str = CART, **parameters: str) -> str:
 
 def heard(*nodes: str, bound: str = ALL, advertise: str = "", **fields: Any) -> tuple[Heard, Told, SimpleNamespace]:
     wanted = {f"/dubbo/{CART}/providers/{one}": Wanted(1, provider(one, ""), b"") for one in nodes}
-    endpoint, told = SimpleNamespace(wanted=wanted, hears=None), Told()
+    endpoint, told = SimpleNamespace(wanted=wanted, hears=None, written=Written(), refused=Counter()), Told()
     listeners = (Listener("in", bound, "inbound", forward="127.0.0.1:20881"), Listener("out", "127.0.0.1:15001"))
     side = Sidecar(listeners=listeners, advertise=Advertise(advertise), **fields)
     addresses = {"in": bound, "out": "127.0.0.1:15001"}
@@ -94,7 +95,9 @@ def test_a_name_that_says_more_than_a_name_is_not_registered() -> None:
     evil = "a&interface=com.x.Other&zz=1"
     one = provider(URL("dubbo", "", "", "192.0.2.2", 20881, "", {"application": "shop"}).encoded(), evil)
     assert one is not None
-    endpoint, told = SimpleNamespace(wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter()), Told()
+    endpoint, told = SimpleNamespace(
+        wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter(), written=Written()
+    ), Told()
     listeners = (Listener("in", ONE, "inbound", forward="127.0.0.1:20881"),)
     it = Heard([endpoint], told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
     it.follow()
@@ -108,7 +111,9 @@ def test_callers_are_told_the_path_that_the_application_answers_to() -> None:
         assert one is not None
         if path:
             one = one._replace(instance=replace(one.instance, parameters={**one.instance.parameters, "path": path}))
-        endpoint, told = SimpleNamespace(wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter()), Told()
+        endpoint, told = SimpleNamespace(
+        wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter(), written=Written()
+    ), Told()
         listeners = (Listener("in", ONE, "inbound", forward="127.0.0.1:20881"),)
         Heard([endpoint], told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
         (made,) = told.wanted.values()
@@ -156,7 +161,7 @@ def test_a_session_ends_with_its_application(alive: bool) -> None:
             await server.wait_closed()
         ended: list[int] = []
         wanted = {"/p": Wanted(7, provider(node(port), CART), b""), "/q": Wanted(8, provider(node(1), CART), b"")}
-        endpoint = SimpleNamespace(wanted=wanted, hears=None, leaves=None, end=ended.append)
+        endpoint = SimpleNamespace(wanted=wanted, hears=None, leaves=None, end=ended.append, written=Written())
         side = Sidecar(listeners=(Listener("in", ONE, "inbound", forward=f"127.0.0.1:{port}"),))
         it = Heard([endpoint], Told(), side, {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
         for session in (7, 8, 9):

@@ -50,6 +50,18 @@ def test_as_what_it_is_advertised(tmp_path):
     assert load(text, tmp_path).sidecar.advertise == Advertise("fd00::7", 500)
 
 
+def test_at_which_levels(tmp_path):
+    def levels(text):
+        return load(GOOD + f"  advertise: {{levels: {text}}}\n", tmp_path).sidecar.advertise.levels
+
+    assert levels("[instance]") == ("instance",) and levels("[]") == ()
+    assert levels("[instance, interface, instance]") == ("instance", "interface")
+    assert "mesh.yaml:15:24: Sidecar spec.advertise.levels[0]" in problems(
+        GOOD + "  advertise: {levels: [application]}\n", tmp_path
+    )
+    assert "write it as a list" in problems(GOOD + "  advertise: {levels: instance}\n", tmp_path)
+
+
 def test_no_version_is_none(tmp_path):
     assert load(GOOD.replace("1.0.0", "0.0.0"), tmp_path).sidecar.registrations[0].version == ""
 

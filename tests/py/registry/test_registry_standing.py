@@ -12,7 +12,7 @@ from zoo import calm, until
 
 from meshfast.registry.application import marked, stamp_of
 from meshfast.registry.instance import info, node
-from meshfast.registry.nodes import TRIES, join
+from meshfast.registry.nodes import LONGEST, TRIES, join
 from meshfast.registry.writes import AGAIN, CHECK
 
 BOTH = ("interface", "instance")
@@ -109,6 +109,28 @@ async def test_a_name_that_cannot_be_written_keeps_nothing_else_back(w):
 
 
 @world
+async def test_more_than_a_node_has_room_for_is_not_written(w):
+    """ZooKeeper would end the connection, and with it everything else."""
+    w.registry.start()
+    big = offer(parameters={"methods": "m" * LONGEST}, levels=BOTH)
+    w.registry.put(big)
+    await w.put(alone("com.x.Other", address="10.0.0.7:20882"))
+    assert len(w.paths) == 1 and PLACE not in w.zoo.nodes and "advertise.levels" in w.registry.standing(big.key).error
+    assert max(len(data) for data in w.zoo.nodes.values()) < LONGEST
+    await w.put(offer(levels=BOTH))
+    assert written(w) == {(CART, "", "", "dubbo")}
+
+
+@world
+async def test_mappings_that_are_known_are_not_read_for_each_service_more(w):
+    w.registry.start()
+    for number in range(5):
+        await w.put(alone(f"com.x.S{number}"))
+    asked = [path for what, path in w.zoo.asked if what == "data" and "/mapping/" in path]
+    assert sorted(asked) == [f"/dubbo/mapping/com.x.S{number}" for number in range(5)]
+
+
+@world
 async def test_another_application_or_address_is_another_instance(w):
     w.registry.start()
     await w.put(alone())
@@ -158,6 +180,23 @@ async def test_a_session_that_ended_is_followed_by_another(w):
     await w.times.turn(1)
     await until(lambda: w.zoo.owners.get(PLACE) == w.zoo.client.session[0])
     assert w.zoo.nodes[PLACE] == before
+
+
+@world
+async def test_a_node_of_a_session_that_is_dead_is_never_missing(w):
+    """Who had no state directory finds what it left there, until the server knows that the session has ended."""
+    w.registry.start()
+    await w.put(alone())
+    before = w.zoo.client.session[0]
+    w.folder.files.clear()
+    w.crash()
+    w.registry.start()
+    w.zoo.changes.clear()
+    await w.put(alone())
+    assert w.zoo.owners[PLACE] == w.zoo.client.session[0] != before
+    assert [what for what, path in w.zoo.changes if path == PLACE] == ["replace"]
+    w.zoo.expire(before)
+    assert written(w)
 
 
 @world

@@ -10,6 +10,7 @@ from written import CART, PLACE, alone, offer, world
 
 from meshfast.registry.application import Place, besides, joined, marked, metadata, place, place_of, stamp_of
 from meshfast.registry.instance import LONGEST_MAPPING, info, node, offered
+from meshfast.registry.registered import url
 from meshfast.registry.url import Refused
 
 
@@ -24,7 +25,7 @@ def test_the_keys_are_those_of_a_direct_provider(told):
         service["name"], address="10.0.0.7:20880", group=service.get("group", ""), version=service.get("version", ""),
         protocol=service["protocol"], parameters={**service["params"], "application": "peer", "timestamp": "17"},
     )  # fmt: skip
-    made = metadata("peer", [one])
+    made = metadata("peer", map(url, [one]))
     ours = json.loads(made.data)
     assert ours.keys() == said.keys() and ours["services"].keys() == {key}
     mine = ours["services"][key]
@@ -51,7 +52,7 @@ def test_the_keys_are_those_of_a_direct_provider(told):
 
 def test_it_is_read_as_it_is_meant():
     one = alone(group="g", version="1.0", protocol="tri", parameters={"weight": "5", "path": "api/cart"})
-    told = info(metadata("shop", [one]).data)
+    told = info(metadata("shop", map(url, [one])).data)
     [service] = told.services[CART]
     assert (service.group, service.version, service.protocol, service.port) == ("g", "1.0", "tri", 20880)
     assert service.parameters["weight"] == "5" and service.parameters["path"] == "api/cart"
@@ -59,9 +60,10 @@ def test_it_is_read_as_it_is_meant():
 
 def test_a_revision_says_what_is_offered_and_nothing_else():
     one, two = alone(), alone("com.x.Other")
-    made = metadata("shop", [one, two])
-    assert made == metadata("shop", [two, alone(parameters={"timestamp": "5"})])
-    others = [metadata("shop", [one]), metadata("pos", [one, two]), metadata("shop", [one, alone("com.x.Else")])]
+    made = metadata("shop", map(url, [one, two]))
+    assert made == metadata("shop", map(url, [two, alone(parameters={"timestamp": "5"})]))
+    of = {"shop": [one], "pos": [one, two], "shop ": [one, alone("com.x.Else")]}
+    others = [metadata(name.strip(), map(url, each)) for name, each in of.items()]
     assert len({made.revision, *(other.revision for other in others)}) == 4
 
 

@@ -9,7 +9,7 @@ import time
 from heapq import heappop, heappush
 from types import SimpleNamespace
 
-from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, NoNodeError
+from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, NoNodeError, RolledBackError
 from kazoo.protocol.states import EventType, WatchedEvent
 
 from meshfast.registry.times import Times
@@ -117,6 +117,9 @@ class Client:
     def delete_async(self, path):
         return self._ask("delete", path, None)
 
+    def transaction(self):
+        return Transaction(self)
+
     def stop(self):
         self.stopped, self.live = True, False
         self.zoo.stops += 1
@@ -145,6 +148,12 @@ class Client:
         error = self.zoo.errors.get(path)
         if error is not None:
             result.end(exception=error)
+        elif what == "replace":
+            if path in self.zoo.nodes:
+                self.zoo.replace(path, watch, self.session[0])
+                result.end([True, path])
+            else:
+                result.end([NoNodeError(), RolledBackError()])
         elif what == "create":
             if path in self.zoo.nodes:
                 result.end(exception=NodeExistsError())
@@ -175,6 +184,23 @@ class Client:
     def fire(self, kind, path, event):
         for watch in self.watches.pop((kind, path), ()):
             watch(WatchedEvent(event, "CONNECTED", path))
+
+
+class Transaction:
+    """A node is taken away and made again, at once."""
+
+    def __init__(self, client):
+        self.client, self.path, self.data = client, "", b""
+
+    def delete(self, path):
+        self.path = path
+
+    def create(self, path, value, ephemeral=False):
+        assert path == self.path and ephemeral
+        self.data = value
+
+    def commit_async(self):
+        return self.client._ask("replace", self.path, self.data)
 
 
 class Zoo:
@@ -259,6 +285,13 @@ class Zoo:
             for kind in ("data", "children"):
                 self._fire(kind, path, EventType.DELETED)
             self._fire("children", above, EventType.CHILD)
+
+    def replace(self, path, data, owner):
+        """For whoever looks it was never gone."""
+        self.owners[path] = owner
+        self.nodes[path] = data
+        self.changes.append(("replace", path))
+        self._fire("data", path, EventType.DELETED)
 
     def expire(self, session):
         """A session has ended."""
