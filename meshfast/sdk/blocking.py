@@ -6,6 +6,7 @@ A call is written and read by the thread that makes it; the loop's thread only c
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from _thread import allocate_lock
 from collections import deque
@@ -26,6 +27,7 @@ from meshfast.sdk.typed import bound
 
 __all__ = ["Blocking", "BlockingService"]
 
+log = logging.getLogger("meshfast.sdk")
 _S = TypeVar("_S")
 
 
@@ -79,7 +81,10 @@ class _Carrier:
         return self._client
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._drain()  # what came meanwhile hears that it is closed
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -89,7 +94,6 @@ class _Carrier:
         self._begun.set()
         await self._stopped.wait()
         await self._client.close()
-        self._drain()  # what came meanwhile hears that it is closed
 
     def put(self, work: Callable[[], None]) -> None:
         """Has it done in the loop's thread; what comes close together is done in one turn."""
@@ -100,7 +104,10 @@ class _Carrier:
         self._work.append(work)
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._drain)
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:
+                raise StateError("the connection to the mesh was closed meanwhile; the call was not sent") from None
 
     def known(self, service: str) -> None:
         """Waits until the sidecar may know the service."""
@@ -109,6 +116,9 @@ class _Carrier:
         tasks: list[asyncio.Future[None]] = []  # which a loop does not hold by itself
 
         def begin() -> None:
+            if client.closed:
+                asked.set()  # the call itself is told
+                return
             client.interest.want(service)
             tasks.append(asyncio.ensure_future(client.interest.known(service)))
             tasks[0].add_done_callback(lambda _: asked.set())
@@ -119,7 +129,10 @@ class _Carrier:
     def _drain(self) -> None:
         self._woken = False  # first: what is put from here on wakes again
         while self._work:
-            self._work.popleft()()
+            try:
+                self._work.popleft()()
+            except Exception:  # one that fails must not keep others from being done
+                log.exception("a defect of meshfast.sdk; please report it")
 
     def stop(self) -> None:
         if self._loop is not None and self._pid == os.getpid():

@@ -75,6 +75,9 @@ class Calls:
     def again(self, call: Call, future: Settled) -> None:
         """Gives out once more what was answered as lost behind the sidecar, for what is left of its time."""
         call.future, call.wire, call.sent = future, None, False
+        if self.closed:
+            future.set_exception(ConnectionLost("lost behind the sidecar, and the connection to the mesh is closed"))
+            return
         self.calls[call.number] = call
         self._watch(call)
         self._give(call)

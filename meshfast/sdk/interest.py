@@ -29,7 +29,8 @@ class Interest:
         self._api = api
         self._services: set[str] = set()
         self._told: set[str] = set()  # by the connection that there is
-        self._absent = not api  # the last attempt found nobody
+        self._absent = not api  # the last attempt found nobody, or
+        self._mute = False  # one who does not answer
         self._closed = False
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -76,11 +77,12 @@ class Interest:
                 self._release()
             else:
                 pause = SOON
+                self._absent = self._mute
                 try:
                     await self._talk(reader, writer)
                 except (OSError, h11.RemoteProtocolError, TimeoutError) as error:
                     log.info("the sidecar at %s has gone, or does not answer: %s", self._api, error)
-                    self._absent = True  # nobody waits for one that cannot be told
+                    self._mute = self._absent = True  # nobody waits for one that cannot be told
                     self._release()
                 finally:
                     self._told.clear()
@@ -102,7 +104,7 @@ class Interest:
                     if await _said(http, reader, writer, new) and len(new) > 1:
                         for one in new:  # one that is refused is not to take the others along
                             await _said(http, reader, writer, [one])
-                    self._absent = False
+                    self._absent = self._mute = False
                     self._told.update(new)  # refused or not: it has heard of them
                     self._release()
                     ended = asyncio.ensure_future(reader.read(1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,36 @@ class Elsewhere:
         self.run(one.start(path=str(path)))
         return one
 
-    def close(self) -> None:
+    async def _end(self) -> None:
+        """What was accepted in this very turn is known in the next, and what is closed now is gone in another."""
+        await asyncio.sleep(0)
         for one in self.made:
-            self.run(one.stop())
+            await one.stop()
+            for writer in one.writers:
+                with suppress(OSError):
+                    await writer.wait_closed()
+
+    def close(self) -> None:
+        self.run(self._end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
+        gc.collect()  # what was not closed is told by the test that left it
+
+
+async def thin(mesh: Any) -> None:
+    await until(lambda: mesh.mode == "thin")
+
+
+async def nothing(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+    """Never answers; heartbeats are answered."""
+
+
+async def closes(provider: Provider, writer: asyncio.StreamWriter) -> bool:
+    return False
+
+
+async def hang(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+    """Reads no more, as one that was stopped, and lets nobody in."""
+    provider.admit = closes
+    await asyncio.Event().wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -144,3 +145,25 @@ def test_no_thread_is_left(elsewhere: Elsewhere, tmp_path: Path) -> None:
             mesh.service(CART).call("hi", "x")
     assert threading.active_count() == before
     until_now(lambda: len(os.listdir("/proc/self/fd")) == files)
+
+
+def test_the_end_in_the_midst_of_calls(elsewhere: Elsewhere, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Threads that go on calling while it is closed all come back: with an answer, or hearing why there is none."""
+    elsewhere.provider(tmp_path / "a.sock")
+
+    def calls(cart: Any, done: list[str], number: int) -> Exception | None:
+        try:
+            for turn in itertools.count():
+                done.append(cart.call("hi", f"{number}-{turn}"))
+        except (sdk.CallError, StateError) as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            done: list[str] = []
+            with blocking(tmp_path / "a.sock") as mesh:
+                running = [threads.submit(calls, mesh.service(CART), done, number) for number in range(8)]
+                until_now(lambda: len(done) > 100)  # noqa: B023
+            assert all(isinstance(one.result(PATIENCE), sdk.CallError | StateError) for one in running)
+    assert "defect" not in caplog.text

@@ -140,7 +140,7 @@ def test_a_sidecar_that_is_back_hears_it_before_calls_come(tmp_path: Path) -> No
             assert await cart.call("hi", "x") == "engine:x"
             allowed.clear()
             api = await Api(tmp_path / "api", answer).start()
-            await until(lambda: len(api.writers) == 1)
+            await until(lambda: len(api.writers) == 1 and not mesh.client.interest.settled)
             path.unlink()
             back = Counting(name="back")
             await back.start(path=str(path))
@@ -151,6 +151,26 @@ def test_a_sidecar_that_is_back_hears_it_before_calls_come(tmp_path: Path) -> No
             assert api.told == [[CART]] and await cart.call("hi", "x") == "back:x"
             await back.stop()
             await api.stop()
+
+    play(story)
+
+
+def test_one_that_takes_and_does_not_answer_holds_nobody_up_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshfast.sdk.interest.ANSWER", 0.05)
+
+    async def story() -> None:
+        async def never(services: list[str]) -> int:
+            await asyncio.Event().wait()
+            return 500
+
+        provider, api = await Counting().start(), await Api(tmp_path / "api", never).start()
+        async with closing(provider), meshed(url(provider), api=api.address) as mesh:
+            assert await mesh.service(CART).call("hi", "x") == "provider:x"
+            await until(lambda: len(api.writers) > 2)  # it is asked again
+            assert mesh.client.interest.settled and not mesh.client.interest.fresh("com.x.Other")
+        await api.stop()
 
     play(story)
 
