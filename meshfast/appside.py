@@ -10,11 +10,12 @@ from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found, reached_at
 from meshfast.endpoint.http import Api, Word
 from meshfast.endpoint.standby import Standbys
-from meshfast.heard import Heard, Source, inbound
+from meshfast.heard import Heard, inbound
 from meshfast.model import Mesh, Sidecar
 from meshfast.registers import EndpointSpec
 from meshfast.registration import Configured, Registrations, configured
 from meshfast.running import Running
+from meshfast.saying import Saying
 from meshfast.snapshots import Snapshots
 from meshfast.source.registries import Registries
 
@@ -67,7 +68,7 @@ class AppSide:
     def tell(self) -> None:
         """How the sidecar is now, to whom it matters."""
         if self.api:
-            self.api.tell(Word(self._state.version, self._state.ready, self._state.draining))
+            self.api.tell(Word(self.snapshots.version, self._state.ready, self._state.draining))
 
     def holds(self, mesh: Mesh) -> None:
         """It is in force: the application may find what is in it."""
@@ -93,6 +94,7 @@ class AppSide:
         """Now and then."""
         self.registrations.write_to(self._registries.writers)
         self.snapshots.tend()
+        self.tell()  # of the snapshot, which is written aside
         if self.endpoint:
             self.endpoint.tend()
 
@@ -107,12 +109,10 @@ class AppSide:
 
     def _hear(self, side: Sidecar, addresses: Mapping[str, str]) -> None:
         """What the application offers is registered, where anybody takes it."""
-        sources: list[Source] = [one for one in (self.endpoint, self.api) if one is not None]
         taking = tuple(one.name for one in side.registries if one.register)
-        if not taking or not sources:
+        if not taking or not side.endpoint:
             return
-        written = self.endpoint.written if self.endpoint else None
-        self._heard = Heard(sources, self.registrations, side, addresses, written=written)
+        self._heard = Heard(Saying(self.endpoint, self.api), self.registrations, side, addresses)
         if self.api:
             self.api.judge, self.api.registries = self._heard.judged, taking
 

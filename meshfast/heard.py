@@ -8,8 +8,7 @@ import ipaddress
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import psutil
@@ -54,14 +53,20 @@ def machine() -> set[str]:
 
 
 class Source(Protocol):
-    """Where applications say what they offer."""
+    """Where applications say what they offer. ``wanted`` of a session below 0: at a port of this machine, whose address
+    they do not know."""
 
-    wanted: dict[str, Wanted]
     hears: Callable[[], None]  # is set: that something else is wanted
     leaves: Callable[[int], None]  # is set: of a session whose connection has ended
 
     @property
+    def wanted(self) -> Mapping[str, Wanted]: ...
+
+    @property
     def refused(self) -> Counter[str]: ...
+
+    @property
+    def written(self) -> Written: ...
 
     def end(self, session: int) -> None:
         """Its application is known to be gone."""
@@ -80,38 +85,39 @@ def inbound(side: model.Sidecar, addresses: Mapping[str, str]) -> dict[int, tupl
 
 class Heard:
     """``follow`` after each change. ``unplaced``: addresses that are not registered, and why. Calls for what is
-    registered come to this machine, so what is said to be on another is not; ``own`` gives the names of this one.
-    ``written``: what instances of applications have written of what they offer."""
+    registered come to this machine, so what is said to be on another is not; ``own`` gives the names of this one."""
 
     def __init__(
-        self, sources: Sequence[Source], registrations: Registrations, side: model.Sidecar,
-        addresses: Mapping[str, str], *, own: Callable[[], Collection[str]] = machine, written: Written | None = None,
-        asks: Ask = ask,
+        self, endpoint: Source, registrations: Registrations, side: model.Sidecar, addresses: Mapping[str, str],
+        *, own: Callable[[], Collection[str]] = machine, asks: Ask = ask,
     ) -> None:  # fmt: skip
-        self._sources, self._registrations, self._side, self._own = sources, registrations, side, own
+        self._endpoint, self._registrations, self._side, self._own = endpoint, registrations, side, own
         self._doors = inbound(side, addresses)
         self._wanted: dict[Hashable, Registration] = {}
-        self._why: dict[str, str] = {}  # by path
         self.unplaced: dict[str, str] = {}
         self.unreadable: dict[str, str] = {}  # services, by their nodes
         self._nodes: dict[str, tuple[bytes, Node | None]] = {}  # instances that were read, by path
-        self._instances = Instances(written or Written(), self._soon, asks)
+        self._instances = Instances(endpoint.written, self._soon, asks)
         self._coming = self._warned = False
         self._looking: set[asyncio.Task[None]] = set()
-        for each in sources:
-            each.hears, each.leaves = self._soon, partial(self._left, each)
+        endpoint.hears, endpoint.leaves = self._soon, self._left
         self.follow()
-
-    def judged(self, path: str) -> Registration | str:
-        """As what a path is registered, as of now; or why it is not."""
-        self.follow()
-        return self._wanted.get(Said(path)) or self._why.get(path, "nothing is known of it")
 
     def _soon(self) -> None:
         """Once for all that is heard in one turn of the loop: an application registers a thousand at its start."""
         if not self._coming:
             self._coming = True
             asyncio.get_running_loop().call_soon(self.follow)
+
+    def judged(self, path: str) -> Registration | str:
+        """As what a node of the application is registered now, or why it is not."""
+        self.follow()
+        if (made := self._wanted.get(Said(path))) is not None:
+            return made
+        one = self._endpoint.wanted.get(path)
+        if path in self.unreadable or one is None or one.provider is None:
+            return "it has signs of a URL in its name"
+        return self.unplaced.get(one.provider.instance.address, "nothing is known of it")
 
     def take(self, side: model.Sidecar) -> None:
         """What is said of the sidecar may have changed, though not its listeners."""
@@ -124,20 +130,25 @@ class Heard:
         wanted: dict[Hashable, Registration] = {}
         unplaced: dict[str, str] = {}
         unreadable: dict[str, str] = {}
-        said = {path: one for source in self._sources for path, one in source.wanted.items()}
-        own = {*self._own(), self._side.advertise.address} if said else set()
-        self._why = {}
-        for of, one, provider, levels in self._said(said, own):
-            made = self._placed(one, provider, own, levels)
-            if isinstance(made, str):
-                unplaced[provider.instance.address] = self._why[of.path] = made
-            elif readable(made):
+        own = {*self._own(), self._side.advertise.address} if self._endpoint.wanted else set()
+        nodes = self._read()
+        for of, session, provider, levels in self._said(nodes, own):
+            address = provider.instance.address
+            door = self._doors.get(_port(address))
+            if door is None:
+                unplaced[address] = "no inbound listener forwards to that port"
+            elif not ours(address, *door, own):
+                unplaced[address] = "that is no address of this machine, nor advertise.address"
+            elif not session:
+                unplaced[address] = "dynamic=false: it would stay when the application has gone"
+            elif session < 0 and not self._side.advertise.address and not reached(door[0]):
+                unplaced[address] = f"{door[0]} is not where others reach this machine"
+            elif readable(made := self._registration(provider, *door, self._side.advertise.levels or levels)):
                 wanted[of] = made
             else:
                 unreadable[of.path] = made.service
-                self._why[of.path] = "it has signs of a URL in its name"
         for path in unreadable.keys() - self.unreadable.keys():
-            self._of(path).refused["service"] += 1
+            self._endpoint.refused["service"] += 1
             log.warning("endpoint: %s cannot be registered: it has signs of a URL in its name", unreadable[path])
         for address in unplaced.keys() - self.unplaced.keys():
             log.warning("endpoint: what the application offers at %s is not registered: %s", address, unplaced[address])
@@ -147,29 +158,11 @@ class Heard:
     def close(self) -> None:
         self._instances.close()
 
-    def _placed(
-        self, one: Wanted, provider: Provider, own: Collection[str], levels: tuple[str, ...]
-    ) -> Registration | str:  # fmt: skip
-        """Behind the listener that forwards to it; else why not."""
-        door = self._doors.get(_port(provider.instance.address))
-        if door is None:
-            return "no inbound listener forwards to that port"
-        if not ours(provider.instance.address, *door, own):
-            return "that is no address of this machine, nor advertise.address"
-        if not one.session:
-            return "dynamic=false: it would stay when the application has gone"
-        if one.here and not self._side.advertise.address and not reached(door[0]):
-            return f"{door[0]} is not where others reach this machine"
-        return self._registration(provider, *door, self._side.advertise.levels or levels)
-
-    def _of(self, path: str) -> Source:
-        return next(source for source in self._sources if path in source.wanted)
-
     def _said(
-        self, wanted: Mapping[str, Wanted], own: Collection[str]
-    ) -> Iterator[tuple[Said, Wanted, Provider, tuple[str, ...]]]:
-        """What the application said: by whose node, and as what it registered."""
-        nodes = self._read(wanted)
+        self, nodes: Mapping[str, Node], own: Collection[str]
+    ) -> Iterator[tuple[Said, int, Provider, tuple[str, ...]]]:
+        """What the application said: by whose node, with which session, and as what it registered."""
+        wanted = self._endpoint.wanted
         places = {(one.application, port) for one in nodes.values() for port in {one.port, *one.endpoints.values()}}
         known: set[tuple[str, ...]] = set()
         by_interface: set[str] = set()
@@ -179,7 +172,7 @@ class Heard:
                 by_interface.add(its.application)
                 known.add((*_key(found), its.address))
                 both = (its.application, _port(its.address)) in places
-                yield Said(path), one, found, ("interface", "instance") if both else ("interface",)
+                yield Said(path), one.session, found, ("interface", "instance") if both else ("interface",)
         for path, each in nodes.items():
             at = self._asked(each, own) if each.application not in by_interface else None
             info = self._instances.offered(path, each, at)
@@ -187,30 +180,30 @@ class Heard:
                 try:
                     found = offered(each, service)
                 except Refused as refused:
-                    self._of(path).refused[refused.reason] += 1
+                    self._endpoint.refused[refused.reason] += 1
                     continue
                 key = (*_key(found), found.instance.address)
                 if key not in known:
                     known.add(key)
-                    yield Said(path, _key(found)), wanted[path], found, ("instance",)
+                    yield Said(path, _key(found)), wanted[path].session, found, ("instance",)
 
-    def _read(self, wanted: Mapping[str, Wanted]) -> dict[str, Node]:
+    def _read(self) -> dict[str, Node]:
         """The instances that the application registered."""
         before, self._nodes = self._nodes, {}
-        for path, one in wanted.items():
+        for path, one in self._endpoint.wanted.items():
             if one.provider is None:
                 last = before.get(path)
                 same = last is not None and last[0] == one.data
-                self._nodes[path] = last if last is not None and same else (one.data, self._node(path, one.data))
+                self._nodes[path] = last if last is not None and same else (one.data, self._node(one.data))
         nodes = {path: found for path, (_, found) in self._nodes.items() if found is not None}
         self._instances.follow(nodes)
         return nodes
 
-    def _node(self, path: str, data: bytes) -> Node | None:
+    def _node(self, data: bytes) -> Node | None:
         try:
             return node(data)
         except Refused as refused:
-            self._of(path).refused[refused.reason] += 1
+            self._endpoint.refused[refused.reason] += 1
             log.warning("endpoint: an instance that the application registered cannot be read: %s", refused)
             return None
 
@@ -224,26 +217,23 @@ class Heard:
             return protocol, _bare(door[1].removeprefix("tcp://")), port
         return (protocol, one.host, port) if one.host in own or _is_loopback(one.host) else None
 
-    def _left(self, source: Source, session: int) -> None:
+    def _left(self, session: int) -> None:
         """Its connection has ended. Where its ports are closed as well the application is gone, and whoever comes there
         next is another one."""
-        found: set[int] = set()
-        for path, one in source.wanted.items():
-            if one.session != session:
-                continue
-            if one.provider:
-                found.add(_port(one.provider.instance.address))
-            elif (read := self._nodes.get(path)) is not None and read[1] is not None:
-                found |= {read[1].port, *read[1].endpoints.values()}
+        found = {_port(one.provider.instance.address) for one in self._endpoint.wanted.values()
+                 if one.session == session and one.provider}  # fmt: skip
+        for path, (_, each) in self._nodes.items():
+            if each is not None and path in self._endpoint.wanted and self._endpoint.wanted[path].session == session:
+                found |= {each.port, *each.endpoints.values()}
         doors = {self._doors[port][1] for port in found if port in self._doors}
         if doors:
-            task = asyncio.get_running_loop().create_task(self._bury(source, session, doors))
+            task = asyncio.get_running_loop().create_task(self._bury(session, doors))
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
 
-    async def _bury(self, source: Source, session: int, doors: Collection[str]) -> None:
+    async def _bury(self, session: int, doors: Collection[str]) -> None:
         if all([await _closed(one) for one in doors]):
-            source.end(session)
+            self._endpoint.end(session)
 
     def _registration(self, said: Provider, bound: str, behind: str, levels: tuple[str, ...]) -> Registration:
         host, _, port = bound.rpartition(":")

@@ -51,13 +51,11 @@ class Shown(Protocol):
 
 class Wanted(NamedTuple):
     """What an application registered. ``provider``: None where it is an instance of an application, of which ``data``
-    tells. ``session``: 0 where it stays without one. ``here``: it is on this machine, and does not know what others
-    call that."""
+    tells. ``session``: 0 where it stays without one."""
 
     session: int
     provider: Provider | None
     data: bytes
-    here: bool = False
 
 
 class Endpoint:

@@ -97,7 +97,7 @@ class _Path(NamedTuple):
 
 @dataclass(slots=True)
 class _Held:
-    """What a connection said. ``number``: as a session's."""
+    """What a connection said. ``number``: as a session's, below 0."""
 
     number: int
     offers: set[str] = field(default_factory=set)
@@ -125,7 +125,7 @@ class Api:
         self.word = Word()
         self.watchers = 0
         self._held: dict[Peer, _Held] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(-2, -1)
         self._wakes: set[asyncio.Event] = set()  # of who waits for listings
         self._told: set[asyncio.Event] = set()  # of watchers
         self._returning = Returning(state, self._offers) if state is not None else None
@@ -146,7 +146,7 @@ class Api:
         bound = await self._server.start(self._address)
         if self._returning is not None:
             for n, one in enumerate(self._returning.read()[: self.limits.registrations]):
-                self.wanted[f"{BEFORE}{n}"] = Wanted(-1, one, b"", here=True)
+                self.wanted[f"{BEFORE}{n}"] = Wanted(-1, one, b"")
             self._late = asyncio.get_running_loop().call_later(RETURN, self.late)
         return bound
 
@@ -179,7 +179,7 @@ class Api:
         self.hears()
 
     def end(self, session: int) -> None:
-        """A connection of its own ends with its application."""
+        """A connection ends with its application, by itself."""
 
     @property
     def refused(self) -> Counter[str]:
@@ -231,7 +231,7 @@ class Api:
             f"127.0.0.1:{offered.port}", offered.protocol, parameters.get("application", ""), parameters
         )
         provider = url.Provider(offered.service, offered.group, offered.version, instance)
-        self.wanted[path] = Wanted(held.number, provider, b"", here=True)
+        self.wanted[path] = Wanted(held.number, provider, b"")
         held.offers.add(path)
         asked.peer.holds = True
         if self._returning is not None:

@@ -27,7 +27,6 @@ from meshfast.sdk.errors import (
 )
 from meshfast.sdk.link import Timing
 from meshfast.sdk.mesh import Mesh, connect
-from meshfast.sdk.serve import Offer, Serving
 from meshfast.sdk.service import Reply, Service
 from meshfast.sdk.typed import Byte, Float, Int, Java, Short, idempotent, named
 from meshfast.sdk.values import java
@@ -47,12 +46,10 @@ __all__ = [
     "NoInstance",
     "NoRoute",
     "NotSent",
-    "Offer",
     "Overloaded",
     "RemoteError",
     "Reply",
     "Service",
-    "Serving",
     "Short",
     "StatusError",
     "Timing",

@@ -47,7 +47,7 @@ class Fat:
 
     def start(self) -> str:
         """Reads the snapshot and listens: at ``unix://@meshfast-...``, an abstract address, which any process of this
-        network namespace can dial, as it can the sidecar's. About 10 ms for 100 services of 20 instances. Again:
+        network namespace can dial, as it can the sidecar's. About 20 ms for 100 services of 20 instances. Again:
         the same address.
 
         :raises SourceError: there is no snapshot, or it is not to be used

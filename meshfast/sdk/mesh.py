@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,8 +15,6 @@ from meshfast.errors import StateError
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.link import Timing
-from meshfast.sdk.perform import Handlers
-from meshfast.sdk.serve import Offer, Serving
 from meshfast.sdk.service import TIMEOUT, Service
 from meshfast.sdk.typed import bound
 
@@ -104,15 +103,6 @@ class Mesh:
             found = self._services[key] = Service(self.client, *key, self._settings.carry)
         return found
 
-    def serve(
-        self, service: str, handlers: Handlers, *, group: str = "", version: str = "",
-        parameters: Mapping[str, str] | None = None, port: int = 0, host: str = "127.0.0.1",
-    ) -> Serving:  # fmt: skip
-        """Offers a service while a block lasts, for ``async with``: registered through the sidecar, at the first free
-        port that it forwards to unless ``port`` says one. See ``Serving``, which takes several services at a port."""
-        offer = Offer(service, handlers, group, version, parameters or {})
-        return Serving(self._settings.api, offer, port=port, host=host)
-
     def stub(
         self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
     ) -> _S:  # fmt: skip
@@ -121,6 +111,17 @@ class Mesh:
         :raises TypeError: a method or a type that Java has not; told here, not at a call
         """
         return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), True)
+
+    def serve(
+        self, service: str, handlers: Mapping[str, Callable[..., Any]], *, port: int = 0, group: str = "",
+        version: str = "", parameters: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Any]:  # fmt: skip
+        """Serves while its block lasts, registered through the sidecar: ``meshfast.sdk.serve``. ``handlers``: by the
+        method's name; ``port`` 0: the first free one that the sidecar forwards to."""
+        module = _part("meshfast.sdk.serve", "serves nothing")
+        offer = module.Offer(service, handlers, group, version, parameters or {})
+        found: AbstractAsyncContextManager[Any] = module.Serving(self._settings.api, offer, port=port)
+        return found
 
 
 def _part(name: str, lack: str) -> Any:

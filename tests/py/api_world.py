@@ -16,6 +16,7 @@ from meshfast.heard import Heard, inbound
 from meshfast.model import Listener, Sidecar
 from meshfast.registers import Advertise
 from meshfast.registry import Registration
+from meshfast.saying import Saying
 
 CART = "com.x.Cart"
 GOOD = {"service": CART, "port": 20881}
@@ -46,7 +47,7 @@ class World:
         self.address = await self.api.start()
         if self._takes:
             told: Any = SimpleNamespace(only=self.only)
-            heard = Heard([self.api], told, self._side, BOUND, own=lambda: ())
+            heard = Heard(Saying(None, self.api), told, self._side, BOUND, own=lambda: ())
             self.api.judge, self.api.registries = heard.judged, ("main",)
 
     def only(self, wanted: dict[Any, Registration], kind: type) -> None:

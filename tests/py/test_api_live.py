@@ -33,7 +33,7 @@ def test_an_application_comes_and_goes(tmp_path: Path, backend: str) -> None:
             registries=[{**MAIN, "register": True}],
             listeners=[{"name": "in", "bind": "tcp://127.0.0.1:0", "direction": "inbound", "forward": app.address}],
             workload={"app": "shop"}, admin=f"unix://{tmp_path / 'admin.sock'}", advertise={"address": "127.0.0.1"},
-            endpoint={"http": f"unix://{tmp_path / 'shop.api'}"},
+            endpoint={"http": f"unix://{tmp_path / 'shop.api'}"}, state=str(tmp_path / "state"),
         )  # fmt: skip
         sidecar = Sidecar(world.source, registries=world.shown)
         running = asyncio.create_task(sidecar.run())
@@ -41,7 +41,7 @@ def test_an_application_comes_and_goes(tmp_path: Path, backend: str) -> None:
             await until(lambda: sidecar.state.ready, 20)
             watch, talk = [await Talk.to(sidecar.addresses["endpoint-http"]) for _ in range(2)]
             watch.send("GET", "/v1/watch")
-            assert await watch.line() == {"snapshot": 1, "ready": True, "draining": False}
+            assert await watch.line() == {"snapshot": 0, "ready": True, "draining": False}
             status, told = await talk.ask("POST", "/v1/register", {"service": CART, "port": app.port})
             assert (status, told) == (200, {"address": sidecar.addresses["in"], "registries": ["main"]})
             await until(lambda: "1: put" in journal, 20)
@@ -49,6 +49,7 @@ def test_an_application_comes_and_goes(tmp_path: Path, backend: str) -> None:
             status, told = await talk.ask("POST", "/v1/consume", {"services": ["com.x.Known", "com.x.Gone"]})
             assert (status, told) == (200, {"known": ["com.x.Known"], "nobody": ["com.x.Gone"], "unanswered": []})
             assert sidecar.own.consumed() == {"com.x.Known", "com.x.Gone"}
+            assert (await watch.line()) == {"snapshot": 1, "ready": True, "draining": False}  # they are in it by now
             page = json.loads((await ask(f"unix://{tmp_path / 'admin.sock'}", "/endpoint"))[1])
             assert page["http"]["services"] == ["com.x.Gone", "com.x.Known"]
             talk.close()

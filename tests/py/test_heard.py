@@ -46,7 +46,7 @@ def heard(*nodes: str, bound: str = ALL, advertise: str = "", **fields: Any) -> 
     listeners = (Listener("in", bound, "inbound", forward="127.0.0.1:20881"), Listener("out", "127.0.0.1:15001"))
     side = Sidecar(listeners=listeners, advertise=Advertise(advertise), **fields)
     addresses = {"in": bound, "out": "127.0.0.1:15001"}
-    return Heard([endpoint], told, side, addresses, own=lambda: HERE), told, endpoint  # type: ignore[arg-type]
+    return Heard(endpoint, told, side, addresses, own=lambda: HERE), told, endpoint  # type: ignore[arg-type]
 
 
 def test_behind_the_listener_that_forwards_to_it() -> None:
@@ -99,7 +99,7 @@ def test_a_name_that_says_more_than_a_name_is_not_registered() -> None:
         wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter(), written=Written()
     ), Told()
     listeners = (Listener("in", ONE, "inbound", forward="127.0.0.1:20881"),)
-    it = Heard([endpoint], told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
+    it = Heard(endpoint, told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
     it.follow()
     assert not told.wanted and endpoint.refused == {"service": 1}
 
@@ -115,7 +115,7 @@ def test_callers_are_told_the_path_that_the_application_answers_to() -> None:
         wanted={"/p": Wanted(1, one, b"")}, hears=None, refused=Counter(), written=Written()
     ), Told()
         listeners = (Listener("in", ONE, "inbound", forward="127.0.0.1:20881"),)
-        Heard([endpoint], told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
+        Heard(endpoint, told, Sidecar(listeners=listeners), {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
         (made,) = told.wanted.values()
         assert url(made).path == written
 
@@ -163,7 +163,7 @@ def test_a_session_ends_with_its_application(alive: bool) -> None:
         wanted = {"/p": Wanted(7, provider(node(port), CART), b""), "/q": Wanted(8, provider(node(1), CART), b"")}
         endpoint = SimpleNamespace(wanted=wanted, hears=None, leaves=None, end=ended.append, written=Written())
         side = Sidecar(listeners=(Listener("in", ONE, "inbound", forward=f"127.0.0.1:{port}"),))
-        it = Heard([endpoint], Told(), side, {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
+        it = Heard(endpoint, Told(), side, {"in": ONE}, own=lambda: HERE)  # type: ignore[arg-type]
         for session in (7, 8, 9):
             endpoint.leaves(session)
         await asyncio.gather(*it._looking)

@@ -51,7 +51,7 @@ class World:
         listeners = (Listener("in", ALL, "inbound", forward="tcp://127.0.0.1:20881"),)
         side = self.side = Sidecar(listeners=listeners, advertise=Advertise("10.0.0.7", levels=levels))
         self.heard = Heard(
-            [self.endpoint], self.told, side, {"in": ALL}, own=lambda: HERE, written=self.written, asks=self.ask
+            self.endpoint, self.told, side, {"in": ALL}, own=lambda: HERE, asks=self.ask
         )  # type: ignore[arg-type]
 
     async def ask(self, *at: Any) -> Info:

@@ -98,3 +98,14 @@ def test_the_core_passes_over_what_python_reads() -> None:
             elif core:
                 assert end is None, (name, at, end)  # references and chunk types are not looked at by the core
     assert agreed > 1000
+
+
+def test_a_key_that_holds_very_much_by_references_is_read_at_once():
+    """Forty lists, each of two that are the next one: its words would be longer than any memory."""
+    levels = 40
+    inner = b"\x7a" * levels + b"\x90\x90"
+    inner += b"".join(b"\x51" + bytes([0x90 + n]) for n in range(levels, 1, -1))
+    found, at = hessian.decode(b"H" + inner + b"\x91Z")
+    assert at == len(inner) + 3 and list(found.values()) == [1]
+    [key] = found
+    assert key.startswith("list ")

@@ -56,7 +56,7 @@ PYTHON = (
     ("endpoint",),
     ("alive", "snapshots"),
     ("registration",),
-    ("standing", "heard"),
+    ("standing", "heard", "saying"),
     ("doors", "guards", "besides", "listings", "localities", "stepped"),
     ("running", "explain", "metered", "shares"),
     ("metrics", "accesslog"),

@@ -382,6 +382,6 @@ def test_a_forked_process_leaves_it_alone(state: StateDir) -> None:
 
 
 def test_nothing_is_made_before_it_is_asked_for() -> None:
-    code = "import os, sys, meshfast.sdk; print(len(os.listdir('/proc/self/task')), 'meshfast._core' in sys.modules)"
+    code = "import os, sys, meshfast.sdk; print(len(os.listdir('/proc/self/task')), 'meshfast.sdk.fat' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["1", "False"]

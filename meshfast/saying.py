@@ -1,0 +1,44 @@
+"""All that the application says of itself, whether to the registry that the sidecar is or over HTTP, as one source."""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter
+from collections.abc import Callable, Mapping
+
+from meshfast.endpoint.dubbo import Endpoint, Wanted
+from meshfast.endpoint.http import Api
+from meshfast.endpoint.instances import Written
+
+__all__ = ["Saying"]
+
+
+class Saying:
+    """As ``heard.Source``. Paths of one and of the other differ, and sessions of the API are below 0."""
+
+    def __init__(self, endpoint: Endpoint | None, api: Api | None) -> None:
+        self._endpoint, self._all = endpoint, [one for one in (endpoint, api) if one is not None]
+        self.wanted: Mapping[str, Wanted] = ChainMap(*(one.wanted for one in self._all))
+        self.refused: Counter[str] = self._all[0].refused
+        self.written = endpoint.written if endpoint is not None else Written()
+
+    @property
+    def hears(self) -> Callable[[], None]:
+        return self._all[0].hears
+
+    @hears.setter
+    def hears(self, call: Callable[[], None]) -> None:
+        for one in self._all:
+            one.hears = call
+
+    @property
+    def leaves(self) -> Callable[[int], None]:
+        return self._all[0].leaves
+
+    @leaves.setter
+    def leaves(self, call: Callable[[int], None]) -> None:
+        for one in self._all:
+            one.leaves = call
+
+    def end(self, session: int) -> None:
+        if self._endpoint is not None:
+            self._endpoint.end(session)
