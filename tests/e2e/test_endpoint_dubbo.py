@@ -219,7 +219,8 @@ def test_restarts_are_not_seen(port_of: Callable[..., int], version: str, crashe
 
 def test_pydubbo(triple: Triple) -> None:
     """It registers a URL without a path, and looks for services that nobody registered before."""
-    played, python = Played(triple.port()), obtain(lambda: PyDubbo(f"endpoint-{next(_numbers)}"))
+    python = obtain(lambda: PyDubbo(f"endpoint-{next(_numbers)}"))
+    played = Played(triple.port())
     try:
         played.list(TEXTS, "", protocol="tri")
         python.do("refer", ref="ref", registry=played.registry)
