@@ -154,6 +154,7 @@ class Heard:
             log.warning("endpoint: what the application offers at %s is not registered: %s", address, unplaced[address])
         self.unplaced, self.unreadable, self._wanted = unplaced, unreadable, wanted
         self._registrations.only(wanted, Said)
+        self._registrations.sure(not self._instances.searching)
 
     def close(self) -> None:
         self._instances.close()

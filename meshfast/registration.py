@@ -143,6 +143,7 @@ class Registrations:
         self._apps: dict[tuple[str, str], App] = {}
         self._writers: dict[str, Writer] = {}
         self._ready = self._left = False
+        self._sure, self._owed = True, set[str]()
         self._withdrawn = 0
 
     # --- what is wanted, and where
@@ -167,6 +168,13 @@ class Registrations:
         if self._ready:
             self._sweep(new)
         self._apply()
+
+    def sure(self, sure: bool) -> None:
+        """Whether all is known that is wanted. Until it is, what the process before registered stays."""
+        self._sure = sure
+        if sure and self._owed:
+            owed, self._owed = self._owed, set()
+            self._sweep([name for name in owed if name in self._writers])
 
     def ready(self) -> None:
         """Calls that come in are served: registries may say so."""
@@ -253,6 +261,9 @@ class Registrations:
         self._follow()
 
     def _sweep(self, names: list[str]) -> None:
+        if not self._sure:
+            self._owed.update(names)
+            return
         keys = list(self._one_of_each())
         for name in names:
             self._writers[name].sweep(keys)

@@ -96,6 +96,11 @@ class Instances:
             self._begin(key, at)
         return self._last.get(path)
 
+    @property
+    def searching(self) -> bool:
+        """Whether somebody is asked, so that more may be offered than is known."""
+        return bool(self._searches)
+
     def close(self) -> None:
         self._stop(list(self._searches))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from harness import mesh
 from harness.driver import Driver, PeerError
 from harness.go import Go
 from harness.java import SERVICE
-from harness.process import ANY, HOST, free_port, until
+from harness.process import ANY, HOST, RUN, free_port, until
 from harness.registered import Registered, registry
 from harness.sidecar import Sidecar
 from harness.way import LOOPS
@@ -55,13 +56,17 @@ class Beside:
     """A sidecar that registers an application at a port: what is configured, or what that says to it."""
 
     def __init__(
-        self, loop: str, server: ZooKeeper, root: str, app: int, levels: list[str] | None = None, says: bool = False
-    ) -> None:
+        self, loop: str, server: ZooKeeper, root: str, app: int, levels: list[str] | None = None, says: bool = False,
+        state: str = "",
+    ) -> None:  # fmt: skip
         self.port, self.own = free_port(), free_port()
         main = registry(server.address, root=f"/{root}", register=True, subscribe=False)
         more: dict[str, Any] = {
             "registries": [main], "advertise": {"address": HOST, **({"levels": levels} if levels else {})},
         }  # fmt: skip
+        if state:
+            shutil.rmtree(RUN / state, ignore_errors=True)
+            more["state"] = str(RUN / state)
         doors = [mesh.inbound(f"tcp://{ANY}:{self.port}", app)]
         if says:
             doors.append({"name": "out", "bind": f"tcp://{ANY}:{free_port()}", "direction": "outbound"})
@@ -256,3 +261,28 @@ def test_a_sidecar_that_comes_back_takes_over_what_it_left(
 
     until("another session's", is_other, SECONDS)
     assert seen and all(names == [f"{HOST}:{one.port}"] for names in seen)
+
+
+@pytest.mark.parametrize("metadata_at", ["local", "remote"])
+def test_nobody_sees_that_a_sidecar_was_killed(
+    metadata_at: str, own_server: ZooKeeper, beside: Callable[..., Beside], drivers: Callable[[str], Any]
+) -> None:
+    """Which has a state directory: the application's session goes on, and what it offers may have to be asked again."""
+    app, application = free_port(), f"shop-{next(_numbers)}"
+    one = beside(LOOPS[0], own_server, "dubbo", app, says=True, state=f"state-{application}")
+    provider = drivers("java-3.3")
+    provider.export(
+        "A", app, registry=f"zookeeper://{HOST}:{one.own}?register-mode=instance", application=application,
+        metadata=metadata_at,
+    )  # fmt: skip
+    path = f"/services/{application}/{HOST}:{one.port}"
+    until("its instance", lambda: own_server.kazoo.exists(path), SECONDS)
+    kept = RUN / f"state-{application}" / "sessions.json"  # written a moment behind what is said
+    until("its session to be kept", lambda: f"/services/{application}/" in kept.read_text(), SECONDS)
+    before = own_server.kazoo.exists(path)
+    for _ in range(3):
+        one.sidecar.kill()
+        one.sidecar.again()
+        until("it is registered", lambda: '"state": "registered"' in one.sidecar.get("/registries"), SECONDS)
+    now = own_server.kazoo.exists(path)
+    assert (now.czxid, now.mzxid, now.ephemeralOwner) == (before.czxid, before.mzxid, before.ephemeralOwner)

@@ -30,6 +30,9 @@ class Told:
     def __init__(self) -> None:
         self.wanted: dict[Any, Registration] = {}
 
+    def sure(self, sure: bool) -> None:
+        self.known = sure
+
     def only(self, wanted: dict[Any, Registration], kind: type) -> None:
         assert kind is Said
         self.wanted = dict(wanted)

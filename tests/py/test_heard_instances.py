@@ -170,7 +170,10 @@ def test_one_that_wrote_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
         told = info(metadata("shop", [url()]).data)
         world.answers = [OSError("nobody"), told]
         revision = world.write(url(), remote=False)
+        await turns(1)
+        assert not world.told.known  # so nothing of the process before is taken away yet
         await turns(40)
+        assert world.told.known
         assert world.services == {CART: ("instance",)}
         assert world.asked == [("dubbo", "127.0.0.1", 20881, "shop", revision)] * 2
         world.endpoint.hears()

@@ -325,6 +325,21 @@ async def test_a_registry_that_is_away_holds_up_no_stop(w):
 
 
 @world
+async def test_what_was_registered_stays_until_it_is_known_what_is_wanted(w):
+    """Of an application that is asked what it offers."""
+    one = offer()
+    w.writer.before = {one.key}
+    w.registrations.sure(False)
+    w.registrations.write_to({"main": w.writer})
+    w.registrations.ready()
+    assert w.writer.before == {one.key} and w.writer.said == []
+    w.registrations.want("a", one)
+    w.registrations.sure(True)
+    w.registrations.sure(True)
+    assert w.writer.before == {one.key} and w.writer.said == [("sweep", [one.service])]
+
+
+@world
 async def test_the_configuration_says_what_is_wanted(w):
     listeners = (Listener("in", "0.0.0.0:20880", "inbound", forward=APP),)
     spec = RegistrationSpec("com.x.Cart", "g", "1.0", "dubbo", "in", {"methods": "add"})
