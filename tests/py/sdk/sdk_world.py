@@ -64,6 +64,13 @@ def no_engine() -> FakeFat:
     return FakeFat("", RuntimeError("none in this test"))
 
 
+async def settled() -> None:
+    """Who dialled and left is accepted in the next turn, and known to a provider some turns later: no sooner may its
+    door be shut."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def meshed(
     address: str, fat: Callable[[], Any] = no_engine, timing: sdk.Timing = PATIENT, **more: Any
@@ -71,6 +78,7 @@ async def meshed(
     more = {"api": "unix://@nobody-is-asked", "timeout": PATIENCE} | more
     async with sdk.connect("tests", address=address, fat=fat, timing=timing, **more) as mesh:
         yield mesh
+    await settled()
 
 
 def play(story: Callable[[], Any], seconds: float = 240.0) -> Any:
@@ -95,8 +103,7 @@ class Elsewhere:
         return one
 
     async def _end(self) -> None:
-        """What was accepted in this very turn is known in the next, and what is closed now is gone in another."""
-        await asyncio.sleep(0)
+        await settled()
         for one in self.made:
             await one.stop()
             for writer in one.writers:
