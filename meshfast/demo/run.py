@@ -14,7 +14,7 @@ from meshfast.demo.load import Load, call
 from meshfast.demo.process import DemoError
 from meshfast.demo.protocols import consumer
 from meshfast.demo.show import Hop, Report, Show, Walk
-from meshfast.demo.stage import POLL, Options, Stage
+from meshfast.demo.stage import POLL, Environments, Options
 from meshfast.demo.topology import (
     APPS,
     HOST,
@@ -35,7 +35,7 @@ TAKE_TIMEOUT = 15.0  # seconds, for a change to reach every sidecar
 BACK_TIMEOUT = 15.0  # seconds, for an instance that is back to be used again
 
 
-class Demo(Stage):
+class Demo(Environments):
     """One run of the label demonstration."""
 
     START = START

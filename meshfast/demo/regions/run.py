@@ -34,7 +34,7 @@ from meshfast.demo.regions.topology import (
     Stand,
     region,
 )
-from meshfast.demo.stage import POLL, Options, Stage
+from meshfast.demo.stage import POLL, Environments, Options
 from meshfast.demo.topology import HOST, Place
 from meshfast.demo.wire import PROTOCOLS
 
@@ -47,7 +47,7 @@ _AT = {DEAD: NEXT, BACK: HOME, LEFT: FAR, HALF: HOME}  # where calls are then th
 Change = Callable[[], Awaitable[None]]
 
 
-class Regions(Stage):
+class Regions(Environments):
     """One run."""
 
     START = START
