@@ -112,7 +112,7 @@ distclean: clean ## and the virtual environment
 
 # --- demonstration
 .PHONY: demo
-demo: $(VENV)/.built ## applications and a sidecar beside each: calls, checked; DEMO=regions: in three data centres
+demo: $(VENV)/.built ## applications and a sidecar beside each: calls, checked; DEMO=regions: in three data centres; DEMO=registry: with a registry
 	$(VENV)/bin/meshfast demo --dir $(BUILD)/demo $(DEMO)
 
 # --- what a room needs for itself is beside it

@@ -19,7 +19,7 @@ VERBS = {
     "check": "Read a configuration and say what is in it, or all that is wrong with it.",
     "explain": "Say where a request would go, and why.",
     "registry": "Look into a registry: what it lists, and what changes.",
-    "demo": "Show labels or data centres with real processes on this machine.",
+    "demo": "Show labels, data centres or a registry with real processes on this machine.",
     "version": "Say which version this is.",
 }
 

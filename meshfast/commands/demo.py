@@ -13,13 +13,15 @@ from meshfast.commands.output import FORMAT, console, print_json
 from meshfast.demo.process import DemoError
 from meshfast.demo.regions.run import Regions
 from meshfast.demo.regions.show import RegionsShow
+from meshfast.demo.registry.run import Registry
+from meshfast.demo.registry.show import RegistryShow
 from meshfast.demo.run import Demo
 from meshfast.demo.show import Findings, Show
 from meshfast.demo.stage import Options, Stage
 
 
 @click.command("demo")
-@click.argument("which", type=click.Choice(["labels", "regions"]), default="labels")
+@click.argument("which", type=click.Choice(["labels", "regions", "registry"]), default="labels")
 @click.option("--keep", is_flag=True, help="Leave all of it running, until Ctrl-C.")
 @click.option(
     "--loop", type=click.Choice(["auto", "epoll", "io_uring"]), default="auto", show_default=True,
@@ -27,7 +29,7 @@ from meshfast.demo.stage import Options, Stage
 )  # fmt: skip
 @click.option(
     "--every", type=click.FloatRange(1, 1000), default=20, show_default=True, metavar="MS",
-    help="Milliseconds between two calls of one of the eight callers in the background.",
+    help="Milliseconds between two calls of one of the callers in the background.",
 )  # fmt: skip
 @click.option(
     "--dir", "directory", type=click.Path(file_okay=False, path_type=Path), default=None,
@@ -44,11 +46,25 @@ def demo(which: str, keep: bool, loop: str, every: float, directory: Path | None
     regions: two applications in three data centres; one data centre dies and comes back, then a document moves one
     application to another, all of it, half of it, and back.
 
+    registry: two applications in Python, and a small ZooKeeper in which their sidecars register them; the caller's
+    sidecar is killed under load, an instance is killed, then the sidecar is restarted as planned. Needs kazoo.
+
     Exits with 1 when a call went elsewhere or was lost.
     """
     directory = directory or Path(tempfile.mkdtemp(prefix="meshfast-demo-"))
     options, out = Options(directory.absolute(), loop, every / 1000, keep), console(stderr=output == "json")
-    made: Stage = Regions(options, RegionsShow(out)) if which == "regions" else Demo(options, Show(out))
+    made: Stage
+    try:
+        match which:
+            case "regions":
+                made = Regions(options, RegionsShow(out))
+            case "registry":
+                made = Registry(options, RegistryShow(out))
+            case _:
+                made = Demo(options, Show(out))
+    except DemoError as error:
+        Show(out).line(str(error), "bold red")
+        raise SystemExit(1) from None
     show = made.show
     code, told = 1, list[signal.Signals]()
     try:
