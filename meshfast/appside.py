@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from meshfast import _core
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found, reached_at
 from meshfast.endpoint.http import Api, Word
 from meshfast.endpoint.standby import Standbys
+from meshfast.eventlog import Event
 from meshfast.heard import Heard, inbound
 from meshfast.model import Mesh, Sidecar
 from meshfast.registers import EndpointSpec
@@ -89,6 +90,18 @@ class AppSide:
         self.registrations.only(configured(self._mesh.sidecar, addresses), Configured)
         if self._heard:
             self._heard.take(self._mesh.sidecar)
+
+    def events(self, found: Iterable[Event]) -> None:
+        """What the workers tell."""
+        for kind, worker, _, _, peer in found:
+            if kind in ("peer_down", "peer_up") and peer in self._behind:
+                self.registrations.reaches(peer, worker, kind == "peer_up")
+
+    @property
+    def _behind(self) -> set[str]:
+        """Where the application is."""
+        listeners = self._mesh.sidecar.listeners
+        return {one.forward.removeprefix("tcp://") for one in listeners if one.direction == "inbound"}
 
     def tend(self) -> None:
         """Now and then."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-__all__ = ["EventLog"]
+__all__ = ["Event", "EventLog"]
 
 log = logging.getLogger("meshfast")
 

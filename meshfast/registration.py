@@ -25,6 +25,9 @@ log = logging.getLogger("meshfast")
 #: Seconds between looks at an application, and after one whose connection ended.
 LOOK, SOON = 2.0, 0.2
 
+#: Seconds after which the looks at an application count more than that a worker could not reach it once.
+REACHED = 5.0
+
 #: What a URL says by these names is not a workload's label, whatever that is called.
 KEPT = frozenset(
     "anyhost application category cluster connections deprecated disabled dubbo dynamic enabled generic group "
@@ -88,6 +91,7 @@ class App:
     def __init__(self, address: str, protocol: str, asking: Asking, times: Times, changed: Callable[[], None]) -> None:
         self.address, self.health = address, Health()
         self.withdrawn = 0
+        self.since = 0.0  # it has taken calls
         self._times, self._changed = times, changed
         self._asks = asking(address, protocol, self._now)
         self._timer: Later | None = None
@@ -128,6 +132,7 @@ class App:
 
     def _tell(self) -> None:
         if self.health.up:
+            self.since = self._times.now()
             log.info("registration: the application at %s takes calls", self.address)
         else:
             self.withdrawn += 1
@@ -144,6 +149,8 @@ class Registrations:
         self._writers: dict[str, Writer] = {}
         self._ready = self._left = False
         self._sure, self._owed = True, set[str]()
+        self._rests: dict[str, set[int]] = {}  # by address: workers whose calls did not reach it
+        self._waits: dict[App, Later] = {}
         self._withdrawn = 0
 
     # --- what is wanted, and where
@@ -175,6 +182,15 @@ class Registrations:
         if sure and self._owed:
             owed, self._owed = self._owed, set()
             self._sweep([name for name in owed if name in self._writers])
+
+    def reaches(self, address: str, worker: int, reached: bool) -> None:
+        """Whether a worker's calls reach an application. Where one's did not, it rests for a moment, and whoever finds
+        the application in a registry meanwhile would be refused: so it is not written before all do."""
+        resting = self._rests.setdefault(address, set())
+        (resting.discard if reached else resting.add)(worker)
+        if not resting:
+            del self._rests[address]
+            self._apply()
 
     def ready(self) -> None:
         """Calls that come in are served: registries may say so."""
@@ -218,6 +234,9 @@ class Registrations:
         for app in self._apps.values():
             app.close()
         self._apps.clear()
+        for each in self._waits.values():
+            each.cancel()
+        self._waits.clear()
 
     # --- what has become of it
 
@@ -286,5 +305,18 @@ class Registrations:
             for writer in self._writers.values():
                 if self._left or up is False:
                     writer.drop(key)
-                elif self._ready and up:
+                elif self._ready and up and not self._waits_for(app):
                     writer.put(one)
+
+    def _waits_for(self, app: App | None) -> bool:
+        """Whether workers have yet to reach it; the looks at it count more than their word after a while."""
+        if app is None or app.address.removeprefix("tcp://") not in self._rests:
+            return False
+        left = app.since + REACHED - self._times.now()
+        if left > 0 and app not in self._waits:
+            self._waits[app] = self._times.later(left, self._waited, app)
+        return left > 0
+
+    def _waited(self, app: App) -> None:
+        del self._waits[app]
+        self._apply()

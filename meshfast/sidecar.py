@@ -355,7 +355,9 @@ class Sidecar:
 
     def _take_events(self) -> None:
         assert self.engine
-        self._events.take(self.engine.events())
+        found = self.engine.events()
+        self._events.take(found)
+        self.own.events(found)
 
 
 async def _next(events: AsyncIterator[Event]) -> Event:
