@@ -367,5 +367,7 @@ class Registry(Stage):
     def hints(self) -> Iterable[str]:
         yield f"try: meshfast registry watch {self.url}"
         yield f"or: meshfast registry get {self.url} {SERVICES[STOCK]}"
-        pid = self.running["shop-base-sidecar"].process.pid
-        yield f"and: kill -9 {pid}; the shop makes no more calls, its log is {self.children.logs / 'shop-base-app.log'}"
+        caller = self.seats[CALLER]
+        where = f"MESHFAST_SDK={caller.door} MESHFAST_API={caller.api} MESHFAST_STATE={caller.state}"
+        call = f"print(mesh.service('{SERVICES[STOCK]}').call('take', 'by-hand'))"
+        yield f"or: {where} python -ic \"from meshfast import sdk; mesh = sdk.Blocking('{SHOP}').__enter__(); {call}\""
