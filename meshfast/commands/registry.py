@@ -40,7 +40,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group("registry")
 def command() -> None:
-    """Look into a registry: SOURCE is its address, zookeeper://10.1.0.1:2181, or the CONFIG of a sidecar that has some.
+    """Look into a registry: SOURCE is its address, zookeeper://10.1.0.1:2181 or etcd://10.1.0.1:2379, or the
+    CONFIG of a sidecar that has some.
 
     A password is better written into a file than on the command line, where others can read it.
     """

@@ -16,10 +16,9 @@ from meshfast.registers import Secret
 
 MAX_REGISTRIES = 8
 LEAST_SESSION, MOST_SESSION = 2000, 120_000
-PORT = 2181
+#: The port of each kind, where an address has none.
+KINDS = {"etcd": 2379, "zookeeper": 2181}
 EVERY = "*"
-
-_FORM = "zookeeper://[user:password@]10.1.0.1:2181,10.1.0.2:2181"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +35,35 @@ def address(text: str) -> At:
     """:raises Refused: without the text, which may have a password"""
     scheme, slashes, rest = text.partition("://")
     if not slashes:
-        raise Refused("it does not say which kind of registry it is", f"write {_FORM}")
-    if scheme != "zookeeper":
+        raise Refused("it does not say which kind of registry it is", f"write {_form('zookeeper')}, or etcd://")
+    if scheme not in KINDS:
         words = f"{scheme}:// is not spoken here" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "unknown kind"
-        raise Refused(words, f"write {_FORM}")
+        raise Refused(words, f"write {_form('zookeeper')}, or etcd://")
     before, at, hosts = rest.rpartition("@")
     user, colon, password = before.partition(":")
     if at and not (user and colon and password):
-        raise Refused("before the @ come user and password", f"write {_FORM}")
+        raise Refused("before the @ come user and password", f"write {_form(scheme)}")
     if re.search(r"[/?#]", hosts):
         raise Refused("nothing comes behind the ports", "the path of its nodes is root")
-    found = tuple(map(_host, hosts.split(",")))
+    found = tuple(_host(each, scheme) for each in hosts.split(","))
     if len(set(found)) != len(found):
         raise Refused("one of its servers is written twice")
     return At(scheme, found, unquote(user), unquote(password))
 
 
-def _host(text: str) -> str:
+def _form(kind: str) -> str:
+    return f"{kind}://[user:password@]10.1.0.1:{KINDS[kind]},10.1.0.2:{KINDS[kind]}"
+
+
+def _host(text: str, kind: str) -> str:
     host, colon, port = text.strip().rpartition(":")
     if not colon or text.strip().endswith("]"):
-        host, port = text.strip(), str(PORT)
+        host, port = text.strip(), str(KINDS[kind])
     host = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
     if not host:
-        raise Refused("a server has no name", f"write {_FORM}")
+        raise Refused("a server has no name", f"write {_form(kind)}")
     if not port.isascii() or not port.isdigit() or len(port) > 5 or not 1 <= int(port) <= 65535:
-        raise Refused("a server's port is not 1 to 65535", f"write {_FORM}")
+        raise Refused("a server's port is not 1 to 65535", f"write {_form(kind)}")
     return value.join(hostname.host(host) if hostname.is_name(host) else value.ip(host), int(port))
 
 
@@ -81,7 +84,8 @@ class RegistryRecord(Record):
     name: str = spec(HOST, "Its name, in the log and in metrics.")
     address: At | None = spec(
         Parsed("an address", address, None),
-        "`zookeeper://10.1.0.1:2181,10.1.0.2:2181`; with `user:password@` before the servers where it asks for that.",
+        "`zookeeper://10.1.0.1:2181,10.1.0.2:2181` or `etcd://10.1.0.1:2379,10.1.0.2:2379`; with `user:password@` "
+        "before the servers where it asks for that.",
     )
     root: str = spec(Parsed("a path", _root, "/dubbo"), "Below which node Dubbo's are.", "/dubbo")
     session: int = spec(WAIT, "The session's timeout; 2s to 2m.", 15_000, shown="15s")

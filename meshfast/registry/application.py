@@ -5,7 +5,7 @@ MetadataInfo that says what it offers, and the mapping that says of a service wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +15,10 @@ from meshfast.registry.instance import LONGEST_MAPPING
 from meshfast.registry.registered import MARK, is_own
 from meshfast.registry.url import SERVICE, URL, Refused, address
 
-__all__ = ["Metadata", "Place", "besides", "instance", "joined", "marked", "metadata", "place", "place_of", "stamp_of"]
+__all__ = [
+    "Form", "Metadata", "Place", "besides", "instance", "instance_of_go", "joined", "marked", "metadata", "place",
+    "place_of", "stamp_of",
+]  # fmt: skip
 
 #: The class that Dubbo for Java reads the payload as.
 CLASS = "org.apache.dubbo.registry.zookeeper.ZookeeperInstance"
@@ -29,6 +32,10 @@ class Place(NamedTuple):
 
     application: str
     address: str
+
+
+#: The data of an instance's node, by what ``instance`` is given.
+Form = Callable[[Place, Collection[str], str, Mapping[str, str], str], bytes]
 
 
 class Metadata(NamedTuple):
@@ -83,15 +90,7 @@ def instance(
     """The data of its node, with the keys of a direct provider's. ``marks``: by which a sidecar is known; ``stamp``:
     milliseconds since when it takes calls, where that is known."""
     host, _, port = place.address.rpartition(":")
-    endpoints = [{"port": int(port), "protocol": protocol} for protocol in sorted(protocols)]
-    told = {
-        "dubbo.endpoints": msgspec.json.encode(endpoints).decode(),
-        "dubbo.metadata.revision": revision,
-        "dubbo.metadata.storage-type": "remote",
-        "meta-v": VERSION if "dubbo" in protocols else TRIPLE_VERSION,
-        **({"timestamp": stamp} if stamp else {}),
-        **marks,
-    }
+    told = _metadata(port, protocols, revision, marks, stamp)
     payload = {"@class": CLASS, "id": place.address, "name": place.application, "metadata": told}
     at = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else 0
     return msgspec.json.encode(
@@ -100,9 +99,36 @@ def instance(
     )  # fmt: skip
 
 
+def instance_of_go(
+    place: Place, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str = ""
+) -> bytes:
+    """As ``instance``, as dubbo-go has it in an etcd: its program's own fields."""
+    host, _, port = place.address.rpartition(":")
+    told = _metadata(port, protocols, revision, marks, stamp)
+    return msgspec.json.encode(
+        {"ID": place.address, "ServiceName": place.application, "Host": host.strip("[]"), "Port": int(port),
+         "Enable": True, "Healthy": True, "Metadata": told, "Address": place.address}
+    )  # fmt: skip
+
+
+def _metadata(
+    port: str, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str
+) -> dict[str, str]:
+    endpoints = [{"port": int(port), "protocol": protocol} for protocol in sorted(protocols)]
+    return {
+        "dubbo.endpoints": msgspec.json.encode(endpoints).decode(),
+        "dubbo.metadata.revision": revision,
+        "dubbo.metadata.storage-type": "remote",
+        "meta-v": VERSION if "dubbo" in protocols else TRIPLE_VERSION,
+        **({"timestamp": stamp} if stamp else {}),
+        **marks,
+    }
+
+
 def _told(data: bytes) -> Mapping[str, Any]:
     try:
-        found = msgspec.json.decode(data)["payload"]["metadata"]
+        found = msgspec.json.decode(data)
+        found = found["Metadata"] if "ServiceName" in found else found["payload"]["metadata"]
     except (msgspec.MsgspecError, RecursionError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -135,8 +135,11 @@ def _endpoints(text: str) -> dict[str, int]:
 
 
 def node(data: bytes) -> Node | None:
-    """The data of ``/services/{app}/{id}``; None for an instance that is not enabled, or offers nothing."""
+    """The data of ``/services/{app}/{id}``, as Curator writes it, or dubbo-go into etcd; None for an instance that is
+    not enabled, or offers nothing."""
     found = _map(_json(data, LONGEST_INSTANCE))
+    if "ServiceName" in found:
+        found = _of_go(found)
     payload = found.get("payload")
     metadata = _texts(_map(payload).get("metadata")) if payload is not None else {}
     application = named(_text(found.get("name")))
@@ -161,6 +164,17 @@ def node(data: bytes) -> Node | None:
         endpoints,
         plain,
     )
+
+
+def _of_go(found: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """What dubbo-go writes as its program has it, in the form of Curator's."""
+    return {
+        "name": found.get("ServiceName"),
+        "address": found.get("Host"),
+        "port": found.get("Port"),
+        "payload": {"metadata": found.get("Metadata")},
+        "enabled": found.get("Enable") is not False and found.get("Healthy") is not False,
+    }
 
 
 def _asked(metadata: Mapping[str, str], endpoints: Mapping[str, int], port: int) -> tuple[str, int]:

@@ -1,17 +1,13 @@
-"""The connection to a ZooKeeper, made again whenever it ends. The session is taken along while it may still live.
+"""The connection to a registry of nodes, made again whenever it ends. The session is taken along while it may live.
 
-kazoo connects once a client, over all hosts of the ensemble; when and how often is decided here: its own retries have
-neither full jitter nor a clock that can be given.
+A client connects once, over all hosts of the ensemble; when and how often is decided here, whatever it speaks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import queue
-import select
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -19,7 +15,7 @@ from urllib.parse import unquote
 from meshfast.registry.notes import Notes
 from meshfast.registry.times import Hop, Later, Times
 
-__all__ = ["Connect", "Ensemble", "Link", "Session", "kazoo"]
+__all__ = ["HANDSHAKE", "Connect", "Ensemble", "Link", "Session", "Told"]
 
 #: Seconds before another attempt: up to the first, doubled each time, up to the last; any number below, by luck.
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0
@@ -31,7 +27,8 @@ HANDSHAKE = 3.0
 GOODBYE = 2.0
 
 Session = tuple[int, bytes]
-#: Takes what became of a client: "connected", "suspended", "ended"; and why, and its session.
+#: Takes what became of a client: "connected", "suspended", "ended", "expired" where it did with its session; and why,
+#: and its session.
 Told = Callable[[str, str, Session | None], None]
 
 
@@ -43,32 +40,33 @@ class Ensemble:
     secret: str = ""
 
     @classmethod
-    def parse(cls, address: str) -> Ensemble:
+    def parse(cls, address: str, kind: str = "zookeeper", port: int = 2181) -> Ensemble:
         """``zookeeper://user:password@10.0.0.1:2181,10.0.0.2:2181``, also with ``?backup=`` as Dubbo writes it.
+        ``kind``: what it must be; ``port``: of hosts that have none.
 
         :raises ValueError: what is wrong with it
         """
         scheme, slashes, rest = address.partition("://")
-        if slashes and scheme != "zookeeper":
-            raise ValueError(f"{scheme}:// is not zookeeper://")
+        if slashes and scheme != kind:
+            raise ValueError(f"{scheme}:// is not {kind}://")
         rest, _, query = (rest if slashes else address).partition("?")
         secret, _, hosts = rest.rpartition("@")
         for part in query.split("&"):
             name, _, value = part.partition("=")
             if name == "backup" and value:
                 hosts = f"{hosts.rstrip('/')},{value}"
-        found = [_host(each) for each in hosts.rstrip("/").split(",") if each]
+        found = [_host(each, port) for each in hosts.rstrip("/").split(",") if each]
         if not found:
-            raise ValueError("it names no host: write it as zookeeper://10.0.0.1:2181")
+            raise ValueError(f"it names no host: write it as {kind}://10.0.0.1:{port}")
         if secret and ":" not in secret:
-            raise ValueError("a user needs a password: write it as zookeeper://user:password@10.0.0.1:2181")
+            raise ValueError(f"a user needs a password: write it as {kind}://user:password@10.0.0.1:{port}")
         return cls(",".join(found), unquote(secret))
 
 
-def _host(text: str) -> str:
+def _host(text: str, usual: int) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
-        host, port = text, "2181"
+        host, port = text, str(usual)
     if not host or any(c in host for c in "/@? \t\r\n") or (":" in host) != (host[0] == "[" and host[-1] == "]"):
         raise ValueError(f'"{text}" is not a host and a port')
     if not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) <= 65535:
@@ -76,119 +74,10 @@ def _host(text: str) -> str:
     return f"{host}:{port}"
 
 
-#: Makes a client that connects once: hosts and secret, seconds of its session, the session to resume.
+#: Makes a client that connects once: hosts and secret, seconds of its session, the session to resume. What is asked of
+#: it is what kazoo's clients take: ``get_children_async``, ``get_async``, ``exists_async``, ``create_async`` and
+#: ``delete_async``, with answers that have ``rawlink``, and ``stop`` and ``close``, which a thread of its own calls.
 Connect = Callable[[Ensemble, float, Session | None, Told], Any]
-
-
-def available() -> None:
-    """:raises ImportError: kazoo is not installed; the message says how it is"""
-    try:
-        import kazoo.client  # noqa: F401
-    except ImportError:
-        raise ImportError("a ZooKeeper registry needs kazoo: pip install 'meshfast[zookeeper]'") from None
-
-
-def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Told) -> Any:
-    """A started kazoo client; what it tells comes from its threads."""
-    from kazoo.client import KazooClient, KazooState
-    from kazoo.handlers.threading import SequentialThreadingHandler
-    from kazoo.retry import KazooRetry
-    from kazoo.security import CREATOR_ALL_ACL
-
-    said = _Said()
-
-    class Handler(SequentialThreadingHandler):  # type: ignore[misc]
-        """Tells when the thread of the connection ends, whatever by: an answer that is nonsense too."""
-
-        def spawn(self, func: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-            if getattr(func, "__name__", "") == "zk_loop":
-                return super().spawn(watched, func)
-            return super().spawn(func, *args, **kwargs)
-
-        def select(self, reading: Any, writing: Any, failing: Any, timeout: float | None = None) -> Any:
-            if not client.connected and timeout is not None:
-                timeout = min(timeout, HANDSHAKE)
-            return _select(reading, writing, timeout)
-
-        def create_connection(self, *args: Any, **kwargs: Any) -> Any:
-            kwargs["timeout"] = HANDSHAKE
-            return super().create_connection(*args, **kwargs)
-
-    def watched(loop: Callable[[], object]) -> None:
-        try:
-            loop()
-        except BaseException as error:
-            said.last = f"{type(error).__name__}: {error}"
-        told("ended", said.last, None)
-
-    def changed(state: str) -> None:
-        if state == KazooState.CONNECTED:
-            told("connected", "", client.client_id)
-        elif state == KazooState.SUSPENDED:
-            told("suspended", said.last, None)
-
-    handler = Handler()
-    handler.completion_queue = _AtOnce()
-    retry = KazooRetry(max_tries=1, sleep_func=handler.sleep_func)
-    log = logging.Logger("kazoo", logging.WARNING)  # apart from all others: what it says is in State.error
-    log.addHandler(said)
-    client = KazooClient(
-        ensemble.hosts,
-        timeout=seconds,
-        client_id=session,
-        handler=handler,
-        connection_retry=retry,
-        command_retry=retry.copy(),
-        auth_data=[("digest", ensemble.secret)] if ensemble.secret else None,
-        default_acl=CREATOR_ALL_ACL if ensemble.secret else None,  # of what is written, as Dubbo has it
-        logger=log,
-    )
-    client.add_listener(changed)
-    client.start_async()
-    return client
-
-
-class _AtOnce(queue.SimpleQueue[Any]):
-    """Takes answers in the thread that read them: one thread less that waits for its turn with Python."""
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        if callable(item):  # what ends a thread is not
-            item()
-        else:
-            super().put(item)
-
-    def task_done(self) -> None:
-        """There is nobody who waits for it."""
-
-
-def _select(
-    reading: Sequence[Any], writing: Sequence[Any], timeout: float | None
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """As select.select, of any number of descriptors; kazoo's own makes and ends an epoll each time."""
-    poll = select.poll()
-    for each in reading:
-        poll.register(each, select.POLLIN)
-    for each in writing:
-        poll.register(each, select.POLLOUT)
-    ready = {fd for fd, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
-    return (
-        [each for each in reading if each.fileno() in ready],
-        [each for each in writing if each.fileno() in ready],
-        [],
-    )
-
-
-class _Said(logging.Handler):
-    """Remembers the last that was said of the connection."""
-
-    last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            text = f"{text}: {record.exc_info[1]}"
-        if "retry policy" not in text and "Transition" not in text:  # no news
-            self.last = text
 
 
 class Link:
@@ -203,7 +92,7 @@ class Link:
         times: Times,
         up: Callable[[], None],
         down: Callable[[], None],
-        connect: Connect = kazoo,
+        connect: Connect,
         session: Session | None = None,
     ) -> None:
         self.client: Any = None
@@ -264,10 +153,9 @@ class Link:
         elif what == "suspended":
             self._lost(why)
         else:
-            self._ended(why)
+            self._ended(why, what == "expired")
 
-    def _ended(self, why: str) -> None:
-        expired = "expired" in why.lower()
+    def _ended(self, why: str, expired: bool) -> None:
         self._lost(why)
         self._number += 1
         if self._current is not None:

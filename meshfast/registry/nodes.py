@@ -1,4 +1,4 @@
-"""Nodes of a ZooKeeper that are to stand: a service's provider, and an application's instance with all that is
+"""Nodes of a registry that are to stand: a service's provider, and an application's instance with all that is
 read before it. Each knows what it asks of the registry so that it stands; when that is asked is said by ``writes``.
 """
 
@@ -18,14 +18,15 @@ __all__ = ["LONGEST", "LOOK", "TRIES", "Asks", "Instance", "Node", "Provider"]
 
 #: Which of the looks at a node that stands is also for what is beside it: the second, and each so many later.
 LOOK = 10
-#: Bytes of what an application offers. ZooKeeper ends a connection by which a MiB is written, and all with it.
+#: Bytes of what an application offers. ZooKeeper ends a connection by which a MiB is written, and all with it; an etcd
+#: refuses a request of 1.5.
 LONGEST = 1_000_000
 #: How often a mapping is written that somebody else writes just then.
 TRIES = 16
 
 
 class Asks(Protocol):
-    """What is asked of the registry: kazoo's methods by name, as ``create_async``; raises kazoo's exceptions."""
+    """What is asked of the registry: kazoo's methods by name, as ``create_async``; exceptions have kazoo's names."""
 
     @property
     def session(self) -> int: ...
@@ -43,7 +44,7 @@ class Asks(Protocol):
 
 
 class Node:
-    """``path`` is to stand, those of ``old`` are not to. ``seen``: ZooKeeper's session that lives made it, or found it;
+    """``path`` is to stand, those of ``old`` are not to. ``seen``: the session that lives made it, or found it;
     ``looks``: how often it was looked at since it was put; ``title``: what it is, for the log."""
 
     def __init__(self, key: Hashable, title: str) -> None:
@@ -141,9 +142,9 @@ class Instance(Node):
     registered by it, of which nobody has said yet whether it still is; until then it stays as it is. ``leaving``: what
     is not to be registered by it, and may be as yet."""
 
-    def __init__(self, place: Place, root: str, services: str) -> None:
+    def __init__(self, place: Place, root: str, services: str, form: app.Form = app.instance) -> None:
         super().__init__(place, f"{place.application} at {place.address}")
-        self.place = place
+        self.place, self._form = place, form
         self.members: dict[Key, Registration] = {}
         self.waits: set[Key] = set()
         self.leaving: set[Key] = set()
@@ -252,7 +253,7 @@ class Instance(Node):
         said = [text for one in members if (text := one.parameters.get("timestamp", "")).isdigit()]
         self._stamp = min(said, key=int) if said else stamp or self._stamp or now()
         marks = marks_of(members[0])
-        return app.instance(self.place, {one.protocol for one in members}, made.revision, marks, self._stamp)
+        return self._form(self.place, {one.protocol for one in members}, made.revision, marks, self._stamp)
 
 
 # --- what is asked
@@ -282,7 +283,7 @@ async def delete(asks: Asks, path: str) -> None:
 
 
 async def read(asks: Asks, path: str) -> tuple[bytes, Any] | None:
-    """Its data and what ZooKeeper says of it; None: there is none."""
+    """Its data and what the registry says of it; None: there is none."""
     try:
         data, stat = await asks.ask("get_async", path)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Nodes of a ZooKeeper that are kept read: when they are asked for, when their watch fires, and slowly after each
+"""Nodes of a registry that are kept read: when they are asked for, when their watch fires, and slowly after each
 reconnect, for what was missed. A few requests are under way at once, the rest waits here.
 """
 
@@ -58,7 +58,7 @@ class Watched:
 
 
 class Reads:
-    """``up`` and ``down`` follow the connection; ``client`` gives the kazoo client while there is one."""
+    """``up`` and ``down`` follow the connection; ``client`` gives the one while there is one."""
 
     def __init__(self, client: Callable[[], Any], hop: Hop, notes: Notes, times: Times) -> None:
         self._client, self._hop, self._notes, self._times = client, hop, notes, times
@@ -159,7 +159,7 @@ class Reads:
         result.rawlink(lambda result: self._parsed(result, number, one, exists))
 
     def _parsed(self, result: Any, number: int, one: Watched, exists: bool) -> None:
-        """In a thread of kazoo's."""
+        """In a thread of the client's."""
         error, value = result.exception, result.value
         if error is None and exists:
             self._hop.put(self._looked, number, one, value is not None)
@@ -174,7 +174,7 @@ class Reads:
         self._hop.put(self._answered, number, one, value, error)
 
     def _fired(self, event: Any) -> None:
-        """In a thread of kazoo's, which calls one and the same function once for each path."""
+        """In a thread of the client's, which calls one and the same function once for each path."""
         if event.path is not None:
             self._hop.put(self._changed, event.path)
 

@@ -1,4 +1,4 @@
-"""Nodes of a ZooKeeper that are kept standing: written when they are put, looked at now and then and after each
+"""Nodes of a registry that are kept standing: written when they are put, looked at now and then and after each
 reconnect, and written again where they are gone or another session's.
 
 A node of a session that has ended would vanish soon, so it is taken away and made anew. Of an address the new node is
@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from meshfast.registry import Key, Registration, Standing
-from meshfast.registry.application import Place, place, place_of
+from meshfast.registry.application import Form, Place, instance, place, place_of
 from meshfast.registry.nodes import Instance, Node, Provider
 from meshfast.registry.registered import key_of
 from meshfast.registry.times import Hop, Later, Times
@@ -34,14 +34,14 @@ SPREAD, PER_SECOND = 5.0, 50
 #: Seconds until what could not be written is tried again; half of it at least, by luck.
 AGAIN = 10.0
 
-#: Of kazoo's: the connection is gone, and ``up`` goes on.
+#: By name, of whatever client: the connection is gone, and ``up`` goes on.
 GONE = ("ConnectionLoss", "ConnectionClosedError", "SessionExpiredError")
 
 
 class Writes:
-    """``up`` and ``down`` follow the connection; ``client`` gives the kazoo client while there is one.
-    ``before``: the paths that the process before left, ``held``: what it had registered by those that are instances;
-    ``note``: paths are others now; ``noted`` is awaited before one is written."""
+    """``up`` and ``down`` follow the connection; ``client`` gives the one while there is one. ``form``: how an
+    instance is written. ``before``: the paths that the process before left, ``held``: what it had registered by those
+    that are instances; ``note``: paths are others now; ``noted`` is awaited before one is written."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Writes:
         times: Times,
         root: str,
         services: str = "/services",
+        form: Form = instance,
         before: Collection[str] = (),
         held: Mapping[str, Collection[Key]] | None = None,
         note: Callable[[], None] = lambda: None,
@@ -59,7 +60,7 @@ class Writes:
         self.repairs = self.conflicts = 0
         self._name, self._client = name, client
         self._hop, self._times, self._note, self._noted = hop, times, note, noted
-        self._root, self._services = root, services
+        self._root, self._services, self._form = root, services, form
         self._nodes: dict[Hashable, Node] = {}
         self._places: dict[Key, Place] = {}  # whose instance a registration belongs to
         self._unwritable: dict[Key, str] = {}
@@ -147,7 +148,7 @@ class Writes:
     def _put_member(self, registration: Registration, of: Place) -> None:
         one = self._nodes.get(of)
         if not isinstance(one, Instance):
-            one = self._nodes[of] = Instance(of, self._root, self._services)
+            one = self._nodes[of] = Instance(of, self._root, self._services, self._form)
         if one.members.get(registration.key) != registration:
             self._places[registration.key] = of
             one.put(registration)
@@ -160,7 +161,7 @@ class Writes:
             self._soon(one)
 
     def _resume(self, of: Place, path: str, held: Collection[Key]) -> None:
-        one = self._nodes[of] = Instance(of, self._root, self._services)
+        one = self._nodes[of] = Instance(of, self._root, self._services, self._form)
         one.path, one.waits = path, set(held)
         self._places |= dict.fromkeys(held, of)
 

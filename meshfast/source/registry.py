@@ -38,23 +38,27 @@ MOST = 1.0  # seconds that they wait at most
 LOOK = 5.0  # seconds between looks at instances that are kept, and until what was refused is tried again
 TOLD = 5  # lines of the log about one kind of news at a time
 
+#: By kind, its client: a module of meshfast.registry, loaded only where it is used, and a class.
+CLIENTS = {"etcd": "Etcd", "zookeeper": "ZooKeeper"}
+
 Factory = Callable[[RegistrySpec, Tell], Registry]
 
 log = logging.getLogger("meshfast")
 
 
 def connect(spec: RegistrySpec, tell: Tell, lease: Lease | None = None) -> Registry:
-    """The client of a registry; it needs a running loop. ``lease``: see ``registry.zookeeper``.
+    """The client of a registry; it needs a running loop. ``lease``: see ``registry.tree``.
 
     :raises SourceError: what it needs is not installed
     """
     secret = f"{quote(spec.user, safe='')}:{quote(spec.password.text, safe='')}@" if spec.user else ""
     address = f"{spec.kind}://{secret}{','.join(spec.hosts)}"
+    leased = {"leased": spec.register} if spec.kind == "etcd" else {}  # a ZooKeeper has a session in any case
     try:
         module = importlib.import_module(f"meshfast.registry.{spec.kind}")  # only now: kazoo comes with it
-        made: Registry = module.ZooKeeper(
+        made: Registry = vars(module)[CLIENTS[spec.kind]](
             spec.name, address, tell, root=spec.root, session=spec.session_ms / 1000,
-            lease=lease if spec.register else None,
+            lease=lease if spec.register else None, **leased,
         )  # fmt: skip
     except ImportError as error:
         raise SourceError(f"registry {spec.name}: {error}") from None

@@ -1,6 +1,6 @@
 # real peers: Apache Dubbo for Java, grpc-java and ZooKeeper from Maven Central, apache-dubbo-js from npm, dubbo-go from
 # its module proxy, Envoy and apache-dubbo from PyPI; grpc-go and h2spec from Go's proxy, grpcio from PyPI, nghttp2's
-# programs, haproxy, nginx and curl from Debian
+# programs, haproxy, nginx, etcd and curl from Debian
 E2E           := $(BUILD)/e2e
 E2E_JAVA      := $(E2E)/java/.built
 E2E_NODE      := $(E2E)/node/.built
@@ -18,7 +18,7 @@ interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQU
 
 # In parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
 E2E_streams    := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py tests/e2e/test_dubbo_rules.py)
-E2E_registries := $(foreach of,registry registration endpoint sidecar standby sdk_serve,$(wildcard tests/e2e/test_$(of)*.py))
+E2E_registries := $(foreach of,registry registration endpoint sidecar standby sdk_serve etcd,$(wildcard tests/e2e/test_$(of)*.py))
 E2E_dubbo      := $(filter-out $(E2E_streams) $(E2E_registries),$(wildcard tests/e2e/test_*.py))
 E2E_PARTS      := interop-streams interop-dubbo interop-registries
 .PHONY: interop-parts $(E2E_PARTS)

@@ -23,7 +23,7 @@ from meshfast.demo.registry.topology import BASE, CALLER, DEV, KINDS, SERVICES, 
 from meshfast.demo.stage import POLL, Options, Stage
 from meshfast.demo.topology import HOST, Instance
 from meshfast.errors import SourceError
-from meshfast.registry.link import available
+from meshfast.registry.zookeeper import available
 
 WORK = 20  # milliseconds that an instance takes to answer, so that some calls are under way as somebody is killed
 SEE_TIMEOUT = 60.0  # seconds, for anything to be seen that must come

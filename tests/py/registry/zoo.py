@@ -235,7 +235,7 @@ class Zoo:
         if self.mode == "down":
             told("ended", "Connection refused", None)
         elif self.mode == "expired" and session is not None:
-            told("ended", "Session has expired", None)
+            told("expired", "Session has expired", None)
         else:
             client.session = session or (next(self._session), b"p" * 16)
             client.live = True
