@@ -45,16 +45,18 @@ def followers(go_consumer: Go, refer: Refer) -> Iterator[Followers]:
 
 
 class Beside:
-    """A sidecar that registers an application which does not know the registry."""
+    """A sidecar that registers an application, which knows no registry. ``session``: how long it may be away."""
 
-    def __init__(self, etcd: Etcd, loop: str, user: str = "", levels: tuple[str, ...] = ("interface",)) -> None:
+    def __init__(
+        self, etcd: Etcd, loop: str, user: str = "", levels: tuple[str, ...] = ("interface",), session: str = "15s"
+    ) -> None:
         self.app, self.port, self.loop = free_port(), free_port(), loop
         self._state = RUN / f"state-etcd-{next(_numbers)}"
         shutil.rmtree(self._state, ignore_errors=True)
         address = etcd.address.replace("://", f"://{user}@") if user else etcd.address
         self._more: dict[str, Any] = {
             "state": str(self._state),
-            "registries": [registry(address, register=True, subscribe=False)],
+            "registries": [registry(address, register=True, subscribe=False, session=session)],
             "registrations": [{"service": SERVICE, "listener": "in"}],
             "advertise": {"address": HOST, "levels": list(levels)},
         }
@@ -237,7 +239,7 @@ def test_nobody_sees_that_a_sidecar_was_killed(
     level: str, folder: str, etcd: Etcd, offers: Offers, besides: Callable[..., Beside]
 ) -> None:
     """Killed again and again, within its lease: the key stays as it was, and a watcher hears nothing."""
-    one = besides(levels=(level,))
+    one = besides(levels=(level,), session="2m")
     offers("A", port=one.app)
     registered(one.start())
     before = etcd.keys(folder)
@@ -259,7 +261,7 @@ def test_nobody_sees_that_a_sidecar_was_killed(
 def test_an_instance_changes_hands_at_once(etcd: Etcd, offers: Offers, besides: Callable[..., Beside]) -> None:
     """From a process that was killed and left nothing: whoever watches hears of no end, and the old lease's takes
     nothing along."""
-    one = besides(levels=("instance",))
+    one = besides(levels=("instance",), session="2m")
     offers("A", port=one.app)
     registered(one.start())
     ((key, before),) = etcd.keys("/services").items()
