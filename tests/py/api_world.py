@@ -46,7 +46,7 @@ class World:
     async def start(self) -> None:
         self.address = await self.api.start()
         if self._takes:
-            told: Any = SimpleNamespace(only=self.only)
+            told: Any = SimpleNamespace(only=self.only, sure=lambda sure: None)
             heard = Heard(Saying(None, self.api), told, self._side, BOUND, own=lambda: ())
             self.api.judge, self.api.registries = heard.judged, ("main",)
 

@@ -148,7 +148,8 @@ def test_open_loop_keeps_its_rate(echo: Program) -> None:
     code, report = load(echo.address, "--connections", "2", "--inflight", "64", "--rate", "1000", "--seconds", "0.5")
     assert code == 0
     assert report["loop"] == "open"
-    assert report["calls"] + report["unsent"] == pytest.approx(500, abs=25)
+    # of the time that it had: a busy machine may keep it from its last moments
+    assert report["calls"] + report["unsent"] == pytest.approx(1000 * report["seconds"], rel=0.1)
 
 
 def test_open_loop_counts_waiting_for_a_turn(echo: Program) -> None:
@@ -220,7 +221,7 @@ def test_whole_run_of_the_relay(tmp_path: Path) -> None:
 
 def test_rival_that_fails_is_reported(tmp_path: Path) -> None:
     proxy_cpu, load_cpu = (CPU, CPU) if len(os.sched_getaffinity(0)) < 2 else default_cpus()
-    plan = Plan((RIVALS["relay"],), (Point(1, 1),), 1, 0.05, 0.0, proxy_cpu=proxy_cpu, load_cpu=load_cpu)
+    plan = Plan((RIVALS["relay"],), (Point(1, 1),), 1, 1.0, 0.0, proxy_cpu=proxy_cpu, load_cpu=load_cpu)
     samples: list[Sample] = take_all(plan, tmp_path, lambda sample: None)
     assert "error" not in samples[0]
     samples.append({"rival": "relay", "point": "1x1", "round": 1, "error": "[/main()] gone"})
