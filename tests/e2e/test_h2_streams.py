@@ -90,8 +90,9 @@ def test_counted_once(through: Through, world: World) -> None:
     over = caller.call("over")
     caller.peer.ping(b"past-it.")
     caller.peer.wait("its answer", lambda e: e.kind == "PING" and e.ack)
-    if not through.is_direct:  # it may have a connection of its own, but no eleventh place on this one
-        assert all("over" not in peer.marks for peer in [stream.peer for stream in taken])
+    if not through.is_direct:  # it may have a connection of its own, but no eleventh place on one
+        peers = [stream.peer for stream in taken]  # several, where the resets were late
+        assert all("over" not in peer.marks for peer in peers if peers.count(peer) == limit)
     for i in range(limit):
         taken[i].answer()
         assert fresh[i].status() == "0"
