@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shutil
@@ -19,6 +20,7 @@ from harness.registered import Registered, registry
 from harness.sidecar import Sidecar
 from harness.way import LOOPS
 from harness.zookeeper import ZooKeeper
+from kazoo.exceptions import NoNodeError
 
 _numbers = itertools.count(1)
 #: How long a change may take to be seen.
@@ -110,8 +112,9 @@ def instances(server: ZooKeeper, folder: str) -> dict[str, Any]:
     for application in server.children(folder):
         for name in server.children(f"{folder}/{application}"):
             if ":" in name and "%" not in name:
-                data, _ = server.kazoo.get(f"{folder}/{application}/{name}")
-                found[f"{application}/{name}"] = json.loads(data)
+                with contextlib.suppress(NoNodeError):  # gone meanwhile
+                    data, _ = server.kazoo.get(f"{folder}/{application}/{name}")
+                    found[f"{application}/{name}"] = json.loads(data)
     return found
 
 

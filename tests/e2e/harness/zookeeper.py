@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
 
 from .java import JVM
 from .process import BUILD, HOST, RUN, Process, free_port, need, need_tool, until
@@ -104,8 +105,10 @@ class ZooKeeper:
 
     def children(self, path: str) -> list[str]:
         """The names below a node, none where there is no such node."""
-        found: list[str] = sorted(self.kazoo.get_children(path)) if self.kazoo.exists(path) else []
-        return found
+        try:
+            return sorted(self.kazoo.get_children(path))
+        except NoNodeError:
+            return []
 
     def providers(self, service: str, root: str = "dubbo") -> list[int]:
         """The ports of the providers that are listed for a service, in order."""
