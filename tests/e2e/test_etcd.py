@@ -174,7 +174,7 @@ def test_a_consumer_calls_through_the_sidecar(
     sidecar = one.start()
     etcd.listed(SERVICE, one.port)
     ref = refer(go_consumer, registry=etcd.taking())
-    assert go_consumer.call(ref, "whoami") == "A"
+    until("A answers", lambda: whoami(go_consumer, ref) == "A")  # it does not wait for who is there
     assert sidecar.count("answers") >= 1
     began = time.monotonic()
     provider.kill()
@@ -194,6 +194,7 @@ def test_a_consumer_that_looks_for_applications(
     (key,) = etcd.keys("/services")
     assert key.endswith(f"/{HOST}:{one.port}")
     ref = refer(go_consumer, registry=etcd.taking().partition("?")[0])
+    until("A answers", lambda: whoami(go_consumer, ref) == "A")
     before = sidecar.count("answers")
     assert {go_consumer.call(ref, "whoami") for _ in range(10)} == {"A"}
     assert sidecar.count("answers") - before == 10
