@@ -5,6 +5,7 @@ read before it. Each knows what it asks of the registry so that it stands; when 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import Any, Protocol
 
@@ -34,7 +35,8 @@ class Asks(Protocol):
     async def ask(self, what: str, *args: Any, **kwargs: Any) -> Any: ...
 
     async def replace(self, path: str, data: bytes) -> bool:
-        """Another session's node is this session's from now on, and nobody finds none; False: it is another by now."""
+        """A node that was made in another session is taken over, and at no moment does anybody find none; False: it has
+        changed meanwhile."""
 
     def stands(self, one: Node) -> None: ...
 
@@ -43,7 +45,7 @@ class Asks(Protocol):
     def conflict(self, one: Node, service: str, found: tuple[str, ...]) -> None: ...
 
 
-class Node:
+class Node(ABC):
     """``path`` is to stand, those of ``old`` are not to. ``seen``: the session that lives made it, or found it;
     ``looks``: how often it was looked at since it was put; ``title``: what it is, for the log."""
 
@@ -68,8 +70,9 @@ class Node:
             if old != self.path:
                 self.old.discard(old)
 
+    @abstractmethod
     async def stand(self, asks: Asks, path: str) -> None:
-        raise NotImplementedError
+        """Has it written at ``path``, as it is to be."""
 
     @property
     def leaves(self) -> bool:
