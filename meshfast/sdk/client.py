@@ -32,6 +32,9 @@ class FatLike(Protocol):
     def start(self) -> str:
         """Its address, once it takes calls. What it raises says why it cannot."""
 
+    def refresh(self) -> object:
+        """It goes by what the sidecar has left since it was started. What it raises says why it goes on as it did."""
+
     def close(self) -> object:
         """Ends it; no call is under way."""
 
@@ -170,6 +173,14 @@ class Client(Calls):
         if self._engine is None and not self._starting:
             self._starting = True
             self._spawn(self._have_engine())
+        elif self._engine is not None and self._fat is not None:  # it is there from the last time
+            self._spawn(self._refresh(self._fat))
+
+    async def _refresh(self, fat: FatLike) -> None:
+        try:
+            await self._aside(fat.refresh)
+        except Exception as error:  # calls go by what it had
+            log.warning("the engine of this process goes on with what it was started with: %s", told(error))
 
     async def _have_engine(self) -> None:
         try:

@@ -30,7 +30,7 @@ class Fat:
     has one thread of its own, which no signal reaches, and none once it is closed.
 
     ``source`` is the directory of the sidecar (its ``state``), or what ``snapshot.read`` gave; ``app`` whose it has to
-    be, "": whoever's it is. What the sidecar writes later is for another Fat.
+    be, "": whoever's it is. What the sidecar writes later is taken by ``refresh``.
 
     It is of the process that made it. One that is forked from that can only close it, which does nothing there; what is
     open of it stays open there until that process ends or execs. Close it before, or make one after.
@@ -63,11 +63,37 @@ class Fat:
                 self._start()
             return self.address
 
+    def refresh(self) -> bool:
+        """Takes what the sidecar has written since, if it has: new calls go by that. Its limits stay as they were.
+
+        :return: whether there was anything
+        :raises SourceError: it is not to be used; what was in force stays
+        """
+        if os.getpid() != self._pid:
+            return False
+        with self._lock:
+            if self._engine is None or self.snapshot is None:
+                return False
+            with collector.paused():
+                found = self._read()
+                if (found.version, found.written) == (self.snapshot.version, self.snapshot.written):
+                    return False
+                try:
+                    self.table.publish(found.mesh)
+                except (MeshfastError, ValueError, TypeError, KeyError, OverflowError) as error:
+                    raise SourceError(f"the snapshot of {found.app!r} cannot be put in force: {error}") from error
+            self.snapshot = found
+            return True
+
+    def _read(self) -> Snapshot:
+        found = self._source if isinstance(self._source, Snapshot) else snapshot.read(self._source, self._app)
+        if self._app and found.app != self._app:
+            raise SourceError(f"this snapshot is of the application {found.app!r}, not of {self._app!r}")
+        return found
+
     def _start(self) -> None:
         with collector.paused():
-            found = self._source if isinstance(self._source, Snapshot) else snapshot.read(self._source, self._app)
-            if self._app and found.app != self._app:
-                raise SourceError(f"this snapshot is of the application {found.app!r}, not of {self._app!r}")
+            found = self._read()
             side = found.mesh.sidecar
             try:
                 if unknown := side.limits.keys() - _core.limits().keys():

@@ -43,13 +43,16 @@ class FakeFat:
 
     def __init__(self, address: str, error: Exception | None = None) -> None:
         self.address, self.error = address, error
-        self.started = self.closed = 0
+        self.started = self.closed = self.refreshed = 0
 
     def start(self) -> str:
         self.started += 1
         if self.error is not None:
             raise self.error
         return self.address
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def close(self) -> None:
         self.closed += 1
