@@ -8,9 +8,7 @@ import asyncio
 import json
 import logging
 
-import h11
-
-from meshfast.address import dial
+from meshfast.ask import Talk
 
 __all__ = ["Interest"]
 
@@ -71,7 +69,7 @@ class Interest:
         pause = SOON
         while True:
             try:
-                reader, writer = await dial(self._api)
+                talk = await Talk.to(self._api)
             except OSError:
                 self._absent = True
                 self._release()
@@ -79,21 +77,20 @@ class Interest:
                 pause = SOON
                 self._absent = self._mute
                 try:
-                    await self._talk(reader, writer)
-                except (OSError, h11.RemoteProtocolError, TimeoutError) as error:
+                    await self._tell(talk)
+                except OSError as error:
                     log.info("the sidecar at %s has gone, or does not answer: %s", self._api, error)
                     self._mute = self._absent = True  # nobody waits for one that cannot be told
                     self._release()
                 finally:
                     self._told.clear()
-                    writer.close()
+                    talk.close()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LATER)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _tell(self, talk: Talk) -> None:
         """Says what is called, and then what is called besides, until the connection ends."""
-        http = h11.Connection(h11.CLIENT)
-        ended = asyncio.ensure_future(reader.read(1))  # nothing is said unasked, but that it goes
+        ended = asyncio.ensure_future(talk.ended())
         try:
             while True:
                 self._changed.clear()
@@ -101,13 +98,13 @@ class Interest:
                 if new:
                     ended.cancel()
                     await asyncio.gather(ended, return_exceptions=True)
-                    if await _said(http, reader, writer, new) and len(new) > 1:
+                    if await _said(talk, new) and len(new) > 1:
                         for one in new:  # one that is refused is not to take the others along
-                            await _said(http, reader, writer, [one])
+                            await _said(talk, [one])
                     self._absent = self._mute = False
                     self._told.update(new)  # refused or not: it has heard of them
                     self._release()
-                    ended = asyncio.ensure_future(reader.read(1))
+                    ended = asyncio.ensure_future(talk.ended())
                 changed = asyncio.ensure_future(self._changed.wait())
                 try:
                     await asyncio.wait((ended, changed), return_when=asyncio.FIRST_COMPLETED)
@@ -127,38 +124,11 @@ class Interest:
                     future.set_result(None)
 
 
-async def _said(
-    http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: list[str]
-) -> bool:
+async def _said(talk: Talk, services: list[str]) -> bool:
     """Tells it; whether that is refused."""
     async with asyncio.timeout(ANSWER):
-        status, body = await _ask(http, reader, writer, services)
+        status, body = await talk.ask("POST", "/v1/consume", json.dumps({"services": services}).encode())
     if status != 200 and len(services) == 1:
         text = body.decode(errors="replace").strip()[:500]
         log.error("the sidecar does not ask its registries for %s: %s", services[0], text)
     return status != 200
-
-
-async def _ask(
-    http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, services: list[str]
-) -> tuple[int, bytes]:
-    data = json.dumps({"services": services}).encode()
-    headers = [("host", "localhost"), ("content-length", str(len(data)))]
-    asked = http.send(h11.Request(method="POST", target="/v1/consume", headers=headers)) or b""
-    writer.write(asked + (http.send(h11.Data(data=data)) or b""))
-    http.send(h11.EndOfMessage())
-    status, body = 0, bytearray()
-    while True:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            http.receive_data(await reader.read(65536))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += event.data
-        elif isinstance(event, h11.EndOfMessage):
-            if http.our_state is http.their_state is h11.DONE:
-                http.start_next_cycle()
-            return status, bytes(body)
-        else:
-            raise h11.RemoteProtocolError("it ended early")

@@ -9,9 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import h11
-
-from meshfast.address import dial
+from meshfast.ask import Talk
 from meshfast.errors import StateError
 
 __all__ = ["Refused", "Registrar"]
@@ -26,63 +24,22 @@ class Refused(StateError):
     """The sidecar says no, and what to do."""
 
 
-class _Talk:
-    """One connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.CLIENT)
-
-    async def ask(self, method: str, target: str, body: object = None) -> dict[str, Any]:
-        """
-        :raises Refused: it is answered with an error
-        :raises OSError: it is not answered
-        """
-        data = b"" if body is None else json.dumps(body).encode()
-        headers = [("host", "localhost"), ("content-length", str(len(data)))]
-        said = self._http.send(h11.Request(method=method, target=target, headers=headers)) or b""
-        said += (self._http.send(h11.Data(data=data)) or b"") if data else b""
-        self._http.send(h11.EndOfMessage())
-        self._writer.write(said)
-        try:
-            async with asyncio.timeout(ANSWER):
-                status, answer = await self._answer()
-        except h11.RemoteProtocolError as error:
-            raise ConnectionError(f"no HTTP answer from the sidecar: {error}") from None
-        try:
-            found = json.loads(answer)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            found = {"error": answer.decode("utf-8", "replace").strip()[:200] or f"status {status}"}
-        if status != 200 or "error" in found:
-            raise Refused("; ".join(str(found[name]) for name in ("error", "hint") if found.get(name)))
-        return found
-
-    async def _answer(self) -> tuple[int, bytes]:
-        status, body = 0, bytearray()
-        while True:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                self._http.receive_data(await self._reader.read(65536))
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                if {self._http.our_state, self._http.their_state} == {h11.DONE}:
-                    self._http.start_next_cycle()
-                return status, bytes(body)
-            else:
-                raise h11.RemoteProtocolError("it ended early")
-
-    async def ended(self) -> None:
-        """Returns when the sidecar has gone: it says nothing unasked."""
-        with contextlib.suppress(OSError):
-            await self._reader.read(1)
-
-    def close(self) -> None:
-        self._writer.transport.abort()
+async def _ask(talk: Talk, method: str, target: str, body: object = None) -> dict[str, Any]:
+    """
+    :raises Refused: it is answered with an error
+    :raises OSError: it is not answered
+    """
+    async with asyncio.timeout(ANSWER):
+        status, answer = await talk.ask(method, target, b"" if body is None else json.dumps(body).encode())
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        found = {"error": answer.decode("utf-8", "replace").strip()[:200] or f"status {status}"}
+    if status != 200 or "error" in found:
+        raise Refused("; ".join(str(found[name]) for name in ("error", "hint") if found.get(name)))
+    return found
 
 
 class Registrar:
@@ -91,7 +48,7 @@ class Registrar:
     def __init__(self, api: str, offers: Sequence[dict[str, Any]]) -> None:
         self._api, self._offers = api, offers
         self.registered = False
-        self._talk: _Talk | None = None
+        self._talk: Talk | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def inbound(self) -> list[str]:
@@ -99,9 +56,9 @@ class Registrar:
 
         :raises OSError: it is not there
         """
-        talk = _Talk(*await dial(self._api))
+        talk = await Talk.to(self._api)
         try:
-            return [str(one["forward"]) for one in (await talk.ask("GET", "/v1/inbound")).get("inbound", ())]
+            return [str(one["forward"]) for one in (await _ask(talk, "GET", "/v1/inbound")).get("inbound", ())]
         finally:
             talk.close()
 
@@ -123,14 +80,15 @@ class Registrar:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._talk is not None:
             with contextlib.suppress(OSError, Refused):
-                await self._talk.ask("DELETE", "/v1/register")
+                await _ask(self._talk, "DELETE", "/v1/register")
             self._let_go()
 
     async def _keep(self) -> None:
         wait = SOON
         while True:
             if self._talk is not None:
-                await self._talk.ended()
+                with contextlib.suppress(OSError):
+                    await self._talk.ended()
                 log.warning("the sidecar at %s has gone; what is offered is registered when it is back", self._api)
                 self._let_go()
                 wait = SOON
@@ -144,10 +102,10 @@ class Registrar:
                 log.error("what is offered is not registered: %s", refused)
 
     async def _register(self) -> None:
-        talk = _Talk(*await dial(self._api))
+        talk = await Talk.to(self._api)
         try:
             for one in self._offers:
-                told = await talk.ask("POST", "/v1/register", one)
+                told = await _ask(talk, "POST", "/v1/register", one)
                 where = ", ".join(told.get("registries", ())) or "no registry: none has `register: true`"
                 log.info("%s is registered as at %s in %s", one["service"], told.get("address"), where)
         except BaseException:

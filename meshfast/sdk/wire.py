@@ -154,9 +154,12 @@ class Wire(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._watch()  # of calls one way nothing is due, but that they are taken
 
     def resume_writing(self) -> None:
         self._paused = False
+        if not self.sent:  # that they are taken is all the word there is of calls one way
+            self._quiet = self._loop.time()
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -213,11 +216,15 @@ class Wire(asyncio.Protocol):
         del pending[:given]
         if frames:
             self._put(frames[0] if len(frames) == 1 else b"".join(frames))
-        if self._timer is None and self.sent:
-            self._quiet = self._loop.time()
-            self._timer = self._loop.call_later(self._silent, self._look)
+        if self.sent:
+            self._watch()
         if self.retired:
             self._retire()
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._quiet = self._loop.time()
+            self._timer = self._loop.call_later(self._silent, self._look)
 
     def _put(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -290,10 +297,11 @@ class Wire(asyncio.Protocol):
         """Whether it has been silent for too long."""
         self._timer = None
         left = self._quiet + self._silent - self._loop.time()
-        if self._asked or (self.sent and left <= 0):
+        due = self.sent or self._paused
+        if self._asked or (due and left <= 0):
             self._asked, left = False, self._silent
             self._owner.silent(self)
-        if self.sent and self._timer is None and not self.closed:
+        if due and self._timer is None and not self.closed:
             self._timer = self._loop.call_later(left, self._look)
 
     def _retire(self) -> None:

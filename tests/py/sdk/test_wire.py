@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sdk_world import play
+from sdk_world import play, until
 
 from meshfast import dubbo
 from meshfast.sdk.calls import Calls, Limits
@@ -49,11 +49,11 @@ class Transport(asyncio.Transport):
 class Desk(Calls):
     """The owner of one connection; what it was told."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, silent: float = 60.0) -> None:
         super().__init__(limits or Limits())
         self.told: list[str] = []
         self.transport = Transport()
-        self.wire = self.transport.wire = Wire(self, 60.0, 60.0)
+        self.wire = self.transport.wire = Wire(self, silent, 60.0)
         self.wire.connection_made(self.transport)
         self.route = self.wire
 
@@ -251,5 +251,22 @@ def test_one_way_calls_end_when_they_are_sent() -> None:
             call = one.ask("x", two_way=False)
             assert call.future.result() is None and not one.calls and one.wire.sent == 0  # type: ignore[attr-defined]
             assert one.sent() == [1]
+
+    play(story)
+
+
+def test_who_takes_no_calls_one_way_is_noticed() -> None:
+    """Nothing is due of them, so that it is silence alone that the socket takes no more."""
+
+    async def story() -> None:
+        with desk(silent=0.01) as one:
+            one.ask("x", two_way=False)
+            await asyncio.sleep(0.03)
+            assert one.wire._timer is None and one.told == []  # it takes them: all is well
+            one.transport.full = True
+            one.ask("y", two_way=False)
+            waits = one.ask("z", two_way=False)
+            await until(lambda: "silent" in one.told)
+            assert not waits.sent and one.sent() == [1, 2]
 
     play(story)
