@@ -261,8 +261,7 @@ def test_who_takes_no_calls_one_way_is_noticed() -> None:
     async def story() -> None:
         with desk(silent=0.01) as one:
             one.ask("x", two_way=False)
-            await asyncio.sleep(0.03)
-            assert one.wire._timer is None and one.told == []  # it takes them: all is well
+            assert one.wire._timer is None  # it takes them: nothing is waited for
             one.transport.full = True
             one.ask("y", two_way=False)
             waits = one.ask("z", two_way=False)
