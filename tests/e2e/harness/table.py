@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from .registered import took
 from .way import DIRECT, SIDECARS
 
+WIDEST = 40  # characters of what a row says of its parameters
 COLUMNS = (DIRECT, *SIDECARS)
 WAYS = ("way", "proxied", "laid", "through", "behind")
 _cells: dict[tuple[str, str], dict[str, str]] = {}
@@ -27,6 +29,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     found = [params.pop(name) for name in WAYS if name in params]
     path = found[0] if found else "-"
     peers = " ".join(">".join(map(str, p)) if isinstance(p, tuple) else str(p) for p in params.values())
+    peers = textwrap.shorten(peers, WIDEST, placeholder="...")
     scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
     row = _cells.setdefault((scenario, peers), {})
     if row.get(path) != "FAIL":
