@@ -102,7 +102,7 @@ def test_kill(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPee
     assert 0 < doomed < 40
     ends = {name: asking.start("finish", name=name) for listed in names.values() for name in listed}
     dying.kill()
-    until("they hear", lambda: sum(end.done() for end in ends.values()) >= doomed, 10)
+    until("they hear", lambda: sum(end.done() for end in ends.values()) >= doomed)
     codes = {method: {ends[n].result()["code"] for n in listed if ends[n].done()} for method, listed in names.items()}
     assert codes["wait"] <= {UNAVAILABLE}
     # Their answers had begun, so that only a reset can end them; which code that becomes is the caller's affair.
@@ -113,7 +113,7 @@ def test_kill(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPee
         assert report["failed"] <= (20 if through.is_two else 0), report["errors"]
     assert sum(end.done() for end in ends.values()) == doomed
     staying.kill()
-    until("the rest hear", lambda: all(end.done() for end in ends.values()), 10)
+    until("the rest hear", lambda: all(end.done() for end in ends.values()))
 
 
 def test_gone_and_back(through: Through, asking: Grpc, offering: str, grpc_peers: GrpcPeers) -> None:

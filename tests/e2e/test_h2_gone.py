@@ -59,7 +59,7 @@ def test_vanishes(behind: Through, world: World) -> None:
         serving.turn()
         return all(calls[mark].is_over for mark in lost) and all(one.is_over for one in later)
 
-    until("they are told", turn, 15)
+    until("they are told", turn)
     for number, mark in enumerate(lost):
         told = calls[mark].status()
         if number % 2:
