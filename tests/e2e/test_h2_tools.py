@@ -31,7 +31,7 @@ def test_h2spec(through: Through, server: Nghttpd) -> None:
     """Every case of --strict; MESHFAST_H2SPEC: how often."""
     port = through.onward(server.port)
     for _ in range(RUNS):
-        report = obtain(lambda: h2spec(port, 5))
+        report = obtain(lambda: h2spec(port, 20))
         found = re.search(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed", report)
         assert found, report[-2000:]
         amiss = set(re.findall(r"^\s*\u00d7 (.*?)\s*$", report.partition("Failures:")[2], re.M))
