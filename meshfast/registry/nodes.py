@@ -61,8 +61,11 @@ class Node(ABC):
 
     async def settle(self, asks: Asks) -> None:
         """Once that has been asked which it takes, it is as it is to be."""
-        if self.path is not None:
-            await self.stand(asks, self.path)
+        path = self.path
+        if path is not None:
+            await self.stand(asks, path)
+            if self.path != path:
+                return  # it is another by now, and those before stay until that stands
         for old in sorted(self.old):
             if old == self.path:
                 continue

@@ -105,6 +105,23 @@ async def test_parameters_change_without_a_gap(w):
 
 
 @world
+async def test_parameters_change_without_a_gap_while_a_node_is_looked_at(w):
+    """The look at the one before must not take it away."""
+    w.registry.start()
+    w.zoo.slow = True
+    w.registry.put(offer())
+    await until(lambda: w.zoo.client and [each[0] for each in w.zoo.client.waiting] == ["create"])
+    w.zoo.client.answer()
+    await until(lambda: [each[0] for each in w.zoo.client.waiting] == ["children"])  # who else is registered
+    w.registry.put(offer(parameters={"env": "dev1"}))
+    w.zoo.slow = False
+    w.zoo.client.answer()
+    await w.rest()
+    assert [what for what, path in w.zoo.changes if "/providers/" in path] == ["put", "put", "drop"]
+    assert "env=dev1" in w.nodes[0] and len(w.nodes) == 1
+
+
+@world
 async def test_it_leaves_though_nobody_is_there_just_now(w):
     w.registry.start()
     one = offer()
