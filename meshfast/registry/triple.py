@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from meshfast import http2
+from meshfast import http2, protobuf
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.registry.instance import LONGEST_INFO, MOST_SERVICES, Info, info_of
 from meshfast.registry.url import MOST_PARAMETERS, Refused
@@ -27,8 +27,7 @@ async def call(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str, application: str, revision: str
 ) -> bytes:
     """The message that answers, not read yet. Raises MeshfastError, OSError, Refused."""
-    asked = revision.encode()
-    message = b"\x0a" + _varint(len(asked)) + asked
+    message = protobuf.field(1, revision.encode())
     headers = [
         (":method", "POST"), (":scheme", "http"), (":path", f"/{SERVICE}/GetMetadataInfo"), (":authority", authority),
         ("content-type", "application/grpc+proto"), ("te", "trailers"),
@@ -88,45 +87,12 @@ class _frames:
         return found[0]
 
 
-def _varint(value: int) -> bytes:
-    out = b""
-    while value > 0x7F:
-        out += bytes((value & 0x7F | 0x80,))
-        value >>= 7
-    return out + bytes((value,))
-
-
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Number and value of each field of a message; Refused for what is none."""
-    at, end = 0, len(data)
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            if at >= end or shift > 63:
-                raise Refused("protobuf")
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < end:
-        key = varint()
-        size = {1: 8, 5: 4}.get(key & 7)
-        if key & 7 == 0:
-            yield key >> 3, varint()
-            continue
-        if size is None:
-            if key & 7 != 2:
-                raise Refused("protobuf")
-            size = varint()
-        if size > end - at:
-            raise Refused("protobuf")
-        at += size
-        yield key >> 3, data[at - size : at]
+    try:
+        yield from protobuf.fields(data)
+    except ProtocolError:
+        raise Refused("protobuf") from None
 
 
 def _text(value: int | bytes) -> str:

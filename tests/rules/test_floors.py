@@ -49,7 +49,7 @@ PYTHON = (
     ("httpview",),
     ("words", "doing", "pieces", "shared", "statedir"),
     ("serve",),
-    ("hessian", "loop", "apply", "eventlog", "snapshot"),
+    ("hessian", "loop", "apply", "eventlog", "protobuf", "snapshot"),
     ("dubbo", "http2", "routing"),
     ("registry", "sdk"),
     ("source",),

@@ -1,0 +1,62 @@
+"""Messages of protobuf without their schema: numbers of fields, and what is in them.
+
+Source: protobuf.dev, Encoding. Of the wire types the groups, which nobody writes any more, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshfast.errors import ProtocolError
+
+__all__ = ["fields", "field", "varint"]
+
+
+def varint(value: int) -> bytes:
+    """A number of 0 or more."""
+    out = b""
+    while value > 0x7F:
+        out += bytes((value & 0x7F | 0x80,))
+        value >>= 7
+    return out + bytes((value,))
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of bytes, of text or of a message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of a message: an int where it is a varint, else its bytes.
+
+    :raises ProtocolError: it is none
+    """
+    at, end = 0, len(data)
+
+    def read() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            if at >= end or shift > 63:
+                raise ProtocolError("no message of protobuf", at)
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < end:
+        key = read()
+        size = {1: 8, 5: 4}.get(key & 7)
+        if key & 7 == 0:
+            yield key >> 3, read()
+            continue
+        if size is None:
+            if key & 7 != 2:
+                raise ProtocolError("no message of protobuf", at)
+            size = read()
+        if size > end - at:
+            raise ProtocolError("no message of protobuf", at)
+        at += size
+        yield key >> 3, data[at - size : at]
