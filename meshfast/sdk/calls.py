@@ -12,12 +12,14 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass
 
-from meshfast import dubbo
 from meshfast.errors import LimitError, StateError
 from meshfast.sdk.errors import CallTimeout, ConnectionLost, NotSent
-from meshfast.sdk.wire import Call, Settled, Wire
+from meshfast.sdk.wire import Call, Frame, Settled, Wire
 
 __all__ = ["Calls", "Limits"]
+
+#: How often a call that was refused, not looked at, is given out again.
+REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Limits:
     max_waiting: int = 64 << 20
     #: Bytes of a request or an answer. A longer request is a LimitError, a longer answer a BadAnswer.
     max_answer: int = 8 << 20
+    #: Bytes of answers by Triple that are not whole yet. Over it: BadAnswer for the longest.
+    max_partial: int = 64 << 20
 
 
 class Calls:
@@ -37,7 +41,7 @@ class Calls:
     would."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.max_answer = limits, limits.max_answer
+        self.limits, self.max_answer, self.max_partial = limits, limits.max_answer, limits.max_partial
         self.loop = asyncio.get_running_loop()
         self.calls: dict[int, Call] = {}
         self.numbers = itertools.count(1)
@@ -51,7 +55,7 @@ class Calls:
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(
-        self, number: int, frame: bytes, future: Settled, timeout: float, idempotent: bool, two_way: bool
+        self, number: int, frame: Frame, future: Settled, timeout: float, idempotent: bool, two_way: bool
     ) -> Call:  # fmt: skip
         """Gives a call out; ``future`` gets its answer, or why there is none. LimitError, StateError: refused."""
         if len(self.calls) >= self.limits.max_calls:
@@ -117,7 +121,7 @@ class Calls:
             return
         left = int(1000 * (call.deadline - self.loop.time()))
         if left > 0:  # else its time is up, and that is told in a moment
-            call.frame = dubbo.stamp(call.frame, {"timeout": str(left)})
+            call.frame = self.route.within(call.frame, left)
             self.counters["resent" if call.sends else "moved"] += 1
             self.route.send(call)
 
@@ -173,6 +177,17 @@ class Calls:
                 self.counters["lost"] += 1
                 self._fail(call, ConnectionLost(f"{why}; the call may have been executed"))
         self.move(wire)
+
+    def refuse(self, call: Call, why: str) -> None:
+        """Whoever had it has not looked at it: it goes on as if nothing of it had been sent, at most so often."""
+        if call.sent:
+            call.sends, call.sent = call.sends - 1, False
+        call.refused += 1
+        self.counters["refused"] += 1
+        if call.refused > REFUSALS:
+            self._fail(call, NotSent(f"refused {call.refused} times, the last time by {why}"))
+        else:
+            self._give(call)
 
     def late(self) -> None:
         """An answer came that nobody waits for any more."""

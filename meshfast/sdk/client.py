@@ -16,6 +16,7 @@ from meshfast.address import connect
 from meshfast.errors import StateError
 from meshfast.hints import told
 from meshfast.sdk.calls import Calls, Limits
+from meshfast.sdk.dubbo2 import DubboWire
 from meshfast.sdk.interest import Interest
 from meshfast.sdk.link import ROUTES, Do, Event, Link, State, Timing
 from meshfast.sdk.wire import Wire
@@ -128,7 +129,7 @@ class Client(Calls):
         wire: Wire | None = None
         try:
             async with asyncio.timeout(timing.lost):
-                wire = await connect(address, lambda: Wire(self, timing.silent, timing.lost))
+                wire = await connect(address, lambda: DubboWire(self, timing.silent, timing.lost))
                 if wire.closed:  # at once, before anybody could be told
                     raise ConnectionError("it closed the connection at once")
                 self._wires.add(wire)

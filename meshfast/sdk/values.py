@@ -103,6 +103,13 @@ class Writer:
         self.out = bytearray()
         self._classes: dict[type, int] = {}
 
+    def argument(self, value: Any, kind: str) -> None:
+        """That of a call, whose descriptor is ``kind``; as ``value``."""
+        if type(value) is int and kind in _INTS:
+            self.out += integer(value)
+        else:
+            self.value(value)
+
     def value(self, value: Any) -> None:
         """TypeError for what Hessian2 cannot carry, OverflowError for an int beyond a long."""
         kind = type(value)
@@ -155,10 +162,7 @@ def write(args: Sequence[Any], types: Sequence[str]) -> bytes | bytearray:
     """The arguments of a call, whose descriptors are ``types``."""
     writer = Writer()
     for value, kind in zip(args, types, strict=True):
-        if type(value) is int and kind in _INTS:
-            writer.out += integer(value)
-        else:
-            writer.value(value)
+        writer.argument(value, kind)
     return writer.out
 
 

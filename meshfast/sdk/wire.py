@@ -1,26 +1,19 @@
-"""One connection of Dubbo2: many calls at a time, answers by their ids, heartbeats, READONLY.
+"""One connection of an application: many calls at a time, and whether its other end is there.
 
 A call that it was given waits in ``pending`` until its bytes go to the socket; from then on it counts as sent. What is
-given to it in one turn of the loop goes out in one write.
+given to it in one turn of the loop goes out in one write. What its bytes are is for who inherits it: ``sdk/dubbo2.py``,
+``sdk/streams.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from meshfast import dubbo
-from meshfast.errors import ProtocolError
-from meshfast.sdk.codec import HEAD, Answer
-from meshfast.sdk.errors import BadAnswer
+__all__ = ["Call", "Frame", "Owner", "Settled", "Wire"]
 
-__all__ = ["Call", "Owner", "Settled", "Wire"]
-
-_MAGIC = 0xDABB
-_REQUEST, _TWO_WAY, _EVENT = 0x80, 0x40, 0x20
-#: Bytes of one write; the socket is asked after each whether it takes more.
-WRITE = 256 * 1024
 #: Calls whose callers have left, of those that were not sent yet, before they are looked for.
 LEFT = 1000
 
@@ -33,18 +26,26 @@ class Settled(Protocol):
     def set_exception(self, error: Any, /) -> Any: ...
 
 
+class Frame(Protocol):
+    """A request as its connection sends it: bytes, for Dubbo2."""
+
+    def __len__(self) -> int:
+        """Bytes."""
+
+
 class Call:
     """One call. ``deadline``: of the loop's clock; ``wire``: which has it, None while it waits for one; ``sent``: that
-    one gave its bytes to the socket; ``sends``: how often that was done."""
+    one gave its bytes to the socket; ``sends``: how often that was done; ``refused``: how often one that had it said
+    that it was not looked at."""
 
-    __slots__ = ("deadline", "frame", "future", "idempotent", "number", "sends", "sent", "two_way", "wire")
+    __slots__ = ("deadline", "frame", "future", "idempotent", "number", "refused", "sends", "sent", "two_way", "wire")
 
     def __init__(
-        self, number: int, frame: bytes, future: Settled, deadline: float, idempotent: bool, two_way: bool
+        self, number: int, frame: Any, future: Settled, deadline: float, idempotent: bool, two_way: bool
     ) -> None:
         self.number, self.frame, self.future, self.deadline = number, frame, future, deadline
         self.idempotent, self.two_way = idempotent, two_way
-        self.sends, self.sent = 0, False
+        self.sends, self.sent, self.refused = 0, False, 0
         self.wire: Wire | None = None
 
 
@@ -53,6 +54,7 @@ class Owner(Protocol):
 
     calls: dict[int, Call]
     max_answer: int
+    max_partial: int
 
     def heard(self, wire: Wire) -> None:
         """Something came after ``Wire.ask``."""
@@ -62,6 +64,9 @@ class Owner(Protocol):
 
     def readonly(self, wire: Wire) -> None:
         """The peer asks for no more calls."""
+
+    def refuse(self, call: Call, why: str) -> None:
+        """The peer says that it has not looked at a call, which is no connection's any more."""
 
     def ended(self, wire: Wire, why: str) -> None:
         """The connection is no more. Its calls are the owner's to look after: ``Wire.pending`` were not sent."""
@@ -73,9 +78,13 @@ class Owner(Protocol):
 class Wire(asyncio.Protocol):
     """``silent``: seconds without a word while calls wait; ``lost``: seconds that an answer to ``ask`` may take."""
 
+    #: Whether one that is to end may be followed by another of the same peer: it had rested, or was old.
+    renews = False
+
     def __init__(self, owner: Owner, silent: float, lost: float) -> None:
         self._owner, self._silent, self._lost = owner, silent, lost
         self._loop = asyncio.get_running_loop()
+        self.made = self._loop.time()
         self._transport: asyncio.Transport | None = None
         self.pending: list[Call] = []
         self.sent = 0  # calls whose answers are due
@@ -83,10 +92,24 @@ class Wire(asyncio.Protocol):
         self._scheduled = self._paused = self._asked = False
         self._quiet = 0.0  # when something was heard last, or the first of the calls that wait was given
         self._timer: asyncio.TimerHandle | None = None
-        self._chunks: list[bytes] = []
-        self._have = self._need = self._skip = self._left = 0
+        self._left = 0
         self._why = ""
         self._when_closed: list[Callable[[], None]] = []
+
+    # --- what its bytes are
+
+    @staticmethod
+    @abstractmethod
+    def within(frame: Any, milliseconds: int) -> Any:
+        """The request for a caller that waits so long from now on."""
+
+    @abstractmethod
+    def _heartbeat(self) -> None:
+        """Sends what is answered at once."""
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Sends what is pending, as far as the socket takes it."""
 
     # --- for the owner
 
@@ -119,7 +142,7 @@ class Wire(asyncio.Protocol):
     def ask(self) -> None:
         """Sends a heartbeat; ``heard`` or ``silent`` is told."""
         self._asked = True
-        self._put(dubbo.heartbeat(-1))
+        self._heartbeat()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._lost, self._look)
@@ -147,7 +170,6 @@ class Wire(asyncio.Protocol):
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._chunks.clear()
         self._owner.ended(self, self._why or (f"it broke: {error}" if error else "its other end closed it"))
         for then in self._when_closed:
             then()
@@ -162,7 +184,10 @@ class Wire(asyncio.Protocol):
             self._quiet = self._loop.time()
         self._flush()
 
-    def data_received(self, data: bytes) -> None:
+    # --- inside
+
+    def _noted(self) -> None:
+        """Something came."""
         self._quiet = self._loop.time()
         if self._asked:
             self._asked = False
@@ -170,56 +195,6 @@ class Wire(asyncio.Protocol):
                 self._timer.cancel()
                 self._timer = self._loop.call_later(self._silent, self._look)
             self._owner.heard(self)
-        if self._skip:
-            passed = min(self._skip, len(data))
-            self._skip -= passed
-            data = data[passed:]
-        self._have += len(data)
-        if self._chunks:
-            self._chunks.append(data)
-            if self._have < self._need:
-                return
-            data = b"".join(self._chunks)
-            self._chunks.clear()
-        at = self._read(data)
-        self._have, self._need = len(data) - at, max(self._need, 16)
-        if self._have > 0:
-            self._chunks.append(data[at:] if at else data)
-
-    # --- inside
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        pending, calls = self.pending, self._owner.calls
-        if self._paused or not pending or self._transport is None or self._transport.is_closing():
-            return  # what is left when the connection has ended was not sent
-        frames, size, given = [], 0, 0
-        for call in pending:
-            given += 1
-            if call.wire is not self:
-                continue  # its caller has left, or its time is up: nothing of it is sent
-            call.sends += 1
-            call.sent = True
-            frames.append(call.frame)
-            if call.two_way:
-                self.sent += 1
-            else:
-                calls.pop(call.number, None)
-                call.wire = None
-                call.future.set_result(None)
-            size += len(call.frame)
-            if size >= WRITE:
-                self._put(frames[0] if len(frames) == 1 else b"".join(frames))
-                frames, size = [], 0
-                if self._paused or self.closed:
-                    break
-        del pending[:given]
-        if frames:
-            self._put(frames[0] if len(frames) == 1 else b"".join(frames))
-        if self.sent:
-            self._watch()
-        if self.retired:
-            self._retire()
 
     def _watch(self) -> None:
         if self._timer is None:
@@ -230,68 +205,19 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _read(self, data: bytes) -> int:
-        """Every whole frame; gives where the next begins, and sets how many bytes that needs."""
-        at, end = 0, len(data)
-        calls = self._owner.calls
-        while end - at >= 16:
-            magic, flags, status, number, length = HEAD.unpack_from(data, at)
-            if magic != _MAGIC or length < 0:
-                self.drop("what came is not Dubbo2")
-                return end
-            following = at + 16 + length
-            if flags & (_REQUEST | _EVENT):
-                if length > self._owner.max_answer:
-                    self.drop(f"an event of {length} bytes came: maxAnswer is {self._owner.max_answer}")
-                    return end
-                if following > end:
-                    break
-                self._event(data[at:following], flags)
-            else:
-                call = calls.get(number)
-                if call is not None and (call.wire is not self or not call.sent):
-                    call = None  # it has been given to another connection since
-                if call is None and (following <= end or length > self._owner.max_answer):
-                    self._owner.late()
-                if length > self._owner.max_answer:
-                    if call is not None:
-                        self._too_long(call, length)
-                    self._skip = max(0, following - end)
-                    at = min(following, end)
-                    continue
-                if following > end:
-                    break
-                if call is not None:
-                    del calls[number]
-                    self.forget(call)
-                    answer: Answer = (flags, status, data[at + 16 : following])
-                    if not call.future.done():
-                        call.future.set_result(answer)
-            at = following
-        self._need = following - at if end - at >= 16 else 16
-        return at
-
-    def _too_long(self, call: Call, length: int) -> None:
+    def _answer(self, call: Call, answer: Any) -> None:
+        """It has come."""
         del self._owner.calls[call.number]
         self.forget(call)
         if not call.future.done():
-            most = self._owner.max_answer
-            call.future.set_exception(BadAnswer(f"the answer has {length} bytes: maxAnswer is {most}, raise it"))
+            call.future.set_result(answer)
 
-    def _event(self, frame: bytes, flags: int) -> None:
-        """A heartbeat is answered; READONLY is told; a call of the other side is none of ours, and is left."""
-        if not flags & _EVENT or not flags & _REQUEST:
-            return
-        if flags & _TWO_WAY:
-            head = bytes([0xDA, 0xBB, flags & 0x3F, dubbo.Status.OK])
-            self._put(head + frame[4:])
-        try:
-            said = dubbo.event(frame)
-        except ProtocolError:
-            return
-        if said == "readonly" and not self.is_readonly:
-            self.is_readonly = True
-            self._owner.readonly(self)
+    def _fail(self, call: Call, error: Exception) -> None:
+        """There is an answer, and it is not one to give on."""
+        del self._owner.calls[call.number]
+        self.forget(call)
+        if not call.future.done():
+            call.future.set_exception(error)
 
     def _look(self) -> None:
         """Whether it has been silent for too long."""

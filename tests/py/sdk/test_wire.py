@@ -14,8 +14,9 @@ from sdk_world import play, until
 from meshfast import dubbo
 from meshfast.sdk.calls import Calls, Limits
 from meshfast.sdk.codec import Target, answered
+from meshfast.sdk.dubbo2 import WRITE, DubboWire
 from meshfast.sdk.errors import BadAnswer, ConnectionLost
-from meshfast.sdk.wire import LEFT, WRITE, Call, Wire
+from meshfast.sdk.wire import LEFT, Call, Wire
 
 
 class Transport(asyncio.Transport):
@@ -53,7 +54,7 @@ class Desk(Calls):
         super().__init__(limits or Limits())
         self.told: list[str] = []
         self.transport = Transport()
-        self.wire = self.transport.wire = Wire(self, silent, 60.0)
+        self.wire = self.transport.wire = DubboWire(self, silent, 60.0)
         self.wire.connection_made(self.transport)
         self.route = self.wire
 
