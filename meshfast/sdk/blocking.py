@@ -19,10 +19,11 @@ from meshfast.errors import StateError
 from meshfast.hessian import Value
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
-from meshfast.sdk.codec import answered, attachments_of, lost
+from meshfast.sdk.clients import Clients
 from meshfast.sdk.link import Timing
 from meshfast.sdk.mesh import Settings
 from meshfast.sdk.service import TIMEOUT, Asking, Reply
+from meshfast.sdk.triple import DUBBO, spoken
 from meshfast.sdk.typed import bound
 
 __all__ = ["Blocking", "BlockingService"]
@@ -68,17 +69,17 @@ class _Carrier:
         self._settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._begun = Event()
-        self._client: Client | None = None
+        self._clients: Clients | None = None
         self._work: deque[Callable[[], None]] = deque()
         self._woken = False
         self._pid = os.getpid()
         self._thread = Thread(target=self._run, name="meshfast-sdk", daemon=True)
 
-    def start(self) -> Client:
+    def start(self) -> Clients:
         self._thread.start()
         self._begun.wait()
-        assert self._client is not None
-        return self._client
+        assert self._clients is not None
+        return self._clients
 
     def _run(self) -> None:
         try:
@@ -89,17 +90,16 @@ class _Carrier:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._client = self._settings.client()
-        self._client.open()
+        self._clients = self._settings.clients()
         self._begun.set()
         await self._stopped.wait()
-        await self._client.close()
+        await self._clients.close()
 
     def put(self, work: Callable[[], None]) -> None:
         """Has it done in the loop's thread; what comes close together is done in one turn."""
         if self._pid != os.getpid():
             raise StateError("this process was forked after sdk.Blocking was made: make one in each process")
-        if self._client is None or self._client.closed or self._loop is None:
+        if self._clients is None or self._clients.dubbo.closed or self._loop is None:
             raise StateError("not connected: make calls inside `with sdk.Blocking(...) as mesh:`")
         self._work.append(work)
         if not self._woken:
@@ -109,10 +109,22 @@ class _Carrier:
             except RuntimeError:
                 raise StateError("the connection to the mesh was closed meanwhile; the call was not sent") from None
 
-    def known(self, service: str) -> None:
+    def client(self, protocol: str) -> Client:
+        """The one for services of such a protocol, which is made in the loop's thread."""
+        clients, found, made = self._clients, list[Client](), Event()
+        assert clients is not None
+
+        def make() -> None:
+            found.append(clients.of(protocol))
+            made.set()
+
+        self.put(make)
+        made.wait()
+        return found[0]
+
+    def known(self, client: Client, service: str) -> None:
         """Waits until the sidecar may know the service."""
-        asked, client = Event(), self._client
-        assert client is not None
+        asked = Event()
         tasks: list[asyncio.Future[None]] = []  # which a loop does not hold by itself
 
         def begin() -> None:
@@ -150,7 +162,7 @@ class BlockingService(Asking):
         attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
     ) -> Any:  # fmt: skip
         """As ``Service.call``."""
-        return answered(self._ask(method, args, types, timeout, attachments, idempotent))
+        return self._target.answered(self._ask(method, args, types, timeout, attachments, idempotent))
 
     def reply(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -158,7 +170,7 @@ class BlockingService(Asking):
     ) -> Reply:  # fmt: skip
         """As ``call``, with the attachments that came back."""
         answer = self._ask(method, args, types, timeout, attachments, idempotent)
-        return Reply(answered(answer), attachments_of(answer))
+        return Reply(self._target.answered(answer), self._target.attachments_of(answer))
 
     def tell(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -173,11 +185,11 @@ class BlockingService(Asking):
     ) -> Any:  # fmt: skip
         client, carrier = self.client, self.carrier
         if not self.known:
-            carrier.known(self.name)
+            carrier.known(client, self.name)
             self.known = True
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
-        frame = self.frame(number, method, args, types, attachments, most, two_way)
+        frame = self.request(number, method, args, types, attachments, most, two_way)
         slot, made = _Slot(), []
 
         def begin() -> None:
@@ -189,7 +201,7 @@ class BlockingService(Asking):
         try:
             carrier.put(begin)
             answer = slot.wait()
-            if idempotent and lost(answer) and made[0].sends < 2:
+            if idempotent and self._target.lost(answer) and made[0].sends < 2:
                 second = _Slot()
                 carrier.put(lambda: client.again(made[0], second))
                 answer = second.wait()
@@ -212,12 +224,12 @@ class Blocking:
             fat=fat,
         )  # fmt: skip
         self._carrier = _Carrier(self._settings)
-        self._client: Client | None = None
+        self._clients: Clients | None = None
 
     def __enter__(self) -> Self:
-        if self._client is not None:
+        if self._clients is not None:
             raise StateError("a connection to the mesh is used once: make another sdk.Blocking")
-        self._client = self._carrier.start()
+        self._clients = self._carrier.start()
         return self
 
     def __exit__(
@@ -227,32 +239,41 @@ class Blocking:
 
     @property
     def client(self) -> Client:
-        """Its calls and connections, which are the other thread's. StateError outside of its block."""
-        if self._client is None:
+        """Its calls and connections by Dubbo2, which are the other thread's. StateError outside of its block."""
+        return self.clients.dubbo
+
+    @property
+    def clients(self) -> Clients:
+        """Those of all protocols. StateError outside of its block."""
+        if self._clients is None:
             raise StateError("not connected yet: use it inside `with sdk.Blocking(...) as mesh:`")
-        return self._client
+        return self._clients
 
     @property
     def mode(self) -> str:
         """As ``Mesh.mode``."""
-        return self.client.mode
+        return self.clients.mode
 
     @property
     def counters(self) -> Mapping[str, int]:
         """As ``Mesh.counters``."""
-        return self.client.counters
+        return self.clients.counters
 
     def service(
-        self, name: str, *, group: str = "", version: str = "", timeout: float | None = None
+        self, name: str, *, group: str = "", version: str = "", timeout: float | None = None, protocol: str = DUBBO
     ) -> BlockingService:  # fmt: skip
         """As ``Mesh.service``."""
         most = self._settings.timeout if timeout is None else timeout
-        made = BlockingService(self.client, name, group, version, most, self._settings.carry)
+        app, carry = self._settings.app, self._settings.carry
+        client = self.clients.dubbo if spoken(protocol, name) == DUBBO else self._carrier.client(protocol)
+        made = BlockingService(client, name, group, version, most, carry, protocol, app)
         made.carrier = self._carrier
         return made
 
     def stub(
-        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
+        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None,
+        protocol: str = DUBBO,
     ) -> _S:  # fmt: skip
         """As ``Mesh.stub``, of methods that are plain functions."""
-        return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), False)
+        more = {"group": group, "version": version, "protocol": protocol}
+        return bound(kind, name, lambda one: self.service(one, timeout=timeout, **more), False, protocol)

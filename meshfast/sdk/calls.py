@@ -189,6 +189,10 @@ class Calls:
         else:
             self._give(call)
 
+    def over(self, limit: str) -> None:
+        """An answer met a limit."""
+        self.counters[limit] += 1
+
     def late(self) -> None:
         """An answer came that nobody waits for any more."""
         self.counters["late"] += 1

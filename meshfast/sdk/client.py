@@ -42,19 +42,21 @@ class FatLike(Protocol):
 
 class Client(Calls):
     """One sidecar's address, and the engine to have in its place. Everything is called in the loop that it was made in.
-    ``api``: where the sidecar hears what is called ("": nowhere).
+    ``interest``: where the sidecar hears what is called; ``wire``: what its connections speak.
 
-    ``counters``: calls, moved (given to another connection unsent), resent, timeouts, lost, late (answers that nobody
-    waits for), falls and returns of the link, and each limit by its name.
+    ``counters``: calls, moved (given to another connection unsent), resent, refused (by whoever had them, unseen),
+    timeouts, lost, late (answers that nobody waits for), falls and returns of the link, renewals of its connection, and
+    each limit by its name.
     """
 
     def __init__(
-        self, address: str, fat: Callable[[], FatLike] | None, api: str = "", limits: Limits | None = None,
-        timing: Timing | None = None, jitter: Callable[[], float] = random.random,
+        self, address: str, fat: Callable[[], FatLike] | None, interest: Interest, limits: Limits | None = None,
+        timing: Timing | None = None, wire: type[Wire] = DubboWire, jitter: Callable[[], float] = random.random,
     ) -> None:  # fmt: skip
         super().__init__(limits or Limits())
         self.address = address
-        self.interest = Interest(api)
+        self.interest = interest
+        self._make = wire
         self.link = Link(timing)
         self._jitter = jitter
         self._factory = fat
@@ -63,6 +65,7 @@ class Client(Calls):
         self._thin: Wire | None = None
         self._engine: Wire | None = None
         self._probed: Wire | None = None
+        self._renewing: Wire | None = None  # which is to end, while another of the same peer is dialled
         self._wires: set[Wire] = set()
         self._asking: dict[Wire, asyncio.Future[bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,6 +94,7 @@ class Client(Calls):
             log.info("calls go through the sidecar at %s", self.address)
         if Do.PROBE in doing:
             self.counters["falls"] += 1
+            self._renewing = None
         left = self._thin
         if Do.DROP in doing or Do.RETIRE in doing:
             self._thin = None
@@ -129,7 +133,7 @@ class Client(Calls):
         wire: Wire | None = None
         try:
             async with asyncio.timeout(timing.lost):
-                wire = await connect(address, lambda: DubboWire(self, timing.silent, timing.lost))
+                wire = await connect(address, lambda: self._make(self, timing.silent, timing.lost))
                 if wire.closed:  # at once, before anybody could be told
                     raise ConnectionError("it closed the connection at once")
                 self._wires.add(wire)
@@ -147,6 +151,29 @@ class Client(Calls):
         finally:
             if wire is not None:
                 self._asking.pop(wire, None)
+
+    async def _renew(self, wire: Wire) -> None:
+        """The sidecar's connection is to end. Where it had rested or was old there is another to be had; where the
+        sidecar leaves there is none. Until that is known new calls wait."""
+        fresh: Wire | None = None
+        try:
+            fresh = await self._dial(self.address)
+        except OSError:
+            pass
+        if self._renewing is not wire:  # it has been left meanwhile
+            if fresh is not None:
+                fresh.retire()
+            return
+        self._renewing, left = None, self._thin
+        if fresh is None:
+            self._on(Event.LOST if left is None else Event.READONLY)
+            return
+        self.counters["renewals"] += 1
+        self._thin = fresh
+        self._follow(())
+        if left is not None:
+            self.move(left)
+            left.retire()
 
     async def _probe(self) -> None:
         timing = self.link.timing
@@ -259,8 +286,13 @@ class Client(Calls):
             self._on(Event.SILENT)
 
     def readonly(self, wire: Wire) -> None:
-        if wire is self._thin:
-            self._lost_by(f"the sidecar at {self.address} is leaving")
+        if wire is not self._thin:
+            return
+        self._lost_by(f"the sidecar at {self.address} is leaving")
+        if wire.renews and self.loop.time() - wire.made >= self.link.timing.probe:
+            self._renewing = wire
+            self._spawn(self._renew(wire))
+        else:  # or this one, too, may have come to an end at once
             self._on(Event.READONLY)
 
     def ended(self, wire: Wire, why: str) -> None:
@@ -271,7 +303,10 @@ class Client(Calls):
         if wire is self._thin:
             self._thin = None
             self._lost_by(f"the connection to the sidecar at {self.address} has ended, {why}")
-            self._on(Event.LOST)
+            if self._renewing is wire:
+                self.route = None  # its successor is under way
+            else:
+                self._on(Event.LOST)
         elif wire is self._engine:
             self._engine = None
             self._on(Event.FAT_LOST)

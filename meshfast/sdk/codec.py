@@ -41,8 +41,10 @@ class Target:
     def request(
         self, number: int, method: str, args: Sequence[Any], types: Sequence[str] | None,
         attachments: Mapping[str, hessian.Value] | None, timeout: int, two_way: bool = True,
+        own: Mapping[str, hessian.Value] | None = None,
     ) -> bytes:  # fmt: skip
-        """A whole frame. ``types``: descriptors, else by the values; ``timeout``: milliseconds.
+        """A whole frame. ``types``: descriptors, else by the values; ``timeout``: milliseconds; ``own`` is for Triple:
+        here every attachment can be carried.
 
         TypeError for a value that cannot be carried or another number of types than of arguments, OverflowError for an
         int beyond a long.
@@ -59,6 +61,21 @@ class Target:
         except RecursionError:
             raise TypeError(f"an argument of {method} is nested too deep, or holds itself") from None
         return HEAD.pack(_MAGIC, _TWO_WAY if two_way else _ONE_WAY, 0, number, len(body)) + body
+
+    @staticmethod
+    def answered(answer: Answer) -> Any:
+        """See ``answered``."""
+        return answered(answer)
+
+    @staticmethod
+    def attachments_of(answer: Answer) -> dict[str, Any]:
+        """See ``attachments_of``."""
+        return attachments_of(answer)
+
+    @staticmethod
+    def lost(answer: Answer) -> bool:
+        """See ``lost``."""
+        return lost(answer)
 
     def _head(self, method: str, types: str) -> bytes:
         found = self._heads.get((method, types))

@@ -111,6 +111,7 @@ class DubboWire(Wire):
                     self._owner.late()
                 if length > self._owner.max_answer:
                     if call is not None:
+                        self._owner.over("max_answer")
                         most = self._owner.max_answer
                         self._fail(call, BadAnswer(f"the answer has {length} bytes: maxAnswer is {most}, raise it"))
                     self._skip = max(0, following - end)

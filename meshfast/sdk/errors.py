@@ -8,7 +8,7 @@ MeshfastError
     ├── CallTimeout      no answer in time (also a TimeoutError)
     ├── ConnectionLost   sent, and the connection ended before the answer (also a ConnectionError)
     ├── BadAnswer        there is an answer, and it cannot be read
-    ├── StatusError      the answer says that the call failed; ``status`` is Dubbo's number
+    ├── StatusError      the answer says that the call failed; ``status`` is Dubbo's number, or gRPC's
     │   └── Overloaded       a limit of the sidecar or the provider was reached
     └── RemoteError      the provider executed it, and threw; ``kind`` is the class of what it threw
 
@@ -33,6 +33,7 @@ __all__ = [
     "Overloaded",
     "RemoteError",
     "StatusError",
+    "of_grpc",
     "of_status",
 ]
 
@@ -75,12 +76,20 @@ class BadAnswer(CallError):
 
 
 class StatusError(CallError):
-    """The answer's ``status`` is not OK. ``text`` is what it says."""
+    """The answer's ``status`` is not OK: Dubbo's number, or gRPC's where ``is_grpc``. ``text`` is what it says."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"status {status} ({status_name(status)}): {text}")
-        self.status, self.text = status, text
-        self.may_have_run = status != Status.BAD_REQUEST
+    def __init__(self, status: int, text: str, grpc: bool = False) -> None:
+        name = _GRPC.get(status, "other") if grpc else status_name(status)
+        super().__init__(f"{'grpc-status' if grpc else 'status'} {status} ({name}): {text}")
+        self.status, self.text, self.is_grpc = status, text, grpc
+        self.may_have_run = grpc or status != Status.BAD_REQUEST
+
+
+_GRPC = {
+    1: "cancelled", 2: "unknown", 3: "invalid argument", 4: "deadline exceeded", 5: "not found", 6: "already exists",
+    7: "permission denied", 8: "resource exhausted", 9: "failed precondition", 10: "aborted", 11: "out of range",
+    12: "unimplemented", 13: "internal", 14: "unavailable", 15: "data loss", 16: "unauthenticated",
+}  # fmt: skip
 
 
 class Overloaded(StatusError):
@@ -114,3 +123,19 @@ def of_status(status: int, text: str) -> CallError:
         case Status.SERVER_THREADPOOL_EXHAUSTED:
             return Overloaded(status, text)
     return StatusError(status, text)
+
+
+_LOST = ("meshfast: the connection to the provider was lost", "meshfast: the sidecar is stopping")
+
+
+def of_grpc(status: int | None, text: str) -> CallError:
+    """The same for a status of gRPC, which is not 0; None: its stream was reset, and nobody says more."""
+    if status is None or (status == 14 and text.startswith(_LOST)):
+        return ConnectionLost(f"{text}; the call may have been executed")
+    if text.startswith("meshfast: no route"):
+        return NoRoute(text)
+    if status == 14 and text.startswith((*_NOBODY, "meshfast: the provider did not take the call")):
+        return NoInstance(text)
+    if status == 4:
+        return CallTimeout(text)
+    return (Overloaded if status == 8 else StatusError)(status, text, True)

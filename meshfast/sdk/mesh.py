@@ -14,8 +14,10 @@ from typing import Any, Self, TypeVar
 from meshfast.errors import StateError
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
+from meshfast.sdk.clients import Clients
 from meshfast.sdk.link import Timing
 from meshfast.sdk.service import TIMEOUT, Service
+from meshfast.sdk.triple import DUBBO, spoken
 from meshfast.sdk.typed import bound
 
 __all__ = ["Mesh", "Settings", "connect"]
@@ -50,9 +52,9 @@ class Settings:
         make: Callable[..., FatLike] = _part("meshfast.sdk.fat", "has no engine for applications").Fat
         return make(self.state, app=self.app)
 
-    def client(self) -> Client:
-        """In the running loop."""
-        return Client(self.address, self.fat, self.api, self.limits, self.timing)
+    def clients(self) -> Clients:
+        """In the running loop; they begin at once."""
+        return Clients(self.address, self.fat, self.api, self.limits, self.timing)
 
 
 class Mesh:
@@ -60,57 +62,71 @@ class Mesh:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: Client | None = None
-        self._services: dict[tuple[str, str, str, float], Service] = {}
+        self._clients: Clients | None = None
+        self._services: dict[tuple[str, str, str, float, str], Service] = {}
 
     async def __aenter__(self) -> Self:
-        if self._client is not None:
+        if self._clients is not None:
             raise StateError("a connection to the mesh is used once: call sdk.connect again")
-        self._client = self._settings.client()
-        self._client.open()
+        self._clients = self._settings.clients()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._client is not None
-        await asyncio.shield(asyncio.ensure_future(self._client.close()))
+        assert self._clients is not None
+        await asyncio.shield(asyncio.ensure_future(self._clients.close()))
 
     @property
     def client(self) -> Client:
-        """Its calls and connections. StateError outside of its block."""
-        if self._client is None:
+        """Its calls and connections by Dubbo2. StateError outside of its block."""
+        return self.clients.dubbo
+
+    @property
+    def clients(self) -> Clients:
+        """Those of all protocols. StateError outside of its block."""
+        if self._clients is None:
             raise StateError("not connected yet: use it inside `async with sdk.connect(...) as mesh:`")
-        return self._client
+        return self._clients
 
     @property
     def mode(self) -> str:
         """ "thin": calls go through the sidecar; "fat": through an engine of this process; "none": neither is there."""
-        return self.client.mode
+        return self.clients.mode
 
     @property
     def counters(self) -> Mapping[str, int]:
         """What has happened; see ``Client``."""
-        return self.client.counters
+        return self.clients.counters
 
-    def service(self, name: str, *, group: str = "", version: str = "", timeout: float | None = None) -> Service:
-        """A service to call; cheap. ``timeout``: seconds for calls that do not say it themselves."""
-        key = name, group, version, self._settings.timeout if timeout is None else timeout
+    def service(
+        self, name: str, *, group: str = "", version: str = "", timeout: float | None = None, protocol: str = DUBBO
+    ) -> Service:  # fmt: skip
+        """A service to call; cheap. ``timeout``: seconds for calls that do not say it themselves. ``protocol``:
+        "dubbo" is Dubbo2, "tri" is Triple, "grpc" is gRPC: one message there and one back, as bytes.
+
+        :raises ValueError: a protocol that is none, or a name that it cannot carry
+        """
+        key = name, group, version, self._settings.timeout if timeout is None else timeout, protocol
         found = self._services.get(key)
         if found is None:
             if len(self._services) >= 1000:
                 self._services.clear()
-            found = self._services[key] = Service(self.client, *key, self._settings.carry)
+            app, carry = self._settings.app, self._settings.carry
+            client = self.clients.of(spoken(protocol, name))
+            found = self._services[key] = Service(client, *key[:4], carry, protocol, app)
         return found
 
     def stub(
-        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None
+        self, kind: type[_S], name: str = "", *, group: str = "", version: str = "", timeout: float | None = None,
+        protocol: str = DUBBO,
     ) -> _S:  # fmt: skip
         """An object with the methods of ``kind``, which call the service ``name``; see ``meshfast.sdk.typed``.
 
         :raises TypeError: a method or a type that Java has not; told here, not at a call
         """
-        return bound(kind, name, lambda one: self.service(one, group=group, version=version, timeout=timeout), True)
+        more = {"group": group, "version": version, "protocol": protocol}
+        return bound(kind, name, lambda one: self.service(one, timeout=timeout, **more), True, protocol)
 
     def serve(
         self, service: str, handlers: Mapping[str, Callable[..., Any]], *, port: int = 0, group: str = "",

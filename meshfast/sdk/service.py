@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from meshfast.hessian import Value
 from meshfast.sdk.client import Client
-from meshfast.sdk.codec import Target, answered, attachments_of, lost
+from meshfast.sdk.codec import Target
 from meshfast.sdk.context import outgoing
+from meshfast.sdk.triple import DUBBO, TripleTarget
 from meshfast.sdk.values import descriptor
-from meshfast.sdk.wire import Call, Settled
+from meshfast.sdk.wire import Call, Frame, Settled
 
 __all__ = ["Reply", "Service"]
 
@@ -30,23 +31,28 @@ class Asking:
 
     def __init__(
         self, client: Client, service: str, group: str = "", version: str = "", timeout: float = TIMEOUT,
-        carry: frozenset[str] | None = None,
+        carry: frozenset[str] | None = None, protocol: str = DUBBO, app: str = "",
     ) -> None:  # fmt: skip
-        self.client, self.name, self.timeout = client, service, timeout
-        self._target = Target(service, group, version)
+        self.client, self.name, self.timeout, self.protocol = client, service, timeout, protocol
+        self._target: Target | TripleTarget
+        if protocol == DUBBO:
+            self._target = Target(service, group, version)
+        else:
+            self._target = TripleTarget(service, group, version, protocol, app)
         self._carry = carry
         self.known = False  # whether the sidecar has had the time to ask for it
 
-    def frame(
+    def request(
         self, number: int, method: str, args: Sequence[Any], types: Sequence[str] | None,
         attachments: Mapping[str, Value] | None, timeout: float, two_way: bool = True,
-    ) -> bytes:  # fmt: skip
+    ) -> Frame:  # fmt: skip
         """A request with what goes along of this context. ``types``: as Java writes them."""
         if not 0 < timeout < 1e6:
             raise ValueError(f"timeout={timeout!r} of {method}: say seconds, more than 0 and less than a million")
         kinds = None if types is None else [descriptor(one) for one in types]
         going = outgoing(self._carry, attachments)
-        return self._target.request(number, method, args, kinds, going, max(1, int(1000 * timeout)), two_way)
+        wait = max(1, int(1000 * timeout))
+        return self._target.request(number, method, args, kinds, going, wait, two_way, attachments)
 
 
 class Service(Asking):
@@ -67,7 +73,7 @@ class Service(Asking):
         :raises TypeError, OverflowError: an argument that Hessian2 cannot carry
         :raises ValueError: a type or a timeout that is none
         """
-        return answered(await self._ask(method, args, types, timeout, attachments, idempotent))
+        return self._target.answered(await self._ask(method, args, types, timeout, attachments, idempotent))
 
     async def reply(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -75,7 +81,7 @@ class Service(Asking):
     ) -> Reply:  # fmt: skip
         """As ``call``, with the attachments that came back."""
         answer = await self._ask(method, args, types, timeout, attachments, idempotent)
-        return Reply(answered(answer), attachments_of(answer))
+        return Reply(self._target.answered(answer), self._target.attachments_of(answer))
 
     async def tell(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -95,12 +101,12 @@ class Service(Asking):
             self.known = True
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
-        frame = self.frame(number, method, args, types, attachments, most, two_way)
+        frame = self.request(number, method, args, types, attachments, most, two_way)
         future: Settled = client.loop.create_future()
         call: Call = client.start(number, frame, future, most, idempotent, two_way)
         try:
             answer = await future  # type: ignore[misc]
-            if idempotent and lost(answer) and call.sends < 2:
+            if idempotent and self._target.lost(answer) and call.sends < 2:
                 future = client.loop.create_future()
                 client.again(call, future)
                 answer = await future

@@ -16,6 +16,7 @@
 | datetime | java.util.Date |
 | a dataclass with ``@java`` | its class |
 | Any, object | java.lang.Object |
+| a message of protobuf, alone | by Triple: a message, and so is what comes back |
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from meshfast.sdk.errors import BadAnswer
+from meshfast.sdk.triple import DUBBO, is_message
 from meshfast.sdk.values import descriptor, java_name, moment
 
 __all__ = ["Byte", "Float", "Int", "Java", "Short", "bound", "idempotent", "named"]
@@ -108,6 +110,11 @@ def fitted(value: Any, hint: Any, where: str) -> Any:
     if kind is None or kind is type(None):
         return None
     if value is not None:
+        if type(value) is bytes and is_message(kind):
+            try:
+                return kind.FromString(value)
+            except Exception as error:  # whatever the library of the application raises
+                raise BadAnswer(f"{where} gave no {kind.__name__}: {error}") from None
         if kind is float and type(value) is int:
             return float(value)
         if kind is datetime and type(value) is int and abs(value) < 1 << 45:  # of which calendars know
@@ -127,12 +134,13 @@ def fitted(value: Any, hint: Any, where: str) -> Any:
 class _Method:
     name: str
     signature: inspect.Signature
-    types: tuple[str, ...]
+    count: int
+    types: tuple[str, ...] | None
     gives: Any
     idempotent: bool
 
 
-def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool) -> _Method:
+def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool, protocol: str) -> _Method:
     where = f"{kind.__qualname__}.{name}"
     if inspect.iscoroutinefunction(function) is not is_async:
         raise TypeError(f"{where}: write it as {'`async def`' if is_async else 'plain `def`: this face waits'}")
@@ -144,15 +152,33 @@ def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool)
             raise TypeError(f"{where}: {one} cannot go to Java, whose arguments have places only")
         if one.name not in hints:
             raise TypeError(f"{where}: say the type of {one.name}")
-    names = tuple(java_type(hints[one]) for one in signature.parameters)
-    for java in names:
-        descriptor(java)  # a name that is none is told now
+    names: tuple[str, ...] | None = None
+    if not _is_message(hints, list(signature.parameters), protocol, where):
+        names = tuple(java_type(hints[one]) for one in signature.parameters)
+        for java in names:
+            descriptor(java)  # a name that is none is told now
     said = function.__dict__
     gives = hints.get("return", inspect.Parameter.empty)
-    return _Method(said.get("meshfast_name", name), signature, names, gives, "meshfast_idempotent" in said)
+    name, count = said.get("meshfast_name", name), len(signature.parameters)
+    return _Method(name, signature, count, names, gives, "meshfast_idempotent" in said)
 
 
-def bound(kind: type[_S], name: str, service: Callable[[str], Any], is_async: bool) -> _S:
+def _is_message(hints: dict[str, Any], names: Sequence[str], protocol: str, where: str) -> bool:
+    """Whether its one argument goes as it is, in no wrapper. TypeError for a method that cannot be called so."""
+    kinds = [hints[one] for one in names]
+    found = [one for one in kinds if is_message(one) or (protocol == "grpc" and one is bytes)]
+    if not found and protocol != "grpc":
+        return False
+    if len(kinds) != 1 or not found:
+        raise TypeError(f"{where}: gRPC and messages of protobuf have one argument, a message; of gRPC, or bytes")
+    if protocol == DUBBO:
+        raise TypeError(f'{where}: messages of protobuf go by Triple: say protocol="tri"')
+    return True
+
+
+def bound(
+    kind: type[_S], name: str, service: Callable[[str], Any], is_async: bool, protocol: str = DUBBO
+) -> _S:  # fmt: skip
     """An object whose methods call the service ``name``, else one that is named as the class is.
 
     TypeError, ValueError: a method that cannot be called in Java as it is written.
@@ -168,7 +194,7 @@ def bound(kind: type[_S], name: str, service: Callable[[str], Any], is_async: bo
     target = service(name or kind.__name__)
     members: dict[str, Any] = {"__slots__": (), "__doc__": kind.__doc__}
     for key, function in functions.items():
-        method = _method(kind, key, function, is_async)
+        method = _method(kind, key, function, is_async, protocol)
         members[key] = (_waiting if is_async else _blocking)(target, method, f"{name or kind.__name__}.{key}")
     return cast(_S, type(f"{kind.__name__}Stub", (), members)())
 
@@ -192,7 +218,7 @@ def _blocking(service: Any, method: _Method, where: str) -> Callable[..., Any]:
 
 
 def _placed(method: _Method, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
-    if not keywords and len(args) == len(method.types):
+    if not keywords and len(args) == method.count:
         return args
     given = method.signature.bind(*args, **keywords)
     given.apply_defaults()

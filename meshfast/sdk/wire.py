@@ -71,6 +71,9 @@ class Owner(Protocol):
     def ended(self, wire: Wire, why: str) -> None:
         """The connection is no more. Its calls are the owner's to look after: ``Wire.pending`` were not sent."""
 
+    def over(self, limit: str) -> None:
+        """An answer met a limit."""
+
     def late(self) -> None:
         """An answer came that nobody waits for."""
 

@@ -9,76 +9,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from desks import Desk
 from sdk_world import play, until
 
 from meshfast import dubbo
-from meshfast.sdk.calls import Calls, Limits
+from meshfast.sdk.calls import Limits
 from meshfast.sdk.codec import Target, answered
 from meshfast.sdk.dubbo2 import WRITE, DubboWire
 from meshfast.sdk.errors import BadAnswer, ConnectionLost
-from meshfast.sdk.wire import LEFT, Call, Wire
+from meshfast.sdk.wire import LEFT, Call
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written; ``full`` asks for a pause with the next write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.writes = 0
-        self.wire: Wire | None = None
-        self.full = self.gone = False
-
-    def write(self, data: Any) -> None:
-        self.written += data
-        self.writes += 1
-        if self.full and self.wire is not None:
-            self.wire.pause_writing()
-
-    def is_closing(self) -> bool:
-        return self.gone
-
-    def close(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        if not self.gone and self.wire is not None:
-            self.gone = True
-            self.wire.connection_lost(None)
-
-
-class Desk(Calls):
-    """The owner of one connection; what it was told."""
-
-    def __init__(self, limits: Limits | None = None, silent: float = 60.0) -> None:
-        super().__init__(limits or Limits())
-        self.told: list[str] = []
-        self.transport = Transport()
-        self.wire = self.transport.wire = DubboWire(self, silent, 60.0)
-        self.wire.connection_made(self.transport)
-        self.route = self.wire
-
-    def heard(self, wire: Wire) -> None:
-        self.told.append("heard")
-
-    def silent(self, wire: Wire) -> None:
-        self.told.append("silent")
-
-    def readonly(self, wire: Wire) -> None:
-        self.told.append("readonly")
-
-    def ended(self, wire: Wire, why: str) -> None:
-        self.told.append(f"ended: {why}")
-        self.route = None
-        self.lost(wire, why)
-
+class DubboDesk(Desk):
     def ask(self, text: str, idempotent: bool = False, two_way: bool = True) -> Call:
-        """A call; that it fails in the end is nobody's surprise."""
         number = next(self.numbers)
-        future = self.loop.create_future()
-        future.add_done_callback(lambda one: one.exception())
         frame = Target("com.x.Cart").request(number, "hi", (text,), None, None, 60_000, two_way)
-        return self.start(number, frame, future, 60.0, idempotent, two_way)
+        return self.begin(frame, idempotent, two_way, number)
 
     def sent(self) -> list[int]:
         """The ids of the frames that were written."""
@@ -92,14 +38,12 @@ class Desk(Calls):
 
 
 @contextmanager
-def desk(**more: Any) -> Iterator[Desk]:
-    one = Desk(**more)
+def desk(**more: Any) -> Iterator[DubboDesk]:
+    one = DubboDesk(DubboWire, **more)
     try:
         yield one
     finally:
-        one.end()
-        if one.wire._timer is not None:
-            one.wire._timer.cancel()
+        one.leave()
 
 
 STREAM = [
