@@ -12,6 +12,9 @@ from meshfast.errors import ProtocolError
 __all__ = ["fields", "field", "varint"]
 
 
+_FIXED = {1: 8, 5: 4}
+
+
 def varint(value: int) -> bytes:
     """A number of 0 or more."""
     out = b""
@@ -23,6 +26,8 @@ def varint(value: int) -> bytes:
 
 def field(number: int, content: bytes) -> bytes:
     """A field of bytes, of text or of a message."""
+    if number < 16 and len(content) < 0x80:
+        return bytes((number << 3 | 2, len(content))) + content
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
@@ -35,6 +40,9 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     def read() -> int:
         nonlocal at
+        if at < end and data[at] < 0x80:
+            at += 1
+            return data[at - 1]
         value = shift = 0
         while True:
             if at >= end or shift > 63:
@@ -47,15 +55,19 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
                 return value
 
     while at < end:
-        key = read()
-        size = {1: 8, 5: 4}.get(key & 7)
-        if key & 7 == 0:
+        key = data[at]
+        if key < 0x80:  # by far the most
+            at += 1
+        else:
+            key = read()
+        kind = key & 7
+        if kind == 0:
             yield key >> 3, read()
             continue
-        if size is None:
-            if key & 7 != 2:
-                raise ProtocolError("no message of protobuf", at)
+        if kind == 2:
             size = read()
+        elif (size := _FIXED.get(kind, -1)) < 0:
+            raise ProtocolError("no message of protobuf", at)
         if size > end - at:
             raise ProtocolError("no message of protobuf", at)
         at += size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meshfast import http2
+from meshfast import _core, http2
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.errors import BadAnswer
@@ -27,6 +27,9 @@ STREAMS, LAST = 1000, (1 << 31) - 1
 CONTINUATIONS = 16
 #: Bytes that wait to be read by one who asks for answers to PING and SETTINGS.
 CONTROLS = 1 << 20
+_DATA, _HEADERS, _CONTINUATION = 0, 1, 9
+#: Bytes before the payload of a frame.
+HEAD = 9
 _START = 65535
 _ABOVE = (1 << 31) - 1
 
@@ -55,8 +58,8 @@ class StreamsWire(Wire):
         self._encoder = http2.HeaderEncoder()
         self._decoder = http2.HeaderDecoder(max_header_list_size=HEADERS)
         self._rest = b""
-        self._block: http2.Headers | None = None
-        self._continued = 0
+        self._block: tuple[int, int] | None = None  # stream and flags of fields that are not whole
+        self._begun: list[bytes] = []  # of them
         self._streams: dict[int, _Stream] = {}
         self._of: dict[int, _Stream] = {}  # by the call's number
         self._unfinished: dict[int, _Stream] = {}  # of which content is left, by number
@@ -97,9 +100,16 @@ class StreamsWire(Wire):
         data = self._rest + data if self._rest else data
         at, view = 0, memoryview(data)
         try:
-            while (found := http2.parse_frame(view[at:])) is not None and not self.closed:
-                at += found[1]
-                self._take(found[0])
+            while (found := _core.h2_parse_frame(view[at:])) is not None and not self.closed:
+                length, kind, flags, stream, pad, content, *_ = found
+                if kind == _DATA and self._is_free:
+                    self._data(stream, content, length - HEAD, flags)
+                elif kind == _HEADERS and self._is_free:
+                    self._block = (stream, flags)
+                    self._fields(content, flags)
+                elif (frame := http2.parse_frame(view[at:])) is not None:
+                    self._take(frame[0])
+                at += length
         except (ProtocolError, LimitError) as error:
             self._put(http2.GoAway(code=http2.error_code(error)).encode())
             self.drop(f"what came is no HTTP/2 as it is allowed: {error}")
@@ -161,8 +171,7 @@ class StreamsWire(Wire):
         while first or block:
             piece, block = block[: self._frame], block[self._frame :]
             flags = Flag.NONE if block else Flag.END_HEADERS
-            kind = http2.Headers if first else http2.Continuation
-            out += kind(stream.number, flags, piece).encode()
+            out += _core.h2_put_frame(_HEADERS if first else _CONTINUATION, flags, stream.number, piece)
             first = False
         return out + self._content(stream)
 
@@ -178,7 +187,7 @@ class StreamsWire(Wire):
             self._room -= size
             last = stream.at == len(body)
             flags = Flag.END_STREAM if last else Flag.NONE
-            out.append(http2.Data(stream.number, flags, body[stream.at - size : stream.at]).encode())
+            out.append(_core.h2_put_frame(_DATA, flags, stream.number, body[stream.at - size : stream.at]))
             if last:
                 stream.whole = stream.call.sent = True
                 stream.call.sends += 1
@@ -205,17 +214,18 @@ class StreamsWire(Wire):
 
     # --- what comes
 
+    @property
+    def _is_free(self) -> bool:
+        """Whether any frame may come."""
+        return self._settled and self._block is None
+
     def _take(self, frame: http2.Frame) -> None:
+        """One that is not of the many."""
         if not self._settled and not isinstance(frame, http2.Settings):
             raise ProtocolError("the first frame is not SETTINGS")
         if self._block is not None and not isinstance(frame, http2.Continuation):
             raise ProtocolError("a list of fields was left unfinished")
         match frame:
-            case http2.Data():
-                self._data(frame)
-            case http2.Headers():
-                self._block, self._continued = frame, 0
-                self._fields(frame.block, frame.flags)
             case http2.Continuation():
                 self._continuation(frame)
             case http2.RstStream():
@@ -271,22 +281,22 @@ class StreamsWire(Wire):
             raise ProtocolError(f"stream {number}, which was not begun")
         return stream
 
-    def _data(self, frame: http2.Data) -> None:
-        size = len(frame.data) + (0 if frame.pad is None else frame.pad + 1)
+    def _data(self, number: int, content: bytes, size: int, flags: int) -> None:
+        """``size``: with its padding."""
         self._credit += size
-        stream = self._stream(frame.stream)
+        stream = self._stream(number)
         if stream is None:
             return
         if stream.answer is None:
             self._bad(stream, "its content came before its fields")
             return
-        stream.content += frame.data
-        self._held += len(frame.data)
+        stream.content += content
+        self._held += len(content)
         if len(stream.content) > self._owner.max_answer + PREFIX:
             self._owner.over("max_answer")
             most = self._owner.max_answer
             self._bad(stream, f"it has more than {len(stream.content)} bytes: maxAnswer is {most}, raise it")
-        elif frame.is_last:
+        elif flags & Flag.END_STREAM:
             self._finish(stream)
         else:
             stream.credit += size
@@ -300,38 +310,42 @@ class StreamsWire(Wire):
                 self._bad(longest, f"{self._held} bytes of answers are not whole: max_partial is {most}, raise it")
 
     def _continuation(self, frame: http2.Continuation) -> None:
-        begun, self._continued = self._block, self._continued + 1
-        if begun is None or begun.stream != frame.stream:
+        if self._block is None or self._block[0] != frame.stream:
             raise ProtocolError("a continuation of nothing")
-        block = begun.block + frame.block
-        if self._continued > CONTINUATIONS or len(block) > HEADERS:
+        self._begun.append(frame.block)
+        if len(self._begun) > CONTINUATIONS or sum(map(len, self._begun)) > HEADERS:
             raise LimitError("a list of fields that does not end")
-        self._block = http2.Headers(begun.stream, begun.flags, block)
-        self._fields(block, frame.flags)
+        self._fields(b"", frame.flags)
 
     def _fields(self, block: bytes, flags: int) -> None:
         if not flags & Flag.END_HEADERS:
+            if block:
+                self._begun = [block]
             return
         assert self._block is not None
-        frame, self._block = self._block, None
+        number, flags = self._block
+        self._block = None
+        if self._begun:
+            block, self._begun = b"".join(self._begun), []
+        is_last = flags & Flag.END_STREAM
         why = ""
         try:
             fields = self._decoder.decode(block)
         except LimitError as error:
             fields, why = [], str(error)
-        stream = self._stream(frame.stream)
+        stream = self._stream(number)
         if stream is None:
-            if frame.is_last:
+            if is_last:
                 self._owner.late()
         elif why:
             self._bad(stream, why)
         elif stream.answer is None:
-            if fields[:1] and fields[0][0] == b":status" and fields[0][1][:1] == b"1" and not frame.is_last:
+            if fields[:1] and fields[0][0] == b":status" and fields[0][1][:1] == b"1" and not is_last:
                 return
             stream.answer = fields
-            if frame.is_last:
+            if is_last:
                 self._finish(stream)
-        elif frame.is_last:
+        elif is_last:
             stream.trailers = fields
             self._finish(stream)
         else:

@@ -14,6 +14,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -32,7 +33,10 @@ PREFIX = 5
 
 Fields = list[tuple[bytes, bytes]]
 
-_HESSIAN = ("hessian4", "hessian2")  # as Java writes it, and as it is called
+_HESSIAN = (b"hessian4", b"hessian2")  # as Java writes it, and as it is called
+_KIND = protobuf.field(1, _HESSIAN[0])
+_OK = (b"grpc-status", b"0")
+_THROWN = b"tri-exception-code"
 _BINARY = "-bin"
 _NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _AUTHORITY = re.compile(r"[a-z0-9.-]+")
@@ -89,6 +93,7 @@ class TripleTarget:
         if not _SEGMENT.fullmatch(service):
             raise ValueError(f"{service!r} is no name of a service: a path of HTTP/2 is to have it")
         self.service, self.is_triple = service, protocol == "tri"
+        self._heads: dict[str, Fields] = {}
         authority = service.lower()
         self._fields: Fields = [
             (b":authority", (authority if _AUTHORITY.fullmatch(authority) else "dubbo").encode()),
@@ -114,8 +119,7 @@ class TripleTarget:
         """
         if not two_way:
             raise TypeError(f"{method}: calls one way are Dubbo2's; call it, and leave what it gives")
-        if not _SEGMENT.fullmatch(method):
-            raise ValueError(f"{method!r} is no name of a method")
+        fields = self._heads.get(method) or self._head(method)
         message = _message(args, self.is_triple) if types is None else None
         if message is None:
             if not self.is_triple:
@@ -124,12 +128,19 @@ class TripleTarget:
             raw = False
         else:
             raw = True
-        fields: Fields = [(b":method", b"POST"), (b":scheme", b"http")]
-        fields.append((b":path", f"/{self.service}/{method}".encode()))
-        fields += self._fields
         if attachments:
-            fields += _carried(attachments, own or {}, self.is_triple)
+            fields = fields + _carried(attachments, own or {}, self.is_triple)
         return Request(fields, b"\0" + len(message).to_bytes(4, "big") + message, timeout, raw, self.is_triple)
+
+    def _head(self, method: str) -> Fields:
+        if not _SEGMENT.fullmatch(method):
+            raise ValueError(f"{method!r} is no name of a method")
+        if len(self._heads) >= 1000:  # methods come from the application's code: this is to be no leak, no more
+            self._heads.clear()
+        path = f"/{self.service}/{method}".encode()
+        found = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), *self._fields]
+        self._heads[method] = found
+        return found
 
     @staticmethod
     def answered(answer: Answer) -> Any:
@@ -177,7 +188,7 @@ def _wrapped(method: str, args: Sequence[Any], types: Sequence[str] | None) -> b
         types = [descriptor_of(one) for one in args]
     elif len(types) != len(args):
         raise TypeError(f"{method} has {len(args)} arguments and {len(types)} types: say one for each")
-    out = [protobuf.field(1, _HESSIAN[0].encode())]
+    out = [_KIND]
     try:
         for value, kind in zip(args, types, strict=True):
             writer = Writer()
@@ -185,14 +196,18 @@ def _wrapped(method: str, args: Sequence[Any], types: Sequence[str] | None) -> b
             out.append(protobuf.field(2, bytes(writer.out)))
     except RecursionError:
         raise TypeError(f"an argument of {method} is nested too deep, or holds itself") from None
-    out += [protobuf.field(3, _class_name(kind).encode()) for kind in types]
-    return b"".join(out)
+    return b"".join(out) + _named(tuple(types))
 
 
 _PRIMITIVES = {
     "Z": "boolean", "B": "byte", "C": "char", "D": "double", "F": "float", "I": "int", "J": "long", "S": "short",
     "V": "void",
 }  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _named(types: tuple[str, ...]) -> bytes:
+    return b"".join(protobuf.field(3, _class_name(kind).encode()) for kind in types)
 
 
 def _class_name(descriptor: str) -> str:
@@ -283,6 +298,8 @@ def _failure(answer: Answer) -> CallError | None:
     """What its status says; None: all is well."""
     if answer.code is not None:
         return _reset(answer.code)
+    if _OK in answer.trailers:
+        return None
     said = dict(answer.fields) | dict(answer.trailers)
     status, text = said.get(b"grpc-status"), unquote_to_bytes(said.get(b"grpc-message", b"")).decode(errors="replace")
     if status is not None and status.isdigit() and len(status) < 4:
@@ -312,18 +329,17 @@ def _value(answer: Answer) -> Any:
     body = answer.body
     if len(body) < PREFIX or len(body) - PREFIX != int.from_bytes(body[1:PREFIX], "big"):
         raise BadAnswer(f"the answer is not one message, but {len(body)} bytes of something else")
-    head = dict(answer.fields)
     if body[0]:
-        way = head.get(b"grpc-encoding", b"").decode("latin-1")
+        way = dict(answer.fields).get(b"grpc-encoding", b"").decode("latin-1")
         raise BadAnswer(f"the answer is compressed ({way}), which was not asked for: have the provider not compress")
     message = body[PREFIX:]
     if answer.raw:
         return message
     try:
         value = _unwrapped(message)
-    except (ProtocolError, RecursionError, OverflowError, UnicodeDecodeError) as error:
+    except (ProtocolError, RecursionError, OverflowError) as error:
         raise BadAnswer(f"the answer cannot be read: {error}") from None
-    if b"tri-exception-code" not in head | dict(answer.trailers):
+    if not any(name == _THROWN for name, _ in answer.fields + answer.trailers):
         return made(value)
     if not isinstance(value, dict):
         raise RemoteError("", str(value))
@@ -337,9 +353,10 @@ def _unwrapped(message: bytes) -> Any:
     for number, value in protobuf.fields(message):
         if isinstance(value, bytes):
             if number == 1:
-                kind = value.decode()
+                kind = value
             elif number == 2:
                 data = value
     if kind not in _HESSIAN:
-        raise BadAnswer(f"the provider answers in {kind[:40]}: have it answer in the serialization that it is asked in")
+        name = kind[:40].decode(errors="replace")
+        raise BadAnswer(f"the provider answers in {name}: have it answer in the serialization that it is asked in")
     return hessian.Reader(data).next() if data else None

@@ -19,8 +19,8 @@ def test_it_measures_every_row() -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     for row in OURS:
-        (line,) = [line for line in lines if line.startswith(f"{row:24}") and " to " in line]
-        assert float(line[24:36]) > 0
+        (line,) = [line for line in lines if line.startswith(f"{row:26}") and " to " in line]
+        assert float(line[26:38]) > 0
     assert "left out" in done.stdout
 
 

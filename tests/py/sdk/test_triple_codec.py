@@ -206,7 +206,7 @@ def test_an_answer_that_is_not_grpcs(http: str, status: int) -> None:
         (framed(b"x") * 2, "not one message"), (framed(b"x", 1), "compressed"),
         (framed(b"\xff"), "cannot be read"), (framed(protobuf.field(1, b"json")), "answers in json"),
         (framed(wrapped(b"\x51\x99")), "cannot be read"), (framed(wrapped(b"S\x00\x05ab")), "cannot be read"),
-        (framed(protobuf.field(1, b"\xff")), "cannot be read"), (framed(wrapped(b"\x57" * 5000)), "cannot be read"),
+        (framed(protobuf.field(1, b"\xff")), "answers in"), (framed(wrapped(b"\x57" * 5000)), "cannot be read"),
     ],
 )  # fmt: skip
 def test_answers_that_cannot_be_read(body: bytes, text: str) -> None:
