@@ -14,7 +14,7 @@ from proxies import BACKENDS, outbound, proxy
 from sdk_world import CART, PATIENCE, PATIENT, Counting, FakeFat, until
 from sdk_world import play as playing
 from test_sdk_sidecar import door
-from triple_world import Web
+from triple_world import Web, streams
 
 from meshfast import config, sdk
 from meshfast.sdk.clients import Shared
@@ -206,3 +206,21 @@ def test_the_engine_of_two_ends_after_the_last() -> None:
     second.close()
     assert made[1].closed == 1 and third.start() == "unix://@x" and len(made) == 3
     third.close()
+
+
+def test_a_connection_that_rests_longer_than_the_sidecar_likes(tmp_path: Path) -> None:
+    """It sends the connection away, and does not leave: calls go through it as before."""
+
+    async def story() -> None:
+        async with Web() as web:
+            text = ENTRY.format(host=CART, port=web.port)
+            async with (
+                proxy(tmp_path, BACKENDS[0], [outbound(door(tmp_path))], text, limits={"idleTimeout": 100}),
+                streams(door(tmp_path)) as mesh,
+            ):
+                for turn in range(1, 4):
+                    await until(lambda turn=turn: mesh.counters["renewals"] >= turn)  # type: ignore[misc]
+                    assert await mesh.cart.call("hi", b"%d" % turn) == b"web:%d" % turn
+                assert mesh.counters["falls"] == 0 and mesh.mode == "thin"
+
+    playing(story)
