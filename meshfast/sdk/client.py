@@ -152,9 +152,18 @@ class Client(Calls):
             if wire is not None:
                 self._asking.pop(wire, None)
 
+    def _renews(self, wire: Wire) -> bool:
+        """Whether another is asked for in place of the sidecar's connection, which ends: not where it has just been
+        made, as the next may end as soon."""
+        if self.loop.time() - wire.made < self.link.timing.probe or self.closed:
+            return False
+        self._renewing = wire
+        self._spawn(self._renew(wire))
+        return True
+
     async def _renew(self, wire: Wire) -> None:
-        """The sidecar's connection is to end. Where it had rested or was old there is another to be had; where the
-        sidecar leaves there is none. Until that is known new calls wait."""
+        """The sidecar's connection has ended while it rested, or is to end. Where it had rested or was old there is
+        another to be had; where the sidecar leaves there is none. Until that is known new calls wait."""
         fresh: Wire | None = None
         try:
             fresh = await self._dial(self.address)
@@ -289,10 +298,7 @@ class Client(Calls):
         if wire is not self._thin:
             return
         self._lost_by(f"the sidecar at {self.address} is leaving")
-        if wire.renews and self.loop.time() - wire.made >= self.link.timing.probe:
-            self._renewing = wire
-            self._spawn(self._renew(wire))
-        else:  # or this one, too, may have come to an end at once
+        if not (wire.renews and self._renews(wire)):
             self._on(Event.READONLY)
 
     def ended(self, wire: Wire, why: str) -> None:
@@ -303,8 +309,9 @@ class Client(Calls):
         if wire is self._thin:
             self._thin = None
             self._lost_by(f"the connection to the sidecar at {self.address} has ended, {why}")
-            if self._renewing is wire:
-                self.route = None  # its successor is under way
+            busy = wire.sent or wire.pending
+            if self._renewing is wire or (not busy and self._renews(wire)):
+                self.route = None  # until its successor is there
             else:
                 self._on(Event.LOST)
         elif wire is self._engine:

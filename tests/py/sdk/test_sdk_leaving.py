@@ -59,6 +59,27 @@ def test_a_slow_provider_behind_a_good_sidecar_is_waited_for() -> None:
     play(story)
 
 
+def test_a_connection_that_ends_while_it_rests_is_made_anew() -> None:
+    async def story() -> None:
+        sidecar, engine = await Counting().start(), await Counting(name="engine").start()
+        async with closing(sidecar, engine), meshed(url(sidecar), lambda: FakeFat(url(engine))) as mesh:
+            cart = mesh.service(CART)
+            for turn in range(1, 4):
+                assert await cart.call("hi", f"{turn}") == f"provider:{turn}"
+                wire = mesh.client.route
+                assert wire is not None
+                await until(lambda made=wire.made: mesh.client.loop.time() - made > 0.02)  # type: ignore[misc]
+                sidecar.writers[-1].transport.abort()
+                await until(lambda turn=turn: mesh.counters["renewals"] == turn)  # type: ignore[misc]
+            assert mesh.mode == "thin" and mesh.counters["falls"] == 0 and len(sidecar.writers) == 4
+            sidecar.shut()
+            sidecar.writers[-1].transport.abort()
+            await until(lambda: mesh.mode == "fat")
+            assert await cart.call("hi", "x") == "engine:x" and mesh.counters["falls"] == 1
+
+    play(story)
+
+
 def test_readonly_ends_what_was_sent_and_sends_the_next_elsewhere() -> None:
     async def story() -> None:
         sidecar, engine = await Provider(handler=nothing).start(), await Counting(name="engine").start()
