@@ -22,8 +22,8 @@ from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.clients import Clients
 from meshfast.sdk.link import Timing
 from meshfast.sdk.mesh import Settings
+from meshfast.sdk.protocols import DUBBO, spoken
 from meshfast.sdk.service import TIMEOUT, Asking, Reply
-from meshfast.sdk.triple import DUBBO, spoken
 from meshfast.sdk.typed import bound
 
 __all__ = ["Blocking", "BlockingService"]

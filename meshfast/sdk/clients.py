@@ -13,8 +13,7 @@ from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.interest import Interest
 from meshfast.sdk.link import Timing
-from meshfast.sdk.streams import StreamsWire
-from meshfast.sdk.triple import DUBBO
+from meshfast.sdk.protocols import DUBBO
 
 __all__ = ["Clients", "Shared"]
 
@@ -99,6 +98,8 @@ class Clients:
         if protocol == DUBBO:
             return self.dubbo
         if self._streams is None:
+            from meshfast.sdk.streams import StreamsWire  # who calls by Dubbo2 alone pays nothing for it
+
             self._streams = Client(
                 self._address, self._shared.handle, self._interest, self._limits, self._timing, StreamsWire
             )

@@ -16,8 +16,8 @@ from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.clients import Clients
 from meshfast.sdk.link import Timing
+from meshfast.sdk.protocols import DUBBO, spoken
 from meshfast.sdk.service import TIMEOUT, Service
-from meshfast.sdk.triple import DUBBO, spoken
 from meshfast.sdk.typed import bound
 
 __all__ = ["Mesh", "Settings", "connect"]

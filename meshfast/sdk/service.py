@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshfast.hessian import Value
 from meshfast.sdk.client import Client
 from meshfast.sdk.codec import Target
 from meshfast.sdk.context import outgoing
-from meshfast.sdk.triple import DUBBO, TripleTarget
+from meshfast.sdk.protocols import DUBBO
 from meshfast.sdk.values import descriptor
 from meshfast.sdk.wire import Call, Frame, Settled
+
+if TYPE_CHECKING:
+    from meshfast.sdk.triple import TripleTarget
 
 __all__ = ["Reply", "Service"]
 
@@ -38,6 +41,8 @@ class Asking:
         if protocol == DUBBO:
             self._target = Target(service, group, version)
         else:
+            from meshfast.sdk.triple import TripleTarget  # who calls by Dubbo2 alone pays nothing for it
+
             self._target = TripleTarget(service, group, version, protocol, app)
         self._carry = carry
         self.known = False  # whether the sidecar has had the time to ask for it

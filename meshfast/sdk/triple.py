@@ -22,12 +22,11 @@ from meshfast import hessian, protobuf
 from meshfast.errors import ProtocolError
 from meshfast.http2 import ErrorCode
 from meshfast.sdk.errors import BadAnswer, CallError, RemoteError, of_grpc
+from meshfast.sdk.protocols import TRIPLE, is_message
 from meshfast.sdk.values import Writer, descriptor_of, made
 
-__all__ = ["DUBBO", "PREFIX", "Answer", "Fields", "Request", "TripleTarget", "is_message", "spoken"]
+__all__ = ["PREFIX", "Answer", "Fields", "Request", "TripleTarget"]
 
-#: How a service may be called by streams of HTTP/2, as ``mesh.service`` names it.
-DUBBO, PROTOCOLS = "dubbo", ("tri", "grpc")
 #: Bytes before a message: whether it is compressed, and its length.
 PREFIX = 5
 
@@ -89,10 +88,10 @@ class TripleTarget:
     """A service as requests name it. ``protocol``: "tri", or "grpc": without Dubbo's fields, messages alone. ``app``:
     who calls. ValueError: a name that no path can have."""
 
-    def __init__(self, service: str, group: str = "", version: str = "", protocol: str = "tri", app: str = "") -> None:
+    def __init__(self, service: str, group: str = "", version: str = "", protocol: str = TRIPLE, app: str = "") -> None:
         if not _SEGMENT.fullmatch(service):
             raise ValueError(f"{service!r} is no name of a service: a path of HTTP/2 is to have it")
-        self.service, self.is_triple = service, protocol == "tri"
+        self.service, self.is_triple = service, protocol == TRIPLE
         self._heads: dict[str, Fields] = {}
         authority = service.lower()
         self._fields: Fields = [
@@ -157,18 +156,6 @@ class TripleTarget:
         """Whether it says that the connection behind the sidecar ended before the provider's answer, or its stream
         did."""
         return isinstance(_failure(answer), ConnectionError)
-
-
-def spoken(protocol: str, service: str) -> str:
-    """The protocol. ValueError for none that services are called by."""
-    if protocol != DUBBO and protocol not in PROTOCOLS:
-        raise ValueError(f'protocol={protocol!r} of {service}: say "dubbo", "tri" or "grpc"')
-    return protocol
-
-
-def is_message(value: Any) -> bool:
-    """Whether it is a message of protobuf, or a class of such."""
-    return callable(getattr(value, "SerializeToString", None))
 
 
 def _message(args: Sequence[Any], is_triple: bool) -> bytes | None:

@@ -29,7 +29,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from meshfast.sdk.errors import BadAnswer
-from meshfast.sdk.triple import DUBBO, is_message
+from meshfast.sdk.protocols import DUBBO, GRPC, is_message
 from meshfast.sdk.values import descriptor, java_name, moment
 
 __all__ = ["Byte", "Float", "Int", "Java", "Short", "bound", "idempotent", "named"]
@@ -166,8 +166,8 @@ def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool,
 def _is_message(hints: dict[str, Any], names: Sequence[str], protocol: str, where: str) -> bool:
     """Whether its one argument goes as it is, in no wrapper. TypeError for a method that cannot be called so."""
     kinds = [hints[one] for one in names]
-    found = [one for one in kinds if is_message(one) or (protocol == "grpc" and one is bytes)]
-    if not found and protocol != "grpc":
+    found = [one for one in kinds if is_message(one) or (protocol == GRPC and one is bytes)]
+    if not found and protocol != GRPC:
         return False
     if len(kinds) != 1 or not found:
         raise TypeError(f"{where}: gRPC and messages of protobuf have one argument, a message; of gRPC, or bytes")

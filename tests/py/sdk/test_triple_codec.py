@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -276,3 +278,10 @@ def test_base64_without_its_end() -> None:
         made = dict(request(TRI, attachments={"b": data}).head())
         assert made[b"b-bin"] == base64.b64encode(data).rstrip(b"=")
         assert TRI.attachments_of(Answer(OK, b"", [(b"b-bin", made[b"b-bin"])], False)) == {"b": data}
+
+
+def test_who_calls_by_dubbo2_alone_loads_no_http2() -> None:
+    code = "import sys, meshfast.sdk; print(sorted(one for one in sys.modules if one.startswith('meshfast')))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'meshfast.sdk.clients'" in loaded
+    assert not any(f"'meshfast.{one}'" in loaded for one in ("http2", "sdk.streams", "sdk.triple", "sdk.fat"))
