@@ -5,6 +5,7 @@ Each has its own connection, and leaves the sidecar and comes back by itself; th
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -124,8 +125,7 @@ class Clients:
         return found
 
     async def close(self) -> None:
-        for one in self._all():
-            await one.close()
+        await asyncio.gather(*(one.close() for one in self._all()))
 
     def _all(self) -> list[Client]:
         return [self.dubbo] if self._streams is None else [self.dubbo, self._streams]

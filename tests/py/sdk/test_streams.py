@@ -24,7 +24,10 @@ def test_nothing_goes_out_before_the_settings_came() -> None:
             await asyncio.sleep(0)
             said = [type(frame).__name__ for frame in one.heard_frames()]
             assert said == ["WindowUpdate", "Ping"] and not call.sent
-            one.say(http2.Settings())
+            settings = http2.Settings().encode()
+            one.wire.data_received(settings[:5])
+            assert one.told == [] and not call.sent
+            one.wire.data_received(settings[5:])
             assert one.contents() == {1: 6} and call.sends == 1 and one.told == ["heard"]
 
     play(story)

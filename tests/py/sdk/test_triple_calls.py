@@ -194,6 +194,21 @@ def test_one_that_sends_everybody_away_is_not_gone_back_to() -> None:
     play(story)
 
 
+def test_a_connection_that_ends_when_it_has_just_been_made_is_not_followed_by_another() -> None:
+    """The next would end as soon, and so on."""
+
+    async def story() -> None:
+        timing = sdk.Timing(silent=PATIENCE, lost=PATIENCE, probe=3600.0)
+        async with Web() as web, Web("engine") as engine:
+            web.then = [http2.GoAway(last=LAST)]
+            async with streams(web.url, lambda: FakeFat(engine.url), timing) as mesh:
+                await until(lambda: mesh.mode == "fat")
+                assert await mesh.cart.call("hi", b"x") == b"engine:x"
+                assert len(web.peers) == 1 and mesh.counters["renewals"] == 0
+
+    play(story)
+
+
 def test_a_sidecar_that_says_nothing_is_left() -> None:
     async def story() -> None:
         async with Web() as web, Web("engine") as engine:

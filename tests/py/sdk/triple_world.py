@@ -47,11 +47,14 @@ class _Peer(webs2.Peer):
             await asyncio.Event().wait()
         self.web.pings += isinstance(frame, http2.Ping) and not frame.is_ack
         await super()._take(frame)
+        if isinstance(frame, http2.Ping):
+            for one in self.web.then:
+                self.write(one)
 
 
 class Web(webs2.Server):
-    """``play`` has each call once it is whole. ``hung``: reads no more; ``settings`` and ``first``: what everyone is
-    told who comes."""
+    """``play`` has each call once it is whole. ``hung``: reads no more; ``first``: what everyone is told who comes;
+    ``then``: and who asks by a PING."""
 
     def __init__(self, name: str = "web", play: Play = good) -> None:
         super().__init__(self._handle)
@@ -61,6 +64,7 @@ class Web(webs2.Server):
         self.hung = False
         self.pings = 0
         self.first: list[http2.Frame] = []
+        self.then: list[http2.Frame] = []
 
     async def _handle(self, stream: webs2.Stream) -> None:
         await stream.ended.wait()
