@@ -1,6 +1,6 @@
 """Types of the extension module, part by part as in bind/."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 from meshfast.policies import Actions, Policy
@@ -402,11 +402,29 @@ class Engine:
         labels: str = "keep-first",
         unknown: str = "forward",
         mode: int = 0,
+        fds: Collection[int] = (),
     ) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one).
 
         ``direction`` "outbound" or "inbound", ``protocol`` "auto", "dubbo", "http2" or "tcp"; ``mode``: of a UNIX
         socket's file, 0: 0600. Raises OSError when the address is taken, ProtocolError when it is none.
+
+        ``fds``: sockets that listen there already, all of them, which it goes on with instead of binding. They are the
+        engine's from now on, whatever becomes of this, and shared until ``share`` says otherwise.
+        """
+
+    def copies(self, name: str) -> list[int]:
+        """Descriptors of all sockets of a listener, for another process to go on with; the caller closes them.
+
+        :raises OSError: it has not been started, or it ends
+        :raises KeyError: there is no such listener
+        """
+
+    def share(self, name: str, shared: bool) -> None:
+        """Whether others have copies of a listener's sockets and go on with them. Then it takes no connection any more
+        once the engine begins to end, and leaves those that wait, and a UNIX socket's file, to them.
+
+        :raises OSError: it ends already
         """
 
     def start(self) -> None:

@@ -678,6 +678,8 @@ cdef extern from "meshfast.h" nogil:
     cdef struct mf_listen_options:
         mf_slice name
         mf_addr bind
+        const int *fds
+        uint32_t n_fds
         uint32_t mode
         mf_direction direction
         mf_listen_protocol protocol
@@ -701,6 +703,8 @@ cdef extern from "meshfast.h" nogil:
     const mf_counter_info *mf_counters_table()
     int mf_engine_new(const mf_engine_options *options, mf_engine **out, const char **why)
     int mf_engine_listen(mf_engine *engine, const mf_listen_options *options, mf_addr *bound)
+    int mf_engine_copies(const mf_engine *engine, uint32_t listener, int *fds)
+    int mf_engine_share(mf_engine *engine, uint32_t listener, bint shared)
     int mf_engine_start(mf_engine *engine)
     const char *mf_engine_loop_name(const mf_engine *engine)
     void mf_engine_drain(mf_engine *engine)

@@ -169,7 +169,7 @@ int mf_door_open(struct mf_door *door, int fd)
 
 void mf_door_shut(struct mf_door *door)
 {
-    if (door->shut || !mf_load_relaxed(&door->open))
+    if (door->shut || door->left || !mf_load_relaxed(&door->open))
         return;
     door->shut = true;
     (void)mf_listener_shut(&door->listener); /* where it cannot be, its end is as abrupt as any listener's */
@@ -179,6 +179,13 @@ void mf_door_close(struct mf_door *door)
 {
     if (mf_load_relaxed(&door->open))
         mf_listener_close(&door->listener); /* again is harmless */
+}
+
+void mf_door_leave(struct mf_door *door)
+{
+    door->left = true;
+    if (mf_load_relaxed(&door->open))
+        mf_listener_leave(&door->listener);
 }
 
 void mf_door_end(struct mf_door *door)

@@ -13,7 +13,7 @@ struct mf_door {
     struct mf_protocols *protocols;
     enum mf_listen_protocol protocol;
     mf_atom32 open; /* 1 until all that it let in have been taken; read by the engine's thread */
-    bool shut, ended;
+    bool shut, left, ended;
 };
 
 /* Listens on `fd`, which is the door's from now on unless this fails. 0 or a negated errno. */
@@ -21,5 +21,7 @@ int mf_door_open(struct mf_door *door, int fd);
 /* Lets nobody new in; those who are being let in still come, until it is closed a moment later. */
 void mf_door_shut(struct mf_door *door);
 void mf_door_close(struct mf_door *door);
+/* Takes nobody any more: copies of its listener do, also those who wait in its queue. */
+void mf_door_leave(struct mf_door *door);
 /* The same, and who still comes is sent away. */
 void mf_door_end(struct mf_door *door);

@@ -16,6 +16,8 @@ enum { BACKLOG = 4096 };
 
 /* Nothing has come for so long: callers know by then. */
 enum { QUIET_NS = 500000000, LAST_QUIET_NS = 200000000 };
+/* The same where others take all who come: nobody waits for the end of this. */
+#define SHARED_QUIET_NS 3000000000u
 /* Who still dials where READONLY is all that one hears dials elsewhere when nobody listens. */
 enum { PATIENT_NS = 1000000000 };
 /* So long at most is waited for doors to close; and how often anything is looked at. */
@@ -97,7 +99,8 @@ static void drop_front(struct mf_front *front)
     for (int i = 0; i < MF_WORKERS_MAX; i++)
         if (front->fds[i] >= 0)
             close(front->fds[i]);
-    mf_listen_remove(&front->bound, &front->file);
+    if (!front->shared)
+        mf_listen_remove(&front->bound, &front->file);
     mf_arena_reset(&front->texts);
 }
 
@@ -127,6 +130,31 @@ static int bind_all(const struct mf_engine *engine, struct mf_front *front)
     return rc;
 }
 
+static int adopt_all(const struct mf_engine *engine, struct mf_front *front)
+{
+    const struct mf_listen_options *options = &front->options;
+    if (options->n_fds > engine->n_workers)
+        return -EINVAL;
+    for (uint32_t i = 0; i < options->n_fds; i++) {
+        struct mf_addr at;
+        struct mf_listen_file file;
+        int rc = mf_listen_adopt(options->fds[i], &at, &file);
+        if (rc == 0 && i > 0 && !mf_addr_eq(&at, &front->bound))
+            rc = -EINVAL;
+        if (rc < 0)
+            return rc;
+        front->bound = at;
+        front->file = file;
+    }
+    for (uint32_t i = options->n_fds; i < engine->n_workers; i++) {
+        front->fds[i] = fcntl(options->fds[i % options->n_fds], F_DUPFD_CLOEXEC, 0);
+        if (front->fds[i] < 0)
+            return -errno;
+    }
+    memcpy(front->fds, options->fds, options->n_fds * sizeof *options->fds); /* last, as they are ours only now */
+    return 0;
+}
+
 int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *options, struct mf_addr *bound)
 {
     if (engine->started)
@@ -137,9 +165,10 @@ int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *o
     *front = (struct mf_front){0};
     for (int i = 0; i < MF_WORKERS_MAX; i++)
         front->fds[i] = -1;
+    front->shared = options->n_fds > 0;
     int rc = copy_options(front, options);
     if (rc == 0)
-        rc = bind_all(engine, front);
+        rc = front->shared ? adopt_all(engine, front) : bind_all(engine, front);
     if (rc < 0) {
         drop_front(front);
         return rc;
@@ -147,6 +176,38 @@ int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *o
     if (bound)
         *bound = front->bound;
     return (int)engine->n_fronts++;
+}
+
+static bool serving(const struct mf_engine *engine)
+{
+    return !engine->stopped && engine->phase == MF_PHASE_SERVING;
+}
+
+int mf_engine_copies(const struct mf_engine *engine, uint32_t listener, int fds[MF_WORKERS_MAX])
+{
+    if (!engine->started || !serving(engine) || listener >= engine->n_fronts)
+        return listener >= engine->n_fronts ? -EINVAL : -EBUSY;
+    for (uint32_t i = 0; i < engine->n_workers; i++) {
+        /* The worker's own, which it closes only when it is told to end. */
+        fds[i] = fcntl(engine->workers[i]->doors[listener].listener.fd, F_DUPFD_CLOEXEC, 0);
+        if (fds[i] < 0) {
+            int rc = -errno;
+            while (i-- > 0)
+                close(fds[i]);
+            return rc;
+        }
+    }
+    return (int)engine->n_workers;
+}
+
+int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared)
+{
+    if (listener >= engine->n_fronts)
+        return -EINVAL;
+    if (!serving(engine))
+        return -EBUSY;
+    engine->fronts[listener].shared = shared;
+    return 0;
 }
 
 /* --- threads */
@@ -255,6 +316,15 @@ static bool quiet(const struct mf_engine *engine, enum mf_direction direction, u
     return idle(engine, direction) && !stirs(engine, direction, now, ns);
 }
 
+/* Somebody else goes on with all of it, so nobody has to be let in to the last. */
+static bool all_shared(const struct mf_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->n_fronts; i++)
+        if (!engine->fronts[i].shared)
+            return false;
+    return true;
+}
+
 static bool has_inbound(const struct mf_engine *engine)
 {
     for (uint32_t i = 0; i < engine->n_fronts; i++)
@@ -266,7 +336,7 @@ static bool has_inbound(const struct mf_engine *engine)
 void mf_engine_drain(struct mf_engine *engine)
 {
     if (engine->started && engine->phase == MF_PHASE_SERVING)
-        enter(engine, has_inbound(engine) ? MF_PHASE_TOLD : MF_PHASE_SHUT);
+        enter(engine, has_inbound(engine) && !all_shared(engine) ? MF_PHASE_TOLD : MF_PHASE_SHUT);
 }
 
 /* Nobody calls in any more: nobody is there, or nothing has come for a while. */
@@ -283,7 +353,7 @@ static bool over(const struct mf_engine *engine, uint64_t now)
     uint64_t open = 0;
     for (uint32_t i = 0; i < engine->n_workers; i++)
         open += mf_load_relaxed(&engine->workers[i]->local.counters.downstream_active);
-    uint64_t ns = open ? LAST_QUIET_NS : 0;
+    uint64_t ns = !open ? 0 : all_shared(engine) ? SHARED_QUIET_NS : LAST_QUIET_NS;
     return quiet(engine, MF_INBOUND, now, ns) && quiet(engine, MF_OUTBOUND, now, ns);
 }
 
@@ -357,7 +427,8 @@ int mf_engine_stop(struct mf_engine *engine)
             pthread_join(engine->workers[i]->thread, NULL);
     engine->stopped = true;
     for (uint32_t i = 0; i < engine->n_fronts; i++)
-        mf_listen_remove(&engine->fronts[i].bound, &engine->fronts[i].file);
+        if (!engine->fronts[i].shared)
+            mf_listen_remove(&engine->fronts[i].bound, &engine->fronts[i].file);
     return 0;
 }
 

@@ -12,8 +12,15 @@ struct mf_engine;
 /* 0 or a negated errno; `*why` as in mf_loop_new. */
 int mf_engine_new(const struct mf_engine_options *options, struct mf_engine **out, const char **why);
 /* Binds now, so that a taken port is an error here. Returns the listener's number; `bound` gets the real address
- * (port 0 is resolved). */
+ * (port 0 is resolved). With `fds` it goes on with these, which are its own from now on unless this fails, instead of
+ * binding; where they are fewer than workers, some share one. It is shared then (mf_engine_share). */
 int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *options, struct mf_addr *bound);
+/* Copies of a listener's sockets, one a worker, for another process: how many, or a negated errno. -EBUSY: it has not been
+ * started, or it ends. They are the caller's to close. */
+int mf_engine_copies(const struct mf_engine *engine, uint32_t listener, int fds[MF_WORKERS_MAX]);
+/* Whether others have copies of a listener's sockets and go on with them. Then it stops to take connections when the engine
+ * begins to end, and leaves those that wait, and the file of a UNIX socket, to them. -EBUSY: it ends already. */
+int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared);
 int mf_engine_start(struct mf_engine *engine);
 const char *mf_engine_loop_name(const struct mf_engine *engine);
 

@@ -21,6 +21,8 @@ struct mf_engine_options {
 struct mf_listen_options {
     struct mf_slice name;      /* in metrics */
     struct mf_addr bind;
+    const int *fds;            /* sockets that listen there already, at most one a worker: see mf_engine_listen */
+    uint32_t n_fds;            /* 0: it makes its own */
     uint32_t mode;             /* of a UNIX socket's file; 0: 0600 */
     enum mf_direction direction;
     enum mf_listen_protocol protocol; /* AUTO: by its first bytes, else plain TCP; DUBBO, HTTP2: nothing else is let in */

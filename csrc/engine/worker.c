@@ -139,6 +139,7 @@ int mf_worker_open(struct mf_worker *worker, struct mf_front *fronts, uint32_t n
 {
     worker->guest.hooks = (struct mf_loop_hooks){before_wait, after_wait, turn_end, worker};
     mf_loop_join(worker->local.loop, &worker->guest);
+    worker->fronts = fronts;
     for (uint32_t i = 0; i < n_fronts; i++) {
         struct mf_door *door = &worker->doors[i];
         *door = (struct mf_door){.protocols = &worker->protocols, .protocol = fronts[i].options.protocol};
@@ -191,7 +192,9 @@ static void tell(struct mf_worker *worker, bool all, bool shut)
         if (!all && door->inlet.options->direction != MF_INBOUND)
             continue;
         mf_inlet_drain(&door->inlet);
-        if (shut)
+        if (worker->fronts[i].shared) /* who takes over takes all that come from now on */
+            mf_door_leave(door);
+        else if (shut)
             mf_door_shut(door);
     }
     for (int i = 0; i < 2; i++)
@@ -213,7 +216,10 @@ static void stop(struct mf_worker *worker)
     MF_COUNT_N(local, limit_drain_timeout, mf_govern_stop(&worker->governor, &fault));
     mf_copies_stop(&worker->copies);
     for (uint32_t i = 0; i < worker->n_doors; i++)
-        mf_door_end(&worker->doors[i]);
+        if (worker->fronts[i].shared)
+            mf_door_leave(&worker->doors[i]);
+        else
+            mf_door_end(&worker->doors[i]);
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next)
         mf_conn_stop(MF_CONTAINER(node, struct mf_conn, all));
     uint64_t by = mf_local_now(local) + local->limits->frame_timeout * 1000000;

@@ -14,7 +14,8 @@
 
 #include <pthread.h>
 
-/* What a listener was told, shared by all workers; immutable once the engine has started. */
+/* What a listener was told, shared by all workers; immutable once the engine has started, but for `shared` until it is
+ * asked to end. */
 struct mf_front {
     struct mf_listen_options options; /* its texts are in `texts` */
     struct mf_inlet_options inlet;    /* what of them concerns calls */
@@ -22,6 +23,7 @@ struct mf_front {
     struct mf_addr bound;
     int fds[MF_WORKERS_MAX]; /* one a worker; -1 once it is the worker's */
     struct mf_listen_file file; /* of a UNIX socket */
+    bool shared; /* others have copies of the sockets and go on with them: queue and file are left as they are */
 };
 
 /* How far its end has come. One is entered at a time, and any may be left out. */
@@ -41,6 +43,7 @@ struct mf_worker {
     mf_atom32 connected; /* 1 while somebody is connected who calls in; told from MF_PHASE_TOLD on */
 
     struct mf_engine *engine;
+    const struct mf_front *fronts; /* one for each door */
     bool owns_loop, stopping, started;
     uint32_t index;
     pthread_t thread;

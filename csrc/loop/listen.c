@@ -180,6 +180,30 @@ int mf_listen_open(const struct mf_addr *addr, const struct mf_listen_how *optio
     return rc < 0 ? rc : fd;
 }
 
+/* --- one that another process made */
+
+int mf_listen_adopt(int fd, struct mf_addr *addr, struct mf_listen_file *file)
+{
+    int is = 0, type = 0;
+    socklen_t len = sizeof is;
+    *file = (struct mf_listen_file){0};
+    *addr = (struct mf_addr){.len = sizeof addr->storage};
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is, &len) < 0)
+        return -errno;
+    len = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || getsockname(fd, &addr->sa, &addr->len) < 0)
+        return -errno;
+    if (!is || type != SOCK_STREAM)
+        return -EINVAL;
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    struct stat info;
+    const char *path = path_of(addr);
+    if (path && lstat(path, &info) == 0 && S_ISSOCK(info.st_mode))
+        *file = file_of(&info);
+    return 0;
+}
+
 /* --- the end */
 
 int mf_listen_shut(int fd)

@@ -39,6 +39,12 @@ void mf_listener_close(struct mf_listener *listener)
     mf_timer_set(&loop->timers, &listener->_retry, loop->now, close_now);
 }
 
+void mf_listener_leave(struct mf_listener *listener)
+{
+    listener->_state |= MF_L_LEFT;
+    mf_listener_close(listener);
+}
+
 int mf_listener_shut(struct mf_listener *listener)
 {
     if (listener->fd < 0)
@@ -52,6 +58,8 @@ int mf_listener_shut(struct mf_listener *listener)
 void mf_listener_sweep(struct mf_listener *listener)
 {
     struct mf_addr at;
+    if (listener->_state & MF_L_LEFT)
+        return;
     if (mf_sock_local(listener->fd, &at) == 0 && at.sa.sa_family != AF_UNIX) /* copies of it may go on */
         mf_listen_shut(listener->fd);
     for (int i = 0; i < SWEEP; i++) {

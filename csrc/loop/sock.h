@@ -137,6 +137,9 @@ void mf_listener_close(struct mf_listener *listener);
 /* Lets nobody new in (mf_listen_shut); who is being let in still comes. A moment before mf_listener_close, so that no
  * handshake is cut off either. */
 int mf_listener_shut(struct mf_listener *listener);
+/* From the loop: closes and tells, and who has come and was not taken stays in the queue: copies of `fd` go on with it.
+ * on_accept may come until on_close. */
+void mf_listener_leave(struct mf_listener *listener);
 
 /* mf_listen_open with what most need (listen.h): alone, or with `reuse_port` joining; a UNIX socket for its user only. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);

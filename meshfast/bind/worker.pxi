@@ -2,7 +2,7 @@
 
 from cpython.ref cimport Py_INCREF as _hold
 from libc.string cimport memset
-from posix.unistd cimport getpid as _getpid, pid_t as _pid_t
+from posix.unistd cimport close as _close, getpid as _getpid, pid_t as _pid_t
 
 from time import time as _time
 
@@ -128,6 +128,8 @@ cdef class Engine:
     cdef _pid_t _of  # whose its threads are, 0: nobody's
     cdef object _table, _trace, _loop  # they outlive the engine
     cdef bint _stopped
+    cdef int _workers
+    cdef dict _listeners  # numbers by name
 
     def __cinit__(self, Table table not None, *, TraceMemory trace=None, int workers=1, str backend="auto",
                   Loop loop=None, dict limits=None, double access_sample=0.0):
@@ -154,6 +156,7 @@ cdef class Engine:
             raw = name.encode()
             check(mf_limits_set(&options.limits, raw, value), name)
         self._table, self._trace, self._loop = table, trace, loop if workers == 0 else None
+        self._workers, self._listeners = max(1, workers), {}
         rc = mf_engine_new(&options, &self.ptr, &why)
         check(rc, "the engine could not be made")
         if workers == 0:
@@ -177,15 +180,39 @@ cdef class Engine:
         return self.is_forked()
 
     def listen(self, str name, str bind, *, str direction="outbound", str protocol="auto", bint transparent=False,
-               str forward="", str service="", str labels="keep-first", str unknown="forward", uint32_t mode=0) -> str:
+               str forward="", str service="", str labels="keep-first", str unknown="forward", uint32_t mode=0,
+               fds=()) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken.
 
         `mode`: of a UNIX socket's file, 0: 0600. The file goes when the engine stops.
+        `fds`: sockets that listen there already, and all that share the address: the engine's from now on, whatever
+        becomes of this, and shared until `share` says otherwise.
         """
+        given = list(fds)
+        try:
+            while len(given) > self._workers:  # more queues than workers: some have two
+                self._listen(name, bind, direction, protocol, transparent, forward, service, labels, unknown, mode,
+                             given[:self._workers])
+                del given[:self._workers]
+            return self._listen(name, bind, direction, protocol, transparent, forward, service, labels, unknown, mode,
+                                given)
+        except BaseException:
+            for fd in given:
+                _close(fd)
+            raise
+
+    cdef str _listen(self, str name, str bind, str direction, str protocol, bint transparent, str forward, str service,
+                     str labels, str unknown, uint32_t mode, list given):
         cdef mf_listen_options options
         cdef mf_addr bound
         cdef _Texts texts = _Texts()
+        cdef int fds[32]
+        cdef int number
         memset(&options, 0, sizeof(options))
+        for i, fd in enumerate(given):
+            fds[i] = fd
+        options.fds = fds
+        options.n_fds = len(given)
         options.name = texts.slice(name)
         options.service = texts.slice(service)
         options.bind = as_addr(bind)
@@ -199,8 +226,31 @@ cdef class Engine:
         if forward:
             options.has_forward = True
             options.forward = as_addr(forward)
-        check(mf_engine_listen(self.ptr, &options, &bound), f"listener {name} at {bind}")
+        number = mf_engine_listen(self.ptr, &options, &bound)
+        check(number, f"listener {name} at {bind}")
+        self._listeners.setdefault(name, []).append(number)
         return addr_text(&bound)
+
+    def copies(self, str name) -> list:
+        """Descriptors of a listener's sockets, for another process; the caller closes them. OSError: it does not serve."""
+        cdef int fds[32]
+        cdef list out = []
+        try:
+            for number in self._listeners[name]:
+                count = mf_engine_copies(self.ptr, number, fds)
+                check(count, f"listener {name}")
+                out += [fds[i] for i in range(count)]
+        except BaseException:
+            for fd in out:
+                _close(fd)
+            raise
+        return out
+
+    def share(self, str name, bint shared) -> None:
+        """Whether others have copies of a listener's sockets and go on with them: then it takes no connections from the
+        moment on at which the engine begins to end, and leaves those that wait, and a UNIX socket's file, to them."""
+        for number in self._listeners[name]:
+            check(mf_engine_share(self.ptr, number, shared), f"listener {name}")
 
     def start(self) -> None:
         """Starts the threads (or takes its place in the loop) and accepts connections."""
