@@ -10,13 +10,13 @@ import os
 import socket
 import stat
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from meshfast.hints import about
 
-__all__ = ["Listening", "connect", "dial", "listening"]
+__all__ = ["Listen", "Listening", "adopted", "connect", "dial", "listening"]
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
@@ -25,17 +25,31 @@ PATIENCE = 2.0
 
 
 class Listening:
-    """A bound socket. ``text`` is its address, with its real port; ``give_back`` removes a path that is still ours."""
+    """A bound socket. ``text`` is its address, with its real port; ``give_back`` removes a path that is still ours,
+    unless it is ``handed`` to another process."""
 
     def __init__(self, sock: socket.socket, text: str, path: str = "") -> None:
-        self.sock, self.text = sock, text
+        self.sock, self.text, self.handed = sock, text, False
         self._path = path
         self._was = _identity(path)
 
     def give_back(self) -> None:
         self.sock.close()
-        if self._path and self._was is not None and _identity(self._path) == self._was:
+        if self._path and not self.handed and self._was is not None and _identity(self._path) == self._was:
             os.unlink(self._path)
+
+
+#: What to listen on: what it is for, and the address. See ``listening``.
+Listen = Callable[[str, str], Awaitable[Listening]]
+
+
+def adopted(fd: int, address: str) -> Listening:
+    """A socket that another process made of an address; the descriptor is its own from now on."""
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    if address.startswith("unix://"):
+        return Listening(sock, address, "" if address.startswith("unix://@") else address.removeprefix("unix://"))
+    return Listening(sock, _text(sock))
 
 
 def _identity(path: str) -> tuple[int, int, int] | None:
@@ -111,10 +125,13 @@ def _bound(family: int, where: str | tuple[str, int], text: str) -> Listening:
     except BaseException:
         sock.close()
         raise
-    if not text:
-        host, port = sock.getsockname()[:2]
-        text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    text = text or _text(sock)
     return Listening(sock, text, where if text.startswith("unix:///") and isinstance(where, str) else "")
+
+
+def _text(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _at_path(path: str, text: str) -> Listening:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from meshfast import doors, guards, listings
+from meshfast.address import Listen, listening
 from meshfast.balance import Balancer
 from meshfast.explain import explain
 from meshfast.metrics import prometheus
@@ -57,13 +58,13 @@ class Admin:
             ("POST", "/drain"): self._drain,
         }
 
-    async def start(self, address: str) -> str:
+    async def start(self, address: str, listen: Listen = listening) -> str:
         """Listens; returns the address with its real port.
 
         :raises ValueError: an address that other machines could reach
         :raises OSError: it is taken, or cannot be had
         """
-        return await self._server.start(address)
+        return await self._server.start(address, listen)
 
     async def stop(self) -> None:
         await self._server.stop()

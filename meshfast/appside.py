@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from meshfast import _core
+from meshfast.address import Listen, listening
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found, reached_at
 from meshfast.endpoint.http import Api, Word
@@ -36,22 +37,25 @@ class AppSide:
         self.snapshots = Snapshots(lambda: registries.directory)
         self.snapshots.consumed.append(self.consumed)
         self._registries, self._table, self._found, self._state = registries, table, Found(registries), state
-        self._mesh = Mesh()
+        self._mesh, self._closed = Mesh(), False
         registries.handed_over, registries.changed = self.registrations.settled, self._listed
 
-    async def open(self, addresses: dict[str, str]) -> None:
+    async def open(self, addresses: dict[str, str], listen: Listen = listening) -> None:
         """``addresses`` of the listeners by name; the endpoint's are added. Raises as ``address.listening``."""
         side = self._mesh.sidecar
         if side.endpoint and side.endpoint.zookeeper:
-            self.endpoint = await self._listen(side, side.endpoint, addresses)
+            self.endpoint = await self._listen(side, side.endpoint, addresses, listen)
         if side.endpoint and side.endpoint.http:
             made = Api(side.endpoint.http, self._found, inbound(side, addresses), state=self._registries.directory)
-            addresses["endpoint-http"] = await made.start()
+            addresses["endpoint-http"] = await made.start(listen)
             self.api = made
         self._hear(side, addresses)
 
     async def close(self) -> None:
-        """Before what follows the configuration ends, which has the state directory."""
+        """Before what follows the configuration ends, which has the state directory. Again is harmless."""
+        if self._closed:
+            return
+        self._closed = True
         self.registrations.close()
         if self._heard:
             self._heard.close()
@@ -111,13 +115,15 @@ class AppSide:
         if self.endpoint:
             self.endpoint.tend()
 
-    async def _listen(self, side: Sidecar, spec: EndpointSpec, addresses: dict[str, str]) -> Endpoint:
+    async def _listen(
+        self, side: Sidecar, spec: EndpointSpec, addresses: dict[str, str], listen: Listen
+    ) -> Endpoint:  # fmt: skip
         made = Endpoint(
             spec.zookeeper, self._found, reached_at(addresses[spec.listener]), parameters=spec.parameters,
             state=self._registries.directory, standbys=self._standbys(side, spec.standby), properties=spec.properties,
         )  # fmt: skip
         made.labelled(self._labels)
-        addresses["endpoint"] = await made.start()
+        addresses["endpoint"] = await made.start(listen)
         return made
 
     def _hear(self, side: Sidecar, addresses: Mapping[str, str]) -> None:

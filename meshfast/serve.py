@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-from meshfast.address import Listening, listening
+from meshfast.address import Listen, Listening, listening
 from meshfast.pieces import accepts_gzip, gathered, gzipped
 
 __all__ = ["ASKED_BY", "Answer", "Limits", "Peer", "Request", "Server", "Used"]
@@ -122,9 +122,9 @@ class Server:
         self._open: dict[_Connection, asyncio.Task[None]] = {}
         self._leaving = 0
 
-    async def start(self, address: str) -> str:
+    async def start(self, address: str, listen: Listen = listening) -> str:
         """Listens; returns the address with its real port. Raises as ``address.listening``."""
-        self._listening = await listening(f"{self._what} address", address)
+        self._listening = await listen(f"{self._what} address", address)
         self._server = await asyncio.start_server(self._serve, sock=self._listening.sock, limit=PIECE)
         return self._listening.text
 

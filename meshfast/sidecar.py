@@ -7,7 +7,6 @@ address, writes the log. The workers never wait for it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -23,12 +22,15 @@ from meshfast.endpoint.http import Api
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
+from meshfast.handover import Handover, Keeper, Takeover
 from meshfast.hints import told
+from meshfast.leaving import Leaving
 from meshfast.model import Mesh, Origin
 from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
 from meshfast.snapshots import Snapshots
+from meshfast.sockets import Given, Sockets, served
 from meshfast.source import Bad, Event, Good, Moved
 from meshfast.source.names import Names
 from meshfast.source.naming import Naming
@@ -45,11 +47,6 @@ RECLAIM_EVERY = 0.5
 AT_ONCE = 2.0
 
 
-#: At a stop: seconds that withdrawing may take, and after it those without a new connection until it is known
-#: everywhere, or as many at most.
-WITHDRAW, QUIET, SPREAD = 2.0, 0.5, 10.0
-
-
 class Sidecar:
     """A running proxy. ``await run()`` returns when it has drained and stopped.
 
@@ -63,11 +60,16 @@ class Sidecar:
     def __init__(
         self, source: AsyncIterable[Event], *, backend: str | None = None, workers: int | None = None,
         again: Callable[[], None] = lambda: None, registries: Registries | None = None,
+        takeover: Takeover | None = None,
     ) -> None:  # fmt: skip
         self.names = Names()
         self.registries = registries or Registries()
         self.registries.peers = self._peers
         self.source = Naming(source, self.names)
+        self._keeper = source if isinstance(source, Keeper) else None
+        self.takeover = takeover or Takeover(asked=False)
+        self.handover: Handover | None = None
+        self._sockets = Sockets(self.takeover.given)
         self.state = Running()
         self.table = Table()
         self.own = AppSide(self.registries, self.table.native, self.state)
@@ -105,6 +107,8 @@ class Sidecar:
         try:
             await self._serve(loop, events)
         finally:
+            self.takeover.close()
+            self._sockets.close()
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
@@ -119,6 +123,9 @@ class Sidecar:
         side = mesh.sidecar
         if not side.listeners:
             raise ConfigError([Problem(_somewhere(mesh), "no listener", "add a Sidecar document with `listeners`")])
+        if self.takeover.asked and not side.state:
+            hint = "add `state`, the directory in which both processes find each other"
+            raise ConfigError([Problem(_somewhere(mesh), "--takeover without `state`", hint)])
         self._apply(mesh)
         trace = _core.TraceMemory(side.trace_entries, side.trace_ttl_ms * 1_000_000)
         workers = max(1, side.workers if self._workers is None else self._workers)
@@ -130,16 +137,20 @@ class Sidecar:
             self.addresses[one.name] = engine.listen(
                 one.name, one.bind, direction=one.direction, protocol=one.protocol, transparent=one.transparent,
                 forward=one.forward, service=one.service, labels=one.labels, unknown=one.unknown, mode=one.mode,
+                fds=self.takeover.given.take(Given.key(one.name, one.bind)),
             )  # fmt: skip
         admin = Admin(self)
         tasks: list[asyncio.Task[None]] = []
         try:
             if side.access_log:
                 self._access = AccessWriter(side.access_log, self.state)
-            if side.admin:
-                self.addresses["admin"] = await admin.start(side.admin)
+            for what, address in served(side):
+                await self._sockets.prepare(what, address)
             engine.start()
-            await self.own.open(self.addresses)
+            await self._take_over(engine)
+            if side.admin:
+                self.addresses["admin"] = await admin.start(side.admin, self._sockets.listen)
+            await self.own.open(self.addresses, self._sockets.listen)
             loop.add_reader(engine.event_fd, self._take_events)
             tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
             if self._access:
@@ -153,9 +164,22 @@ class Sidecar:
                 ", ".join(f"{name} {address}" for name, address in self.addresses.items()),
                 engine.loop_name, workers, os.getpid(),
             )  # fmt: skip
+            if self.registries.directory is not None:
+                self.handover = Handover(self.registries.directory, self._offer, self.stop)
             await self._stop.wait()
-            await self._drain(side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000)
+            within = side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000
+            leaving = Leaving(engine, self.own, self.state, lambda: self.killed, self._now)
+            if self.handover is not None and self.handover.taken is not None:
+                await leaving.hand_over(
+                    self.handover, side.listeners, self._sockets, lambda: self._let_go(tasks, events, admin), within
+                )  # fmt: skip
+            else:
+                if self.handover is not None:
+                    await self.handover.close("it was told to stop")
+                await leaving.drain(within, self.mesh.sidecar.advertise.propagation_ms / 1000)
         finally:
+            if self.handover is not None:
+                await self.handover.close()
             ran, self.state.ready = self.state.ready, False
             await self.own.close()
             for task in tasks:
@@ -212,42 +236,32 @@ class Sidecar:
         """Drains, then ends ``run()``: what SIGTERM does."""
         self._stop.set()
 
-    async def _withdraw(self) -> None:
-        """Those who follow a registry go before they are told to: they are served on while the word spreads."""
-        if not await self.registrations.leave(WITHDRAW):
-            return
-        propagation = self.mesh.sidecar.advertise.propagation_ms / 1000
-        log.info("registration: withdrawn; calls are served on for %g s, and until nobody new calls in", propagation)
-        began = last = now = time.monotonic()
-        accepted = self._accepted
-        while now < began + SPREAD and (now < began + propagation or now < last + QUIET) and not self.killed:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.02):
-                    await self._now.wait()
-            now = time.monotonic()
-            if self._accepted != accepted:
-                accepted, last = self._accepted, now
+    # --- from the process before, and to the next
 
-    @property
-    def _accepted(self) -> int:
-        assert self.engine
-        return self.engine.counters()["downstream_connections"]
+    async def _take_over(self, engine: _core.Engine) -> None:
+        """Calls are taken, beside the process before until that has heard of it."""
+        await self.takeover.ready()
+        for one in self.mesh.sidecar.listeners:
+            engine.share(one.name, False)
+        if self.takeover.took and self._keeper is not None:
+            self._keeper.own()
 
-    async def _drain(self, seconds: float) -> None:
+    def _offer(self) -> dict[str, list[int]]:
         assert self.engine
-        self.state.draining = True
-        self.own.tell()
-        await self._withdraw()
-        log.info("draining: who calls in is told READONLY; up to %g s until no call is in flight", seconds)
-        self.engine.drain()
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self.engine.drained and not self.killed:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.02):
-                    await self._now.wait()
-        if not self.engine.drained:
-            why = "drainTimeout" if not self.killed else signal.Signals(self.killed).name
-            log.warning("%s: %d call(s) are cut off", why, self.engine.counters()["calls_active"])
+        calls = {Given.key(one.name, one.bind): self.engine.copies(one.name) for one in self.mesh.sidecar.listeners}
+        return calls | {key: [os.dup(one.sock.fileno())] for key, one in self._sockets.opened.items()}
+
+    async def _let_go(self, tasks: list[asyncio.Task[None]], events: AsyncIterator[Event], admin: Admin) -> None:
+        """Of all that only one process can have."""
+        assert self._keeper is not None
+        for task in tasks[:2]:  # what follows the configuration, and looks after it
+            task.cancel()
+        await asyncio.gather(*tasks[:2], return_exceptions=True)
+        self._keeper.hand_over()
+        await self.own.close()
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+        await admin.stop()
 
     # --- signals
 

@@ -20,18 +20,23 @@ MOST = 64 << 20  # bytes of a file
 
 
 class StateDir:
-    """A directory that is had until ``close``.
+    """A directory that is had until ``close``. ``at``: the descriptor by which the process has it that this one takes
+    over from. Both have it then; until ``own`` it is read here, and what is to be written waits.
 
     :raises StateError: another process has it, or others may write to it
     :raises OSError: it cannot be made or opened
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, at: int | None = None) -> None:
         self.path = path
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        self._at = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._waiting: dict[str, bytes] | None = None if at is None else {}
+        if at is None:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        self._at = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if at is None else at
         try:
             _check(os.fstat(self._at), path, 0o022)
+            if at is not None and not os.path.samestat(os.fstat(at), os.stat(path)):
+                raise StateError(f"{path} is another directory than the one that the running sidecar has")
             fcntl.flock(self._at, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
@@ -39,6 +44,25 @@ class StateDir:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def owned(self) -> bool:
+        """Whether no other process writes here."""
+        return self._waiting is None
+
+    @property
+    def fd(self) -> int:
+        """By which it is had: whoever gets a copy has it, too."""
+        return self._at
+
+    def own(self) -> None:
+        """The process before writes nothing any more.
+
+        :raises OSError: what has waited cannot be written
+        """
+        waiting, self._waiting = self._waiting, None
+        for name, data in (waiting or {}).items():
+            self.write(name, data)
 
     def close(self) -> None:
         if self._at >= 0:
@@ -59,6 +83,9 @@ class StateDir:
         """
         if len(data) > MOST - 128:
             raise OSError(f"{self.path}/{name} would be longer than {MOST} bytes")
+        if self._waiting is not None:
+            self._waiting[name] = data
+            return
         made = f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with contextlib.suppress(FileNotFoundError):

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from meshfast.address import Listen, listening
 from meshfast.endpoint.folders import READS, Folder, Kind, looked_at, looks, service_of
 from meshfast.endpoint.instances import Written
 from meshfast.endpoint.kept import Keeper, State
@@ -92,11 +93,11 @@ class Endpoint:
         push(self.tree, properties or {})
         self.keeper = Keeper(state, self.tree, self.server.sessions, self) if state is not None else None
 
-    async def start(self) -> str:
+    async def start(self, listen: Listen = listening) -> str:
         """Listens; gives the address with its real port. Raises as ``address.listening``."""
         if self.keeper is not None:
             self.keeper.read()
-        return await self.server.start(self._address)
+        return await self.server.start(self._address, listen)
 
     async def stop(self) -> None:
         """Lets go of all services. Sessions go on with the next that has the same state."""

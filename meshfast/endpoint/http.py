@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import socket
-import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,11 +21,13 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from meshfast import serve
+from meshfast.address import Listen, listening
 from meshfast.config.document import Refused
 from meshfast.config.registration import named, parameter
 from meshfast.endpoint.dubbo import Shown, Wanted
 from meshfast.endpoint.kept import State
 from meshfast.endpoint.returning import RETURN, Returning
+from meshfast.passing import stranger
 from meshfast.registry import Instance, Registration, url
 from meshfast.serve import Answer, Peer, Request
 
@@ -131,7 +130,7 @@ class Api:
         self._returning = Returning(state, self._offers) if state is not None else None
         self._late: asyncio.TimerHandle | None = None
         self._server = serve.Server(
-            self._answer, self.used, self.limits.http, what="endpoint", asked_by=False, let_in=let_in, gone=self._gone
+            self._answer, self.used, self.limits.http, what="endpoint", asked_by=False, let_in=stranger, gone=self._gone
         )
         self._pages: dict[tuple[str, str], Callable[[Request], Answer | Awaitable[Answer]]] = {
             ("GET", "/v1/inbound"): self._where,
@@ -141,9 +140,9 @@ class Api:
             ("GET", "/v1/watch"): self._watch,
         }
 
-    async def start(self) -> str:
+    async def start(self, listen: Listen = listening) -> str:
         """Listens; gives the address. Raises as ``address.listening``."""
-        bound = await self._server.start(self._address)
+        bound = await self._server.start(self._address, listen)
         if self._returning is not None:
             for n, one in enumerate(self._returning.read()[: self.limits.registrations]):
                 self.wanted[f"{BEFORE}{n}"] = Wanted(-1, one, b"")
@@ -388,12 +387,3 @@ class Api:
 
 def _said(what: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK, reason: str = "") -> Answer:
     return Answer(msgspec.json.encode(what) + b"\n", status, "application/json", reason=reason)
-
-
-def let_in(sock: socket.socket) -> str:
-    """Why its other end may not say anything: it is of another user, who is not root. "" where it may."""
-    pid, uid, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    own = os.geteuid()
-    if uid in (0, own):
-        return ""
-    return f"process {pid} is of user {uid}: run it as user {own}, whose this sidecar is, or as root"

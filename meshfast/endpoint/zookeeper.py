@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from meshfast.address import Listening, listening
+from meshfast.address import Listen, Listening, listening
 from meshfast.endpoint import jute
 from meshfast.endpoint.answers import KNOWN, NAMES, answer
 from meshfast.endpoint.codes import Err, Refused
@@ -48,7 +48,7 @@ class Server:
         self._server: asyncio.Server | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
-    async def start(self, address: str) -> str:
+    async def start(self, address: str, listen: Listen = listening) -> str:
         """Listens; gives the address with its real port.
 
         :raises ValueError: another machine could reach it
@@ -57,7 +57,7 @@ class Server:
         if address.startswith("unix:"):
             raise ValueError(f"endpoint {address}: a ZooKeeper client has no UNIX sockets; write tcp://127.0.0.1:port")
         loop = asyncio.get_running_loop()
-        self._listening = await listening("endpoint", address)
+        self._listening = await listen("endpoint", address)
         self._server = await loop.create_server(lambda: Connection(self), sock=self._listening.sock)
         self._sweep()
         self.expect(0.0)

@@ -44,11 +44,12 @@ class Left(msgspec.Struct, frozen=True):
 
 class Lease:
     """``refused``: why what was left is not used, "" if it is or nothing was; ``unwritten``: times that it could not
-    be written."""
+    be written. ``handed``: the next process is there already, so sessions go on when this one lets go of them."""
 
     def __init__(self, directory: Directory) -> None:
         self.refused = ""
         self.unwritten = 0
+        self.handed = False
         self._directory = directory
         self._left: dict[str, Left] = {}
         self._made: dict[str, Callable[[], Left | None]] = {}  # what has changed since it was written

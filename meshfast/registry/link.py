@@ -111,13 +111,14 @@ class Link:
     def start(self) -> None:
         self._attempt()
 
-    async def close(self) -> None:
+    async def close(self, handed: bool = False) -> None:
+        """``handed``: its session goes on in another process; what is left of this connection ends with that."""
         self._number += 1
         if self._timer is not None:
             self._timer.cancel()
         self.client, self._notes.state.connected = None, False
         if self._current is not None:
-            self._leave(self._current)
+            self._leave(self._current, handed)
         deadline = asyncio.get_running_loop().time() + GOODBYE
         while any(each.is_alive() for each in self._farewells) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)
@@ -180,11 +181,11 @@ class Link:
         if was is not None:
             self._down()
 
-    def _leave(self, client: Any) -> None:
+    def _leave(self, client: Any, handed: bool = False) -> None:
         """Says goodbye in a thread of its own: that may take as long as a connect takes."""
 
         def leave() -> None:
-            for step in (client.stop, client.close):
+            for step in (client.close,) if handed else (client.stop, client.close):
                 try:
                     step()
                 except Exception:  # its thread hangs: nothing is left that could be done

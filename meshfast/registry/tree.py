@@ -113,8 +113,9 @@ class Tree:
         self._reads.down()
         self._writes.down()
         self._applications.close()
-        ended = self._link.client is not None
-        await self._link.close()
+        handed = self._lease is not None and self._lease.handed
+        ended = self._link.client is not None and not handed
+        await self._link.close(handed)
         if self._lease is not None:
             self._ended = ended
             if ended and self._link.session is not None:

@@ -29,14 +29,10 @@ class _Written(msgspec.Struct):
 
 
 class Keeping:
-    """Reads and writes it. Has the directory until ``close``.
+    """Reads and writes it. Has the directory until ``close``."""
 
-    :raises StateError: another process has it
-    :raises OSError: it cannot be had
-    """
-
-    def __init__(self, path: str, registries: Registries) -> None:
-        self.directory, self._registries = StateDir(path), registries
+    def __init__(self, directory: StateDir, registries: Registries) -> None:
+        self.directory, self._registries = directory, registries
         self._snapshot: Callable[[], Snapshot] = dict
         self._behind = Behind(self._write)
 

@@ -11,8 +11,8 @@ import contextlib
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ from meshfast.source.feed import Feed
 from meshfast.source.file import FileSource
 from meshfast.source.lastgood import Keeping
 from meshfast.source.registries import Registries
+from meshfast.statedir import StateDir
 
 __all__ = ["RegistrySource", "connect"]
 
@@ -77,11 +78,16 @@ class InForce:
 
 class RegistrySource:
     """The events of ``inner`` with what ``registries`` list. Who takes a mesh and cannot use it calls ``refuse`` before
-    it asks for the next. ``factory`` makes the client of a registry."""
+    it asks for the next. ``factory`` makes the client of a registry; ``directory`` opens the state directory. Where
+    another process has that too, sessions are gone on with when ``own`` is called."""
 
-    def __init__(self, inner: FileSource, registries: Registries, *, factory: Factory | None = None) -> None:
+    def __init__(
+        self, inner: FileSource, registries: Registries, *, factory: Factory | None = None,
+        directory: Callable[[str], Awaitable[StateDir]] | None = None,
+    ) -> None:  # fmt: skip
         self.registries = registries
-        self._inner, self._factory = inner, factory or self._connect
+        self._inner, self._factory, self._directory = inner, factory or self._connect, directory or _opened
+        self._over: list[asyncio.Task[None]] = []  # clients that others have taken the place of
         self._lease: Lease | None = None
         self._accepting = Accepting()
         inner.build = self._of_files
@@ -137,6 +143,7 @@ class RegistrySource:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
             await self._close([*self.registries, *self._aside.values()])
+            await asyncio.gather(*self._over, return_exceptions=True)
             if self._keeping is not None:
                 await self._keeping.close()
 
@@ -171,9 +178,10 @@ class RegistrySource:
         self.registries.look_out(mesh.sidecar.listeners)
         try:
             if first and self._keeping is None and mesh.sidecar.state:
-                self._keeping = Keeping(mesh.sidecar.state, self.registries)
+                self._keeping = Keeping(await self._directory(mesh.sidecar.state), self.registries)
                 self.registries.directory = self._keeping.directory
-                self._lease = Lease(self._keeping.directory)
+                if self._keeping.directory.owned:
+                    self._lease = Lease(self._keeping.directory)
             if self._follow(mesh, asked):
                 await self._answers(START if first and not self.registries.last_good else SOON)
             self._merge()
@@ -232,16 +240,37 @@ class RegistrySource:
             feed.registry.start()
         return any(feed.waiting for feed in feeds.values())
 
+    def own(self) -> None:
+        """The process before has let go of its sessions: goes on with them, where something is registered. What was
+        read until now stays until it is read anew."""
+        assert self._keeping is not None
+        self._lease = Lease(self._keeping.directory)
+        for spec, feed in self.registries.feeds.items():
+            if spec.register and feed.registry is not None:
+                before, feed.registry = feed.registry, self._client(spec, feed)
+                feed.registry.want(feed.wanted)
+                feed.registry.start()
+                self._over.append(asyncio.get_running_loop().create_task(before.close()))
+
+    def hand_over(self) -> None:
+        """Another process goes on with the sessions, once this one has ended."""
+        if self._lease is not None:
+            self._lease.handed = True
+
     def _connect(self, spec: RegistrySpec, tell: Tell) -> Registry:
-        return connect(spec, tell, self._lease)
+        reads = self._keeping is not None and not self._keeping.directory.owned
+        return connect(replace(spec, register=False) if reads else spec, tell, self._lease)
 
     def _feed(self, spec: RegistrySpec) -> Feed:
         feed = Feed(spec, self.registries.clock)
         for other, before in self.registries.feeds.items():
             if other.name == spec.name:  # its address is another one: what it listed stays until it answers
                 feed.told = {service: before.served(service) for service in before.told}  # what is kept, too
-        feed.registry = self._factory(spec, lambda service, listing: self._tell(feed, service, listing))
+        feed.registry = self._client(spec, feed)
         return feed
+
+    def _client(self, spec: RegistrySpec, feed: Feed) -> Registry:
+        return self._factory(spec, lambda service, listing: self._tell(feed, service, listing))
 
     def _want_soon(self) -> None:
         """Once for all that is asked for in a turn of the loop: an application looks for a thousand services."""
@@ -350,6 +379,10 @@ class RegistrySource:
         for one in [one for one in left if one not in self.registries.left_out][:TOLD]:
             log.warning("%s: %s is left out: %s", one.origin.file, one.origin.document, left[one])
         self.registries.held, self.registries.left_out = dict(held), dict(left)
+
+
+async def _opened(path: str) -> StateDir:
+    return StateDir(path)
 
 
 async def _anext(events: AsyncIterator[Event]) -> Event:

@@ -68,8 +68,9 @@ class Proxy:
 def document(
     folder: Path, listeners: Sequence[Fields], *, limits: Fields | None = None, workers: int = 1,
     labels: Fields | None = None, access_log: Fields | None = None, dns: Fields | None = None,
+    more: Fields | None = None,
 ) -> str:  # fmt: skip
-    """A Sidecar, as YAML (of which JSON is a part). ``labels``: its workload's."""
+    """A Sidecar, as YAML (of which JSON is a part). ``labels``: its workload's; ``more``: fields as they are."""
     spec = {
         "workload": {"app": "tests", "labels": dict(labels or {})},
         "workers": workers,
@@ -77,19 +78,23 @@ def document(
         "limits": dict(limits or {}),
         "listeners": [dict(one) for one in listeners],
     } | {name: dict(one) for name, one in (("accessLog", access_log), ("dns", dns)) if one}
+    spec |= more or {}
     return json.dumps({"apiVersion": "meshfast.io/v1", "kind": "Sidecar", "metadata": {"name": "side"}, "spec": spec})
 
 
 @asynccontextmanager
 async def proxy(
     folder: Path, backend: str, listeners: Sequence[Fields], policy: str = "", *, ready: bool = True,
-    umask: int = -1, **sidecar: Any
+    umask: int = -1, args: Sequence[str] = (), **sidecar: Any
 ) -> AsyncIterator[Proxy]:  # fmt: skip
-    """Starts one and waits until it is ready, or (``ready`` false) ready or ended; kills what is left of it."""
+    """Starts one and waits until it is ready, or (``ready`` false) ready or ended; kills what is left of it. ``args``:
+    of the command, besides."""
     folder.mkdir(exist_ok=True)
-    (folder / "sidecar.yaml").write_text(document(folder, listeners, **sidecar))
-    (folder / "mesh.yaml").write_text(policy or "# nothing\n")
-    argv = (sys.executable, "-m", "meshfast", "proxy", "--loop", backend, str(folder))
+    for name, text in (("sidecar", document(folder, listeners, **sidecar)), ("mesh", policy or "# nothing\n")):
+        file = folder / f"{name}.yaml"
+        if not file.exists() or file.read_text() != text:  # another may run with it
+            file.write_text(text)
+    argv = (sys.executable, "-m", "meshfast", "proxy", "--loop", backend, *args, str(folder))
     process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE, umask=umask)
     running = Proxy(process, folder)
     try:

@@ -15,8 +15,7 @@ import pytest
 from api_world import CART, GOOD, World, play
 from peers import until
 
-from meshfast import serve
-from meshfast.endpoint import http
+from meshfast import passing, serve
 from meshfast.endpoint.http import Limits
 
 NONSENSE = [
@@ -145,7 +144,7 @@ def test_other_users_processes_are_not_let_in(monkeypatch: pytest.MonkeyPatch) -
     """Of an abstract address, which has no mode. Who may not be another user sees that the sidecar is one."""
     if os.geteuid() != 0:
         own = os.geteuid() + 1
-        monkeypatch.setattr(http.os, "geteuid", lambda: own)
+        monkeypatch.setattr(passing.os, "geteuid", lambda: own)
     world = World(f"unix://@meshfast-test-{os.getpid()}")
 
     async def story() -> None:
@@ -164,8 +163,8 @@ def test_other_users_processes_are_not_let_in(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("uid", "fine"), [(0, True), (1000, True), (1001, False), (65534, False)])
 def test_who_the_kernel_says_it_is(uid: int, fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     said = (7).to_bytes(4, "little") + uid.to_bytes(4, "little") + (0).to_bytes(4, "little")
-    monkeypatch.setattr(http.os, "geteuid", lambda: 1000)
-    why = http.let_in(SimpleNamespace(getsockopt=lambda *_: said))  # type: ignore[arg-type]
+    monkeypatch.setattr(passing.os, "geteuid", lambda: 1000)
+    why = passing.stranger(SimpleNamespace(getsockopt=lambda *_: said))  # type: ignore[arg-type]
     assert (why == "") is fine and (fine or f"of user {uid}" in why)
 
 
