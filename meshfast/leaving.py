@@ -33,13 +33,17 @@ class Leaving:
     ) -> None:  # fmt: skip
         self._engine, self._own, self._state, self._cut, self._now = engine, own, state, cut, now
 
-    async def drain(self, seconds: float, propagation: float) -> None:
-        """Nobody comes next. ``propagation``: seconds for registries to spread that it is withdrawn."""
+    async def drain(self, handover: Handover | None, seconds: float, propagation: float) -> None:
+        """No sidecar comes next. ``propagation``: seconds for registries to spread that it is withdrawn."""
         self._state.draining = True
+        if handover is not None:
+            await handover.refuse("it was told to stop")
         self._own.tell()
         await self._withdraw(propagation)
         log.info("draining: who calls in is told READONLY; up to %g s until no call is in flight", seconds)
         self._engine.drain()
+        if handover is not None:
+            await handover.close()  # who keeps inbound listeners takes from now on who comes
         await self._drained(seconds)
 
     async def hand_over(

@@ -18,11 +18,18 @@ from typing import Any
 
 from meshfast.errors import ProtocolError
 
-__all__ = ["MOST", "Channel", "Door", "dial", "stranger"]
+__all__ = ["MOST", "SIDECAR", "Channel", "Door", "custodian", "dial", "stranger"]
 
+#: The name of a running sidecar's socket, in its state directory.
+SIDECAR = "handover.sock"
 #: Descriptors of one message (the kernel takes 253).
 MOST = 200
 LONGEST = 65536  # bytes of one message
+
+
+def custodian(port: int) -> str:
+    """The name of the socket of who keeps the listeners that forward to a port."""
+    return f"custody-{port}.sock"
 
 
 def stranger(sock: socket.socket) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +34,7 @@ class Running:
     rejected: int = 0
     last_error: str = ""
     admin: Used = field(default_factory=Used)
+    passed: Counter[str] = field(default_factory=Counter)  # of takeovers: taken, handed, refused
     access_records: int = 0
     access_dropped: int = 0
     localities: Localities = field(default_factory=Localities)

@@ -22,10 +22,11 @@ from meshfast.endpoint.http import Api
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
-from meshfast.handover import Handover, Keeper, Takeover
+from meshfast.handover import Handover
 from meshfast.hints import told
 from meshfast.leaving import Leaving
 from meshfast.model import Mesh, Origin
+from meshfast.passed import Passed, forwards_to
 from meshfast.registration import Registrations
 from meshfast.routing import Table
 from meshfast.running import Running
@@ -35,6 +36,7 @@ from meshfast.source import Bad, Event, Good, Moved
 from meshfast.source.names import Names
 from meshfast.source.naming import Naming
 from meshfast.source.registries import Registries
+from meshfast.takeover import Keeper, Takeover
 
 __all__ = ["Sidecar"]
 
@@ -133,6 +135,8 @@ class Sidecar:
             self.table.native, trace=trace, workers=workers, backend=self._backend or side.loop,
             limits=dict(side.limits), access_sample=side.access_log.sample if side.access_log else 0.0,
         )  # fmt: skip
+        if side.state:
+            await self.takeover.collect(side.state, filter(None, map(forwards_to, side.listeners)))
         for one in side.listeners:
             self.addresses[one.name] = engine.listen(
                 one.name, one.bind, direction=one.direction, protocol=one.protocol, transparent=one.transparent,
@@ -159,13 +163,15 @@ class Sidecar:
             self.own.tell()
             self.own.register(self.addresses)
             self.registrations.ready()
+            if self.registries.directory is not None:
+                owner = Passed(engine, side, self._sockets)
+                self.handover = Handover(self.registries.directory, owner, self.stop, self.state.passed)
+                self.handover.go_on(self.takeover.kept, self.takeover.given.taken)
             log.info(
                 "ready: %s on %s, %d worker(s), pid %d",
                 ", ".join(f"{name} {address}" for name, address in self.addresses.items()),
                 engine.loop_name, workers, os.getpid(),
             )  # fmt: skip
-            if self.registries.directory is not None:
-                self.handover = Handover(self.registries.directory, self._offer, self.stop)
             await self._stop.wait()
             within = side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000
             leaving = Leaving(engine, self.own, self.state, lambda: self.killed, self._now)
@@ -174,9 +180,7 @@ class Sidecar:
                     self.handover, side.listeners, self._sockets, lambda: self._let_go(tasks, events, admin), within
                 )  # fmt: skip
             else:
-                if self.handover is not None:
-                    await self.handover.close("it was told to stop")
-                await leaving.drain(within, self.mesh.sidecar.advertise.propagation_ms / 1000)
+                await leaving.drain(self.handover, within, self.mesh.sidecar.advertise.propagation_ms / 1000)
         finally:
             if self.handover is not None:
                 await self.handover.close()
@@ -241,15 +245,11 @@ class Sidecar:
     async def _take_over(self, engine: _core.Engine) -> None:
         """Calls are taken, beside the process before until that has heard of it."""
         await self.takeover.ready()
+        self.state.passed["taken"] += self.takeover.sockets
         for one in self.mesh.sidecar.listeners:
-            engine.share(one.name, False)
+            engine.share(one.name, forwards_to(one) in self.takeover.kept)
         if self.takeover.took and self._keeper is not None:
             self._keeper.own()
-
-    def _offer(self) -> dict[str, list[int]]:
-        assert self.engine
-        calls = {Given.key(one.name, one.bind): self.engine.copies(one.name) for one in self.mesh.sidecar.listeners}
-        return calls | {key: [os.dup(one.sock.fileno())] for key, one in self._sockets.opened.items()}
 
     async def _let_go(self, tasks: list[asyncio.Task[None]], events: AsyncIterator[Event], admin: Admin) -> None:
         """Of all that only one process can have."""

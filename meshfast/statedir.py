@@ -13,7 +13,7 @@ import stat
 
 from meshfast.errors import SourceError, StateError
 
-__all__ = ["StateDir", "read"]
+__all__ = ["StateDir", "read", "trusted"]
 
 FORMAT = b"meshfast state 1"
 MOST = 64 << 20  # bytes of a file
@@ -144,6 +144,13 @@ def _read(directory: int, path: str, name: str, most: int) -> bytes | None:
     if head != _head(data):
         raise SourceError(f"{path}/{name} is not as it was written: its checksum differs")
     return data
+
+
+def trusted(found: os.stat_result, path: str) -> None:
+    """
+    :raises StateError: a directory is not this user's alone to write to
+    """
+    _check(found, path, 0o022)
 
 
 def _trusted(found: os.stat_result, what: str, others: int) -> None:

@@ -195,6 +195,8 @@ int mf_listen_adopt(int fd, struct mf_addr *addr, struct mf_listen_file *file)
         return -errno;
     if (!is || type != SOCK_STREAM)
         return -EINVAL;
+    int none = 0; /* who had it alone may have shut it; where it has not this is an error that means nothing */
+    (void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
     struct stat info;

@@ -28,8 +28,8 @@ struct mf_listen_file {
  * at once (SO_REUSEADDR). UNIX: a socket file that nobody listens on is removed first; of several that start at the same
  * time one gets it. `*file` (may be NULL) is for mf_listen_remove. */
 int mf_listen_open(const struct mf_addr *addr, const struct mf_listen_how *options, struct mf_listen_file *file);
-/* Of a socket that listens already: its address, and the file that is there now under its name. 0 or a negated errno;
- * -EINVAL: it is no stream socket that listens. */
+/* Of a socket that listens already: its address, and the file that is there now under its name. A TCP socket that was shut
+ * lets in again. 0 or a negated errno; -EINVAL: it is no stream socket that listens. */
 int mf_listen_adopt(int fd, struct mf_addr *addr, struct mf_listen_file *file);
 /* Removes the file if it is still the one that was made; `*file` is zeroed. */
 void mf_listen_remove(const struct mf_addr *addr, struct mf_listen_file *file);

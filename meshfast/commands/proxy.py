@@ -10,7 +10,6 @@ import sys
 import click
 
 from meshfast.errors import ConfigError, MeshfastError
-from meshfast.handover import Takeover
 from meshfast.hints import told
 from meshfast.logs import logging_to_stderr
 from meshfast.loop import new_event_loop
@@ -18,6 +17,7 @@ from meshfast.sidecar import Sidecar
 from meshfast.source.file import FileSource
 from meshfast.source.registries import Registries
 from meshfast.source.registry import RegistrySource
+from meshfast.takeover import Takeover
 
 log = logging.getLogger("meshfast")
 

@@ -136,7 +136,8 @@ class Mesh:
         method's name; ``port`` 0: the first free one that the sidecar forwards to."""
         module = _part("meshfast.sdk.serve", "serves nothing")
         offer = module.Offer(service, handlers, group, version, parameters or {})
-        found: AbstractAsyncContextManager[Any] = module.Serving(self._settings.api, offer, port=port)
+        settings = self._settings
+        found: AbstractAsyncContextManager[Any] = module.Serving(settings.api, offer, port=port, state=settings.state)
         return found
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from meshfast.errors import StateError
+from meshfast.sdk.custody import Custody
 from meshfast.sdk.invocation import Key
 from meshfast.sdk.perform import Handlers
 from meshfast.sdk.registrar import Registrar
@@ -47,7 +48,8 @@ class Offer:
 
 class Serving:
     """Offers at one port. ``api``: the sidecar's ``endpoint.http``, None: nobody is told of it. ``port`` 0: the first
-    free one that the sidecar forwards to; without a sidecar, any. ``host``: where it listens.
+    free one that the sidecar forwards to; without a sidecar, any. ``host``: where it listens. ``state``: the sidecar's
+    directory of that name: its inbound listeners are kept while it is away, "": they are not.
 
     Entering the block listens and registers; a sidecar that is not there yet hears of it when it is. Leaving it takes
     back what was registered, tells callers to go elsewhere, serves on until no call comes any more, and ends.
@@ -57,8 +59,9 @@ class Serving:
     """
 
     def __init__(
-        self, api: str | None, *offers: Offer, port: int = 0, host: str = "127.0.0.1", limits: Limits | None = None
-    ) -> None:
+        self, api: str | None, *offers: Offer, port: int = 0, host: str = "127.0.0.1", limits: Limits | None = None,
+        state: str = "",
+    ) -> None:  # fmt: skip
         self._api, self._offers, self.host, self.port = api, offers, host, port
         self._server = Server(limits)
         for one in offers:
@@ -66,6 +69,8 @@ class Serving:
                 raise ValueError(f"{one.key} is offered twice")
             self._server.performer.offers[one.key] = dict(one.handlers)
         self._registrar: Registrar | None = None
+        self._state = state
+        self.custody: Custody | None = None
 
     @property
     def refused(self) -> Counter[str]:
@@ -95,6 +100,9 @@ class Serving:
             if self._api is not None:
                 self._registrar = Registrar(self._api, [self._body(one) for one in self._offers])
                 await self._registrar.start()
+            if self._state:
+                self.custody = Custody(self._state, self.port, self._server.adopt)
+                self.custody.start()
         except BaseException:
             await self._server.stop()
             raise
@@ -104,6 +112,8 @@ class Serving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if self.custody is not None:
+                await self.custody.leave()
             if self._registrar is not None:
                 await self._registrar.leave()
             await self._server.leave()

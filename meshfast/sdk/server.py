@@ -24,6 +24,8 @@ log = logging.getLogger("meshfast.sdk")
 CROWDED = "long requests have the memory that there is for them (the limit `memory`): try again"
 #: Bytes of an event at most.
 EVENT = 1024
+#: Connections that wait at a socket that is not its own: as many as sidecars let wait.
+BACKLOG = 4096
 #: Bytes that wait to be sent to a caller when nothing more is read from it.
 PAUSE = 256 << 10
 
@@ -68,6 +70,11 @@ class Server:
         self._server = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port)
         number: int = self._server.sockets[0].getsockname()[1]
         return number
+
+    async def adopt(self, sock: socket.socket) -> asyncio.Server:
+        """Takes, too, who comes at a socket that listens already, until what this gives is closed. It is closed with
+        that."""
+        return await asyncio.get_running_loop().create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG)
 
     async def leave(self) -> None:
         """Tells callers to go elsewhere, and serves on until no call is in flight and none has come for a while."""

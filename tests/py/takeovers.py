@@ -19,7 +19,7 @@ class Load:
     def __init__(self, address: str) -> None:
         self.address = address
         self.errors: list[str] = []
-        self.kept = self.fresh = self.moved = 0
+        self.kept = self.fresh = self.moved = self.lost = 0
         self._numbers = itertools.count()
         self._ended = False
 
@@ -57,6 +57,19 @@ class Load:
         except (OSError, TimeoutError) as error:
             self.errors.append(f"{type(error).__name__}: {error}")
 
+    async def again(self) -> None:
+        """As ``renew``; a call may be lost whose connection was let in, as when who had it is killed."""
+        while not self._ended:
+            caller = await Caller.connect(self.address)
+            try:
+                await self.one(caller)
+                self.fresh += 1
+                self.kept += 1
+            except ConnectionError:
+                self.lost += 1
+            finally:
+                await caller.close()
+
     async def more(self, count: int = 20) -> None:
         """Returns when so many more calls of each kind were answered."""
         kept, fresh = self.kept + count, self.fresh + count
@@ -67,11 +80,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(address: str, width: int = 2) -> AsyncIterator[Load]:
-    """So many of each kind, at once."""
+async def load(address: str, width: int = 2, killed: bool = False) -> AsyncIterator[Load]:
+    """So many of each kind, at once; where sidecars are ``killed``, of those who dial anew alone."""
     one = Load(address)
-    each = [asyncio.ensure_future(one.keep()) for _ in range(width)]
-    each += [asyncio.ensure_future(one.renew()) for _ in range(width)]
+    each = [asyncio.ensure_future(one.again() if killed else one.keep()) for _ in range(width)]
+    each += [asyncio.ensure_future(one.again() if killed else one.renew()) for _ in range(width)]
     tasks = [asyncio.create_task(one.guard(what)) for what in each]
     try:
         yield one

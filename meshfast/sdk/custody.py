@@ -1,0 +1,234 @@
+"""While the sidecar is away its application takes who calls in: it has copies of the inbound listeners, and gives them
+back to the next sidecar. So nobody is refused while a sidecar is started anew.
+
+The wire is ``meshfast.custodians``; where no sidecar runs, the next one asks here:
+
+    next sidecar               application
+    {"want": "listeners"}  ->
+                           <-  {"at": key}, and its sockets, for each; then {"all": how many}
+    {"serving": true}      ->  it takes who comes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+from meshfast import passing
+from meshfast.errors import ProtocolError
+from meshfast.hints import told
+from meshfast.passing import SIDECAR, Channel, Door, custodian
+from meshfast.statedir import trusted
+
+__all__ = ["Custody"]
+
+log = logging.getLogger("meshfast.sdk")
+
+#: Seconds between looks for a sidecar, at first and at most, and for one of its messages.
+SOON, LATER, ANSWER = 0.05, 1.0, 10.0
+#: Seconds in which a sidecar that has taken over is to be there.
+MOVED = 2.0
+#: SO_DETACH_FILTER: a sidecar that ended shuts what it has alone by a filter.
+DETACH_FILTER = 27
+
+#: Takes who comes at a socket that listens, until what it gives is closed.
+Adopt = Callable[[socket.socket], Awaitable[asyncio.Server]]
+
+
+class Custody:
+    """Of the listeners that forward to ``port``, of the sidecar whose ``state`` directory this is. ``takes``: whether
+    it takes who comes, now; ``times`` that it began to."""
+
+    def __init__(self, state: str, port: int, adopt: Adopt) -> None:
+        self._state, self._port, self._adopt = state, port, adopt
+        self._held: list[tuple[str, int]] = []
+        self._servers: list[asyncio.Server] = []
+        self._door: Door | None = None
+        self._came = asyncio.Event()  # a sidecar that was given back what was kept ...
+        self._with: Channel | None = None  # ... by this
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.times = 0
+
+    @property
+    def takes(self) -> bool:
+        return bool(self._servers)
+
+    @property
+    def kept(self) -> int:
+        """Sockets."""
+        return len(self._held)
+
+    def start(self) -> None:
+        self._do(self._keep())
+
+    async def leave(self) -> None:
+        """Keeps nothing any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._door is not None:
+            self._door.close()
+        if self._with is not None:
+            self._with.close()
+        self._rest()
+        self._hold([])
+
+    def _do(self, what: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the sidecar that runs
+
+    async def _keep(self) -> None:
+        now = asyncio.get_running_loop().time
+        wait, by = SOON, 0.0
+        while True:
+            channel = await self._ask()
+            if channel is not None:
+                wait = SOON
+                by = now() + MOVED if await self._followed(channel) else 0.0
+                if not by:
+                    await self._take()
+                continue
+            if self._held and now() >= by:
+                await self._take()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._came.wait()
+            wait = min(2 * wait, LATER)
+
+    async def _ask(self) -> Channel | None:
+        """A sidecar of which there is something to keep, which is kept by then; None: there is none."""
+        channel, self._with = self._with, None
+        self._came.clear()
+        if channel is not None:
+            return channel
+        try:
+            channel = await passing.dial(self._state, SIDECAR)
+            if channel is None:
+                return None
+            await channel.send({"want": "custody", "port": self._port})
+            found = await _listeners(channel)
+        except (OSError, ProtocolError) as error:
+            if channel is not None:
+                channel.close()
+            log.debug("custody: nothing is kept of the sidecar at %s: %s", self._state, told(error))
+            return None
+        self._open()
+        if self._with is not None:  # it asked meanwhile
+            self._with.close()
+            self._with = None
+        self._rest()
+        self._hold(found)
+        if not found:
+            channel.close()
+            return None
+        log.info("custody: %d socket(s) before port %d are kept", len(found), self._port)
+        return channel
+
+    async def _followed(self, channel: Channel) -> bool:
+        """Returns when it has gone; whether another has taken over."""
+        moved = False
+        try:
+            while (found := await channel.recv()) is not None:
+                moved = moved or bool(found[0].get("moved"))
+        except ProtocolError as error:
+            log.warning("custody: %s", error)
+        finally:
+            channel.close()
+        return moved
+
+    # --- what is kept
+
+    def _open(self) -> None:
+        """Where the next sidecar asks."""
+        if self._door is None:
+            at = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                trusted(os.fstat(at), self._state)
+                self._door = Door(at, custodian(self._port))
+            finally:
+                os.close(at)
+            self._do(self._give(self._door))
+
+    def _hold(self, found: list[tuple[str, int]]) -> None:
+        for _, fd in self._held:
+            os.close(fd)
+        self._held = found
+
+    async def _take(self) -> None:
+        """Takes who comes, from now on."""
+        if self._servers:
+            return
+        log.warning("the sidecar at %s has gone: calls that come in are taken here until one is back", self._state)
+        self.times += 1
+        for _, fd in self._held:
+            sock = socket.socket(fileno=os.dup(fd))
+            with contextlib.suppress(OSError):  # there is none
+                sock.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
+            self._servers.append(await self._adopt(sock))
+
+    def _rest(self) -> None:
+        """Whoever was taken is served on; others have the sockets, and those who wait there."""
+        for each in self._servers:
+            each.close()
+        self._servers.clear()
+
+    # --- the next sidecar
+
+    async def _give(self, door: Door) -> None:
+        while True:
+            self._do(self._give_to(await door.accept()))
+
+    async def _give_to(self, channel: Channel) -> None:
+        try:
+            async with asyncio.timeout(ANSWER):
+                if await channel.recv() is None:
+                    return
+                for key, fd in self._held:
+                    await channel.send({"at": key}, [fd])
+                await channel.send({"all": len(self._held)})
+            if (found := await channel.recv()) is None or "serving" not in found[0]:
+                return
+            self._rest()
+            taken = set(map(str, found[0]["serving"]))
+            for _, fd in (one for one in self._held if one[0] not in taken):
+                os.close(fd)
+            self._held = [one for one in self._held if one[0] in taken]
+            self._with, before = channel, self._with
+            if before is not None:
+                before.close()
+            self._came.set()
+        except (OSError, ProtocolError) as error:
+            log.warning("custody: process %d is not given what is kept: %s", channel.pid, told(error))
+        finally:
+            if channel is not self._with:
+                channel.close()
+
+
+async def _listeners(channel: Channel) -> list[tuple[str, int]]:
+    """All that is passed.
+
+    :raises OSError: it ends before that
+    :raises ProtocolError: it refuses
+    """
+    held: list[tuple[str, int]] = []
+    try:
+        async with asyncio.timeout(ANSWER):
+            while (found := await channel.recv()) is not None:
+                said, fds = found
+                held += [(str(said.get("at", "")), fd) for fd in fds]
+                if "all" in said:
+                    return held
+                if "refused" in said:
+                    raise ProtocolError(str(said["refused"]))
+        raise ConnectionResetError("it ended")
+    except BaseException:
+        for _, fd in held:
+            os.close(fd)
+        raise

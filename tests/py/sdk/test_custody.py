@@ -1,0 +1,74 @@
+"""An application that serves by the SDK takes who calls in while its sidecar is away: nobody is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+from peers import until
+from proxies import BACKENDS, PATIENCE, ends, inbound, proxy
+from takeovers import CART, load
+
+from meshfast.sdk.serve import Offer, Serving
+
+TIMES = 5
+WIDTH = 2
+
+
+def offered() -> Offer:
+    return Offer(CART, {"hi": lambda said: f"app:{said}"})
+
+
+def sidecar(folder: Path, backend: str, serving: Serving, *args: str, workers: int = 1, bind: str = "tcp://127.0.0.1:0"):  # type: ignore[no-untyped-def]
+    listeners = [inbound(f"127.0.0.1:{serving.port}", bind)]
+    more = {"state": str(folder / "state")}
+    return proxy(folder / "one", backend, listeners, more=more, args=args, workers=workers)
+
+
+async def kept(serving: Serving) -> None:
+    """Until the sidecar's listeners are, and it takes who comes."""
+    custody = serving.custody
+    assert custody is not None
+    await until(lambda: bool(custody.kept) and not custody.takes, PATIENCE)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sidecar_that_is_killed_leaves_nobody_refused(tmp_path, backend, workers):
+    """Five times, under a load of new connections: of what was in its hands each time as much may be lost as there was,
+    and everybody else is served, by the application, then by the next sidecar."""
+
+    async def story() -> None:
+        async with Serving(None, offered(), state=str(tmp_path / "state")) as serving:
+            custody = serving.custody
+            assert custody is not None
+            bind = ""
+            for _ in range(TIMES):
+                async with sidecar(tmp_path, backend, serving, workers=workers) as side:
+                    assert side.address("in") == (bind or side.address("in"))
+                    bind = side.address("in")
+                    await kept(serving)
+                    before = (await side.counters())["answers"]
+                    async with load(bind, WIDTH, killed=True) as calls:
+                        await calls.more()
+                        assert (await side.counters())["answers"] > before  # by way of it
+                        side.process.send_signal(signal.SIGKILL)
+                        await side.process.wait()
+                        await until(lambda: custody.takes, PATIENCE)
+                        await calls.more()
+                        async with sidecar(tmp_path, backend, serving, workers=workers) as after:
+                            await kept(serving)
+                            await calls.more()
+                            assert (await after.counters())["answers"] > 0
+                            calls.end()
+                            assert await stopped(after) == 0
+                    assert calls.errors == [] and calls.lost <= 2 * WIDTH
+
+    asyncio.run(asyncio.wait_for(story(), 6 * PATIENCE))
+
+
+async def stopped(side) -> int:  # type: ignore[no-untyped-def]
+    side.process.send_signal(signal.SIGTERM)
+    return await ends(side)
