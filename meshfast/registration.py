@@ -147,7 +147,7 @@ class Registrations:
         self._wanted: dict[Hashable, Registration] = {}
         self._apps: dict[tuple[str, str], App] = {}
         self._writers: dict[str, Writer] = {}
-        self._ready = self._left = False
+        self._ready = self._left = self._closed = False
         self._sure, self._owed = True, set[str]()
         self._rests: dict[str, set[int]] = {}  # by address: workers whose calls did not reach it
         self._waits: dict[App, Later] = {}
@@ -230,7 +230,7 @@ class Registrations:
 
     def close(self) -> None:
         """Looks at nothing any more; what is registered stays."""
-        self._left = True
+        self._left = self._closed = True
         for app in self._apps.values():
             app.close()
         self._apps.clear()
@@ -299,6 +299,8 @@ class Registrations:
         self._apply()
 
     def _apply(self) -> None:
+        if self._closed:
+            return
         for key, one in self._one_of_each().items():
             app = self._apps.get((one.behind, one.protocol))
             up = app.health.up if app is not None else None

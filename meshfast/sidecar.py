@@ -254,11 +254,12 @@ class Sidecar:
     async def _let_go(self, tasks: list[asyncio.Task[None]], events: AsyncIterator[Event], admin: Admin) -> None:
         """Of all that only one process can have."""
         assert self._keeper is not None
-        for task in tasks[:2]:  # what follows the configuration, and looks after it
-            task.cancel()
-        await asyncio.gather(*tasks[:2], return_exceptions=True)
-        self._keeper.hand_over()
-        await self.own.close()
+        self._keeper.hand_over()  # first: who follows the configuration lets go of registries when it ends
+        watch, tend, *_ = tasks
+        tend.cancel()
+        await self.own.close()  # while the state directory is there
+        watch.cancel()
+        await asyncio.gather(watch, tend, return_exceptions=True)
         if isinstance(events, AsyncGenerator):
             await events.aclose()
         await admin.stop()

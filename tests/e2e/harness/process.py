@@ -44,6 +44,8 @@ def need_tool(name: str) -> str:
 
 #: Below those that the kernel gives to callers, and each part's own.
 PORTS = {"": (10_000, 32_000), "streams": (10_000, 18_000), "dubbo": (18_000, 26_000), "registries": (26_000, 32_000)}
+if PART not in PORTS:  # a part of somebody's own
+    PORTS[PART] = PORTS[""]
 _ports = iter(random.sample(range(*PORTS[PART]), PORTS[PART][1] - PORTS[PART][0]))
 
 

@@ -48,8 +48,14 @@ class Sidecar(Process):
         """Start it anew after it was killed, with the configuration and the ports that it had."""
         self._run(self.name)
 
-    def _run(self, name: str) -> None:
-        command = [sys.executable, "-m", "meshfast", "proxy", str(self.folder)]
+    def take_over(self) -> int:
+        """Another process takes over; the exit code of the one before."""
+        before = self.child
+        self._run(self.name, "--takeover")
+        return before.wait(60)
+
+    def _run(self, name: str, *args: str) -> None:
+        command = [sys.executable, "-m", "meshfast", "proxy", *args, str(self.folder)]
         super().__init__(name, command, env={"PYTHONPATH": str(PROJECT)})
         try:
             self.ready(f"{name}: /ready", self.is_ready)
