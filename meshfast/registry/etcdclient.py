@@ -29,7 +29,7 @@ from meshfast.registry.etcdjson import (
 )
 from meshfast.registry.etcdnodes import ConnectionLoss, Nodes, SessionExpiredError, Step
 from meshfast.registry.etcdwatch import Fired, Fires, Watch, pause
-from meshfast.registry.gateway import ANSWER, Channel, Pool, TooLong, Unreachable
+from meshfast.registry.gateway import ANSWER, Channel, Pool, Request, TooLong, Unreachable
 from meshfast.registry.link import GOODBYE, HANDSHAKE, Ensemble, Session, Told
 from meshfast.registry.times import Times
 
@@ -294,7 +294,7 @@ class Client:
         pool = self._pool
         assert pool is not None
         token = self._token
-        status, reply = await pool.ask(path, body, token, seconds, alone)
+        status, reply = await pool.ask(Request(path, body, authorization=token), seconds, alone)
         if status == 200:
             return reply
         error = failed(status, reply)
@@ -303,7 +303,7 @@ class Client:
         async with self._renewing:  # it forgets who does not ask for a while
             if self._token == token:
                 await self._authenticate()
-        status, reply = await pool.ask(path, body, self._token, seconds, alone)
+        status, reply = await pool.ask(Request(path, body, authorization=self._token), seconds, alone)
         if status != 200:
             raise failed(status, reply)
         return reply

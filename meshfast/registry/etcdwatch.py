@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 from meshfast.registry.etcdjson import Event, Failed, WatchLine, WatchResult, b64, decode, encode, end_of, reason
-from meshfast.registry.gateway import Channel, Unreachable
+from meshfast.registry.gateway import Channel, Request, Unreachable
 from meshfast.registry.link import HANDSHAKE
 from meshfast.registry.times import Times
 
@@ -145,7 +145,8 @@ class Watch:
         request["progress_notify"] = True  # where nothing changes for long: what was compacted is known to be
         if self._next:
             request["start_revision"] = self._next
-        lines = channel.lines("/v3/watch", encode({"create_request": request}), self._token())
+        asked = Request("/v3/watch", encode({"create_request": request}), authorization=self._token())
+        lines = channel.lines(asked)
         async with contextlib.aclosing(lines), _soon(self._prefix) as limit:
             async for line in lines:
                 limit.reschedule(None)

@@ -1,4 +1,4 @@
-"""JSON asked of a server by HTTP/1.1, on a few connections that are kept, and answers that come line by line."""
+"""What is asked of a server by HTTP/1.1, on a few connections that are kept, and answers that come line by line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import NamedTuple
 
 import h11
 
-__all__ = ["ANSWER", "CONNECTIONS", "MOST_ANSWER", "MOST_LINE", "Channel", "Pool", "TooLong", "Unreachable", "host_of"]
+__all__ = [
+    "ANSWER", "CONNECTIONS", "FORM", "JSON", "MOST_ANSWER", "MOST_LINE", "Channel", "Pool", "Request", "TooLong",
+    "Unreachable", "host_of",
+]  # fmt: skip
 
 #: Connections on which is asked, at most; who finds none waits.
 CONNECTIONS = 8
@@ -24,6 +28,20 @@ TRIES = 2
 PIECE = 256 * 1024
 #: A peer that is gone without a word is noticed by the kernel: idle seconds, seconds between probes, probes.
 KEEPALIVE = (10, 5, 3)
+
+
+#: What a body is.
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+class Request(NamedTuple):
+    """``target``: the path, with what is asked of it; ``authorization``: "" for none."""
+
+    target: str
+    body: bytes = b""
+    method: str = "POST"
+    kind: str = JSON
+    authorization: str = ""
 
 
 class Unreachable(ConnectionError):
@@ -64,7 +82,7 @@ class Channel:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         return cls(reader, writer, address)
 
-    async def post(self, path: str, body: bytes, token: str, seconds: float = ANSWER) -> tuple[int, bytes]:
+    async def ask(self, request: Request, seconds: float = ANSWER) -> tuple[int, bytes]:
         """The status and the body of the answer; the connection is closed unless all of it was read.
 
         :raises TooLong: it is longer than ``MOST_ANSWER``
@@ -73,7 +91,7 @@ class Channel:
         self.kept = False
         try:
             async with asyncio.timeout(seconds):
-                status = await self._begin(path, body, token)
+                status = await self._begin(request)
                 out = bytearray()
                 async for piece in self._pieces():
                     out += piece
@@ -91,14 +109,14 @@ class Channel:
             if not self.kept:
                 self.close()
 
-    async def lines(self, path: str, body: bytes, token: str) -> AsyncGenerator[bytes, None]:
+    async def lines(self, request: Request) -> AsyncGenerator[bytes, None]:
         """The lines of an answer that goes on until it is closed, without their ends; of another than 200 the whole
         body, as one. Nothing is waited for by the clock.
 
-        :raises OSError: as ``post``; TooLong: a line of more than ``MOST_LINE`` bytes
+        :raises OSError: as ``ask``; TooLong: a line of more than ``MOST_LINE`` bytes
         """
         try:
-            await self._begin(path, body, token)
+            await self._begin(request)
             rest = bytearray()
             async for piece in self._pieces():
                 seen = len(rest)
@@ -121,12 +139,14 @@ class Channel:
     def close(self) -> None:
         self._writer.close()
 
-    async def _begin(self, path: str, body: bytes, token: str) -> int:
-        headers = [("host", self._name), ("content-type", "application/json"), ("content-length", str(len(body)))]
-        if token:
-            headers.append(("authorization", token))
-        head = self._http.send(h11.Request(method="POST", target=path, headers=headers)) or b""
-        self._writer.write(head + (self._http.send(h11.Data(data=body)) or b""))
+    async def _begin(self, asked: Request) -> int:
+        headers = [("host", self._name)]
+        if asked.method != "GET":
+            headers += [("content-type", asked.kind), ("content-length", str(len(asked.body)))]
+        if asked.authorization:
+            headers.append(("authorization", asked.authorization))
+        head = self._http.send(h11.Request(method=asked.method, target=asked.target, headers=headers)) or b""
+        self._writer.write(head + (self._http.send(h11.Data(data=asked.body)) or b"" if asked.body else b""))
         self._http.send(h11.EndOfMessage())
         await self._writer.drain()
         while True:
@@ -159,10 +179,8 @@ class Pool:
         self._room = asyncio.Semaphore(CONNECTIONS)
         self._closed = False
 
-    async def ask(
-        self, path: str, body: bytes, token: str, seconds: float = ANSWER, alone: bool = False
-    ) -> tuple[int, bytes]:
-        """See ``Channel.post``. Where a connection ends in it, it is asked again: on others that were kept, and once
+    async def ask(self, request: Request, seconds: float = ANSWER, alone: bool = False) -> tuple[int, bytes]:
+        """See ``Channel.ask``. Where a connection ends in it, it is asked again: on others that were kept, and once
         more on a new one. What is asked may be done twice so, and is to bear that.
 
         :raises Unreachable: the server is gone
@@ -179,7 +197,7 @@ class Pool:
                 before = channel.kept
                 self._all.add(channel)
                 try:
-                    return await channel.post(path, body, token, seconds)
+                    return await channel.ask(request, seconds)
                 except TimeoutError:
                     raise
                 except OSError:
