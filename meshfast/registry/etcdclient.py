@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from meshfast.registry import asked
+from meshfast.registry.asked import Answer, SessionExpiredError, Transaction, said
 from meshfast.registry.etcdjson import (
     DENIED,
     FAILED_PRECONDITION,
@@ -27,13 +28,13 @@ from meshfast.registry.etcdjson import (
     failed,
     reason,
 )
-from meshfast.registry.etcdnodes import ConnectionLoss, Nodes, SessionExpiredError, Step
+from meshfast.registry.etcdnodes import Nodes
 from meshfast.registry.etcdwatch import Fired, Fires, Watch, pause
-from meshfast.registry.gateway import ANSWER, Channel, Pool, Request, TooLong, Unreachable
+from meshfast.registry.gateway import ANSWER, Channel, Pool, Request, TooLong
 from meshfast.registry.link import GOODBYE, HANDSHAKE, Ensemble, Session, Told
 from meshfast.registry.times import Times
 
-__all__ = ["PROBES", "Answer", "Client", "Transaction"]
+__all__ = ["PROBES", "Client"]
 
 #: Of a lease or, without one, of the session's seconds: that often it is asked whether the server is well.
 PROBES = 3
@@ -42,43 +43,7 @@ PROBES = 3
 TROUBLE = (Failed, Nonsense, TooLong, OSError)
 
 
-class Answer:
-    """What was asked for, when it is there: then ``rawlink``'s function is called, of reads in a thread."""
-
-    value: Any = None
-    exception: Exception | None = None
-
-    def __init__(self) -> None:
-        self._link: Callable[[Answer], None] | None = None
-
-    def rawlink(self, link: Callable[[Answer], None]) -> None:
-        """In the turn of the loop in which it was asked."""
-        self._link = link
-
-    def end(self) -> None:
-        if self._link is not None:
-            self._link(self)
-
-
-class Transaction:
-    """Steps that are taken together, or none of them."""
-
-    def __init__(self, lease: int, ask: Callable[[Sequence[Step]], Answer]) -> None:
-        self._lease, self._ask = lease, ask
-        self._steps: list[Step] = []
-
-    def create(self, path: str, value: bytes = b"", ephemeral: bool = False) -> None:
-        self._steps.append(Step(path, value, self._lease if ephemeral else 0))
-
-    def delete(self, path: str) -> None:
-        self._steps.append(Step(path, None))
-
-    def commit_async(self) -> Answer:
-        """Its value is a list of what became of each."""
-        return self._ask(self._steps)
-
-
-class Client:
+class Client(asked.Client):
     """``prefixes``: below which all that is read is; ``leased``: whether it may write. ``first``: with which server it
     begins. ``refused`` is told of prefixes that may not be watched."""
 
@@ -95,10 +60,11 @@ class Client:
         refused: Callable[[str, str], None],
         first: int = 0,
     ) -> None:
+        super().__init__(told, "etcd")
         hosts = ensemble.hosts.split(",")
         first %= len(hosts)
         self._hosts, self._secret = hosts[first:] + hosts[:first], ensemble.secret
-        self._seconds, self._told, self._times, self._refused = seconds, told, times, refused
+        self._seconds, self._times, self._refused = seconds, times, refused
         self._prefixes, self._leased = prefixes, leased
         self._lease = session[0] if session is not None and leased else 0
         self._cluster = 0
@@ -106,13 +72,8 @@ class Client:
         self._token, self._renewing = "", asyncio.Lock()
         self._fires = Fires()
         self._pool: Pool | None = None
-        self._live = self._ended = False  # it was live, and is not any more
-        self._ending: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        self._reader = ThreadPoolExecutor(1, "etcd")  # what it reads is made sense of apart from the loop
         self._nodes = Nodes(self._post, self._fires, self._reader)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._loop = asyncio.get_running_loop()
-        self._main = self._loop.create_task(self._run())
+        self.begin()
 
     # --- what is asked
 
@@ -143,28 +104,7 @@ class Client:
         if self._live and self._lease:
             asyncio.run_coroutine_threadsafe(self._revoke(), self._loop).result(GOODBYE)
 
-    def close(self) -> None:
-        """From a thread: nothing is told any more."""
-        self._loop.call_soon_threadsafe(self._main.cancel)
-
     # --- its life
-
-    async def _run(self) -> None:
-        what = "ended"
-        try:
-            why = await self._connect()
-        except asyncio.CancelledError:
-            return
-        except SessionExpiredError as error:
-            what, why = "expired", _said(error)
-        except Exception as error:  # of what was not thought of, too: it ends, and is made anew
-            why = _said(error)
-        finally:
-            self._live = False
-            for task in list(self._tasks):
-                task.cancel()
-            self._reader.shutdown(wait=False, cancel_futures=True)
-        self._told(what, why, None)
 
     async def _connect(self) -> str:
         """Why it could not, or is not any more.
@@ -188,7 +128,7 @@ class Client:
                 self._live, self._ended = False, True
                 raise self._ending.result() if self._ending.done() else _error(running)
             except TROUBLE as error:
-                why.append(f"{host}: {_said(error)}")
+                why.append(f"{host}: {said(error)}")
                 if self._ended:
                     break
             finally:
@@ -264,31 +204,6 @@ class Client:
 
     # --- how it asks
 
-    def _ask(self, asking: Coroutine[Any, Any, Any], apart: bool = False) -> Answer:
-        answer = Answer()
-        task = self._loop.create_task(asking)
-        self._tasks.add(task)
-        task.add_done_callback(lambda task: self._answered(answer, task, apart))
-        if not self._live:
-            task.cancel()
-        return answer
-
-    def _answered(self, answer: Answer, task: asyncio.Task[Any], apart: bool) -> None:
-        self._tasks.discard(task)
-        error = task.exception() if not task.cancelled() else ConnectionLoss()
-        if isinstance(error, SessionExpiredError | Unreachable) and self._live and not self._ending.done():
-            self._ending.set_result(error)
-        if error is None:
-            answer.value = task.result()
-        elif isinstance(error, Exception) and self._live and not isinstance(error, Unreachable):
-            answer.exception = error
-        else:
-            answer.exception = ConnectionLoss()
-        if apart and self._live:
-            self._reader.submit(answer.end)
-        else:
-            answer.end()
-
     async def _post(self, path: str, body: bytes, seconds: float = ANSWER, alone: bool = False) -> bytes:
         """:raises Failed: etcd refuses it; OSError, TooLong: see ``Pool``"""
         pool = self._pool
@@ -329,7 +244,3 @@ async def _ready(watches: Sequence[Watch], running: Sequence[asyncio.Task[None]]
 def _error(running: Sequence[asyncio.Task[None]]) -> BaseException:
     ended = (each.exception() for each in running if each.done())
     return next((error for error in ended if error is not None), ConnectionError("it ended"))
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -8,6 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple, TypeVar
 
+from meshfast.registry.asked import (
+    BadVersionError,
+    NodeExistsError,
+    NoNodeError,
+    RolledBackError,
+    SessionExpiredError,
+    Step,
+)
 from meshfast.registry.etcdjson import (
     NOT_FOUND,
     OUT_OF_RANGE,
@@ -25,7 +33,7 @@ from meshfast.registry.etcdwatch import Fired, Fires, Known
 from meshfast.registry.gateway import TooLong
 from meshfast.registry.url import Refused
 
-__all__ = ["MOST_NAMES", "PAGE", "ConnectionLoss", "Nodes", "SessionExpiredError", "Step"]
+__all__ = ["MOST_NAMES", "PAGE", "Nodes"]
 
 #: Keys of one page of a list; names of one list, more than who asks takes and counts.
 PAGE, MOST_NAMES = 256, 100_000
@@ -35,43 +43,11 @@ SHORT = 16 * 1024
 T = TypeVar("T")
 
 
-class ConnectionLoss(Exception):
-    """There is no connection, or not any more."""
-
-
-class SessionExpiredError(Exception):
-    """The lease is gone."""
-
-
-class NoNodeError(Exception):
-    """There is no such key."""
-
-
-class NodeExistsError(Exception):
-    """There is such a key."""
-
-
-class BadVersionError(Exception):
-    """The key has been changed, or is gone."""
-
-
-class RolledBackError(Exception):
-    """Keys are not as a transaction needs them, and nothing was done."""
-
-
 class Stat(NamedTuple):
     """Of a key: the lease that it lives by, 0 where by none; the revision in which it was put last."""
 
     ephemeralOwner: int  # noqa: N815, as kazoo's
     version: int
-
-
-class Step(NamedTuple):
-    """Of a transaction: ``path`` is made with this value and lease, or taken away where it is None."""
-
-    path: str
-    value: bytes | None
-    lease: int = 0
 
 
 class Nodes:
