@@ -335,7 +335,7 @@ class Dns:
 class RegistrySpec:
     """A registry. ``root``: the node below which Dubbo's are; ``subscribe``: instances are taken from it;
     ``register``: the application is registered in it; ``protects``: those are kept for a while that vanish at once;
-    ``services``: asked for in any case, "*" is all."""
+    ``services``: asked for in any case, "*" is all. ``namespace`` and ``group``: of a Nacos, "" for the usual ones."""
 
     name: str
     kind: str
@@ -348,6 +348,8 @@ class RegistrySpec:
     register: bool = False
     protects: bool = True
     services: tuple[str, ...] = ()
+    namespace: str = ""
+    group: str = ""
     origin: Origin | None = field(default=None, compare=False)
 
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -40,8 +40,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group("registry")
 def command() -> None:
-    """Look into a registry: SOURCE is its address, zookeeper://10.1.0.1:2181 or etcd://10.1.0.1:2379, or the
-    CONFIG of a sidecar that has some.
+    """Look into a registry: SOURCE is its address, zookeeper://10.1.0.1:2181, etcd://10.1.0.1:2379 or
+    nacos://10.1.0.1:8848, or the CONFIG of a sidecar that has some.
 
     A password is better written into a file than on the command line, where others can read it.
     """
@@ -50,6 +50,8 @@ def command() -> None:
 def _options(function: F) -> F:
     for option in (
         click.option("--root", default="/dubbo", show_default=True, help="With an address: below which node."),
+        click.option("--namespace", default="", help="With a Nacos's address: its id; default: the public one."),
+        click.option("--group", default="", help="With a Nacos's address: of its services; default: DEFAULT_GROUP."),
         click.option("--name", help="With a CONFIG: which of its registries; default: the first."),
         click.option(
             "--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True,
@@ -74,9 +76,9 @@ SOURCE: Callable[[F], F] = click.argument("source", metavar="SOURCE")
 @SOURCE
 @_options
 @_output("json")
-def ls(source: str, root: str, name: str | None, timeout: float, output: str) -> None:
+def ls(source: str, name: str | None, timeout: float, output: str, **where: str) -> None:
     """List the services that it has, with their groups, versions and instances."""
-    found = _run(_all(_spec(source, root, name), frozenset([EVERY]), timeout))
+    found = _run(_all(_spec(source, where, name), frozenset([EVERY]), timeout))
     offers = [offer for service in sorted(found) for offer in found[service]]
     if output == "json":
         print_json([_offer_json(offer) for offer in offers])
@@ -96,12 +98,12 @@ def ls(source: str, root: str, name: str | None, timeout: float, output: str) ->
 @click.argument("service")
 @_options
 @_output("json", "yaml")
-def get(source: str, service: str, root: str, name: str | None, timeout: float, output: str) -> None:
+def get(source: str, service: str, name: str | None, timeout: float, output: str, **where: str) -> None:
     """Show the instances of SERVICE; as yaml the ServiceEntries that they mean.
 
     Exits with 1 when nobody offers it.
     """
-    found = _run(_all(_spec(source, root, name), frozenset([service]), timeout)).get(service, ())
+    found = _run(_all(_spec(source, where, name), frozenset([service]), timeout)).get(service, ())
     if output == "json":
         print_json([_offer_json(offer) for offer in found])
     elif output == "yaml":
@@ -122,21 +124,27 @@ def get(source: str, service: str, root: str, name: str | None, timeout: float, 
 @click.argument("services", nargs=-1)
 @_options
 @_output("json")
-def watch(source: str, services: tuple[str, ...], root: str, name: str | None, timeout: float, output: str) -> None:
+def watch(
+    source: str, services: tuple[str, ...], name: str | None, timeout: float, output: str, **where: str
+) -> None:
     """Print what changes, of SERVICES or of all, until it is interrupted."""
-    _run(_watch(_spec(source, root, name), frozenset(services or [EVERY]), timeout, output))
+    _run(_watch(_spec(source, where, name), frozenset(services or [EVERY]), timeout, output))
 
 
 # --- what there is
 
 
-def _spec(source: str, root: str, name: str | None) -> RegistrySpec:
+def _spec(source: str, where: Mapping[str, str], name: str | None) -> RegistrySpec:
+    """``where``: with an address, what else a registry has."""
     if "://" in source:
         try:
             at = schema.address(source)
         except Refused as no:
             _fail(f"{no.message}: {no.hint}" if no.hint else no.message)
-        return RegistrySpec("registry", at.kind, at.hosts, at.user, Secret(at.password), root)
+        return RegistrySpec(
+            "registry", at.kind, at.hosts, at.user, Secret(at.password), where["root"],
+            namespace=where["namespace"], group=where["group"],
+        )  # fmt: skip
     if not os.path.exists(source):
         _fail(f"{source} is neither an address nor a file or directory")
     try:

@@ -17,8 +17,9 @@ from meshfast.registers import Secret
 MAX_REGISTRIES = 8
 LEAST_SESSION, MOST_SESSION = 2000, 120_000
 #: The port of each kind, where an address has none.
-KINDS = {"etcd": 2379, "zookeeper": 2181}
+KINDS = {"etcd": 2379, "nacos": 8848, "zookeeper": 2181}
 EVERY = "*"
+ROOT = "/dubbo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,17 @@ def address(text: str) -> At:
     """:raises Refused: without the text, which may have a password"""
     scheme, slashes, rest = text.partition("://")
     if not slashes:
-        raise Refused("it does not say which kind of registry it is", f"write {_form('zookeeper')}, or etcd://")
+        raise Refused("it does not say which kind of registry it is", f"write {_form('zookeeper')}, etcd:// or nacos://")
     if scheme not in KINDS:
         words = f"{scheme}:// is not spoken here" if re.fullmatch(r"[a-z0-9+.-]{1,20}", scheme) else "unknown kind"
-        raise Refused(words, f"write {_form('zookeeper')}, or etcd://")
+        raise Refused(words, f"write {_form('zookeeper')}, etcd:// or nacos://")
     before, at, hosts = rest.rpartition("@")
     user, colon, password = before.partition(":")
     if at and not (user and colon and password):
         raise Refused("before the @ come user and password", f"write {_form(scheme)}")
     if re.search(r"[/?#]", hosts):
-        raise Refused("nothing comes behind the ports", "the path of its nodes is root")
+        more = "namespace and group are fields" if scheme == "nacos" else "the path of its nodes is root"
+        raise Refused("nothing comes behind the ports", more)
     found = tuple(_host(each, scheme) for each in hosts.split(","))
     if len(set(found)) != len(found):
         raise Refused("one of its servers is written twice")
@@ -73,6 +75,12 @@ def _root(text: str) -> str:
     return text
 
 
+def _word(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", text) is None:
+        raise Refused(f'"{text}" is none of Nacos\'s', "letters, digits and . _ : - make one, 128 at most")
+    return text
+
+
 def _service(text: str) -> str:
     if text != EVERY and (not text.isprintable() or set(text) & set(" ,*/:$")):
         raise Refused(f'"{text}" is not a service', 'write whole names, or "*" for all that there are')
@@ -84,10 +92,12 @@ class RegistryRecord(Record):
     name: str = spec(HOST, "Its name, in the log and in metrics.")
     address: At | None = spec(
         Parsed("an address", address, None),
-        "`zookeeper://10.1.0.1:2181,10.1.0.2:2181` or `etcd://10.1.0.1:2379,10.1.0.2:2379`; with `user:password@` "
-        "before the servers where it asks for that.",
+        "`zookeeper://10.1.0.1:2181,10.1.0.2:2181`, `etcd://10.1.0.1:2379,10.1.0.2:2379` or "
+        "`nacos://10.1.0.1:8848,10.1.0.2:8848`; with `user:password@` before the servers where it asks for that.",
     )
-    root: str = spec(Parsed("a path", _root, "/dubbo"), "Below which node Dubbo's are.", "/dubbo")
+    root: str = spec(Parsed("a path", _root, ""), "Below which node Dubbo's are; not of a Nacos.", "", shown=ROOT)
+    namespace: str = spec(Parsed("a namespace", _word, ""), "The id of a Nacos's namespace.", "", shown="public")
+    group: str = spec(Parsed("a group", _word, ""), "The group of a Nacos's services.", "", shown="DEFAULT_GROUP")
     session: int = spec(WAIT, "The session's timeout; 2s to 2m.", 15_000, shown="15s")
     subscribe: bool = spec(Bool(), "Whether instances are taken from it.", True, shown="true")
     register: bool = spec(Bool(), "Whether the application is registered in it.", False, shown="false")
@@ -115,6 +125,14 @@ def state(text: str) -> str:
 STATE = Parsed("an absolute path", state, "")
 
 
+def _fits(one: RegistryRecord, kind: str, report: Report) -> None:
+    """Whether it says what its kind has."""
+    for name in ("root",) if kind == "nacos" else ("namespace", "group"):
+        if getattr(one, name):
+            hint = "a Nacos has namespace and group" if name == "root" else f"write root: {kind} has a path of nodes"
+            report.add(one.at.at(name), f"{name} means nothing to {kind}", hint)
+
+
 def resolve(found: Sequence[RegistryRecord], at: Place, report: Report) -> tuple[model.RegistrySpec, ...]:
     """The registries of the mesh; what is bad is reported."""
     names: dict[str, Place] = {}
@@ -131,14 +149,17 @@ def resolve(found: Sequence[RegistryRecord], at: Place, report: Report) -> tuple
         if one.address is None or one.at.bad:
             report.incomplete = True  # what it would be asked for is not told as unknown
             continue
-        where = (one.address.kind, frozenset(one.address.hosts), one.root)
+        _fits(one, one.address.kind, report)
+        root = one.root or ROOT
+        where = (one.address.kind, frozenset(one.address.hosts), root, one.namespace, one.group)
         if where in places:
             report.add(one.at.at("address"), f"it is the same as registry {places[where]}", "keep one of them")
         places.setdefault(where, one.name)
         out.append(
             model.RegistrySpec(
                 one.name, one.address.kind, one.address.hosts, one.address.user, Secret(one.address.password),
-                one.root, one.session, one.subscribe, one.register, one.empty_protection, one.services, one.at.origin(),
+                root, one.session, one.subscribe, one.register, one.empty_protection, one.services, one.namespace,
+                one.group, one.at.origin(),
             )
         )  # fmt: skip
     return tuple(out)

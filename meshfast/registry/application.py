@@ -16,8 +16,8 @@ from meshfast.registry.registered import MARK, is_own
 from meshfast.registry.url import SERVICE, URL, Refused, address
 
 __all__ = [
-    "Form", "Metadata", "Place", "besides", "instance", "instance_of_go", "joined", "marked", "metadata", "place",
-    "place_of", "stamp_of",
+    "Form", "Metadata", "Place", "besides", "instance", "instance_of_go", "instance_of_nacos", "joined", "marked",
+    "metadata", "of_nacos", "place", "place_of", "stamp_of",
 ]  # fmt: skip
 
 #: The class that Dubbo for Java reads the payload as.
@@ -109,6 +109,21 @@ def instance_of_go(
         {"ID": place.address, "ServiceName": place.application, "Host": host.strip("[]"), "Port": int(port),
          "Enable": True, "Healthy": True, "Metadata": told, "Address": place.address}
     )  # fmt: skip
+
+
+def instance_of_nacos(
+    place: Place, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str = ""
+) -> bytes:
+    """As ``instance``, in the form in which an instance of a Nacos is shown as a node."""
+    host, _, port = place.address.rpartition(":")
+    return of_nacos(place.application, host.strip("[]"), int(port), _metadata(port, protocols, revision, marks, stamp))
+
+
+def of_nacos(application: str, host: str, port: int, metadata: Mapping[str, str], there: bool = True) -> bytes:
+    """``there``: it is enabled and healthy. What says the same is the same."""
+    return _encoder.encode(
+        {"ServiceName": application, "Host": host, "Port": port, "Enable": there, "Metadata": dict(metadata)}
+    )
 
 
 def _metadata(

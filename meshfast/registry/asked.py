@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from meshfast.registry.gateway import Unreachable
 from meshfast.registry.link import Told
+from meshfast.registry.times import Times
 
 __all__ = [
     "Answer", "BadVersionError", "Client", "ConnectionLoss", "NoNodeError", "NodeExistsError", "RolledBackError",
-    "SessionExpiredError", "Step", "Transaction", "said",
+    "SessionExpiredError", "Step", "Transaction", "pause", "said",
 ]  # fmt: skip
 
 
@@ -163,6 +164,15 @@ class Client(ABC):
         """The connection is not to go on."""
         if not self._ending.done():
             self._ending.set_result(error)
+
+
+async def pause(times: Times, seconds: float) -> None:
+    over = asyncio.Event()
+    timer = times.later(seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        timer.cancel()
 
 
 def said(error: BaseException) -> str:

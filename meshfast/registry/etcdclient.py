@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from meshfast.registry import asked
-from meshfast.registry.asked import Answer, SessionExpiredError, Transaction, said
+from meshfast.registry.asked import Answer, SessionExpiredError, Transaction, pause, said
 from meshfast.registry.etcdjson import (
     DENIED,
     FAILED_PRECONDITION,
@@ -29,7 +29,7 @@ from meshfast.registry.etcdjson import (
     reason,
 )
 from meshfast.registry.etcdnodes import Nodes
-from meshfast.registry.etcdwatch import Fired, Fires, Watch, pause
+from meshfast.registry.etcdwatch import Fired, Fires, Watch
 from meshfast.registry.gateway import ANSWER, Channel, Pool, Request, TooLong
 from meshfast.registry.link import GOODBYE, HANDSHAKE, Ensemble, Session, Told
 from meshfast.registry.times import Times

@@ -9,12 +9,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
+from meshfast.registry.asked import pause
 from meshfast.registry.etcdjson import Event, Failed, WatchLine, WatchResult, b64, decode, encode, end_of, reason
 from meshfast.registry.gateway import Channel, Request, Unreachable
 from meshfast.registry.link import HANDSHAKE
 from meshfast.registry.times import Times
 
-__all__ = ["AGAIN", "CUTS", "LEVELS", "LONGEST_KEY", "STEADY", "Changed", "Fired", "Fires", "Known", "Watch", "pause"]
+__all__ = ["AGAIN", "CUTS", "LEVELS", "LONGEST_KEY", "STEADY", "Changed", "Fired", "Fires", "Known", "Watch"]
 
 #: A stream that held for so many seconds may end; so many in a row that did not are too many.
 STEADY, CUTS = 5.0, 3
@@ -187,15 +188,6 @@ class Watch:
             self._refused(self._prefix, found.cancel_reason[:300])
         self._denied, self._next = True, 0
         self.ready.set()
-
-
-async def pause(times: Times, seconds: float) -> None:
-    over = asyncio.Event()
-    timer = times.later(seconds, over.set)
-    try:
-        await over.wait()
-    finally:
-        timer.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -58,10 +58,18 @@ class Watched:
 
 
 class Reads:
-    """``up`` and ``down`` follow the connection; ``client`` gives the one while there is one."""
+    """``up`` and ``down`` follow the connection; ``client`` gives the one while there is one. ``dropped`` is told of
+    paths that are read no longer."""
 
-    def __init__(self, client: Callable[[], Any], hop: Hop, notes: Notes, times: Times) -> None:
-        self._client, self._hop, self._notes, self._times = client, hop, notes, times
+    def __init__(
+        self,
+        client: Callable[[], Any],
+        hop: Hop,
+        notes: Notes,
+        times: Times,
+        dropped: Callable[[str], None] = lambda path: None,
+    ) -> None:
+        self._client, self._hop, self._notes, self._times, self._dropped = client, hop, notes, times, dropped
         self._watched: dict[tuple[Kind, str], Watched] = {}
         self._now: deque[Watched] = deque()
         self._later: list[tuple[float, int, Watched]] = []
@@ -82,6 +90,8 @@ class Reads:
         one.wanted = False
         if self._watched.get((one.kind, one.path)) is one:
             del self._watched[one.kind, one.path]
+            if all((kind, one.path) not in self._watched for kind in Kind):
+                self._dropped(one.path)
 
     def up(self) -> None:
         """What was never read is read at once, all else spread."""

@@ -94,7 +94,7 @@ class Tree:
         left = lease.take(name, self._where) if lease is not None else None
         resumed = (left.session, left.password) if left is not None else None
         self._link = Link(ensemble, session, self._notes, times, self._up, self._down, connect, resumed)
-        self._reads = Reads(lambda: self._link.client, self._link.hop, self._notes, times)
+        self._reads = Reads(lambda: self._link.client, self._link.hop, self._notes, times, self._dropped)
         self._applications = Applications(
             self._reads, self._notes, times, self._root, path_of(services), self._change, ask
         )
@@ -147,6 +147,9 @@ class Tree:
     def _down(self) -> None:
         self._reads.down()
         self._writes.down()
+
+    def _dropped(self, path: str) -> None:
+        """It is read no longer, and its watch is for nobody: a client may forget it."""
 
     # --- registrations
 

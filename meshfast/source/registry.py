@@ -40,7 +40,7 @@ LOOK = 5.0  # seconds between looks at instances that are kept, and until what w
 TOLD = 5  # lines of the log about one kind of news at a time
 
 #: By kind, its client: a module of meshfast.registry, loaded only where it is used, and a class.
-CLIENTS = {"etcd": "Etcd", "zookeeper": "ZooKeeper"}
+CLIENTS = {"etcd": "Etcd", "nacos": "Nacos", "zookeeper": "ZooKeeper"}
 
 Factory = Callable[[RegistrySpec, Tell], Registry]
 
@@ -54,16 +54,22 @@ def connect(spec: RegistrySpec, tell: Tell, lease: Lease | None = None) -> Regis
     """
     secret = f"{quote(spec.user, safe='')}:{quote(spec.password.text, safe='')}@" if spec.user else ""
     address = f"{spec.kind}://{secret}{','.join(spec.hosts)}"
-    leased = {"leased": spec.register} if spec.kind == "etcd" else {}  # a ZooKeeper has a session in any case
     try:
         module = importlib.import_module(f"meshfast.registry.{spec.kind}")  # only now: kazoo comes with it
         made: Registry = vars(module)[CLIENTS[spec.kind]](
-            spec.name, address, tell, root=spec.root, session=spec.session_ms / 1000,
-            lease=lease if spec.register else None, **leased,
+            spec.name, address, tell, session=spec.session_ms / 1000, lease=lease if spec.register else None,
+            **_options(spec),
         )  # fmt: skip
     except ImportError as error:
         raise SourceError(f"registry {spec.name}: {error}") from None
     return made
+
+
+def _options(spec: RegistrySpec) -> dict[str, Any]:
+    """What only some kinds have."""
+    if spec.kind == "nacos":
+        return {"namespace": spec.namespace} | ({"group": spec.group} if spec.group else {})
+    return {"root": spec.root} | ({"leased": spec.register} if spec.kind == "etcd" else {})
 
 
 @dataclass(frozen=True, slots=True)

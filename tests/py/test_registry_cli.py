@@ -139,7 +139,7 @@ def test_a_registry_of_a_configuration(says: dict[str, list[Listing]], tmp_path:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("nacos://10.0.0.1", "nacos:// is not spoken here"),
+        ("consul://10.0.0.1", "consul:// is not spoken here"),
         ("zookeeper://", "a server has no name"),
         ("etcd://u:hidden@", "a server has no name"),
         ("zookeeper://u:hidden@h:99999", "port is not 1 to 65535"),

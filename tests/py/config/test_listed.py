@@ -219,7 +219,7 @@ REGISTRIES = [
     ({"name": "a", "address": "etcd://u:p@h,[::1]:2"}, ""),
     ({"name": "a"}, "address is missing"),
     ({"name": "a", "address": "h:2181"}, "does not say which kind"),
-    ({"name": "a", "address": "nacos://h"}, "nacos:// is not spoken here"),
+    ({"name": "a", "address": "consul://h"}, "consul:// is not spoken here"),
     ({"name": "a", "address": "zookeeper://"}, "a server has no name"),
     ({"name": "a", "address": "zookeeper://h:0"}, "not 1 to 65535"),
     ({"name": "a", "address": "zookeeper://h,h:2181"}, "written twice"),

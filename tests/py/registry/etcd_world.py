@@ -1,4 +1,5 @@
-"""A registry over a played etcd, what it told, and whatever came to the loop as an exception: nothing may."""
+"""A registry over a played server, an etcd if no other is said, what it told, and whatever came to the loop as an
+exception: nothing may."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from zoo import PATIENCE, Hand, calm, until
 
 from meshfast.registry import Listing, Registration
 from meshfast.registry.etcd import Etcd
+from meshfast.registry.tree import Tree
 from meshfast.registry.url import encode
 
 CART, STOCK = "com.x.Cart", "com.x.Stock"
@@ -24,21 +26,23 @@ def offer(service=CART, address="10.0.0.7:20880", behind="127.0.0.1:20881", **fi
 class World:
     """``server`` is the first of ``servers``."""
 
+    played, registry_of, scheme = Played, Etcd, "etcd"
+
     def __init__(self) -> None:
-        self.servers = [Played()]
+        self.servers = [self.played()]
         self.times = Hand()
         self.told: list[tuple[str, Listing]] = []
         self.now: dict[str, Listing] = {}
         self.wrong: list[dict] = []
-        self.registries: list[Etcd] = []
+        self.registries: list[Tree] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.wrong.append(context))
 
     @property
-    def server(self) -> Played:
+    def server(self):
         return self.servers[0]
 
     @property
-    def registry(self) -> Etcd:
+    def registry(self) -> Tree:
         return self.registries[-1]
 
     @property
@@ -49,13 +53,14 @@ class World:
         self.told.append((service, listing))
         self.now[service] = listing
 
-    async def begin(self, *want: str, secret: str = "", **options) -> Etcd:
+    async def begin(self, *want: str, secret: str = "", **options) -> Tree:
         """A registry that is started, connected or not."""
         for each in self.servers:
             if not each.port:
                 await each.start()
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.servers)
-        self.registries.append(Etcd("main", f"etcd://{secret}{hosts}", self.tell, times=self.times, **options))
+        made = self.registry_of("main", f"{self.scheme}://{secret}{hosts}", self.tell, times=self.times, **options)
+        self.registries.append(made)
         self.registry.want(want)
         self.registry.start()
         return self.registry
@@ -104,13 +109,13 @@ class World:
         assert not self.wrong, self.wrong
 
 
-def world(test):
+def world(test, kind=World):
     """Runs a test with a World in a loop, and closes it."""
 
     @wraps(test)
     def run():
         async def inside():
-            one = World()
+            one = kind()
             try:
                 await test(one)
             finally:
