@@ -121,8 +121,9 @@ class Client(asked.Client):
                 if self._ended:
                     break
             finally:
-                self._shown.polls.close()
-                self._beats.down()
+                if self._live or self._ended:
+                    self._shown.polls.close()
+                    self._beats.down()
                 pool.close()
                 if probing is not None:
                     probing.cancel()

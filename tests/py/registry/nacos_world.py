@@ -17,7 +17,8 @@ class World(etcd_world.World):
         metadata = {"interface": service, "application": "shop", "protocol": "dubbo", "path": service} | (more or {})
         metadata |= {"category": "providers", "side": "provider"}
         name = f"providers:{service}:{metadata.get('version', '')}:{metadata.get('group', '')}"
-        self.server.put(name, f"10.0.{i >> 8}.{i & 255}", 20880, metadata, **fields)
+        self.server.put(name, f"10.0.{i >> 8}.{i & 255}", 20880, metadata)
+        self.server.of(name)[f"10.0.{i >> 8}.{i & 255}:20880"] |= fields
 
     def drop(self, i: int, service: str = CART) -> None:
         self.server.drop(f"providers:{service}::", f"10.0.{i >> 8}.{i & 255}:20880")
