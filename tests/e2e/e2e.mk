@@ -11,6 +11,9 @@ E2E_ENVOY     := $(E2E)/envoy/.built
 ENVOY_VERSION := 1.40.0
 E2E_PYDUBBO   := $(E2E)/pydubbo/.built
 PYDUBBO_VERSION := 3.0.0b1
+# A Nacos server. It takes a quarter of an hour to build, so `make nightly` alone does.
+E2E_RNACOS    := $(E2E)/rnacos/bin/rnacos
+RNACOS_VERSION := 0.8.8
 
 .PHONY: interop peers
 interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQUIRE_PEERS=1: none may be missing
@@ -18,7 +21,7 @@ interop: $(VENV)/.built peers ## end-to-end tests with real peers; MESHFAST_REQU
 
 # In parts for two cores, each with logs, folders and ports of its own: `make -j2 interop-parts`.
 E2E_streams    := $(wildcard tests/e2e/test_grpc*.py tests/e2e/test_h2_*.py tests/e2e/test_dubbo_rules.py)
-E2E_registries := $(foreach of,registry registration endpoint sidecar standby sdk_serve etcd,$(wildcard tests/e2e/test_$(of)*.py))
+E2E_registries := $(foreach of,registry registration endpoint sidecar standby sdk_serve etcd nacos,$(wildcard tests/e2e/test_$(of)*.py))
 E2E_dubbo      := $(filter-out $(E2E_streams) $(E2E_registries),$(wildcard tests/e2e/test_*.py))
 E2E_PARTS      := interop-streams interop-dubbo interop-registries
 .PHONY: interop-parts $(E2E_PARTS)
@@ -35,6 +38,12 @@ peers: ## fetch and build the real peers
 	-$(MAKE) $(E2E_H2SPEC)
 	-$(MAKE) $(E2E_ENVOY)
 	-$(MAKE) $(E2E_PYDUBBO)
+
+.PHONY: rnacos
+rnacos: $(E2E_RNACOS) ## a Nacos server for the end-to-end tests
+$(E2E_RNACOS): tests/e2e/e2e.mk
+	cargo install --quiet --root $(E2E)/rnacos --version $(RNACOS_VERSION) rnacos
+	@touch $@
 
 $(E2E_JAVA): $(wildcard tests/e2e/java/pom.xml tests/e2e/java/*/pom.xml tests/e2e/java/src/*/java/meshfast/peer/*.java)
 	mvn -q -B -f tests/e2e/java/pom.xml compile
