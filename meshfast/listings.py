@@ -110,6 +110,8 @@ def _feed(feed: Feed, refused: Counter[tuple[str, str]], now: float) -> dict[str
         "kind": spec.kind,
         "hosts": list(spec.hosts),
         "root": spec.root,
+        "namespace": spec.namespace,
+        "group": spec.group,
         "connected": state.connected,
         "since": round(now - state.since, 1) if state.since else None,
         "sessions": state.sessions,

@@ -335,7 +335,8 @@ class Dns:
 class RegistrySpec:
     """A registry. ``root``: the node below which Dubbo's are; ``subscribe``: instances are taken from it;
     ``register``: the application is registered in it; ``protects``: those are kept for a while that vanish at once;
-    ``services``: asked for in any case, "*" is all. ``namespace`` and ``group``: of a Nacos, "" for the usual ones."""
+    ``services``: asked for in any case, "*" is all. ``namespace`` and ``group``: of a Nacos, which has no
+    root."""
 
     name: str
     kind: str

@@ -135,8 +135,8 @@ def _json(mesh: Mesh) -> dict[str, object]:
         "listeners": [_listener(li) for li in mesh.sidecar.listeners],
         "admin": mesh.sidecar.admin,
         "registries": [
-            {"name": one.name, "kind": one.kind, "hosts": list(one.hosts), "root": one.root, "subscribe": one.subscribe,
-             "origin": origin_json(one.origin)}
+            {"name": one.name, "kind": one.kind, "hosts": list(one.hosts), "root": one.root, "namespace": one.namespace,
+             "group": one.group, "subscribe": one.subscribe, "origin": origin_json(one.origin)}
             for one in mesh.sidecar.registries
         ],
     }  # fmt: skip
@@ -194,7 +194,7 @@ def _print(mesh: Mesh) -> None:
     registries = mesh.sidecar.registries
     print_table(
         f"{len(registries)} {'registry' if len(registries) == 1 else 'registries'}, which a check does not ask",
-        ("registry", "servers", "root"),
-        [(one.name, ", ".join(one.hosts), one.root) for one in registries],
+        ("registry", "servers", "root or group"),
+        [(one.name, ", ".join(one.hosts), one.root or f"{one.namespace} {one.group}".lstrip()) for one in registries],
         SHOWN,
     )  # fmt: skip

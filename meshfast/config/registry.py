@@ -19,7 +19,7 @@ LEAST_SESSION, MOST_SESSION = 2000, 120_000
 #: The port of each kind, where an address has none.
 KINDS = {"etcd": 2379, "nacos": 8848, "zookeeper": 2181}
 EVERY = "*"
-ROOT = "/dubbo"
+ROOT, GROUP = "/dubbo", "DEFAULT_GROUP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class RegistryRecord(Record):
     )
     root: str = spec(Parsed("a path", _root, ""), "Below which node Dubbo's are; not of a Nacos.", "", shown=ROOT)
     namespace: str = spec(Parsed("a namespace", _word, ""), "The id of a Nacos's namespace.", "", shown="public")
-    group: str = spec(Parsed("a group", _word, ""), "The group of a Nacos's services.", "", shown="DEFAULT_GROUP")
+    group: str = spec(Parsed("a group", _word, ""), "The group of a Nacos's services.", "", shown=GROUP)
     session: int = spec(WAIT, "The session's timeout; 2s to 2m.", 15_000, shown="15s")
     subscribe: bool = spec(Bool(), "Whether instances are taken from it.", True, shown="true")
     register: bool = spec(Bool(), "Whether the application is registered in it.", False, shown="false")
@@ -150,16 +150,18 @@ def resolve(found: Sequence[RegistryRecord], at: Place, report: Report) -> tuple
             report.incomplete = True  # what it would be asked for is not told as unknown
             continue
         _fits(one, one.address.kind, report)
-        root = one.root or ROOT
-        where = (one.address.kind, frozenset(one.address.hosts), root, one.namespace, one.group)
+        nacos = one.address.kind == "nacos"
+        root = "" if nacos else one.root or ROOT
+        inside = ("" if one.namespace == "public" else one.namespace, one.group or GROUP) if nacos else ("", "")
+        where = (one.address.kind, frozenset(one.address.hosts), root, *inside)
         if where in places:
             report.add(one.at.at("address"), f"it is the same as registry {places[where]}", "keep one of them")
         places.setdefault(where, one.name)
         out.append(
             model.RegistrySpec(
                 one.name, one.address.kind, one.address.hosts, one.address.user, Secret(one.address.password),
-                root, one.session, one.subscribe, one.register, one.empty_protection, one.services, one.namespace,
-                one.group, one.at.origin(),
+                root, one.session, one.subscribe, one.register, one.empty_protection, one.services, *inside,
+                one.at.origin(),
             )
         )  # fmt: skip
     return tuple(out)

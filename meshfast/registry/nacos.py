@@ -12,10 +12,10 @@ from meshfast.registry.nacosclient import Client
 from meshfast.registry.times import Times
 from meshfast.registry.tree import Tree
 
-__all__ = ["GROUP", "PORT", "Nacos"]
+__all__ = ["PORT", "Nacos"]
 
-#: Where a Nacos is asked, and in which group, if nobody says.
-PORT, GROUP = 8848, "DEFAULT_GROUP"
+#: Where a Nacos is asked, if its address does not say.
+PORT = 8848
 
 
 class Nacos(Tree):
@@ -26,7 +26,7 @@ class Nacos(Tree):
     """
 
     def __init__(
-        self, name: str, address: str, tell: Tell, *, namespace: str = "", group: str = GROUP,
+        self, name: str, address: str, tell: Tell, *, namespace: str = "", group: str = "DEFAULT_GROUP",
         times: Times | None = None, **options: Any,
     ) -> None:  # fmt: skip
         times = times or Times()

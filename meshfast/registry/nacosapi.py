@@ -160,15 +160,15 @@ class Api:
         """Whether it is well, and who asks may read."""
         await self._page(1, 1, seconds, True)
 
-    async def names(self) -> list[str]:
-        """Of all services of the group, each once."""
+    async def names(self) -> tuple[list[str], int]:
+        """Of all services of the group, each once, and how many there are beyond ``MOST_NAMES``."""
         found: dict[str, None] = {}
         page = 1
         while True:
             one = await self._page(page, PAGE)
             found |= dict.fromkeys(one.doms)
             if not one.doms or page * PAGE >= min(one.count, MOST_NAMES):
-                return list(found)
+                return list(found), max(0, one.count - MOST_NAMES)
             page += 1
 
     async def _page(self, page: int, size: int, seconds: float = ANSWER, alone: bool = False) -> _Names:

@@ -14,10 +14,12 @@ from meshfast.registry.nacosapi import Api
 from meshfast.registry.nacosnodes import Provider
 from meshfast.registry.times import Later, Times
 
-__all__ = ["EVERY", "LEAST", "MOST", "Beats"]
+__all__ = ["AT_ONCE", "EVERY", "LEAST", "MOST", "Beats"]
 
 #: Seconds between beats, where the server says none; what it says counts from the least to the most.
 EVERY, LEAST, MOST = 5.0, 1.0, 60.0
+#: Beats that are under way at once, on connections of their own: they wait for nothing else.
+AT_ONCE = 8
 
 #: Of the registries of this process, which one has registered an instance last: by service, address and namespace.
 _last: dict[tuple[str, str, int, str], Beats] = {}
@@ -47,6 +49,7 @@ class Beats:
         self._hosts, self._namespace, self._times, self._warn = hosts, namespace, times, warn
         self._own: dict[tuple[str, str, int], _Own] = {}
         self._api: Api | None = None
+        self._room = asyncio.Semaphore(AT_ONCE)
         self.sent = 0
 
     def up(self, api: Api) -> None:
@@ -114,18 +117,25 @@ class Beats:
     def _beat(self, own: _Own) -> None:
         own.timer = None
         api = self._api
-        if api is not None and own.beating is None and self._own.get(own.place) is own:
+        if api is None or self._own.get(own.place) is not own:
+            return
+        if own.beating is not None:  # of the connection before, and about to end
+            self._soon(own, LEAST)
+        else:
             own.beating = asyncio.get_running_loop().create_task(self._say(api, own))
 
     async def _say(self, api: Api, own: _Own) -> None:
         provider = own.provider
         try:
-            every = await api.beat(*own.place, provider.metadata)
-            self.sent += 1
-            if every is None:
-                self._warn(f"{provider.service} at {provider.host}:{provider.port}", "gone: it is registered again")
-                await api.register(*own.place, provider.metadata)
-            elif every:
+            async with self._room:
+                if self._own.get(own.place) is not own:
+                    return  # it was taken away while it waited for its turn
+                every = await api.beat(*own.place, provider.metadata)
+                self.sent += 1
+                if every is None:
+                    self._warn(f"{provider.service} at {provider.host}:{provider.port}", "gone: it is registered again")
+                    await api.register(*own.place, provider.metadata)
+            if every:
                 own.every = min(max(every, LEAST), MOST)
             own.failing = False
         except Exception as error:

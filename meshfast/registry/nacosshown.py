@@ -92,6 +92,7 @@ class Shown:
     ) -> None:
         self._api, self._beats, self._session, self._apart, self._count = api, beats, session, apart, count
         self.polls = Polls(self._look, _every, times, self._changed, failed)
+        self._beyond = 0  # names that were too many, as far as they were counted
         self._watches: dict[tuple[str, bool], tuple[Fired, Any]] = {}
 
     # --- what is followed
@@ -109,7 +110,11 @@ class Shown:
                 self._count("shape", found.wrong - (before.wrong if before is not None else 0))
             return found
         if what == "names":
-            found = interfaces(await self._api.names())
+            names, beyond = await self._api.names()
+            if beyond > self._beyond:
+                self._count("names", beyond - self._beyond)
+                self._beyond = beyond
+            found = interfaces(names)
         elif what == "mappings":
             found = tuple(sorted(await self._api.configs(MAPPING)))
         else:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from meshfast.config import Report, Text
+from meshfast.config.registry import GROUP
 from meshfast.errors import MeshfastError, SourceError
 from meshfast.hints import told
 from meshfast.model import Mesh, RegistrySpec
@@ -68,7 +69,7 @@ def connect(spec: RegistrySpec, tell: Tell, lease: Lease | None = None) -> Regis
 def _options(spec: RegistrySpec) -> dict[str, Any]:
     """What only some kinds have."""
     if spec.kind == "nacos":
-        return {"namespace": spec.namespace} | ({"group": spec.group} if spec.group else {})
+        return {"namespace": spec.namespace, "group": spec.group or GROUP}
     return {"root": spec.root} | ({"leased": spec.register} if spec.kind == "etcd" else {})
 
 

@@ -217,6 +217,11 @@ REGISTRIES = [
     ({"name": "a", "address": "zookeeper://h"}, ""),
     ({"name": "a", "address": "zookeeper://u%40x:p%3Aq@h:1,[::1]:2", "root": "/a/b", "session": "2s"}, ""),
     ({"name": "a", "address": "etcd://u:p@h,[::1]:2"}, ""),
+    ({"name": "a", "address": "nacos://u:p@h,[::1]:2", "namespace": "prod-1", "group": "SHOPS"}, ""),
+    ({"name": "a", "address": "nacos://h/x"}, "nothing comes behind the ports"),
+    ({"name": "a", "address": "nacos://h", "root": "/dubbo"}, "root means nothing to nacos"),
+    ({"name": "a", "address": "nacos://h", "group": "a b"}, "is none of Nacos's"),
+    ({"name": "a", "address": "etcd://h", "namespace": "prod"}, "namespace means nothing to etcd"),
     ({"name": "a"}, "address is missing"),
     ({"name": "a", "address": "h:2181"}, "does not say which kind"),
     ({"name": "a", "address": "consul://h"}, "consul:// is not spoken here"),
@@ -250,6 +255,11 @@ def test_two_registries_are_two() -> None:
         load(sidecar(registries=[MAIN, {**MAIN, "root": "/x"}]))
     with pytest.raises(ConfigError, match="it is the same as registry main"):
         load(sidecar(registries=[MAIN, {**MAIN, "name": "b"}]))
+    one: dict[str, Any] = {"name": "a", "address": "nacos://h:8848"}
+    with pytest.raises(ConfigError, match="it is the same as registry a"):
+        load(sidecar(registries=[one, {**one, "name": "b", "namespace": "public", "group": "DEFAULT_GROUP"}]))
+    first, second = load(sidecar(registries=[one, {**one, "name": "b", "namespace": "prod"}])).sidecar.registries
+    assert (first.root, first.namespace, first.group, second.namespace) == ("", "", "DEFAULT_GROUP", "prod")
     with pytest.raises(ConfigError, match="9 registries"):
         load(sidecar(registries=[{"name": f"r{i}", "address": f"zookeeper://h{i}"} for i in range(9)]))
     with pytest.raises(ConfigError, match="is no absolute path"):

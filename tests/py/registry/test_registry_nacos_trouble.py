@@ -125,6 +125,7 @@ async def test_more_names_than_are_read(w: World):
         await w.begin("com.x.S0001", "com.x.S0550")
         await w.hears("10.0.0.1", service="com.x.S0001")
         await w.hears(service="com.x.S0550")
+        assert w.registry.state.refused == {"names": 100}
     finally:
         nacosapi.MOST_NAMES = old
 
