@@ -223,7 +223,7 @@ class Shown:
             return None if found is None else Stat(0, version_of(found))
         one = _of(path)
         host = await self._host(one)
-        if host is None or not _same(host, one):
+        if host is None or not one.metadata.items() <= host.metadata.items():  # an operator may have added to it
             return None
         self._beats.keep(one)
         return Stat(self._session, "")
@@ -296,7 +296,8 @@ class Shown:
         return [True for _ in steps]
 
     async def delete(self, path: str) -> bool:
-        """What is there by another name stays."""
+        """What is there by another name stays; so does what was registered there since, whatever the server still says
+        of it."""
         at = means(path)
         host: Host | None
         if at.kind is Kind.INSTANCE:
@@ -309,7 +310,9 @@ class Shown:
             host = await self._host(one)
             there = host is not None and _same(host, one)
         own = self._beats.at(one.service, one.host, one.port)
-        if own is not None and (at.kind is Kind.INSTANCE or own == one.metadata):
+        if own is not None and at.kind is Kind.PROVIDER and own != one.metadata:
+            raise NoNodeError
+        if own is not None:
             await self._beats.end(one.service, one.host, one.port)
             there = True  # by a beat that was under way, maybe
         if not there:

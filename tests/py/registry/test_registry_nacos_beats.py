@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 from etcd_world import CART, offer
 from nacos_world import World, world
-from played_nacos import BEAT, CONFIGS, INSTANCE
+from played_nacos import BEAT, CONFIGS, INSTANCE, LIST
 from written import Folder
 from zoo import calm, until
 
@@ -107,9 +108,31 @@ def test_one_that_is_gone_is_registered_again(code):
 async def test_one_that_somebody_changed_is_written_again(w: World):
     await begun(w, offer())
     before = dict(w.server.of(NAME))
-    w.server.put(NAME, "10.0.0.7", 20880, before[AT]["metadata"] | {"env": "other"})
+    w.server.put(NAME, "10.0.0.7", 20880, before[AT]["metadata"] | {"application": "other"})
     await w.passing(lambda: dict(w.server.of(NAME)) == before, seconds=CHECK / 4)
     assert w.registry.repaired == 1
+    more = before[AT]["metadata"] | {"note": "an operator's"}  # which is nobody else's affair
+    w.server.put(NAME, "10.0.0.7", 20880, more, enabled=False)
+    lists = w.server.count("GET", LIST)
+    await w.passing(lambda: w.server.count("GET", LIST) > lists + 4, seconds=CHECK / 4)
+    assert w.server.of(NAME)[AT]["metadata"] == more and w.registry.repaired == 1
+
+
+@world
+async def test_a_server_that_says_for_a_while_what_was_before(w: World):
+    """Of another URL at the same address: what it is told by then is not taken away for the one before."""
+    await begun(w, offer())
+    old = json.dumps({"hosts": list(w.server.of(NAME).values())}).encode()
+    w.server.instead[LIST] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(old), old)
+    other = replace(offer(), parameters={"application": "shop", "env": "dev2"})
+    w.registry.put(other)
+    await registered(w, other)
+    await until(lambda: w.server.of(NAME)[AT]["metadata"].get("env") == "dev2")
+    await w.registry.left()
+    assert w.server.count("DELETE", INSTANCE) == 0
+    w.server.instead.clear()
+    await w.times.turn(60.0)
+    assert w.server.of(NAME)[AT]["metadata"].get("env") == "dev2"
 
 
 @world
