@@ -42,8 +42,8 @@ _AUTHORITY = re.compile(r"[a-z0-9.-]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9_$.-]+")
 #: Fields that are HTTP's, gRPC's or Triple's own: no attachments.
 _OWN = frozenset({
-    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host",
-    "keep-alive", "proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
+    "_to", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect",
+    "host", "keep-alive", "proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
 })  # fmt: skip
 _OWN_BEGIN = (":", "grpc-", "tri-", "rest-service-")
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import GrpcPeers, Triple, obtain
+from conftest import GrpcPeers, Offers, Triple, obtain
 from harness import mesh
 from harness.grpc import SERVICE as ECHO
 from harness.java import SERVICE
@@ -218,3 +218,21 @@ def test_grpc(worlds: Callable[..., World], grpc_peers: GrpcPeers, offering: str
         assert unknown.value.status == 12
         with pytest.raises(sdk.CallTimeout):
             echo.call("slow", b"20000", timeout=0.2)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_dubbo_go(worlds: Callable[..., World], offers: Offers, loop: str) -> None:
+    """dubbo-go by Triple: what it throws is a status."""
+    _, port = offers("A", protocol="tri")
+    world = worlds(loop, entry([endpoint(port)]))
+    with world.blocking() as found:
+        service = found.service(SERVICE, protocol="tri")
+        assert service.call("whoami") == "A"
+        texts = ["", "Größe", "x" * 100_000]
+        assert [service.call("echo", text) for text in texts] == texts
+        with pytest.raises(sdk.StatusError, match="sold out") as error:
+            service.call("fail", "sold out")
+        assert (error.value.status, error.value.is_grpc) == (2, True)
+        reply = service.reply("attachments", attachments={"env": "dev1"})
+        assert "dev1" in reply.value["env"] and reply.attachments == {"env": "dev1"}
+        assert found.service(TEXTS, protocol="grpc").call("ask", protobuf.field(1, b"q")) == protobuf.field(1, b"A|q")

@@ -123,6 +123,7 @@ def test_attachments_are_fields_and_come_back_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
+        ("_to", "9", "HTTP or gRPC"),
         ("te", "x", "HTTP or gRPC"), ("grpc-status", "0", "HTTP or gRPC"), ("Content-Type", "x", "HTTP or gRPC"),
         ("tri-service-group", "x", "HTTP or gRPC"), (":path", "/", "HTTP or gRPC"), ("a b", "x", "for names"),
         ("", "x", "for names"), ("\u00e9", "x", "for names"), ("x", "\u20ac", "Latin-1"), ("x", "a\r\nb: c", "control"),
