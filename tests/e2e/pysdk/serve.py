@@ -1,5 +1,5 @@
 """An application of Python that serves ``PeerService`` by the SDK until SIGTERM. Told its sidecar's address, its name,
-and the sidecar's state directory where it is to keep its listeners."""
+the sidecar's state directory where it is to keep its listeners, and parameters of its URL as ``name=value``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from meshfast.sdk.serve import Offer, Serving
 SERVICE = "meshfast.peer.PeerService"
 
 
-async def main(api: str, name: str, state: str = "") -> None:
+async def main(api: str, name: str, state: str = "", *parameters: str) -> None:
     seen: list[str] = []
 
     async def later(millis: int, text: str) -> str:
@@ -40,7 +40,8 @@ async def main(api: str, name: str, state: str = "") -> None:
     }
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Serving(api, Offer(SERVICE, handlers), state=state) as serving:
+    offer = Offer(SERVICE, handlers, parameters=dict(one.split("=", 1) for one in parameters))
+    async with Serving(api, offer, state=state) as serving:
         print(f"{name}: pid {os.getpid()}, port {serving.port}", flush=True)
         await stop.wait()
 

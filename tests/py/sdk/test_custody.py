@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,34 @@ def test_a_sidecar_that_is_killed_leaves_nobody_refused(tmp_path, backend, worke
                             calls.end()
                             assert await stopped(after) == 0
                     assert calls.errors == [] and calls.lost <= 2 * WIDTH
+
+    asyncio.run(asyncio.wait_for(story(), 6 * PATIENCE))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sidecar_that_is_started_anew_loses_no_call(tmp_path, backend):
+    """Told to stop, under a load of kept and of new connections. Who was let in by the application stays with it."""
+
+    async def story() -> None:
+        async with Serving(None, offered(), state=str(tmp_path / "state")) as serving, AsyncExitStack() as stack:
+            custody = serving.custody
+            assert custody is not None
+            side = await stack.enter_async_context(sidecar(tmp_path, backend, serving))
+            await kept(serving)
+            async with load(side.address("in"), WIDTH) as calls:
+                for n in range(1, TIMES):
+                    await calls.more()
+                    assert await stopped(side) == 0
+                    assert " 0 lost" in side.log and "cut off" not in side.log, side.log
+                    await until(lambda: custody.takes, PATIENCE)
+                    assert custody.times == n
+                    await calls.more()
+                    side = await stack.enter_async_context(sidecar(tmp_path, backend, serving))
+                    await kept(serving)
+                    answers = (await side.counters())["answers"]
+                    await calls.more()
+                    assert (await side.counters())["answers"] > answers
+            assert calls.errors == []
 
     asyncio.run(asyncio.wait_for(story(), 6 * PATIENCE))
 
