@@ -120,7 +120,10 @@ class Handover:
                 await self._custodians.keep(channel)
         except (OSError, ProtocolError) as error:  # a TimeoutError is an OSError
             self.counts["refused"] += 1
-            log.error("takeover: process %d does not take over, this one goes on: %s", channel.pid, told(error))
+            why = told(error) or f"it was not ready within {PREPARE:g} s"
+            log.error("takeover: process %d does not take over, this one goes on: %s", channel.pid, why)
+            with contextlib.suppress(OSError):  # or two would go on
+                await channel.send({"refused": why})
         finally:
             if self.taken is None or self._next is not channel:
                 channel.close()

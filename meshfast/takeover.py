@@ -4,6 +4,7 @@ that kept it while none did (see ``custodians``)."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Iterable
@@ -133,7 +134,8 @@ class Takeover:
         if self._channel is None:
             return
         try:
-            await self._channel.send({"ready": self.given.taken})
+            with contextlib.suppress(OSError):  # it has ended; what it said before that comes yet
+                await self._channel.send({"ready": self.given.taken})
             async with asyncio.timeout(YOURS):
                 while (found := await self._channel.recv()) is not None:
                     for fd in found[1]:

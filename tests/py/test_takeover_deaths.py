@@ -128,8 +128,30 @@ def test_the_one_that_runs_is_killed_while_the_next_gets_ready(tmp_path, backend
     asyncio.run(asyncio.wait_for(story(), 3 * PATIENCE))
 
 
-def hand(held: Held) -> asyncio.Future[None]:
-    """Plays the sidecar that runs and hands over, with what it was passed itself; and dies before its last word."""
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_that_is_refused_at_last_does_not_go_on(tmp_path, backend):
+    """It was not ready in time, say: the one that runs goes on, so this one must not."""
+
+    async def story() -> None:
+        async with world(tmp_path, backend) as one, one.proxy() as side:
+            channel = await dialled(one)
+            await channel.send({"want": "takeover"})
+            held = await passed(channel)
+            late = hand(held, {"refused": "it was late"})
+            async with one.proxy(*TAKEOVER, ready=False) as after:
+                assert await ends(after) == 1
+                await after.task
+                assert "does not hand over: it was late" in after.log and "ready:" not in after.log
+            await late
+            channel.close()
+            assert await one.ask(side.address("out")) == "other:x"
+
+    asyncio.run(asyncio.wait_for(story(), 3 * PATIENCE))
+
+
+def hand(held: Held, last: dict[str, object] | None = None) -> asyncio.Future[None]:
+    """Plays the sidecar that runs and hands over, with what it was passed itself; and dies before its last word, or
+    says another."""
     door = passing.Door(held[-1][1][0], SIDECAR)
 
     async def serve() -> None:
@@ -138,7 +160,10 @@ def hand(held: Held) -> asyncio.Future[None]:
         for said, fds in held:
             await channel.send(said, fds)
         drop(held)
-        assert await channel.recv() is not None
+        if last is not None:
+            await channel.send(last)
+        else:
+            assert await channel.recv() is not None
         door.close()
         channel.close()
 
