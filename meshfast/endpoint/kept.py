@@ -3,15 +3,14 @@ sessions with their passwords, and all that clients made. Watches are set again 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from meshfast.endpoint.jute import ANYONE, Acl
+from meshfast.endpoint.later import Later, State
 from meshfast.endpoint.limits import Full
 from meshfast.endpoint.node import CONTAINER, Node
 from meshfast.endpoint.sessions import Session, Sessions
@@ -24,18 +23,6 @@ __all__ = ["Keeper", "State"]
 log = logging.getLogger("meshfast")
 
 NAME = "sessions.json"
-#: Seconds from a change to its writing, and how many times as long as encoding took at least.
-DELAY, RARELY = 0.1, 20.0
-
-
-class State(Protocol):
-    """The state directory."""
-
-    def read(self, name: str) -> bytes | None:
-        """What was written last. Raises SourceError where that is not to be trusted."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Replaces it. Raises OSError."""
 
 
 class _Session(msgspec.Struct, array_like=True):
@@ -84,10 +71,8 @@ class Keeper:
 
     def __init__(self, state: State, tree: Tree, sessions: Sessions, folders: Folders) -> None:
         self._state, self._tree, self._sessions, self._folders = state, tree, sessions, folders
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._delay, self._again, self._ended = DELAY, False, False
-        self.failed = self.restored = 0
+        self._later = Later(state, NAME, self._encoded, "sessions are")
+        self.restored = 0
 
     def read(self) -> None:
         """Goes on with what is there; what cannot be trusted is told and not used."""
@@ -99,45 +84,15 @@ class Keeper:
             found = None
         if found is not None:
             self._restore(found)
-        self._tree.wrote = self.changed
-
-    def changed(self) -> None:
-        """Writes soon."""
-        if self._ended:
-            return
-        if self._task is not None:
-            self._again = True
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._delay, self._begin)
+        self._tree.wrote = self._later.changed
 
     async def close(self) -> None:
         """Writes for the last time."""
-        self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            await self._task
-        self._write(self._encoded())
+        await self._later.close()
 
-    def _begin(self) -> None:
-        self._timer = None
-        began = time.perf_counter()
-        data = self._encoded()
-        self._delay = max(DELAY, RARELY * (time.perf_counter() - began))
-        self._task = asyncio.get_running_loop().create_task(self._written(data))
-
-    async def _written(self, data: bytes) -> None:
-        await asyncio.to_thread(self._write, data)
-        self._task, again, self._again = None, self._again, False
-        if again:
-            self.changed()
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._state.write(NAME, data)
-        except OSError as error:
-            self.failed += 1
-            log.error("endpoint: sessions are not kept over a restart: %s", told(error))
+    @property
+    def failed(self) -> int:
+        return self._later.failed
 
     def _encoded(self) -> bytes:
         asked: Callable[[int], Mapping[str, bool]] = self._folders.asked_for

@@ -16,8 +16,8 @@ from meshfast.registry.registered import MARK, is_own
 from meshfast.registry.url import SERVICE, URL, Refused, address
 
 __all__ = [
-    "Form", "Metadata", "Place", "besides", "instance", "instance_of_go", "instance_of_nacos", "joined", "marked",
-    "metadata", "of_nacos", "place", "place_of", "stamp_of",
+    "Form", "Metadata", "Place", "besides", "described", "instance", "instance_of_go", "instance_of_nacos", "joined",
+    "marked", "metadata", "of_nacos", "place", "place_of", "stamp_of",
 ]  # fmt: skip
 
 #: The class that Dubbo for Java reads the payload as.
@@ -90,7 +90,7 @@ def instance(
     """The data of its node, with the keys of a direct provider's. ``marks``: by which a sidecar is known; ``stamp``:
     milliseconds since when it takes calls, where that is known."""
     host, _, port = place.address.rpartition(":")
-    told = _metadata(port, protocols, revision, marks, stamp)
+    told = described(port, protocols, revision, marks, stamp)
     payload = {"@class": CLASS, "id": place.address, "name": place.application, "metadata": told}
     at = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else 0
     return msgspec.json.encode(
@@ -104,7 +104,7 @@ def instance_of_go(
 ) -> bytes:
     """As ``instance``, as dubbo-go has it in an etcd: its program's own fields."""
     host, _, port = place.address.rpartition(":")
-    told = _metadata(port, protocols, revision, marks, stamp)
+    told = described(port, protocols, revision, marks, stamp)
     return msgspec.json.encode(
         {"ID": place.address, "ServiceName": place.application, "Host": host.strip("[]"), "Port": int(port),
          "Enable": True, "Healthy": True, "Metadata": told, "Address": place.address}
@@ -116,7 +116,7 @@ def instance_of_nacos(
 ) -> bytes:
     """As ``instance``, in the form in which an instance of a Nacos is shown as a node."""
     host, _, port = place.address.rpartition(":")
-    return of_nacos(place.application, host.strip("[]"), int(port), _metadata(port, protocols, revision, marks, stamp))
+    return of_nacos(place.application, host.strip("[]"), int(port), described(port, protocols, revision, marks, stamp))
 
 
 def of_nacos(application: str, host: str, port: int, metadata: Mapping[str, str], there: bool = True) -> bytes:
@@ -126,9 +126,10 @@ def of_nacos(application: str, host: str, port: int, metadata: Mapping[str, str]
     )
 
 
-def _metadata(
-    port: str, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str
+def described(
+    port: str, protocols: Collection[str], revision: str, marks: Mapping[str, str], stamp: str = ""
 ) -> dict[str, str]:
+    """What an instance at a port says of itself, whichever registry it is in: as ``instance``."""
     endpoints = [{"port": int(port), "protocol": protocol} for protocol in sorted(protocols)]
     return {
         "dubbo.endpoints": msgspec.json.encode(endpoints).decode(),

@@ -15,7 +15,10 @@ from urllib.parse import quote_plus, unquote_plus
 
 from meshfast.registry import Instance
 
-__all__ = ["LONGEST_URL", "MOST_PARAMETERS", "URL", "Provider", "Refused", "address", "decode", "encode", "provider"]
+__all__ = [
+    "LONGEST_URL", "MOST_PARAMETERS", "URL", "Provider", "Refused", "address", "decode", "encode", "provided",
+    "provider",
+]  # fmt: skip
 
 #: Characters of a URL as it is listed, escapes and all.
 LONGEST_URL = 64 * 1024
@@ -198,7 +201,11 @@ def provider(node: str, service: str = "", share: dict[str, str] | None = None) 
     """
     if len(node) > LONGEST_URL:
         raise Refused("too_long")
-    url = URL.parse(node if "://" in node else decode(node))
+    return provided(URL.parse(node if "://" in node else decode(node)), service, share)
+
+
+def provided(url: URL, service: str = "", share: dict[str, str] | None = None) -> Provider | None:
+    """As ``provider``, of a URL that was read."""
     parameters = dict(url.parameters)
     if (parameters.get("category") or "providers") != "providers" or url.protocol in NO_PROVIDERS:
         return None
