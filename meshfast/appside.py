@@ -10,6 +10,7 @@ from meshfast.address import Listen, listening
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found, reached_at
 from meshfast.endpoint.http import Api, Word
+from meshfast.endpoint.nacos import Nacos
 from meshfast.endpoint.standby import Standbys
 from meshfast.eventlog import Event
 from meshfast.heard import Heard, inbound
@@ -25,13 +26,14 @@ __all__ = ["AppSide"]
 
 
 class AppSide:
-    """``holds`` takes each mesh that is in force, ``open`` comes after the first; ``endpoint`` and ``api`` are None
-    where there is none. ``table``: which says what instances can be reached; ``state``: of which whoever changes it
-    says ``tell``."""
+    """``holds`` takes each mesh that is in force, ``open`` comes after the first; ``endpoint``, ``nacos`` and
+    ``api`` are None where there is none. ``table``: which says what instances can be reached; ``state``: of which
+    whoever changes it says ``tell``."""
 
     def __init__(self, registries: Registries, table: _core.Table, state: Running) -> None:
         self.registrations = Registrations()
         self.endpoint: Endpoint | None = None
+        self.nacos: Nacos | None = None
         self.api: Api | None = None
         self._heard: Heard | None = None
         self.snapshots = Snapshots(lambda: registries.directory)
@@ -45,6 +47,8 @@ class AppSide:
         side = self._mesh.sidecar
         if side.endpoint and side.endpoint.zookeeper:
             self.endpoint = await self._listen(side, side.endpoint, addresses, listen)
+        if side.endpoint and side.endpoint.nacos:
+            self.nacos = await self._be_nacos(side.endpoint, addresses, listen)
         if side.endpoint and side.endpoint.http:
             made = Api(side.endpoint.http, self._found, inbound(side, addresses), state=self._registries.directory)
             addresses["endpoint-http"] = await made.start(listen)
@@ -62,13 +66,14 @@ class AppSide:
         await self.snapshots.close()
         if self.api:
             await self.api.stop()
+        if self.nacos:
+            await self.nacos.stop()
         if self.endpoint:
             await self.endpoint.stop()
 
     def consumed(self) -> frozenset[str]:
         """The services that the application calls, as far as it says so."""
-        by_api = self.api.consumed if self.api else frozenset()
-        return by_api | (self.endpoint.consumed if self.endpoint else frozenset())
+        return frozenset().union(*(one.consumed for one in (self.endpoint, self.nacos, self.api) if one))
 
     def tell(self) -> None:
         """How the sidecar is now, to whom it matters."""
@@ -79,10 +84,9 @@ class AppSide:
         """It is in force: the application may find what is in it."""
         self._mesh = mesh
         for service in self._found.look(mesh):
-            if self.endpoint:
-                self.endpoint.changed(service)
-            if self.api:
-                self.api.changed(service)
+            for one in (self.endpoint, self.nacos, self.api):
+                if one:
+                    one.changed(service)
         if self.endpoint:
             self.endpoint.labelled(self._labels)
         self.snapshots.holds(mesh)
@@ -126,18 +130,28 @@ class AppSide:
         addresses["endpoint"] = await made.start(listen)
         return made
 
+    async def _be_nacos(self, spec: EndpointSpec, addresses: dict[str, str], listen: Listen) -> Nacos:
+        made = Nacos(
+            spec.nacos, self._found, reached_at(addresses[spec.listener]), parameters=spec.parameters,
+            state=self._registries.directory, properties=spec.properties,
+            written=self.endpoint.written if self.endpoint else None,
+        )  # fmt: skip
+        addresses["endpoint-nacos"] = await made.start(listen)
+        return made
+
     def _hear(self, side: Sidecar, addresses: Mapping[str, str]) -> None:
         """What the application offers is registered, where anybody takes it."""
         taking = tuple(one.name for one in side.registries if one.register)
         if not taking or not side.endpoint:
             return
-        self._heard = Heard(Saying(self.endpoint, self.api), self.registrations, side, addresses)
+        self._heard = Heard(Saying(self.endpoint, self.api, self.nacos), self.registrations, side, addresses)
         if self.api:
             self.api.judge, self.api.registries = self._heard.judged, taking
 
     def _listed(self, service: str) -> None:
-        if self.api:
-            self.api.changed(service)
+        for one in (self.nacos, self.api):
+            if one:
+                one.changed(service)
 
     def _standbys(self, side: Sidecar, most: int) -> Standbys | None:
         pod = f"{side.app}@{side.address or socket.gethostname()}"

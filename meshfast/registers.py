@@ -52,7 +52,7 @@ class RegistrationSpec:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """The registry that the sidecar is for its application. ``listener``: the outbound one that is shown in the place
+    """The registries that the sidecar is for its application. ``listener``: the outbound one that is shown in the place
     of providers; ``parameters``: of what is shown, they win over the instances' own; ``standby``: how many instances
     are shown beside it; ``properties``: of the application's configuration. ``http``: where SDKs say what they offer
     and call. An address that is not there is ""."""
@@ -63,3 +63,4 @@ class EndpointSpec:
     standby: int = 0
     properties: Mapping[str, str] = field(default_factory=dict)
     http: str = ""
+    nacos: str = ""

@@ -8,18 +8,20 @@ from collections.abc import Callable, Mapping
 from meshfast.endpoint.dubbo import Endpoint, Wanted
 from meshfast.endpoint.http import Api
 from meshfast.endpoint.instances import Written
+from meshfast.endpoint.nacos import Nacos
 
 __all__ = ["Saying"]
 
 
 class Saying:
-    """As ``heard.Source``. Paths of one and of the other differ, and sessions of the API are below 0."""
+    """As ``heard.Source``. Paths of one and of the other differ, and sessions: those of the API are below 0."""
 
-    def __init__(self, endpoint: Endpoint | None, api: Api | None) -> None:
-        self._endpoint, self._all = endpoint, [one for one in (endpoint, api) if one is not None]
+    def __init__(self, endpoint: Endpoint | None, api: Api | None, nacos: Nacos | None = None) -> None:
+        self._all = [one for one in (endpoint, nacos, api) if one is not None]
         self.wanted: Mapping[str, Wanted] = ChainMap(*(one.wanted for one in self._all))
         self.refused: Counter[str] = self._all[0].refused
-        self.written = endpoint.written if endpoint is not None else Written()
+        written = [one.written for one in (endpoint, nacos) if one is not None]
+        self.written = written[0] if written else Written()  # they have one together
 
     @property
     def hears(self) -> Callable[[], None]:
@@ -40,5 +42,5 @@ class Saying:
             one.leaves = call
 
     def end(self, session: int) -> None:
-        if self._endpoint is not None:
-            self._endpoint.end(session)
+        for one in self._all:
+            one.end(session)

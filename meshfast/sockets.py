@@ -46,6 +46,7 @@ def served(side: Sidecar) -> list[tuple[str, str]]:
     found = [("admin address", side.admin)]
     if side.endpoint is not None:
         found += [("endpoint", side.endpoint.zookeeper), ("endpoint address", side.endpoint.http)]
+        found += [("endpoint", one) for one in ports(side.endpoint.nacos)]
     return [one for one in found if one[1]]
 
 

@@ -333,6 +333,8 @@ def _check_addresses(found: SidecarSpec, report: Report) -> None:
     if found.endpoint is not None:
         taken.append((found.endpoint.zookeeper, "endpoint", found.endpoint.at.at("zookeeper")))
         taken.append((found.endpoint.http, "endpoint", found.endpoint.at.at("http")))
+        for one in (found.endpoint.nacos, endpoint.grpc_of(found.endpoint.nacos)):
+            taken.append((one, "endpoint", found.endpoint.at.at("nacos")))
     for i, (bind, _, at) in enumerate(taken):
         for other, who, there in taken[:i]:
             if bind and other and value.collide(bind, other):

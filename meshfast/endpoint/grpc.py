@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshfast import http2
-from meshfast.address import Listening, listening
+from meshfast.address import Listen, Listening, listening
 from meshfast.endpoint.wire import FRAME, WINDOW, Limits, Shared, Wire
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
@@ -56,9 +56,9 @@ class Server:
         self._listening: Listening | None = None
         self._server: asyncio.Server | None = None
 
-    async def start(self, what: str, address: str) -> str:
+    async def start(self, what: str, address: str, listen: Listen = listening) -> str:
         """Listens; gives the address with its real port. Raises as ``address.listening``."""
-        self._listening = await listening(what, address)
+        self._listening = await listen(what, address)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), sock=self._listening.sock)
         return self._listening.text

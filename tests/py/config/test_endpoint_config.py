@@ -42,12 +42,37 @@ def test_an_address_for_sdks_needs_neither_a_zookeeper_nor_a_port(tmp_path):
         ("unix:///run/shop.api", "tcp://127.0.0.1:80", ["mesh.yaml:6:20", "that is no UNIX socket"]),
         ("shop.api", "shop.sock", ["mesh.yaml:6:", "is taken", "by listener out at"]),
         ('shop.api"', 'shop.api", standby: 1', ["mesh.yaml:6:", "standby is of what a ZooKeeper shows"]),
-        ('shop.api"', 'shop.api", properties: {dubbo.a: b}', ["properties is of what a ZooKeeper shows"]),
-        ('shop.api"', 'shop.api", listener: out', ["listener is of what a ZooKeeper shows"]),
+        ('shop.api"', 'shop.api", properties: {dubbo.a: b}', ["properties is of what a registry shows"]),
+        ('shop.api"', 'shop.api", listener: out', ["listener is of what a registry shows"]),
     ],
 )
 def test_bad_ones_for_sdks(tmp_path, old, new, texts):
     found = problems(ALONE.replace(old, new), tmp_path)
+    assert all(text in found for text in texts), found
+
+
+NACOS = GOOD.replace('zookeeper: "tcp://127.0.0.1:2181", standby: 2', 'nacos: "tcp://127.0.0.1:8848"')
+
+
+def test_a_nacos_needs_no_zookeeper(tmp_path):
+    found = load(NACOS, tmp_path).sidecar.endpoint
+    assert (found.nacos, found.zookeeper, found.listener) == ("127.0.0.1:8848", "", "out")
+    both = load(GOOD.replace("standby: 2", 'nacos: "tcp://[::1]:8848"'), tmp_path).sidecar.endpoint
+    assert (both.nacos, both.zookeeper) == ("[::1]:8848", "127.0.0.1:2181")
+
+
+@pytest.mark.parametrize(
+    "old, new, texts",
+    [
+        ("127.0.0.1:8848", "10.0.0.7:8848", ["mesh.yaml:6:21", "other machines could reach it", "127.0.0.1:8848"]),
+        ("127.0.0.1:8848", "127.0.0.1:64536", ["mesh.yaml:6:21", "a port that is 1000 higher"]),
+        ("127.0.0.1:8848", "127.0.0.1:15001", ["mesh.yaml:6:21", "is taken", "by listener out"]),
+        ("127.0.0.1:8848", "127.0.0.1:14001", ["mesh.yaml:6:21", "127.0.0.1:15001 is taken", "by listener out"]),
+        ("properties", "standby: 1, properties", ["standby is of what a ZooKeeper shows", "does not tell Nacos"]),
+    ],
+)
+def test_bad_ones_of_a_nacos(tmp_path, old, new, texts):
+    found = problems(NACOS.replace(old, new), tmp_path)
     assert all(text in found for text in texts), found
 
 
