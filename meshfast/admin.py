@@ -123,7 +123,7 @@ class Admin:
         return Answer(lines(listings.page(self._shown.registries, self._shown.registrations)), kind=JSON)
 
     def _endpoint(self, asked: Request) -> Answer:
-        return Answer(lines(doors.page(self._shown.endpoint, self._shown.api)), kind=JSON)
+        return Answer(lines(doors.page(self._shown.endpoint, self._shown.api, self._shown.nacos)), kind=JSON)
 
     def _explain(self, request: Request) -> Answer:
         asked: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How the registry that the sidecar is for its application is used, for metrics and pages."""
+"""How the registries that the sidecar is for its application are used, for metrics and pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from meshfast.endpoint.dubbo import Endpoint, Wanted
 from meshfast.endpoint.http import Api
+from meshfast.endpoint.nacos import Nacos
 from meshfast.exposition import Family, Metric
 from meshfast.pretty import Items, Rows
 
@@ -54,12 +55,39 @@ _TURNED_AWAY = Metric(
     "what of it was refused: by the name of the limit, or why; `peer`: another user's process", ("reason",),
 )  # fmt: skip
 
-METRICS = (*_NUMBERS, _OPERATIONS, _UNKNOWN, _REFUSED, *_SAID, _ASKED, _TURNED_AWAY)
+_OF_NACOS: dict[Metric, Callable[[Nacos], float]] = {
+    Metric(f"meshfast_endpoint_nacos_{name}", kind, text): value
+    for name, kind, text, value in (
+        ("sessions", "gauge", "sessions of clients of Nacos", lambda one: one.sessions),
+        ("connections", "gauge", "their connections", lambda one: len(one.server.shared.connections)),
+        ("services", "gauge", "services that they look for", lambda one: len(one.naming.services)),
+        ("subscriptions", "gauge", "of what they are told when it changes", lambda one: one.used.now["watches"]),
+        ("configurations", "gauge", "configurations that they wrote", lambda one: one.used.now["nodes"]),
+        ("wanted", "gauge", "registrations of theirs that are kept here", lambda one: len(one.wanted)),
+        ("awaited", "gauge", "of those, whose connection has ended and who may come back", lambda one: one.awaited),
+        ("waits_total", "counter", "first looks at a service that waited for registries", lambda one: one.naming.waits),
+        ("unanswered_total", "counter", "of those, in vain", lambda one: one.naming.unanswered),
+    )
+}
+_OF_NACOS_ASKED = Metric("meshfast_endpoint_nacos_operations_total", "counter", "what they asked for", ("op",))
+_OF_NACOS_UNKNOWN = Metric(
+    "meshfast_endpoint_nacos_unknown_total", "counter", "what they asked for that is not done here", ("op",)
+)  # fmt: skip
+_OF_NACOS_REFUSED = Metric(
+    "meshfast_endpoint_nacos_refused_total", "counter",
+    "what was refused: by the name of the limit, or by what cannot be read of their registrations", ("reason",),
+)  # fmt: skip
+
+METRICS = (
+    *_NUMBERS, _OPERATIONS, _UNKNOWN, _REFUSED, *_OF_NACOS, _OF_NACOS_ASKED, _OF_NACOS_UNKNOWN, _OF_NACOS_REFUSED,
+    *_SAID, _ASKED, _TURNED_AWAY,
+)  # fmt: skip
 
 
-def families(endpoint: Endpoint | None, api: Api | None) -> Iterator[Family]:
+def families(endpoint: Endpoint | None, api: Api | None, nacos: Nacos | None = None) -> Iterator[Family]:
     """Of those that there are."""
     yield from _by_zookeeper(endpoint)
+    yield from _by_nacos(nacos)
     if api is None:
         return
     for metric, value in _SAID.items():
@@ -82,9 +110,24 @@ def _by_zookeeper(endpoint: Endpoint | None) -> Iterator[Family]:
         yield metric, [[metric.line((name,), count) for name, count in sorted(counted.items())]]
 
 
-def page(endpoint: Endpoint | None, api: Api | None) -> Items:
+def _by_nacos(nacos: Nacos | None) -> Iterator[Family]:
+    if nacos is None:
+        return
+    for metric, value in _OF_NACOS.items():
+        yield metric, [[metric.line((), value(nacos))]]
+    for metric, counted in (
+        (_OF_NACOS_ASKED, nacos.operations),
+        (_OF_NACOS_UNKNOWN, nacos.answers.unknown),
+        (_OF_NACOS_REFUSED, nacos.turned_away),
+    ):
+        yield metric, [[metric.line((name,), count) for name, count in sorted(counted.items())]]
+
+
+def page(endpoint: Endpoint | None, api: Api | None, nacos: Nacos | None = None) -> Items:
     """All of it as plain data."""
     more: list[tuple[str, object]] = [] if api is None else [("http", _said(api))]
+    if nacos is not None:
+        more.append(("nacos", _of_nacos(nacos)))
     if endpoint is None:
         return Items(more or [("endpoint", None)])
     return Items(
@@ -107,6 +150,15 @@ def _said(api: Api) -> dict[str, object]:
         "watchers": api.watchers,
         "services": sorted(api.consumed),
         "wanted": [_wanted(path, one) for path, one in sorted(api.wanted.items())],
+    }
+
+
+def _of_nacos(nacos: Nacos) -> dict[str, object]:
+    return {
+        "sessions": nacos.sessions,
+        "services": nacos.naming.services,
+        "unshown": dict(nacos.naming.unshown),
+        "wanted": [_wanted(path, one) for path, one in sorted(nacos.wanted.items())],
     }
 
 

@@ -223,7 +223,7 @@ def _families(shown: Shown, everything: bool) -> Iterator[Family]:
     yield from shown.state.localities.families(shown.table)
     yield from metered.families(shown.table)
     yield from listings.families(shown.registries)
-    yield from doors.families(shown.endpoint, shown.api)
+    yield from doors.families(shown.endpoint, shown.api, shown.nacos)
     yield from standing.families(shown.registrations)
     yield from snapshots.families(shown.snapshots)
     yield from peers(shown.table.native.peers(detail=True), everything)

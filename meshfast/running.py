@@ -10,6 +10,7 @@ from typing import Protocol
 from meshfast import _core
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.http import Api
+from meshfast.endpoint.nacos import Nacos
 from meshfast.localities import Localities
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
@@ -56,6 +57,9 @@ class Shown(Protocol):
 
     @property
     def endpoint(self) -> Endpoint | None: ...
+
+    @property
+    def nacos(self) -> Nacos | None: ...
 
     @property
     def api(self) -> Api | None: ...

@@ -19,6 +19,7 @@ from meshfast.admin import Admin
 from meshfast.appside import AppSide
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.http import Api
+from meshfast.endpoint.nacos import Nacos
 from meshfast.errors import ConfigError, MeshfastError, Problem
 from meshfast.eventlog import EventLog
 from meshfast.fixed import changed
@@ -227,6 +228,10 @@ class Sidecar:
     @property
     def endpoint(self) -> Endpoint | None:
         return self.own.endpoint
+
+    @property
+    def nacos(self) -> Nacos | None:
+        return self.own.nacos
 
     @property
     def snapshots(self) -> Snapshots:

@@ -16,10 +16,10 @@ PATHS = ("/nacos/v1/auth/users/login", "/nacos/v1/auth/login", "/nacos/v3/auth/u
 
 
 class Login:
-    """One address."""
+    """One address. ``used``: of one before it, too."""
 
-    def __init__(self) -> None:
-        self.used = serve.Used()
+    def __init__(self, used: serve.Used | None = None) -> None:
+        self.used = used or serve.Used()
         self._server = serve.Server(self._answer, self.used, what="endpoint", asked_by=False)
 
     async def start(self, address: str, listen: Listen = listening) -> str:

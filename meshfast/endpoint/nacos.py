@@ -27,7 +27,7 @@ from meshfast.endpoint.limits import Limits, Used
 from meshfast.endpoint.login import Login
 from meshfast.endpoint.nacosanswers import FAILED, NO_HANDLER, UNREGISTERED, WRONG, Answers, Refused, Session
 from meshfast.endpoint.nacoskept import Book
-from meshfast.endpoint.naming import Naming
+from meshfast.endpoint.naming import Looker, Naming
 from meshfast.endpoint.pushed import text
 from meshfast.endpoint.returning import RETURN
 
@@ -76,14 +76,25 @@ class Nacos:
         if self._state is not None:
             self.naming.restored = self.book.keep(self._state, FIRST_SESSION, self.naming.shows)
             self._linger(FIRST_SESSION)
-        bound = await self._login.start(self._address)
+        bound = await self._bind()
+        while not bound:  # any port will do, and so does the next
+            bound = await self._bind()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        return bound
+
+    async def _bind(self) -> str:
+        """Where it is; "" where that was left open, and its other port is taken."""
+        login = Login(self._login.used)
+        bound = await login.start(self._address)
         host, _, port = bound.rpartition(":")
         try:
             await self.server.start("endpoint", f"tcp://{host}:{int(port) + OFFSET}", listen)
         except OSError:
-            await self._login.stop()
+            await login.stop()
+            if self._address.endswith(":0"):
+                return ""
             raise
-        self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        self._login = login
         return bound
 
     async def stop(self) -> None:
@@ -100,6 +111,16 @@ class Nacos:
     @property
     def sessions(self) -> int:
         return len(self._sessions)
+
+    @property
+    def awaited(self) -> int:
+        """Registrations of sessions whose connection has ended."""
+        return sum(map(self.book.count, self._away))
+
+    @property
+    def turned_away(self) -> Counter[str]:
+        """What was refused, by reason."""
+        return self.used.refused + self.server.shared.refused + self._login.used.refused + self.refused
 
     @property
     def consumed(self) -> frozenset[str]:
@@ -136,7 +157,7 @@ class Nacos:
         if stream.path == REQUEST:
             self._answer(stream, session, asked)
         elif asked.type == "ConnectionSetupRequest":
-            self._set_up(stream, session)
+            self._set_up(stream, session, asked)
 
     def over(self, stream: Stream) -> None:
         if stream.path == STREAM:
@@ -152,7 +173,7 @@ class Nacos:
 
     # --- sessions
 
-    def _set_up(self, stream: Stream, before: Session | None) -> None:
+    def _set_up(self, stream: Stream, before: Session | None, asked: payload.Payload) -> None:
         self.operations["ConnectionSetupRequest"] += 1
         if before is not None:
             self.used.refused["malformed"] += 1
@@ -161,14 +182,15 @@ class Nacos:
             self.used.refused["sessions"] += 1
             stream.end(grpc.RESOURCES, f"there are {self.used.limits.sessions} sessions")
         else:
-            self._sessions[stream.connection] = Session(next(self._numbers), stream, self._clock())
+            session = Session(next(self._numbers), stream, self._clock(), Looker(_is_java(asked.body)))
+            self._sessions[stream.connection] = session
 
     def _leave(self, connection: Connection) -> None:
         session = self._sessions.pop(connection, None)
         if session is None:
             return
         self.answers.leave(session)
-        if self.book.has(session.id):
+        if self.book.count(session.id):
             self._linger(session.id)
             self.leaves(session.id)
 
@@ -240,6 +262,15 @@ class Nacos:
         }  # fmt: skip
         stream.send(payload.write(payload.Payload("ErrorResponse", msgspec.json.encode(told))))
         stream.end()
+
+
+def _is_java(setup: bytes) -> bool:
+    """Whether a client is Nacos's own for Java, as it says."""
+    try:
+        found = msgspec.json.decode(setup, type=nacosrequests.SetUp)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+    return (found.client_version or "").startswith("Nacos-Java-Client")
 
 
 def _named(connection: Connection) -> str:

@@ -109,6 +109,7 @@ class Answers:
         one = self.naming.look(session.looker, name)
         if new and one is not None:
             self.book.keeps()
+            self.tell(name)  # of what is shown to all of them together
         return one
 
     def leave(self, session: Session) -> None:

@@ -101,8 +101,9 @@ class Book:
         for path in list(self._of.get(session, ())):
             self.drop(session, path)
 
-    def has(self, session: int) -> bool:
-        return session in self._of
+    def count(self, session: int) -> int:
+        """How much it has registered."""
+        return len(self._of.get(session, ()))
 
     def _part(self, session: int, path: str) -> None:
         mine = self._of.get(session, {})
@@ -175,6 +176,11 @@ class Book:
         """Something is other than what is kept."""
         if self._later is not None:
             self._later.changed()
+
+    @property
+    def failed(self) -> int:
+        """How often it could not be kept."""
+        return self._later.failed if self._later is not None else 0
 
     async def close(self) -> None:
         """Keeps it for the last time."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ANSWERS", "KINDS", "Batch", "Config", "Instance", "Listen", "Naming", "Plain", "Publish", "Request"]
+__all__ = [
+    "ANSWERS", "KINDS", "Batch", "Config", "Context", "Instance", "Listen", "Naming", "Plain", "Publish", "Request",
+    "SetUp",
+]  # fmt: skip
 
 
 class Request(msgspec.Struct, rename="camel"):
@@ -13,6 +16,10 @@ class Request(msgspec.Struct, rename="camel"):
 
 class Plain(Request):
     """One of which nothing is read."""
+
+
+class SetUp(Request):
+    client_version: str | None = None
 
 
 class Instance(msgspec.Struct, rename="camel"):

@@ -21,6 +21,7 @@ from meshfast.endpoint.dubbo import FIRST, TOGETHER, Shown
 from meshfast.endpoint.folders import APPLICATION, application
 from meshfast.endpoint.limits import Used
 from meshfast.endpoint.lists import nodes
+from meshfast.endpoint.standby import CONSUMED
 from meshfast.registry.application import Metadata, described, metadata
 from meshfast.registry.registered import MARK
 from meshfast.registry.url import MOST_PARAMETERS, SERVICE, URL, Provider, Refused, decode, provided, version
@@ -39,9 +40,10 @@ PROVIDERS = "providers"
 
 @dataclass(slots=True)
 class Looker:
-    """Who asks: a session. ``patience``: seconds that its first looks may still wait, all together; ``vain``: the
-    services for which one has."""
+    """Who asks: a session. ``java``: its client is Nacos's for Java; ``patience``: seconds that its first looks may
+    still wait, all together; ``vain``: the services for which one has."""
 
+    java: bool = False
     follows: dict[str, Callable[[], None]] = field(default_factory=dict)
     patience: float = TOGETHER
     vain: set[str] = field(default_factory=set)
@@ -55,6 +57,7 @@ class Service:
     name: str
     urls: dict[str, URL] = field(default_factory=dict)
     looking: int = 0
+    others: int = 0  # of those that look, who is not Java
     first: list[asyncio.Future[None]] = field(default_factory=list)
     offered: Metadata | None = None
     before: Metadata | None = None
@@ -104,6 +107,7 @@ class Naming:
         if name not in who.follows:
             who.follows[name] = self._shown.interest(name)
             one.looking += 1
+            one.others += not who.java
         self.fill(one)
         return one
 
@@ -113,6 +117,7 @@ class Naming:
             release()
             one = self._services[name]
             one.looking -= 1
+            one.others -= not who.java
             if not one.looking:
                 del self._services[name]
                 self.unshown.pop(name, None)
@@ -158,7 +163,8 @@ class Naming:
         listing = self._shown.known(one.name)
         if listing is None:
             return
-        urls, refused = nodes(one.name, listing, self._out, self._parameters)
+        more = {} if one.others else CONSUMED
+        urls, refused = nodes(one.name, listing, self._out, {**more, **self._parameters})
         if refused and one.name not in self.unshown:
             self.unshown[one.name] = "its instances want a token each"
             log.warning("endpoint: %s is not shown whole: %s", one.name, self.unshown[one.name])

@@ -131,6 +131,7 @@ class Wire(asyncio.Protocol, ABC):
                 self._greeted, at = True, len(http2.PREFACE)
             at = self._frames(at)
         except ProtocolError as error:
+            self._in, at = bytearray(), 0  # what was read of it is in the error's traceback, and cannot be cut
             self.shared.refused["malformed"] += 1
             self.end(http2.error_code(error), str(error))
         finally:

@@ -14,6 +14,7 @@ from meshfast import _core
 from meshfast.admin import Admin
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.http import Api
+from meshfast.endpoint.nacos import Nacos
 from meshfast.loop import new_event_loop
 from meshfast.model import Mesh
 from meshfast.registration import Registrations
@@ -36,6 +37,7 @@ class Still:
     names: Names = field(default_factory=Names)
     registries: Registries = field(default_factory=Registries)
     endpoint: Endpoint | None = None
+    nacos: Nacos | None = None
     api: Api | None = None
     registrations: Registrations = field(default_factory=Registrations)
     snapshots: Snapshots = field(default_factory=lambda: Snapshots(lambda: None))

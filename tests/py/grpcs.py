@@ -19,6 +19,7 @@ class Raw:
     def __init__(self, port: int, *settings: tuple[int, int], begin: bool = True) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.sock.settimeout(PATIENCE)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.encoder, self.decoder = http2.HeaderEncoder(), http2.HeaderDecoder()
         self.came = bytearray()
         self.data: defaultdict[int, bytearray] = defaultdict(bytearray)

@@ -22,6 +22,7 @@ from meshfast.config.reference import asked, filled
 from meshfast.endpoint.dubbo import Endpoint
 from meshfast.endpoint.found import Found
 from meshfast.endpoint.http import Api
+from meshfast.endpoint.nacos import Nacos
 from meshfast.metrics import GROUPS, prometheus
 from meshfast.model import Mesh, RegistrySpec
 from meshfast.policies import Breaker, Locality, Outlier, Place, Policy
@@ -134,9 +135,11 @@ def test_what_a_running_engine_exports_is_what_the_page_lists() -> None:
         sidecar.registries.refused["main", "name"] = 1
         sidecar.registries.directory = SimpleNamespace()  # type: ignore[assignment]
         sidecar.own.endpoint = endpoint = Endpoint("tcp://127.0.0.1:0", Found(sidecar.registries), "127.0.0.1:1")
+        sidecar.own.nacos = nacos = Nacos("tcp://127.0.0.1:0", Found(sidecar.registries), "127.0.0.1:1")
         sidecar.own.api = api = Api("unix:///nowhere", Found(sidecar.registries), {})
         for counted in (
-            endpoint.server.operations, endpoint.server.unknown, endpoint.refused, api.operations, api.refused
+            endpoint.server.operations, endpoint.server.unknown, endpoint.refused, api.operations, api.refused,
+            nacos.operations, nacos.answers.unknown, nacos.refused,
         ):  # fmt: skip
             counted["other"] = 1
         sidecar.registrations.write_to({"main": SimpleNamespace(repaired=0, conflicts=0)})  # type: ignore[dict-item]

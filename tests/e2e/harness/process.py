@@ -46,6 +46,7 @@ def need_tool(name: str) -> str:
 PORTS = {"": (10_000, 32_000), "streams": (10_000, 18_000), "dubbo": (18_000, 26_000), "registries": (26_000, 32_000)}
 if PART not in PORTS:  # a part of somebody's own
     PORTS[PART] = PORTS[""]
+_given: set[int] = set()
 _ports = iter(random.sample(range(*PORTS[PART]), PORTS[PART][1] - PORTS[PART][0]))
 
 
@@ -53,10 +54,26 @@ def free_port() -> int:
     """A TCP port that nobody listens on, never the same twice: for peers that cannot be given port 0 and asked
     afterwards."""
     for port in _ports:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((ANY, port))
+        if _take(port):
             return port
     raise RuntimeError("no port is left")
+
+
+def free_pair(apart: int) -> int:
+    """As ``free_port``, and the port so many on is free as well, and given to nobody."""
+    while True:
+        port = free_port()
+        if port + apart < PORTS[PART][1] and _take(port + apart):
+            return port
+
+
+def _take(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        if port not in _given:
+            probe.bind((ANY, port))
+            _given.add(port)
+            return True
+    return False
 
 
 def until(what: str, check: Callable[[], object], seconds: float = 30.0) -> None:

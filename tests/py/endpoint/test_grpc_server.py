@@ -269,6 +269,7 @@ def test_who_does_not_greet():
     [
         (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", ErrorCode.PROTOCOL_ERROR),
         (http2.PREFACE + http2.Ping().encode(), ErrorCode.PROTOCOL_ERROR),
+        (http2.PREFACE + http2.Settings().encode() + b"\0\0\7\6" + bytes(50), ErrorCode.FRAME_SIZE_ERROR),
         (http2.PREFACE + http2.Settings(flags=Flag.ACK).encode(), ErrorCode.PROTOCOL_ERROR),
     ],
 )
