@@ -31,11 +31,14 @@ class Raw:
         self.settings: dict[int, int] = {}
         self.acks = 0
         self.away: http2.GoAway | None = None
-        self.over, self.credit, self.begun = False, True, begin
+        self.over, self.credit, self.begun = False, True, False
         self.next = 1
         if begin:
-            self.write(http2.PREFACE)
-            self.put(http2.Settings(settings=settings))
+            self.greet(*settings)
+
+    def greet(self, *settings: tuple[int, int]) -> None:
+        self.begun = True
+        self.write(http2.PREFACE + http2.Settings(settings=settings).encode())
 
     def write(self, data: bytes) -> None:
         self.sock.sendall(data)

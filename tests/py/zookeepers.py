@@ -109,7 +109,7 @@ class Served:
         **clocks: Callable[[], float],
     ) -> None:  # fmt: skip
         self.loop = loop or asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="endpoint")
+        self.thread = threading.Thread(target=self.loop.run_forever, name="endpoint", daemon=True)
         self.thread.start()
         self.whole: Any = self.do(make) if make else None
         self.server: Server = self.whole.server if make else self.do(lambda: Server(limits, view, **clocks))

@@ -95,8 +95,8 @@ def test_a_state_that_cannot_be_written(caplog):
     state.full = OSError(28, "No space left on device")
     played = Played(state=state)
     client = filled(played)
-    until("it to fail", lambda: played.do(lambda: played.whole.book.failed))
-    assert "not kept over a restart" in caplog.text and "No space left" in caplog.text
+    until("it to be told", lambda: "not kept over a restart: " in caplog.text and "No space left" in caplog.text)
+    assert played.do(lambda: played.whole.book.failed)
     assert len(wanted(played)) == 2 and len(client.subscribe(HELLO)) == 1
     client.close()
     played.close()
