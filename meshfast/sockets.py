@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from meshfast.address import Listening, adopted, listening
+from meshfast.config.endpoint import grpc_of
 from meshfast.model import Sidecar
 
 __all__ = ["Given", "Sockets", "served"]
@@ -46,7 +47,7 @@ def served(side: Sidecar) -> list[tuple[str, str]]:
     found = [("admin address", side.admin)]
     if side.endpoint is not None:
         found += [("endpoint", side.endpoint.zookeeper), ("endpoint address", side.endpoint.http)]
-        found += [("endpoint", one) for one in ports(side.endpoint.nacos)]
+        found += [("endpoint address", side.endpoint.nacos), ("endpoint", grpc_of(side.endpoint.nacos))]
     return [one for one in found if one[1]]
 
 

@@ -34,9 +34,9 @@ def _nacos(text: str) -> str:
 
 
 def grpc_of(nacos: str) -> str:
-    """Where gRPC is of a Nacos, which is told by its other port; "" of none."""
+    """Where gRPC is of a Nacos, which is told by its other port; "" of none, and of one whose port is to be found."""
     host, _, port = nacos.rpartition(":")
-    return f"{host}:{int(port) + OFFSET}" if nacos else ""
+    return f"{host}:{int(port) + OFFSET}" if nacos and int(port) else ""
 
 
 def _plain(text: str) -> str:

@@ -76,19 +76,19 @@ class Nacos:
         if self._state is not None:
             self.naming.restored = self.book.keep(self._state, FIRST_SESSION, self.naming.shows)
             self._linger(FIRST_SESSION)
-        bound = await self._bind()
+        bound = await self._bind(listen)
         while not bound:  # any port will do, and so does the next
-            bound = await self._bind()
+            bound = await self._bind(listen)
         self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         return bound
 
-    async def _bind(self) -> str:
+    async def _bind(self, listen: Listen) -> str:
         """Where it is; "" where that was left open, and its other port is taken."""
         login = Login(self._login.used)
-        bound = await login.start(self._address)
+        bound = await login.start(self._address, listen)
         host, _, port = bound.rpartition(":")
         try:
-            await self.server.start("endpoint", f"tcp://{host}:{int(port) + OFFSET}", listen)
+            await self.server.start("endpoint", f"{host}:{int(port) + OFFSET}", listen)
         except OSError:
             await login.stop()
             if self._address.endswith(":0"):
