@@ -181,11 +181,18 @@ void mf_door_close(struct mf_door *door)
         mf_listener_close(&door->listener); /* again is harmless */
 }
 
-void mf_door_leave(struct mf_door *door)
+void mf_door_leave(struct mf_door *door, bool take)
 {
     door->left = true;
     if (mf_load_relaxed(&door->open))
-        mf_listener_leave(&door->listener);
+        mf_listener_leave(&door->listener, take);
+}
+
+void mf_door_look(struct mf_door *door, bool shared)
+{
+    if ((shared || door->shared) && !door->left && !door->shut && mf_load_relaxed(&door->open))
+        mf_listener_look(&door->listener);
+    door->shared = shared;
 }
 
 void mf_door_end(struct mf_door *door)

@@ -14,6 +14,7 @@ struct mf_door {
     enum mf_listen_protocol protocol;
     mf_atom32 open; /* 1 until all that it let in have been taken; read by the engine's thread */
     bool shut, left, ended;
+    bool shared; /* when it was looked at last */
 };
 
 /* Listens on `fd`, which is the door's from now on unless this fails. 0 or a negated errno. */
@@ -21,7 +22,9 @@ int mf_door_open(struct mf_door *door, int fd);
 /* Lets nobody new in; those who are being let in still come, until it is closed a moment later. */
 void mf_door_shut(struct mf_door *door);
 void mf_door_close(struct mf_door *door);
-/* Takes nobody any more: copies of its listener do, also those who wait in its queue. */
-void mf_door_leave(struct mf_door *door);
+/* Takes nobody any more, as copies of its listener do; who waits in its queue is the last, if it is to `take` those. */
+void mf_door_leave(struct mf_door *door, bool take);
+/* Now and then, while others have copies of its listener: takes whom only one was told of that has ended. */
+void mf_door_look(struct mf_door *door, bool shared);
 /* The same, and who still comes is sent away. */
 void mf_door_end(struct mf_door *door);

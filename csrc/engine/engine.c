@@ -99,7 +99,7 @@ static void drop_front(struct mf_front *front)
     for (int i = 0; i < MF_WORKERS_MAX; i++)
         if (front->fds[i] >= 0)
             close(front->fds[i]);
-    if (!front->shared)
+    if (!mf_load_relaxed(&front->shared))
         mf_listen_remove(&front->bound, &front->file);
     mf_arena_reset(&front->texts);
 }
@@ -165,10 +165,10 @@ int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *o
     *front = (struct mf_front){0};
     for (int i = 0; i < MF_WORKERS_MAX; i++)
         front->fds[i] = -1;
-    front->shared = options->n_fds > 0;
+    mf_store_relaxed(&front->shared, options->n_fds > 0);
     int rc = copy_options(front, options);
     if (rc == 0)
-        rc = front->shared ? adopt_all(engine, front) : bind_all(engine, front);
+        rc = options->n_fds ? adopt_all(engine, front) : bind_all(engine, front);
     if (rc < 0) {
         drop_front(front);
         return rc;
@@ -206,7 +206,7 @@ int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared)
         return -EINVAL;
     if (!serving(engine))
         return -EBUSY;
-    engine->fronts[listener].shared = shared;
+    mf_store_relaxed(&engine->fronts[listener].shared, shared);
     return 0;
 }
 
@@ -320,7 +320,7 @@ static bool quiet(const struct mf_engine *engine, enum mf_direction direction, u
 static bool all_shared(const struct mf_engine *engine)
 {
     for (uint32_t i = 0; i < engine->n_fronts; i++)
-        if (!engine->fronts[i].shared)
+        if (!mf_load_relaxed(&engine->fronts[i].shared))
             return false;
     return true;
 }
@@ -427,7 +427,7 @@ int mf_engine_stop(struct mf_engine *engine)
             pthread_join(engine->workers[i]->thread, NULL);
     engine->stopped = true;
     for (uint32_t i = 0; i < engine->n_fronts; i++)
-        if (!engine->fronts[i].shared)
+        if (!mf_load_relaxed(&engine->fronts[i].shared))
             mf_listen_remove(&engine->fronts[i].bound, &engine->fronts[i].file);
     return 0;
 }

@@ -132,6 +132,8 @@ static void on_sweep(struct mf_timer *timer)
     mf_pools_sweep(&worker->pools);
     mf_copies_sweep(&worker->copies);
     mf_budget_sweep(local);
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        mf_door_look(&worker->doors[i], mf_load_relaxed(&worker->fronts[i].shared));
     mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + 1000000000, on_sweep);
 }
 
@@ -192,8 +194,8 @@ static void tell(struct mf_worker *worker, bool all, bool shut)
         if (!all && door->inlet.options->direction != MF_INBOUND)
             continue;
         mf_inlet_drain(&door->inlet);
-        if (worker->fronts[i].shared) /* who takes over takes all that come from now on */
-            mf_door_leave(door);
+        if (mf_load_relaxed(&worker->fronts[i].shared)) /* who takes over takes all that come from now on */
+            mf_door_leave(door, true);
         else if (shut)
             mf_door_shut(door);
     }
@@ -216,8 +218,8 @@ static void stop(struct mf_worker *worker)
     MF_COUNT_N(local, limit_drain_timeout, mf_govern_stop(&worker->governor, &fault));
     mf_copies_stop(&worker->copies);
     for (uint32_t i = 0; i < worker->n_doors; i++)
-        if (worker->fronts[i].shared)
-            mf_door_leave(&worker->doors[i]);
+        if (mf_load_relaxed(&worker->fronts[i].shared))
+            mf_door_leave(&worker->doors[i], false);
         else
             mf_door_end(&worker->doors[i]);
     for (struct mf_list *node = local->conns.next; node != &local->conns; node = node->next)

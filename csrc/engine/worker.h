@@ -23,7 +23,7 @@ struct mf_front {
     struct mf_addr bound;
     int fds[MF_WORKERS_MAX]; /* one a worker; -1 once it is the worker's */
     struct mf_listen_file file; /* of a UNIX socket */
-    bool shared; /* others have copies of the sockets and go on with them: queue and file are left as they are */
+    mf_atom32 shared; /* 1: others have copies of the sockets and go on with them: queue and file are left as they are */
 };
 
 /* How far its end has come. One is entered at a time, and any may be left out. */

@@ -51,7 +51,7 @@ enum {
 enum { MF_OP_DIRECT = 1 << 15 }; /* the receive under way is into the socket's own block; no operation of its own */
 
 /* mf_listener._state */
-enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1, MF_L_SHUT = 1 << 2, MF_L_LEFT = 1 << 3 };
+enum { MF_L_CLOSING = 1 << 0, MF_L_RESTING = 1 << 1, MF_L_SHUT = 1 << 2, MF_L_LEFT = 1 << 3, MF_L_STAY = 1 << 4 };
 
 struct mf_loop_ops {
     const char *name;

@@ -39,9 +39,9 @@ void mf_listener_close(struct mf_listener *listener)
     mf_timer_set(&loop->timers, &listener->_retry, loop->now, close_now);
 }
 
-void mf_listener_leave(struct mf_listener *listener)
+void mf_listener_leave(struct mf_listener *listener, bool take)
 {
-    listener->_state |= MF_L_LEFT;
+    listener->_state |= (uint16_t)(MF_L_LEFT | (take ? 0 : MF_L_STAY));
     mf_listener_close(listener);
 }
 
@@ -58,10 +58,15 @@ int mf_listener_shut(struct mf_listener *listener)
 void mf_listener_sweep(struct mf_listener *listener)
 {
     struct mf_addr at;
-    if (listener->_state & MF_L_LEFT)
+    if (listener->_state & MF_L_STAY)
         return;
-    if (mf_sock_local(listener->fd, &at) == 0 && at.sa.sa_family != AF_UNIX) /* copies of it may go on */
-        mf_listen_shut(listener->fd);
+    if (!(listener->_state & MF_L_LEFT) && mf_sock_local(listener->fd, &at) == 0 && at.sa.sa_family != AF_UNIX)
+        mf_listen_shut(listener->fd); /* copies of it may go on */
+    mf_listener_look(listener);
+}
+
+void mf_listener_look(struct mf_listener *listener)
+{
     for (int i = 0; i < SWEEP; i++) {
         struct mf_addr peer = {.len = sizeof peer.storage};
         mf_count(&listener->_loop->counts.syscalls, 1);

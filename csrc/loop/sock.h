@@ -137,9 +137,11 @@ void mf_listener_close(struct mf_listener *listener);
 /* Lets nobody new in (mf_listen_shut); who is being let in still comes. A moment before mf_listener_close, so that no
  * handshake is cut off either. */
 int mf_listener_shut(struct mf_listener *listener);
-/* From the loop: closes and tells, and who has come and was not taken stays in the queue: copies of `fd` go on with it.
- * on_accept may come until on_close. */
-void mf_listener_leave(struct mf_listener *listener);
+/* The same while copies of `fd` go on: they let in who comes from now on. Without `take` who has come stays in the queue,
+ * and nobody may hear of him before the next comes: the kernel tells one io_uring alone, and it may have been this. */
+void mf_listener_leave(struct mf_listener *listener, bool take);
+/* From the loop: takes all that have come. While copies of `fd` go on whoever was told of one may have ended since. */
+void mf_listener_look(struct mf_listener *listener);
 
 /* mf_listen_open with what most need (listen.h): alone, or with `reuse_port` joining; a UNIX socket for its user only. */
 int mf_sock_listen(const struct mf_addr *addr, int backlog, bool reuse_port);

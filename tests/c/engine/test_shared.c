@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 
 static int drained(struct mf_engine *engine)
@@ -86,6 +88,45 @@ static void test_a_hard_end_leaves_them(void)
     close(late);
     close(taken);
     close(fds[0]);
+    close_rig(&rig);
+}
+
+static void *hear(void *epoll)
+{
+    struct epoll_event event;
+    epoll_wait(*(int *)epoll, &event, 1, -1);
+    return NULL;
+}
+
+/* The kernel tells one of those that share a queue, and that one takes nobody any more. */
+static void test_who_waits_is_found_by_another_than_was_told(void)
+{
+    struct rig rig;
+    int fds[MF_WORKERS_MAX], epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct mf_engine *next;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    pthread_t thread;
+    open_rig(&rig, 1, MF_OUTBOUND, NULL);
+    CHECK_INT(mf_engine_copies(rig.engine, 0, fds), 1);
+    CHECK_INT(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event), 0); /* before the next, so it is told first */
+    CHECK_INT(pthread_create(&thread, NULL, hear, &epoll), 0);
+    usleep(100000);
+    CHECK_INT(mf_engine_share(rig.engine, 0, true), 0);
+    CHECK_INT(mf_engine_stop(rig.engine), 0);
+    CHECK(successor(&rig, 1, fds, 1, &next) >= 0);
+    CHECK_INT(mf_engine_start(next), 0);
+    usleep(100000);
+    int late = dial(&rig.proxy);
+    ask(late, 7, "svc", NULL);
+    int provider = take(rig.listeners[0]);
+    answer(provider, asked(provider), 20, 1);
+    expect(late, 7, 20, NULL);
+    pthread_cancel(thread);
+    pthread_join(thread, NULL);
+    mf_engine_free(next);
+    close(epoll);
+    close(late);
+    close(provider);
     close_rig(&rig);
 }
 
@@ -174,6 +215,7 @@ int main(void)
     static void (*const tests[])(void) = {
         test_who_waits_is_left_to_the_next,
         test_a_hard_end_leaves_them,
+        test_who_waits_is_found_by_another_than_was_told,
         test_what_is_taken,
         test_the_file_stays,
     };
