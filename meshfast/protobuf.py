@@ -32,7 +32,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a message: an int where it is a varint, else its bytes.
+    """Number and value of each field of a message: an int where it is a number of whatever kind, else its bytes.
 
     :raises ProtocolError: it is none
     """
@@ -45,12 +45,14 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             return data[at - 1]
         value = shift = 0
         while True:
-            if at >= end or shift > 63:
-                raise ProtocolError("no message of protobuf", at)
+            if at >= end:
+                raise _wrong("a number is not whole", at)
             byte = data[at]
             at += 1
             value |= (byte & 0x7F) << shift
             shift += 7
+            if shift > 70 or value >> 64:
+                raise _wrong("a number has more than 64 bits", at)
             if byte < 0x80:
                 return value
 
@@ -60,15 +62,21 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             at += 1
         else:
             key = read()
-        kind = key & 7
+        kind, number = key & 7, key >> 3
+        if not 0 < number < 1 << 29:
+            raise _wrong(f"field {number}", at)
         if kind == 0:
-            yield key >> 3, read()
+            yield number, read()
             continue
-        if kind == 2:
-            size = read()
-        elif (size := _FIXED.get(kind, -1)) < 0:
-            raise ProtocolError("no message of protobuf", at)
+        size = read() if kind == 2 else _FIXED.get(kind, -1)
+        if size < 0:
+            raise _wrong(f"field {number} is of kind {kind}", at)
         if size > end - at:
-            raise ProtocolError("no message of protobuf", at)
+            raise _wrong(f"field {number} is not whole", at)
         at += size
-        yield key >> 3, data[at - size : at]
+        content = data[at - size : at]
+        yield number, content if kind == 2 else int.from_bytes(content, "little")
+
+
+def _wrong(why: str, at: int) -> ProtocolError:
+    return ProtocolError(f"no message of protobuf: {why}", at)

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from meshfast import protobuf
+from meshfast.errors import ProtocolError
+
 __all__ = ["MOST_HEADERS", "Malformed", "Payload", "read", "write"]
 
 #: Headers of one payload.
 MOST_HEADERS = 256
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class Malformed(ValueError):
@@ -53,9 +55,9 @@ def write(payload: Payload) -> bytes:
     """Its bytes; what is empty is left out."""
     metadata = _put(3, payload.type.encode())
     for name, value in payload.headers.items():
-        metadata += _field(7, _put(1, name.encode()) + _put(2, value.encode()))
+        metadata += protobuf.field(7, _put(1, name.encode()) + _put(2, value.encode()))
     metadata += _put(8, payload.client.encode())
-    return _field(2, metadata) + _field(3, _put(2, payload.body))
+    return protobuf.field(2, metadata) + protobuf.field(3, _put(2, payload.body))
 
 
 def _metadata(found: Payload, data: bytes) -> None:
@@ -74,47 +76,12 @@ def _metadata(found: Payload, data: bytes) -> None:
                 raise Malformed(f"more than {MOST_HEADERS} headers")
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Number and value of each; what is no text, bytes or message is a number."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, kind = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise Malformed(f"field {number}")
-        if kind == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-        elif kind == _BYTES:
-            length, at = _varint(data, at)
-            if length > len(data) - at:
-                raise Malformed(f"field {number} is not whole")
-            yield number, data[at : at + length]
-            at += length
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
-            if length > len(data) - at:
-                raise Malformed(f"field {number} is not whole")
-            yield number, int.from_bytes(data[at : at + length], "little")
-            at += length
-        else:
-            raise Malformed(f"field {number} is of kind {kind}")
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        if at >= len(data):
-            raise Malformed("a number is not whole")
-        one = data[at]
-        at += 1
-        value |= (one & 0x7F) << shift
-        if one < 0x80:
-            if value >> 64:
-                raise Malformed("a number of more than 64 bits")
-            return value, at
-        shift += 7
-    raise Malformed("a number of more than 64 bits")
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """As ``protobuf.fields``; Malformed for what is none."""
+    try:
+        yield from protobuf.fields(data)
+    except ProtocolError as error:
+        raise Malformed(str(error)) from None
 
 
 def _bytes(value: bytes | int) -> bytes:
@@ -131,17 +98,4 @@ def _text(value: bytes | int) -> str:
 
 
 def _put(number: int, value: bytes) -> bytes:
-    return _field(number, value) if value else b""
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return _number(number << 3 | _BYTES) + _number(len(value)) + value
-
-
-def _number(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return protobuf.field(number, value) if value else b""

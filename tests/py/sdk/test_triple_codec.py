@@ -219,7 +219,7 @@ def test_answers_that_cannot_be_read(body: bytes, text: str) -> None:
 
 def test_protobuf() -> None:
     data = b"\x08\x96\x01" + protobuf.field(2, b"x" * 300) + b"\x1d\1\2\3\4" + b"\x21" + bytes(8)
-    assert list(protobuf.fields(data)) == [(1, 150), (2, b"x" * 300), (3, b"\1\2\3\4"), (4, bytes(8))]
+    assert list(protobuf.fields(data)) == [(1, 150), (2, b"x" * 300), (3, 0x04030201), (4, 0)]
     whole = set[int]()
     for end in range(len(data)):
         try:
