@@ -14,6 +14,8 @@ from harness.grpc import KINDS, Grpc
 from harness.h2world import World
 from harness.java import VERSIONS, Java
 from harness.process import LOGS, PeerMissing
+from harness.pysdk import World as SdkWorld
+from harness.pysdk import Worlds
 from harness.through import Through
 from harness.triple import TripleJava
 from harness.way import DIRECT, LOOPS, PROXIED, WAYS, Way
@@ -107,6 +109,20 @@ def port_of(_peers: Peers, _ports: dict[tuple[str, str], int]) -> Callable[..., 
         return _ports[version, name]
 
     return port
+
+
+@pytest.fixture
+def worlds() -> Iterator[Worlds]:
+    """Sidecars for the SDK for Python."""
+    made: list[SdkWorld] = []
+
+    def make(loop: str, *documents: Any) -> SdkWorld:
+        made.append(SdkWorld(loop, *documents))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.sidecar.close()
 
 
 @pytest.fixture(params=[DIRECT, *LOOPS])

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from conftest import GrpcPeers, Offers, Triple, obtain
 from harness import mesh
 from harness.grpc import SERVICE as ECHO
 from harness.java import SERVICE
-from harness.process import until
+from harness.pysdk import STEADY, Load, Order, PeerService, Worlds, comes_and_goes
 from harness.triple import TEXTS, TripleJava, endpoint, entry
 from harness.way import LOOPS
-from test_sdk import STEADY, Load, Order, PeerService, World
 
 from meshfast import protobuf, sdk
-
-
-@pytest.fixture
-def worlds() -> Iterator[Callable[..., World]]:
-    made: list[World] = []
-
-    def make(loop: str, *documents: mesh.Document) -> World:
-        made.append(World(loop, *documents))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.sidecar.close()
 
 
 class StringValue:
@@ -64,7 +45,7 @@ class Texts:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_values(worlds: Callable[..., World], triple: Triple, loop: str) -> None:
+def test_values(worlds: Worlds, triple: Triple, loop: str) -> None:
     """Every type comes back as it went, nested and empty, and what is thrown comes with its class."""
     world = worlds(loop, entry([endpoint(triple.port())]))
     with world.blocking() as found:
@@ -98,7 +79,7 @@ def test_values(worlds: Callable[..., World], triple: Triple, loop: str) -> None
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_labels_and_time(worlds: Callable[..., World], triple: Triple, loop: str) -> None:
+def test_labels_and_time(worlds: Worlds, triple: Triple, loop: str) -> None:
     """A label leads where it says, what goes along is seen, and so is how long the caller waits."""
     ends = endpoint(triple.port()), endpoint(triple.port("dev"), env="dev1")
     world = worlds(loop, entry(ends), *mesh.label_policy())
@@ -120,66 +101,22 @@ def test_labels_and_time(worlds: Callable[..., World], triple: Triple, loop: str
             service.call("attachments", attachments={"user": "€"})
 
 
-class TripleLoad(Load):
-    """The same by Triple."""
-
-    def __init__(self, found: Any, idempotent: bool, name: str) -> None:
-        super().__init__(found, idempotent, name)
-        self.service = found.service(SERVICE, protocol="tri")
-
-
 @pytest.mark.parametrize("idempotent", [False, True], ids=["once", "idempotent"])
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_sidecar_comes_and_goes_under_load(worlds: Callable[..., World], loop: str, idempotent: bool) -> None:
-    """Killed, stopped as planned, hung: what may be repeated never fails, what may not is never executed twice, and a
-    planned stop costs nothing at all."""
+def test_a_sidecar_comes_and_goes_under_load(worlds: Worlds, loop: str, idempotent: bool) -> None:
     java = obtain(lambda: TripleJava(f"counting-{loop}-{idempotent}"))
     world = worlds(loop, entry([endpoint(java.export("counting"))]))
-    threads = 8
     try:
-        with world.blocking() as found, ThreadPoolExecutor(threads) as pool:
-            load = TripleLoad(found, idempotent, f"{loop}-{idempotent}")
-            client = load.service.client
-            running = [pool.submit(load.one) for _ in range(threads)]
-            try:
-                load.more()
-                until("a snapshot", world.left, 60)
-                for way in (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP):
-                    failed = len(load.failed)
-                    until("thin", lambda: client.mode == "thin", 90)
-                    load.more()
-                    world.sidecar.child.send_signal(way)
-                    until("fat", lambda: client.mode == "fat", 60)
-                    load.more()
-                    if way == signal.SIGTERM:
-                        assert len(load.failed) == failed
-                    if way == signal.SIGSTOP:
-                        world.sidecar.child.send_signal(signal.SIGCONT)
-                    else:
-                        world.sidecar.wait(60)
-                        world.sidecar.again()
-                until("thin again", lambda: client.mode == "thin", 90)
-                load.more()
-            finally:
-                load.stopping.set()
-            for one in running:
-                one.result(60)
-            executed = Counter(load.service.call("recorded"))
-            assert load.done <= set(executed)
-            assert client.calls == {} and client.counters["returns"] >= 3
-            under_way = threads * client.counters["falls"]
-        if idempotent:
-            assert not load.failed and max(executed.values()) <= 2
-        else:
-            assert max(executed.values()) == 1
-            assert len(load.failed) <= under_way
-            assert all(type(error) is sdk.ConnectionLost and error.may_have_run for error in load.failed.values())
+        with world.blocking() as found:
+            service = found.service(SERVICE, protocol="tri")
+            load = Load(service, idempotent, f"{loop}-{idempotent}")
+            comes_and_goes(world, load, lambda: service.call("recorded"))
     finally:
         java.close()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_the_other_face(worlds: Callable[..., World], triple: Triple, loop: str) -> None:
+def test_the_other_face(worlds: Worlds, triple: Triple, loop: str) -> None:
     """Many calls at a time on one connection, each with its own answer."""
     world = worlds(loop, entry([endpoint(triple.port())]))
 
@@ -196,7 +133,7 @@ def test_the_other_face(worlds: Callable[..., World], triple: Triple, loop: str)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_grpc(worlds: Callable[..., World], grpc_peers: GrpcPeers, offering: str, loop: str) -> None:
+def test_grpc(worlds: Worlds, grpc_peers: GrpcPeers, offering: str, loop: str) -> None:
     """Servers that know nothing of Dubbo, called with bytes: what goes along, what comes back, and how calls fail."""
     _, port = grpc_peers.instance(offering)
     world = worlds(loop, mesh.entry([mesh.endpoint(port)], hosts=[SERVICE, ECHO]))
@@ -221,7 +158,7 @@ def test_grpc(worlds: Callable[..., World], grpc_peers: GrpcPeers, offering: str
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_dubbo_go(worlds: Callable[..., World], offers: Offers, loop: str) -> None:
+def test_dubbo_go(worlds: Worlds, offers: Offers, loop: str) -> None:
     """dubbo-go by Triple: what it throws is a status."""
     _, port = offers("A", protocol="tri")
     world = worlds(loop, entry([endpoint(port)]))
