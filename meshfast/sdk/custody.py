@@ -17,6 +17,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from meshfast import passing
 from meshfast.errors import ProtocolError
@@ -35,8 +36,14 @@ MOVED = 2.0
 #: SO_DETACH_FILTER: a sidecar that ended shuts what it has alone by a filter.
 DETACH_FILTER = 27
 
+
+class Closes(Protocol):
+    def close(self) -> None:
+        """Takes nobody any more."""
+
+
 #: Takes who comes at a socket that listens, until what it gives is closed.
-Adopt = Callable[[socket.socket], Awaitable[asyncio.Server]]
+Adopt = Callable[[socket.socket], Closes]
 
 
 class Custody:
@@ -46,7 +53,7 @@ class Custody:
     def __init__(self, state: str, port: int, adopt: Adopt) -> None:
         self._state, self._port, self._adopt = state, port, adopt
         self._held: list[tuple[str, int]] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Closes] = []
         self._door: Door | None = None
         self._came = asyncio.Event()  # a sidecar that was given back what was kept ...
         self._with: Channel | None = None  # ... by this
@@ -93,10 +100,10 @@ class Custody:
                 wait = SOON
                 by = now() + MOVED if await self._followed(channel) else 0.0
                 if not by:
-                    await self._take()
+                    self._take()
                 continue
             if self._held and now() >= by:
-                await self._take()
+                self._take()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._came.wait()
@@ -161,7 +168,7 @@ class Custody:
             os.close(fd)
         self._held = found
 
-    async def _take(self) -> None:
+    def _take(self) -> None:
         """Takes who comes, from now on."""
         if self._servers:
             return
@@ -171,7 +178,7 @@ class Custody:
             sock = socket.socket(fileno=os.dup(fd))
             with contextlib.suppress(OSError):  # there is none
                 sock.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
-            self._servers.append(await self._adopt(sock))
+            self._servers.append(self._adopt(sock))
 
     def _rest(self) -> None:
         """Whoever was taken is served on; others have the sockets, and those who wait there."""

@@ -24,8 +24,10 @@ log = logging.getLogger("meshfast.sdk")
 CROWDED = "long requests have the memory that there is for them (the limit `memory`): try again"
 #: Bytes of an event at most.
 EVENT = 1024
-#: Connections that wait at a socket that is not its own: as many as sidecars let wait.
-BACKLOG = 4096
+#: Connections that are taken in one turn at a socket that is not its own.
+BACKLOG = 256
+#: Seconds without taking any, where descriptors are wanting.
+AGAIN = 1.0
 #: Bytes that wait to be sent to a caller when nothing more is read from it.
 PAUSE = 256 << 10
 
@@ -59,6 +61,7 @@ class Server:
         self.leaving = False
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.coming: set[asyncio.Task[object]] = set()  # callers that were taken and are no connections yet
         self._server: asyncio.Server | None = None
         self.last = 0.0  # when a call came, by the loop's clock
 
@@ -71,10 +74,10 @@ class Server:
         number: int = self._server.sockets[0].getsockname()[1]
         return number
 
-    async def adopt(self, sock: socket.socket) -> asyncio.Server:
+    def adopt(self, sock: socket.socket) -> Adopted:
         """Takes, too, who comes at a socket that listens already, until what this gives is closed. It is closed with
         that."""
-        return await asyncio.get_running_loop().create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG)
+        return Adopted(sock, self)
 
     async def leave(self) -> None:
         """Tells callers to go elsewhere, and serves on until no call is in flight and none has come for a while."""
@@ -93,6 +96,7 @@ class Server:
         """At once, but for answers that are on their way."""
         if self._server:
             self._server.close()
+        await asyncio.gather(*self.coming, return_exceptions=True)
         for one in list(self.connections):
             one.close()
         for task in self.tasks:
@@ -109,6 +113,52 @@ class Server:
         """Whether a caller that has so many calls in flight may have no more."""
         left = self.limits.calls - self.calls
         return left <= 0 or (left < self.limits.calls // 2 and mine >= self.limits.share * left)
+
+
+class Adopted:
+    """A socket that listens and is shared. An asyncio.Server would drop whom it took in the turn in which it is
+    closed, and nobody else would hear of them."""
+
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self._sock, self._server = sock, server
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        sock.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Who was taken is served on; who waits is left to others."""
+        if self._again:
+            self._again.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._sock, self._take)
+
+    def _take(self) -> None:
+        for _ in range(BACKLOG):
+            try:
+                sock, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                log.error("who calls in cannot be taken, trying again in %g s: %s", AGAIN, error)
+                self._loop.remove_reader(self._sock)
+                self._again = self._loop.call_later(AGAIN, self._listen)
+                return
+            sock.setblocking(False)
+            coming = self._loop.connect_accepted_socket(lambda: Connection(self._server), sock)
+            task: asyncio.Task[object] = self._loop.create_task(coming)
+            self._server.coming.add(task)
+            task.add_done_callback(self._came)
+
+    def _came(self, task: asyncio.Task[object]) -> None:
+        self._server.coming.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a caller has gone again: %s", error)
 
 
 class Connection(asyncio.Protocol):

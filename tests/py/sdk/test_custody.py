@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from peers import until
+from peers import Caller, until
 from proxies import BACKENDS, PATIENCE, ends, inbound, proxy
 from takeovers import CART, load
 
 from meshfast.sdk.serve import Offer, Serving
+from meshfast.sdk.server import Server
 
 TIMES = 5
 WIDTH = 2
@@ -96,6 +98,28 @@ def test_a_sidecar_that_is_started_anew_loses_no_call(tmp_path, backend):
             assert calls.errors == []
 
     asyncio.run(asyncio.wait_for(story(), 6 * PATIENCE))
+
+
+def test_who_was_taken_in_the_last_turn_is_served():
+    """The next sidecar is there in the very turn in which the application takes somebody."""
+
+    async def story() -> None:
+        loop, server, offer = asyncio.get_running_loop(), Server(), offered()
+        server.performer.offers[offer.key] = dict(offer.handlers)
+        try:
+            for _ in range(20):
+                listening = socket.create_server(("127.0.0.1", 0))
+                at = listening.getsockname()
+                adopted = server.adopt(listening)
+                dialled = socket.create_connection(at)
+                loop.call_later(0, adopted.close)  # timers come behind what is to be read
+                caller = Caller(*await asyncio.open_connection(sock=dialled))
+                assert (await asyncio.wait_for(caller.ask(CART, "x"), PATIENCE)).value == "app:x"
+                await caller.close()
+        finally:
+            await server.stop()
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
 
 
 async def stopped(side) -> int:  # type: ignore[no-untyped-def]
