@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections import Counter
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ log = logging.getLogger("meshfast.sdk")
 CROWDED = "long requests have the memory that there is for them (the limit `memory`): try again"
 #: Bytes of an event at most.
 EVENT = 1024
-#: Connections that are taken in one turn at a socket that is not its own.
-BACKLOG = 256
+#: Connections that wait at its own port; that are taken in one turn.
+WAITING, BACKLOG = 100, 256
 #: Seconds without taking any, where descriptors are wanting.
 AGAIN = 1.0
 #: Bytes that wait to be sent to a caller when nothing more is read from it.
@@ -62,7 +63,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.coming: set[asyncio.Task[object]] = set()  # callers that were taken and are no connections yet
-        self._server: asyncio.Server | None = None
+        self._own: list[Adopted] = []
         self.last = 0.0  # when a call came, by the loop's clock
 
     async def start(self, host: str, port: int) -> int:
@@ -70,9 +71,25 @@ class Server:
 
         :raises OSError: it is taken
         """
-        self._server = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port)
-        number: int = self._server.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        bound = await loop.create_server(lambda: Connection(self), host, port, start_serving=False)
+        try:
+            for one in bound.sockets:
+                sock = socket.socket(fileno=os.dup(one.fileno()))
+                self._own.append(Adopted(sock, self))
+                sock.listen(WAITING)
+            number: int = bound.sockets[0].getsockname()[1]
+        except BaseException:
+            self._shut()
+            raise
+        finally:
+            bound.close()
         return number
+
+    def _shut(self) -> None:
+        for one in self._own:
+            one.close()
+        self._own.clear()
 
     def adopt(self, sock: socket.socket) -> Adopted:
         """Takes, too, who comes at a socket that listens already, until what this gives is closed. It is closed with
@@ -94,8 +111,7 @@ class Server:
 
     async def stop(self) -> None:
         """At once, but for answers that are on their way."""
-        if self._server:
-            self._server.close()
+        self._shut()
         await asyncio.gather(*self.coming, return_exceptions=True)
         for one in list(self.connections):
             one.close()
@@ -116,8 +132,8 @@ class Server:
 
 
 class Adopted:
-    """A socket that listens and is shared. An asyncio.Server would drop whom it took in the turn in which it is
-    closed, and nobody else would hear of them."""
+    """A socket that listens. An asyncio.Server would drop whom it took in the turn in which it is closed, and neither
+    they nor anybody else would hear of it."""
 
     def __init__(self, sock: socket.socket, server: Server) -> None:
         self._sock, self._server = sock, server
