@@ -191,18 +191,7 @@ def test_retries(peers: Peers, proxied: Way, version: str, port_of: PortOf, refe
     )
     ref, straight = refer(consumer, port), next(_tokens)
     consumer.refer(straight, busy, timeout=60_000)  # and not released, which would wait for what it holds
-    held: list[Future[object]] = []
-
-    def is_full() -> bool:
-        if not held or held[-1].done():  # another call of ours had the thread
-            held.append(consumer.start("call", ref=straight, method="slow", args=[30_000, "x"], attachments={}))
-        try:
-            consumer.call(straight, "whoami")
-        except PeerError:
-            return not held[-1].done()
-        return False
-
-    until("its one thread is taken", is_full)
+    consumer.hold(peers.provider(version), straight, 30_000)
     assert [outcome(consumer, ref, "again") for _ in range(10)] == ["A"] * 10
     assert sidecar.count("retries_answer") == sidecar.count("retries_succeeded") > 0
     plain = [outcome(consumer, ref, "once") for _ in range(10)]

@@ -157,14 +157,7 @@ def test_retries(by_rules: Rules) -> None:
     ref = by_rules.refer({"busy": busy} | by_rules.ports("A"), again, {}, loadBalancer=TURNS)()
     sidecar, straight = by_rules.sidecar, next(_tokens)
     consumer.refer(straight, busy, timeout=60_000)  # and not released, which would wait for what it holds
-    held: list[Future[object]] = []
-
-    def is_full() -> bool:
-        if not held or held[-1].done():  # another call of ours had the thread
-            held.append(consumer.start("call", ref=straight, method="slow", args=[30_000, "x"], attachments={}))
-        return isinstance(by_rules.ask(straight), PeerError) and not held[-1].done()
-
-    until("its one thread is taken", is_full)
+    consumer.hold(by_rules.triple.provider, straight, 30_000)
     assert [by_rules.ask(ref, how="again") for _ in range(10)] == ["A"] * 10
     plain = [by_rules.ask(ref, how="once") for _ in range(10)]
     assert plain.count("A") == 5

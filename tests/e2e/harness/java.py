@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from .driver import Driver
-from .process import BUILD, HOST, accepts, free_port, need, need_tool
+from .process import BUILD, HOST, accepts, free_port, need, need_tool, until
 
 SERVICE = "meshfast.peer.PeerService"
 VERSIONS = {"java-2.7": "dubbo27", "java-3.3": "dubbo33"}
@@ -75,6 +76,17 @@ class Java(Driver):
         texts = dotted(params)
         url = ";".join(service_url(address, texts, scheme or self.scheme) for address in addresses)
         self.do("refer", ref=ref, url=url, params=texts)
+
+    def hold(self, provider: Java, ref: str, millis: int) -> None:
+        """Returns once ``provider`` executes a call of ours by ``ref`` that takes so long: a thread of it is taken."""
+        text, held = f"held by {ref}", list[Future[object]]()
+
+        def is_executed() -> bool:
+            if not held or held[-1].done():  # refused: what had the thread before us was not quite over
+                held.append(self.start("call", ref=ref, method="slow", args=[millis, text], attachments={}))
+            return text in provider.do("asleep")
+
+        until(f"{provider.name} executes a call of {self.name}", is_executed)
 
     def next(self, address: int) -> None:
         """Where ``hop`` calls on to."""

@@ -97,6 +97,8 @@ public class Driver {
                     dubbo.unexport();
                 }
                 return null;
+            case "asleep":
+                return new ArrayList<>(Provider.ASLEEP);
             case "next":
                 dubbo.refer("next", text(command, "url", ""), strings(command, "params"));
                 return null;

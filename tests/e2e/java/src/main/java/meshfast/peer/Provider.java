@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -17,6 +18,9 @@ import org.apache.dubbo.rpc.TimeoutCountDown;
 
 /** The service as one named instance offers it. */
 final class Provider implements PeerService {
+    /* What the calls that are asleep now in this process were given as their text. */
+    static final Set<String> ASLEEP = ConcurrentHashMap.newKeySet();
+
     private final String name;
     private final Supplier<PeerService> next;
     private final List<String> records = Collections.synchronizedList(new ArrayList<>());
@@ -46,10 +50,13 @@ final class Provider implements PeerService {
 
     @Override
     public String slow(int millis, String text) {
+        ASLEEP.add(text);
         try {
             Thread.sleep(millis);
         } catch (InterruptedException stop) {
             throw new IllegalStateException(stop);
+        } finally {
+            ASLEEP.remove(text);
         }
         return ask(text);
     }
