@@ -11,7 +11,7 @@ from conftest import Peers
 from harness import mesh
 from harness.java import SERVICE
 from harness.process import until
-from harness.pysdk import STEADY, Load, Order, PeerService, Worlds, comes_and_goes
+from harness.pysdk import PATIENT, STEADY, Load, Order, PeerService, Worlds, comes_and_goes
 from harness.way import LOOPS
 
 from meshfast import sdk
@@ -25,7 +25,7 @@ VERSIONS = ("java-3.3", "java-2.7")
 def test_values(worlds: Worlds, port_of: PortOf, loop: str, version: str) -> None:
     """Every type comes back as it went, nested and empty, and what is thrown comes with its class."""
     world = worlds(loop, mesh.entry([mesh.endpoint(port_of(version))]))
-    with world.blocking() as found:
+    with world.blocking(PATIENT) as found:
         peer = found.stub(PeerService, SERVICE)  # type: ignore[type-abstract]
         assert peer.whoami() == "A"
         for text in ("", "book", "Größe 😀 \U0001f600" * 50, "x" * 100_000):

@@ -12,7 +12,7 @@ from conftest import GrpcPeers, Offers, Triple, obtain
 from harness import mesh
 from harness.grpc import SERVICE as ECHO
 from harness.java import SERVICE
-from harness.pysdk import STEADY, Load, Order, PeerService, Worlds, comes_and_goes
+from harness.pysdk import PATIENT, STEADY, Load, Order, PeerService, Worlds, comes_and_goes
 from harness.triple import TEXTS, TripleJava, endpoint, entry
 from harness.way import LOOPS
 
@@ -48,7 +48,7 @@ class Texts:
 def test_values(worlds: Worlds, triple: Triple, loop: str) -> None:
     """Every type comes back as it went, nested and empty, and what is thrown comes with its class."""
     world = worlds(loop, entry([endpoint(triple.port())]))
-    with world.blocking() as found:
+    with world.blocking(PATIENT) as found:
         peer = found.stub(PeerService, SERVICE, protocol="tri")  # type: ignore[type-abstract]
         assert peer.whoami() == "A"
         for text in ("", "book", "Größe \U0001f600" * 50, "x" * 100_000):

@@ -24,6 +24,8 @@ from .sidecar import Sidecar
 
 #: A busy machine is silent now and then; and a test does not wait as long as an application for the return.
 STEADY = sdk.Timing(silent=2.0, lost=3.0, probe=0.2, hold=0.5, hold_max=1.0)
+#: Of who is never to turn away from its sidecar.
+PATIENT = sdk.Timing(silent=60.0, lost=60.0)
 _numbers = itertools.count(1)
 
 
@@ -84,8 +86,8 @@ class World:
         self.sidecar = Sidecar(loop, documents, [mesh.outbound(self.where["address"])], more=more)
 
     @contextmanager
-    def blocking(self) -> Iterator[sdk.Blocking]:
-        with sdk.Blocking("tests", timeout=20.0, timing=STEADY, **self.where) as found:
+    def blocking(self, timing: sdk.Timing = STEADY) -> Iterator[sdk.Blocking]:
+        with sdk.Blocking("tests", timeout=20.0, timing=timing, **self.where) as found:
             yield found
 
     def left(self) -> bool:
