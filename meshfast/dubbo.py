@@ -225,15 +225,16 @@ def encode_response(
     return _frame(0, Status.OK, request_id, body + hessian.encode({"dubbo": "2.0.2"} | dict(attachments or {})))
 
 
-def decode_response(frame: _Bytes) -> Response:
-    """An answer in Hessian2, decoded whole. Raises ProtocolError for anything else."""
+def decode_response(frame: _Bytes, most: int | None = None) -> Response:
+    """An answer in Hessian2, decoded whole. Raises ProtocolError for anything else, and LimitError where it has more
+    than ``most`` values."""
     head = parse_head(frame)
     if head is None or len(frame) < HEAD_LENGTH + head.body_length:
         raise ProtocolError("the answer is cut short", len(frame))
     if head.is_request or head.is_event or head.serialization != HESSIAN2:
         raise ProtocolError("not an answer in Hessian2", 2)
     data = bytes(frame[: HEAD_LENGTH + head.body_length])
-    reader = hessian.Reader(data, HEAD_LENGTH)
+    reader = hessian.Reader(data, HEAD_LENGTH, most)
     kind = reader.next()
     if head.status != Status.OK:
         return Response(head.request_id, head.status, exception=str(kind))

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meshfast.errors import ProtocolError
+from meshfast.errors import LimitError, ProtocolError
 
 __all__ = ["Reader", "Value", "decode", "descriptor", "encode"]
 
@@ -144,10 +144,11 @@ def decode(data: bytes, offset: int = 0) -> tuple[Any, int]:
 
 
 class Reader:
-    """Reads several values of one body, which share their classes and references."""
+    """Reads several values of one body, which share their classes and references. ``most``: values within values,
+    however short each is, over which a body is a LimitError; None: as many as there are bytes."""
 
-    def __init__(self, data: bytes, offset: int = 0) -> None:
-        self._reader = _Reader(data, offset)
+    def __init__(self, data: bytes, offset: int = 0, most: int | None = None) -> None:
+        self._reader = _Reader(data, offset) if most is None else _Counting(data, offset, most)
 
     @property
     def at(self) -> int:
@@ -366,3 +367,17 @@ class _Reader:
             raise IndexError
         out.extend(self.value(depth + 1) for _ in range(n))
         return out
+
+
+class _Counting(_Reader):
+    """Each value takes microseconds, and may take one byte: what strangers say is bounded by both."""
+
+    def __init__(self, data: bytes, at: int, most: int) -> None:
+        super().__init__(data, at)
+        self.most = self.left = most
+
+    def value(self, depth: int) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise LimitError(f"at byte {self.at}: more than {self.most} Hessian2 values")
+        return super().value(depth)

@@ -18,8 +18,8 @@ from meshfast.registry.url import Provider, Refused
 
 __all__ = ["Applications", "Ask"]
 
-#: Applications that are asked for what they offer at once.
-ASKED = 16
+#: Instances that are asked for what they offer at once, and those of one application, whose revisions may be many.
+ASKED, ASKED_OF_ONE = 16, 4
 #: An application that does not answer is asked so often, so many seconds apart; after that less often.
 TRIES, SOON, SELDOM = 3, 1.0, 10.0
 
@@ -62,13 +62,14 @@ class _Instance:
 
 
 class _Application:
-    __slots__ = ("holders", "instances", "name", "over", "watched")
+    __slots__ = ("holders", "instances", "name", "over", "room", "watched")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.holders: set[str] = set()
         self.instances: dict[str, _Instance] = {}
         self.over = 0
+        self.room = asyncio.Semaphore(ASKED_OF_ONE)
         self.watched: dict[str, Watched] = {}
 
 
@@ -265,7 +266,7 @@ class Applications:
         host, (protocol, port) = found.host, found.asked
         result = None
         try:
-            async with self._room:
+            async with one.room, self._room:
                 result = await self._ask(protocol, host, port, one.name, revision.key[1])
         except Exception as error:
             revision.tries += 1

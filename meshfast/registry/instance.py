@@ -23,12 +23,16 @@ from meshfast.registry.url import (
     version,
 )
 
-__all__ = ["Info", "MOST_SERVICES", "Node", "Service", "applications", "info", "info_of", "node", "offered"]
+__all__ = [
+    "MOST_SERVICES", "MOST_VALUES", "Info", "Node", "Service", "applications", "info", "info_of", "node", "offered",
+]  # fmt: skip
 
 #: Bytes of an instance, of a mapping, of a MetadataInfo.
 LONGEST_INSTANCE = 256 * 1024
 LONGEST_MAPPING = 256 * 1024
 LONGEST_INFO = 4 * 1024 * 1024
+#: Values within values of a MetadataInfo that comes as Hessian2 or protobuf, where each may be a single byte.
+MOST_VALUES = 400_000
 #: Services of one application; applications of one service.
 MOST_SERVICES = 10_000
 MOST_APPLICATIONS = 1_000

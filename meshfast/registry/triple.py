@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from meshfast import http2, protobuf
 from meshfast.errors import LimitError, ProtocolError
-from meshfast.registry.instance import LONGEST_INFO, MOST_SERVICES, Info, info_of
+from meshfast.registry.instance import LONGEST_INFO, MOST_SERVICES, MOST_VALUES, Info, info_of
 from meshfast.registry.url import MOST_PARAMETERS, Refused
 
 __all__ = ["call", "read_answer"]
@@ -21,6 +21,8 @@ VERSION = "2.0.0"
 LONGEST_CALL, A_FRAME = LONGEST_INFO + 1024 * 1024, 512
 
 _WINDOW = http2.Setting.INITIAL_WINDOW_SIZE
+#: Fields of a service.
+_NAMES = {1: "name", 2: "group", 3: "version", 4: "protocol", 6: "path"}
 
 
 async def call(
@@ -87,29 +89,54 @@ class _frames:
         return found[0]
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a message; Refused for what is none."""
-    try:
-        yield from protobuf.fields(data)
-    except ProtocolError:
-        raise Refused("protobuf") from None
+class _Reader:
+    """Reads one answer, whose fields are counted over all of its messages."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def fields(self, data: bytes) -> Iterator[tuple[int, int | bytes]]:
+        """Number and value of each field of a message; Refused for what is none, and for too many."""
+        try:
+            for each in protobuf.fields(data):
+                self._left -= 1
+                if self._left < 0:
+                    raise Refused("values")
+                yield each
+        except ProtocolError:
+            raise Refused("protobuf") from None
+
+    def entry(self, value: int | bytes) -> tuple[str, bytes]:
+        """Of a map."""
+        name, found = "", b""
+        for number, each in self.fields(_bytes(value)):
+            if number == 1:
+                name = _text(each)
+            elif number == 2:
+                found = _bytes(each)
+        return name, found
+
+    def service(self, message: bytes) -> dict[str, object] | None:
+        found: dict[str, object] = {}
+        params: dict[str, str] = {}
+        try:
+            for number, value in self.fields(message):
+                if number in _NAMES:
+                    found[_NAMES[number]] = _text(value)
+                elif number == 5:
+                    found["port"] = value
+                elif number == 7 and len(params) <= MOST_PARAMETERS:
+                    name, text = self.entry(value)
+                    params[name] = _text(text)
+        except Refused:
+            return None
+        return found | {"params": params}
 
 
 def _text(value: int | bytes) -> str:
     if isinstance(value, int):
         raise Refused("protobuf")
     return value.decode(errors="replace")
-
-
-def _entry(value: int | bytes) -> tuple[str, bytes]:
-    """Of a map."""
-    name, found = "", b""
-    for number, each in _fields(_bytes(value)):
-        if number == 1:
-            name = _text(each)
-        elif number == 2:
-            found = _bytes(each)
-    return name, found
 
 
 def _bytes(value: int | bytes) -> bytes:
@@ -120,35 +147,15 @@ def _bytes(value: int | bytes) -> bytes:
 
 def read_answer(message: bytes) -> Info:
     """MetadataInfoV2. A service that cannot be read is left out, as elsewhere."""
-    app, revision, services = "", "", dict[str, object]()
-    for number, value in _fields(message):
+    app, revision, services, reader = "", "", dict[str, object](), _Reader()
+    for number, value in reader.fields(message):
         if number == 1:
             app = _text(value)
         elif number == 2:
             revision = _text(value)
         elif number == 3:
-            name, found = _entry(value)
+            name, found = reader.entry(value)
             if len(services) >= MOST_SERVICES:
                 raise Refused("services")
-            services[name] = _service(found)
+            services[name] = reader.service(found)
     return info_of({"app": app, "revision": revision, "services": services})
-
-
-_NAMES = {1: "name", 2: "group", 3: "version", 4: "protocol", 6: "path"}
-
-
-def _service(message: bytes) -> dict[str, object] | None:
-    found: dict[str, object] = {}
-    params: dict[str, str] = {}
-    try:
-        for number, value in _fields(message):
-            if number in _NAMES:
-                found[_NAMES[number]] = _text(value)
-            elif number == 5:
-                found["port"] = value
-            elif number == 7 and len(params) <= MOST_PARAMETERS:
-                name, text = _entry(value)
-                params[name] = _text(text)
-    except Refused:
-        return None
-    return found | {"params": params}
