@@ -53,15 +53,16 @@ class Fires:
     """Who is to be told once that a node, or which children it has, is not any more as it was read."""
 
     def __init__(self) -> None:
-        self._following: dict[tuple[str, bool], _Following] = {}  # by path, and whether of its children
+        self._following: dict[tuple[str, bool], list[_Following]] = {}  # by path, and whether of its children
 
     def follow(self, path: str, children: bool, fired: Fired) -> Known:
         """From now on; what it returns is to be called with the revision of what was read, and the names."""
-        one = self._following[path, children] = _Following(fired)
+        one = _Following(fired)
+        self._following.setdefault((path, children), []).append(one)
 
         def known(revision: int, names: frozenset[str] | None = None) -> None:
             one.revision, one.names = revision, names
-            if one.late > revision and self._following.get((path, children)) is one:
+            if one.late > revision and one in self._following.get((path, children), ()):
                 self._fire(path, children)
 
         return known
@@ -86,16 +87,17 @@ class Fires:
             self._fire(path, children)
 
     def _changed(self, path: str, children: bool, revision: int, other: Callable[[_Following], bool]) -> None:
-        one = self._following.get((path, children))
-        if one is None:
-            return
-        if not one.revision:
-            one.late = max(one.late, revision)
-        elif revision > one.revision and other(one):
-            self._fire(path, children)
+        for one in self._following.get((path, children), ()):
+            if not one.revision:
+                one.late = max(one.late, revision)
+            elif revision > one.revision and other(one):
+                self._fire(path, children)
+                return
 
     def _fire(self, path: str, children: bool) -> None:
-        self._following.pop((path, children)).fired(Changed(path))
+        """All who follow it, so that none is told by what another one read."""
+        for one in self._following.pop((path, children)):
+            one.fired(Changed(path))
 
 
 def _other(one: _Following, name: str, gone: bool, deeper: bool) -> bool:

@@ -5,7 +5,7 @@ reconnect, for what was missed. A few requests are under way at once, the rest w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -70,7 +70,7 @@ class Reads:
         dropped: Callable[[str], None] = lambda path: None,
     ) -> None:
         self._client, self._hop, self._notes, self._times, self._dropped = client, hop, notes, times, dropped
-        self._watched: dict[tuple[Kind, str], Watched] = {}
+        self._watched: dict[tuple[Kind, str], dict[Watched, None]] = {}
         self._now: deque[Watched] = deque()
         self._later: list[tuple[float, int, Watched]] = []
         self._seq = 0
@@ -80,16 +80,21 @@ class Reads:
         self.made = 0  # requests, ever
 
     def watch(self, path: str, kind: Kind, parse: Parse, took: Callable[[], None], late: bool = False) -> Watched:
-        """One for each path and kind. ``took`` is called in the loop after each try. ``late``: after others, again."""
-        one = self._watched[kind, path] = Watched(path, kind, parse, took, late)
+        """What stands at a path may be several things at once, as names in a registry are anybody's: each is watched
+        by itself. ``took`` is called in the loop after each try. ``late``: after others, again."""
+        one = Watched(path, kind, parse, took, late)
+        self._watched.setdefault((kind, path), {})[one] = None
         self._now.append(one)
         self._pump()
         return one
 
     def drop(self, one: Watched) -> None:
         one.wanted = False
-        if self._watched.get((one.kind, one.path)) is one:
-            del self._watched[one.kind, one.path]
+        alike = self._watched.get((one.kind, one.path), {})
+        if one in alike:
+            del alike[one]
+            if not alike:
+                del self._watched[one.kind, one.path]
             if all((kind, one.path) not in self._watched for kind in Kind):
                 self._dropped(one.path)
 
@@ -98,7 +103,7 @@ class Reads:
         self._forget()
         now, luck = self._times.now(), self._times.luck
         again = []
-        for one in self._watched.values():
+        for one in self._all():
             one.asked, one.stale = False, True
             if one.tried:
                 again.append((one.late, now + SPREAD * luck(), one))
@@ -114,6 +119,10 @@ class Reads:
 
     def down(self) -> None:
         self._forget()
+
+    def _all(self) -> Iterator[Watched]:
+        for alike in self._watched.values():
+            yield from alike
 
     def _forget(self) -> None:
         self._number += 1
@@ -189,9 +198,8 @@ class Reads:
             self._hop.put(self._changed, event.path)
 
     def _changed(self, path: str) -> None:
-        for kind in Kind:
-            one = self._watched.get((kind, path))
-            if one is not None and not one.stale:
+        for one in [one for kind in Kind for one in self._watched.get((kind, path), ())]:
+            if not one.stale:
                 one.stale = True
                 if not one.asked:
                     self._again(one)
@@ -234,7 +242,10 @@ class Reads:
             self._ask(client, one, True)
             return
         if error is not None and name in ("ConnectionLoss", "ConnectionClosedError", "SessionExpiredError"):
-            self._in_flight -= 1  # it is read again by ``up``
+            self._in_flight -= 1  # it is read again by ``up``, unless the server says so and the connection goes on
+            one.asked = False
+            self._later_again(one)
+            self._pump()
             return
         self._settle(one)
         one.tried = True
@@ -252,6 +263,9 @@ class Reads:
         self._notes.count(error.reason if isinstance(error, Refused) else "unreadable")
         self._notes.warn(one.path, error)
         if not isinstance(error, Refused):
-            one.stale = True
-            self._push(self._times.now() + AGAIN * (0.5 + self._times.luck() / 2), one)
-            self._arm()
+            self._later_again(one)
+
+    def _later_again(self, one: Watched) -> None:
+        one.stale = True
+        self._push(self._times.now() + AGAIN * (0.5 + self._times.luck() / 2), one)
+        self._arm()
