@@ -48,7 +48,7 @@ class _Follows(NamedTuple):
 class Session:
     """``heard``: by the clock, when it said something last; ``asked``: it was asked since whether it is there;
     ``told``: by service, what it follows and the instances that it knows; ``listens``: to which configurations, with
-    what it knows of them."""
+    what it knows of them; ``mappings``: those of them that say who offers a service, by its name."""
 
     id: int
     stream: Stream
@@ -56,6 +56,7 @@ class Session:
     looker: Looker = field(default_factory=Looker)
     told: dict[str, dict[_Follows, list[Any]]] = field(default_factory=dict)
     listens: dict[Key, str] = field(default_factory=dict)
+    mappings: dict[str, dict[Key, None]] = field(default_factory=dict)
     asked: bool = False
 
 
@@ -149,14 +150,15 @@ class Answers:
         follows = _follows(asked)
         hosts = self.naming.hosts(follows.name, follows.group)
         service = service_of(follows.name) or ""
-        mine = session.told.setdefault(service, {})
-        if not asked.subscribe:
-            if mine.pop(follows, None) is not None:
-                self.used.give("watches", 1)
-        else:
+        mine = session.told.get(service, {})
+        if asked.subscribe:
             if follows not in mine:
                 self.used.take("watches", 1)
-            mine[follows] = hosts
+            session.told.setdefault(service, mine)[follows] = hosts
+        elif mine.pop(follows, None) is not None:
+            self.used.give("watches", 1)
+            if not mine:
+                del session.told[service]
         return {"serviceInfo": self._info(follows, hosts)}
 
     def _list(self, session: Session, asked: nacosrequests.Naming) -> Mapping[str, Any]:
@@ -217,15 +219,24 @@ class Answers:
             if not asked.listen:
                 if session.listens.pop(key, None) is not None:
                     self.used.give("watches", 1)
+                    self._unmap(session, key)
                 continue
             if key not in session.listens:
                 self.used.take("watches", 1)
             if key[1] == MAPPING:
                 self._look(session, key[2])
+                session.mappings.setdefault(key[2], {})[key] = None
             found = session.listens[key] = md5(self._text(key))
             if found != (each.md5 or ""):
                 changed.append({"tenant": each.tenant or "", "group": key[1], "dataId": key[2]})
         return {"changedConfigs": changed}
+
+    def _unmap(self, session: Session, key: Key) -> None:
+        if key[1] == MAPPING:
+            alike = session.mappings[key[2]]
+            del alike[key]
+            if not alike:
+                del session.mappings[key[2]]
 
     # --- what is told
 
@@ -239,7 +250,7 @@ class Answers:
                         "namespace": follows.namespace, "serviceName": follows.name, "groupName": follows.group,
                         "serviceInfo": self._info(follows, hosts), "module": "naming",
                     })  # fmt: skip
-            for key in [key for key in session.listens if key[1:] == (MAPPING, service)]:
+            for key in session.mappings.get(service, ()):
                 self._tell_of(session, key)
 
     def _tell_text(self, key: Key) -> None:
