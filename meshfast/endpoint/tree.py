@@ -82,7 +82,7 @@ class Tree:
             self._take(path, node)
             self._place(path, node, fate is Fate.LISTED)
         stat = node.stat()
-        if self.view:
+        if self.view and fate is not Fate.DROPPED:  # of that nobody would say that it has gone
             self.view.created(node.owner if ephemeral else 0, path, data or b"")
         return path, stat
 

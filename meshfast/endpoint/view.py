@@ -25,7 +25,8 @@ class View(Protocol):
         """Of a node that a client creates."""
 
     def created(self, owner: int, path: str, data: bytes) -> None:
-        """A client made this node, or set its data anew; ``owner``: the session it will end with, or 0."""
+        """A client made this node, or set its data anew, unless it is DROPPED; ``owner``: the session it will end
+        with, or 0."""
 
     def removed(self, path: str) -> None:
         """A node that a client had made has gone."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from test_endpoint import until
+from test_endpoint_dubbo import Played, client_of
 from test_tree import Hiding, create, tree
 from zookeepers import Raw, served
 
 from meshfast.endpoint import jute
 from meshfast.endpoint.codes import Err
-from meshfast.endpoint.jute import Acl, Op
+from meshfast.endpoint.jute import ANYONE, Acl, Op
 from meshfast.endpoint.limits import Limits
 from meshfast.endpoint.lists import nodes
 from meshfast.registry import Instance, Offer
-from meshfast.registry.url import URL, decode
+from meshfast.registry.url import URL, decode, encode
 
 
 def test_rules_of_access_count_as_bytes():
@@ -89,3 +90,22 @@ def test_metadata_says_nothing_else_once_it_is_in_a_url():
     found = URL.parse(decode(name))
     assert found.path == "x.Hello" and found.parameters["plain"] == "yes" and found.parameters["weight"] == "100"
     assert not {"disabled", "category", "a", "b", "c", "d", "serialization", "methods"} & found.parameters.keys()
+
+
+def test_what_is_dropped_is_kept_nowhere():
+    """It ends with no session, and no limit counts it."""
+    played = Played()
+    try:
+        client = client_of(played)
+        for path in ("/dubbo", "/dubbo/mapping"):
+            assert client.ask(Op.CREATE, jute.Create(path, b"", ANYONE, 0))[0] == 0
+        said = b'{"services": {}, "revision": "r1"}'
+        assert client.ask(Op.CREATE, jute.Create("/dubbo/mapping/x.Hello", said, ANYONE, 0))[0] == 0
+        folder = "/dubbo/mapping/x.Hello/providers"
+        assert client.ask(Op.EXISTS, jute.Exists(folder, False))[0] == 0  # as of a service that is called so
+        node = encode("dubbo://10.0.0.1:20881/x.Hello?interface=x.Hello&application=shop")
+        assert client.ask(Op.CREATE, jute.Create(f"{folder}/{node}", b"", ANYONE, 1))[0] == 0
+        assert played.do(lambda: (dict(played.whole.wanted), dict(played.whole.written._data))) == ({}, {})
+        client.close()
+    finally:
+        played.close()
