@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import queue
 import select
+import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +18,15 @@ from meshfast.registry import Tell
 from meshfast.registry.link import HANDSHAKE, Connect, Ensemble, Session, Told
 from meshfast.registry.tree import Tree
 
-__all__ = ["ZooKeeper", "kazoo"]
+__all__ = ["MOST_ANSWER", "ZooKeeper", "kazoo"]
+
+#: Bytes of an answer. A longer one is passed over, as if the server had said that it cannot be read: ended, the
+#: connection would be made anew for the same answer, and what others have written would be read no more.
+MOST_ANSWER = 64 * 1024 * 1024
+#: Bytes of what is passed over that are held at once; of an answer's head up to its error, and that error.
+PIECE = 256 * 1024
+_HEAD = struct.Struct(">iqi")
+_MARSHALLING = -5
 
 
 def available() -> None:
@@ -30,6 +40,7 @@ def available() -> None:
 def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Told) -> Any:
     """A started kazoo client; what it tells comes from its threads."""
     from kazoo.client import KazooClient, KazooState
+    from kazoo.exceptions import ConnectionDropped
     from kazoo.handlers.threading import SequentialThreadingHandler
     from kazoo.retry import KazooRetry
     from kazoo.security import CREATOR_ALL_ACL
@@ -37,7 +48,10 @@ def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Tol
     said = _Said()
 
     class Handler(SequentialThreadingHandler):  # type: ignore[misc]
-        """Tells when the thread of the connection ends, whatever by: an answer that is nonsense too."""
+        """Tells when the thread of the connection ends, whatever by: an answer that is nonsense too. ``until``: when
+        what is read must be whole."""
+
+        until = float("inf")
 
         def spawn(self, func: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
             if getattr(func, "__name__", "") == "zk_loop":
@@ -47,6 +61,8 @@ def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Tol
         def select(self, reading: Any, writing: Any, failing: Any, timeout: float | None = None) -> Any:
             if not client.connected and timeout is not None:
                 timeout = min(timeout, HANDSHAKE)
+            if timeout is not None and self.until < float("inf"):
+                timeout = min(timeout, self.until - time.monotonic())
             return _select(reading, writing, timeout)
 
         def create_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -82,6 +98,26 @@ def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Tol
         default_acl=CREATOR_ALL_ACL if ensemble.secret else None,  # of what is written, as Dubbo has it
         logger=log,
     )
+    read = client._connection._read
+
+    def whole(length: int, timeout: float) -> Any:
+        """In as long as a session lives: nothing is said to the server while it is waited for."""
+        handler.until = time.monotonic() + seconds
+        try:
+            if length <= MOST_ANSWER:
+                return read(length, timeout)
+            head = read(_HEAD.size, timeout)
+            xid, zxid, _ = _HEAD.unpack(head)
+            if not client.connected or xid < 0:  # it answers nothing that was asked
+                raise ConnectionDropped(f"it says {length} bytes; the limit is {MOST_ANSWER}")
+            left = length - len(head)
+            while left:
+                left -= len(read(min(left, PIECE), timeout))
+            return _HEAD.pack(xid, zxid, _MARSHALLING)
+        finally:
+            handler.until = float("inf")
+
+    client._connection._read = whole
     client.add_listener(changed)
     client.start_async()
     return client
