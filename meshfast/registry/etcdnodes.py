@@ -22,6 +22,7 @@ from meshfast.registry.etcdjson import (
     DeleteReply,
     Failed,
     KeyValue,
+    Nonsense,
     RangeReply,
     TxnReply,
     b64,
@@ -37,6 +38,8 @@ __all__ = ["MOST_NAMES", "PAGE", "Nodes"]
 
 #: Keys of one page of a list; names of one list, more than who asks takes and counts.
 PAGE, MOST_NAMES = 256, 100_000
+#: How often a list is begun anew whose revision is compacted before its last page is read.
+TRIES = 8
 #: Bytes of an answer that is made sense of in the loop.
 SHORT = 16 * 1024
 
@@ -70,6 +73,7 @@ class Nodes:
 
     async def children(self, path: str, watch: Fired | None) -> list[str]:
         known = self._follow(path, True, watch)
+        left = TRIES
         while True:
             try:
                 revision, names = await self._names(path.rstrip("/") + "/")
@@ -77,7 +81,8 @@ class Nodes:
                 known(1)
                 raise Refused("too_long", str(error)) from None
             except Failed as error:
-                if error.code != OUT_OF_RANGE:
+                left -= 1
+                if error.code != OUT_OF_RANGE or not left:
                     raise
             else:
                 known(revision, frozenset(names))
@@ -86,9 +91,10 @@ class Nodes:
     async def _names(self, prefix: str) -> tuple[int, list[str]]:
         """All as of one revision, page by page. Of what is below a child one key is read, or a few."""
         names: dict[str, None] = {}
-        start, end, revision, page = prefix, b64(end_of(prefix)), 0, PAGE
+        first = start = prefix.encode()
+        end, revision, page = b64(end_of(prefix)), 0, PAGE
         while True:
-            body = {"key": b64(start), "range_end": end, "limit": str(page), "keys_only": True}
+            body = {"key": b64encode(start).decode(), "range_end": end, "limit": str(page), "keys_only": True}
             if revision:
                 body["revision"] = str(revision)
             try:
@@ -99,14 +105,17 @@ class Nodes:
                 page = max(1, page // 16)
                 continue
             revision = revision or found.header.revision
-            last = ""
+            last = b""
             for each in found.kvs:
-                last = each.key.decode(errors="replace")
-                names[last[len(prefix) :].partition("/")[0]] = None
+                last = each.key
+                names[last[len(first) :].partition(b"/")[0].decode(errors="replace")] = None
             if not found.more or not last or len(names) > MOST_NAMES:
                 return revision, [each for each in names if each]
-            name, deeper, _ = last[len(prefix) :].partition("/")
-            start = f"{prefix}{name}0" if deeper else f"{last}\0"
+            name, deeper, _ = last[len(first) :].partition(b"/")
+            after = first + name + b"0" if deeper else last + b"\0"
+            if after <= start:
+                raise Nonsense("etcd lists what comes before what was asked for")
+            start = after
 
     async def data(self, path: str, watch: Fired | None) -> tuple[bytes, Stat]:
         known = self._follow(path, False, watch)

@@ -167,8 +167,8 @@ class Api:
         while True:
             one = await self._page(page, PAGE)
             found |= dict.fromkeys(one.doms)
-            if not one.doms or page * PAGE >= min(one.count, MOST_NAMES):
-                return list(found), max(0, one.count - MOST_NAMES)
+            if _whole(page, len(one.doms), one.count, len(found)):
+                return list(found)[:MOST_NAMES], max(0, max(one.count, len(found)) - MOST_NAMES)
             page += 1
 
     async def _page(self, page: int, size: int, seconds: float = ANSWER, alone: bool = False) -> _Names:
@@ -244,8 +244,8 @@ class Api:
             asked = {**self._config("", group), "search": "accurate", "pageNo": str(page), "pageSize": str(PAGE)}
             one = _decode(await self._get("cs/configs", asked), _Items)
             found |= dict.fromkeys(each.dataId for each in one.pageItems or ())
-            if not one.pageItems or page * PAGE >= min(one.totalCount, MOST_NAMES):
-                return list(found)
+            if _whole(page, len(one.pageItems or ()), one.totalCount, len(found)):
+                return list(found)[:MOST_NAMES]
             page += 1
 
     def _config(self, name: str, group: str) -> dict[str, str]:
@@ -256,6 +256,11 @@ class Api:
     async def login(self, user: str, password: str, seconds: float) -> Login:
         form = {"username": user, "password": password}
         return _decode(_well(*await self._send("POST", "auth/login", {}, form, seconds, True)), Login)
+
+
+def _whole(page: int, on_it: int, count: int, known: int) -> bool:
+    """Whether a list is read as far as it is: by what it says of its length, and by what came, which may be more."""
+    return not on_it or page * PAGE >= min(count, MOST_NAMES) or known >= MOST_NAMES
 
 
 def _well(status: int, body: bytes) -> bytes:
