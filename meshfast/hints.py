@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["about", "told"]
+__all__ = ["News", "about", "told"]
 
 HINTS = {
     errno.EADDRINUSE: "another process has it: stop that one, or choose another address",
@@ -39,3 +39,17 @@ def told(error: BaseException) -> str:
         text = f"{error.filename}: {text}"
     hint = HINTS.get(error.errno)
     return f"{text}; {hint}" if hint else text
+
+
+class News:
+    """What goes wrong and is tried again: it is told once, and once more when it was over meanwhile, or is another."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def is_new(self, text: str) -> bool:
+        new, self._last = text != self._last, text
+        return new
+
+    def over(self) -> None:
+        self._last = ""

@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from meshfast.hints import told
+from meshfast.hints import News, told
 
-__all__ = ["Later", "State"]
+__all__ = ["RETRY", "Later", "State"]
 
 log = logging.getLogger("meshfast")
 
 #: Seconds from a change to its writing, and how many times as long as encoding took at least.
 DELAY, RARELY = 0.1, 20.0
+#: Seconds until what could not be written is tried again.
+RETRY = 10.0
 
 
 class State(Protocol):
@@ -37,6 +39,7 @@ class Later:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._delay, self._again, self._ended = DELAY, False, False
+        self._trouble = News()
         self.failed = 0
 
     def changed(self) -> None:
@@ -65,14 +68,21 @@ class Later:
         self._task = asyncio.get_running_loop().create_task(self._written(data))
 
     async def _written(self, data: bytes) -> None:
-        await asyncio.to_thread(self._write, data)
+        written = await asyncio.to_thread(self._write, data)
         self._task, again, self._again = None, self._again, False
-        if again:
+        if not written:
+            self._delay = max(self._delay, RETRY)
+        if again or not written:
             self.changed()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Whether it is written."""
         try:
             self._state.write(self._name, data)
         except OSError as error:
             self.failed += 1
-            log.error("endpoint: %s not kept over a restart: %s", self._what, told(error))
+            if self._trouble.is_new(text := told(error)):
+                log.error("endpoint: %s not kept over a restart: %s", self._what, text)
+            return False
+        self._trouble.over()
+        return True

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from meshfast.endpoint.kept import State
+from meshfast.endpoint.later import RETRY, State
 from meshfast.errors import SourceError
-from meshfast.hints import told
+from meshfast.hints import News, told
 from meshfast.registry import Instance
 from meshfast.registry.url import Provider
 
@@ -40,6 +40,8 @@ class Returning:
         self._state, self._offers = state, offers
         self._task: asyncio.Task[None] | None = None
         self._again = self._ended = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._trouble = News()
         self.failed = 0
 
     def read(self) -> list[Provider]:
@@ -68,10 +70,15 @@ class Returning:
     async def close(self) -> None:
         """What is written last stays: it is no longer true only where everything was taken back as well."""
         self._ended = True
+        if self._retry is not None:
+            self._retry.cancel()
         if self._task is not None:
             await self._task
 
     async def _write(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         data = msgspec.json.encode([
             _Kept(one.service, one.group, one.version, one.instance.protocol, one.instance.address,
                   dict(one.instance.parameters))
@@ -81,7 +88,12 @@ class Returning:
             await asyncio.to_thread(self._state.write, NAME, data)
         except OSError as error:
             self.failed += 1
-            log.error("endpoint: registrations are not kept over a restart: %s", told(error))
+            if self._trouble.is_new(text := told(error)):
+                log.error("endpoint: registrations are not kept over a restart: %s", text)
+            if not self._ended:
+                self._retry = asyncio.get_running_loop().call_later(RETRY, self.changed)
+        else:
+            self._trouble.over()
         self._task, again, self._again = None, self._again, False
         if again:
             self.changed()

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from meshfast.errors import MeshfastError
-from meshfast.hints import told
+from meshfast.hints import News, told
 from meshfast.registry import Key
 
 __all__ = ["Directory", "Lease", "Left"]
@@ -53,7 +53,7 @@ class Lease:
         self._directory = directory
         self._left: dict[str, Left] = {}
         self._made: dict[str, Callable[[], Left | None]] = {}  # what has changed since it was written
-        self._said = ""
+        self._trouble = News()
         self._task: asyncio.Task[None] | None = None
         try:
             data = directory.read(NAME)
@@ -98,8 +98,8 @@ class Lease:
             except (MeshfastError, OSError) as error:
                 self._made = {**made, **self._made}  # until something changes, or is looked at
                 self.unwritten += 1
-                if self._said != (text := told(error)):
-                    self._said = text
+                if self._trouble.is_new(text := told(error)):
                     log.error("registrations cannot be left to the next process: %s", text)
                 return
-            self._left, self._said = now, ""
+            self._left = now
+            self._trouble.over()

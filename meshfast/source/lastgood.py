@@ -11,7 +11,7 @@ import msgspec
 
 from meshfast.behind import Behind
 from meshfast.errors import SourceError
-from meshfast.hints import told
+from meshfast.hints import News, told
 from meshfast.registry import Offer
 from meshfast.source.registries import Registries, Snapshot
 from meshfast.statedir import StateDir
@@ -19,6 +19,8 @@ from meshfast.statedir import StateDir
 __all__ = ["Keeping"]
 
 NAME = "mesh.json"
+#: Seconds until what could not be written is tried again.
+RETRY = 10.0
 
 log = logging.getLogger("meshfast")
 
@@ -35,6 +37,8 @@ class Keeping:
         self.directory, self._registries = directory, registries
         self._snapshot: Callable[[], Snapshot] = dict
         self._behind = Behind(self._write)
+        self._retry: asyncio.TimerHandle | None = None
+        self._trouble, self._closing = News(), False
 
     def read(self) -> None:
         """Serves what is there; what cannot be trusted is told and not used."""
@@ -58,16 +62,28 @@ class Keeping:
         self._behind.ask()
 
     async def _write(self) -> None:
+        self._again(False)
         found = _Written(time.time(), self._snapshot())
         try:
             await asyncio.to_thread(lambda: self.directory.write(NAME, msgspec.json.encode(found)))
             self._registries.written += 1
+            self._trouble.over()
         except OSError as error:
             self._registries.refused["", "unwritten"] += 1
-            log.error("what registries list cannot be kept: %s", told(error))
+            if self._trouble.is_new(text := told(error)):
+                log.error("what registries list cannot be kept: %s", text)
+            self._again(not self._closing)
+
+    def _again(self, again: bool) -> None:
+        """Whether it is to be written though nothing changes."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = asyncio.get_running_loop().call_later(RETRY, self._behind.ask) if again else None
 
     async def close(self) -> None:
         """Writes what is not written yet."""
+        self._closing = True
+        self._again(False)
         try:
             await self._behind.close()
         finally:
