@@ -280,7 +280,7 @@ class Connection(Wire):
             self.put(http2.WindowUpdate(stream.id, increment=self.limits.window - stream.room))
             stream.room = self.limits.window
         if stream.status is None:
-            self.shared.held += len(frame.data)
+            self.count(len(frame.data))
             stream.came += frame.data
             self._messages(stream)
         if frame.is_last and not stream.gone:
@@ -304,10 +304,18 @@ class Connection(Wire):
         gone = len(came) if stream.status is not None else at
         if not stream.gone:  # else it was given back with it
             del came[:gone]
-            self.shared.held -= gone
-        if self.shared.held > self.limits.bytes and not stream.gone and stream.status is None:
+            self.count(-gone)
+        if self.shared.held > self.limits.bytes:
             self.shared.refused["bytes"] += 1
-            stream.end(RESOURCES, f"messages of more than {self.limits.bytes} bytes are under way")
+            for one in (self._most(stream), stream):
+                if self.shared.held > self.limits.bytes:
+                    one.end(RESOURCES, f"messages of more than {self.limits.bytes} bytes are under way")
+
+    def _most(self, last: Stream) -> Stream:
+        """Of who holds most the longest message; of equals the ``last`` that came."""
+        most = max(self.shared.connections, key=lambda one: (one.held, one is self), default=self)
+        open = [one for one in most.streams.values() if one.status is None] if isinstance(most, Connection) else []
+        return max(open, key=lambda one: (len(one.came), one is last), default=last)
 
     def _silent(self, stream: Stream) -> None:
         stream.silent = True
@@ -377,7 +385,7 @@ class Connection(Wire):
             return
         stream.gone = True
         self.streams.pop(stream.id, None)
-        self.shared.held -= len(stream.came)
+        self.count(-len(stream.came))
         self.queued -= sum(map(len, stream.out))
         stream.came.clear()
         stream.out.clear()

@@ -28,7 +28,7 @@ class Limits:
     connections: int = 80  # over it: the connection ends
     streams: int = 100  # of one connection at a time; over it: REFUSED_STREAM
     message: int = 4 << 20  # bytes; over it: status 8
-    bytes: int = 64 << 20  # of messages of all connections that are not whole yet; over it: status 8
+    bytes: int = 64 << 20  # of messages of all connections that are not whole yet; over it who holds most: status 8
     headers: int = 16 << 10  # of one list, with 32 for each; over it: status 8, of its bytes: the connection ends
     window: int = 1 << 20  # bytes that a stream, and a connection, may send before they are read
     output: int = 8 << 20  # bytes that wait for a slow reader; over it: the connection ends
@@ -48,12 +48,12 @@ class Shared:
 
 
 class Wire(asyncio.Protocol, ABC):
-    """One client. ``queued``: bytes that wait for a window."""
+    """One client. ``queued``: bytes that wait for a window; ``held``: of messages that are not whole."""
 
     def __init__(self, shared: Shared) -> None:
         self.shared, self.limits = shared, shared.limits
         self.peer = ""
-        self.queued = 0
+        self.queued = self.held = 0
         self.gone = False
         self._transport: asyncio.Transport | None = None
         self._in, self._out = bytearray(), bytearray()
@@ -162,6 +162,11 @@ class Wire(asyncio.Protocol, ABC):
     def _later(self) -> None:
         self._again = False
         self._go_on()
+
+    def count(self, more: int) -> None:
+        """So many bytes of messages that are not whole have come, or are needed no longer."""
+        self.held += more
+        self.shared.held += more
 
     # --- what is said
 

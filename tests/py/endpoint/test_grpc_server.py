@@ -186,6 +186,26 @@ def test_messages_that_are_not_whole():
         other.close()
 
 
+def test_who_holds_most_gives_way():
+    """However much somebody says half of: another's message, in however many frames, is answered."""
+    with echo(bytes=100_000) as served:
+        hog, client = Raw(served.port), Raw(served.port)
+        ids = [hog.open(ECHO) for _ in range(6)]
+        for id in ids:
+            hog.put(http2.Data(id, 0, b"\0\0\1\0\0" + bytes(16_000)))
+        hog.put(http2.Ping(data=b"all came"))
+        hog.until(lambda: hog.pongs)
+        message = bytes(40_000)
+        for _ in range(3):
+            assert client.call(ECHO, message) == ([message], 0)
+        hog.until(lambda: len(hog.trailers) >= 2)
+        assert {found[b"grpc-status"] for found in hog.trailers.values()} == {b"8"}
+        assert set(refused(served)) == {"bytes"}
+        hog.close()
+        client.close()
+        until("both to be gone", lambda: served.do(lambda: served.server.shared.held) == 0)
+
+
 def test_a_message_that_is_cut_off_and_one_that_is_compressed():
     with echo() as served:
         client = Raw(served.port)
