@@ -16,8 +16,8 @@ from meshfast.registry.registered import MARK, is_own
 from meshfast.registry.url import SERVICE, URL, Refused, address
 
 __all__ = [
-    "Form", "Metadata", "Place", "besides", "described", "instance", "instance_of_go", "instance_of_nacos", "joined",
-    "marked", "metadata", "of_nacos", "place", "place_of", "stamp_of",
+    "Form", "Metadata", "Place", "besides", "described", "instance", "instance_of_go", "instance_of_nacos", "is_stamp",
+    "joined", "marked", "metadata", "of_nacos", "place", "place_of", "stamp_of",
 ]  # fmt: skip
 
 #: The class that Dubbo for Java reads the payload as.
@@ -92,7 +92,7 @@ def instance(
     host, _, port = place.address.rpartition(":")
     told = described(port, protocols, revision, marks, stamp)
     payload = {"@class": CLASS, "id": place.address, "name": place.application, "metadata": told}
-    at = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else 0
+    at = int(stamp) if is_stamp(stamp) else 0
     return msgspec.json.encode(
         {"name": place.application, "id": place.address, "address": host.strip("[]"), "port": int(port),
          "sslPort": None, "payload": payload, "registrationTimeUTC": at, "serviceType": "DYNAMIC", "uriSpec": None}
@@ -153,6 +153,11 @@ def _told(data: bytes) -> Mapping[str, Any]:
 def marked(data: bytes) -> bool:
     """Whether a sidecar wrote it."""
     return bool(_told(data).get(MARK) == "1")
+
+
+def is_stamp(text: str) -> bool:
+    """Whether it is milliseconds, as Java reads them."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def stamp_of(data: bytes) -> str:

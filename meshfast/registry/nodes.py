@@ -256,7 +256,7 @@ class Instance(Node):
     def _data(self, made: app.Metadata, stamp: str) -> bytes:
         """``stamp``: which it has, and keeps."""
         members = list(self.members.values())
-        said = [text for one in members if (text := one.parameters.get("timestamp", "")).isdigit()]
+        said = [text for one in members if app.is_stamp(text := one.parameters.get("timestamp", ""))]
         self._stamp = min(said, key=int) if said else stamp or self._stamp or now()
         marks = marks_of(members[0])
         return self._form(self.place, {one.protocol for one in members}, made.revision, marks, self._stamp)

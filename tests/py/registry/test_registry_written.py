@@ -115,3 +115,18 @@ def test_what_an_instance_offers_is_the_sidecars():
         assert one.parameters["timestamp"] == stamp_of(w.zoo.nodes[PLACE])
 
     run()
+
+
+@pytest.mark.parametrize("stamp", ["²", "9" * 5000, "-1", "soon"])
+def test_a_service_that_says_no_time_keeps_none_of_the_others_away(stamp):
+    @world
+    async def run(w):
+        w.registry.start()
+        await w.put(alone(parameters={"timestamp": "17"}))
+        await w.put(alone("com.x.Stock", parameters={"timestamp": stamp}))
+        found = json.loads(w.zoo.nodes[PLACE])
+        assert found["registrationTimeUTC"] == 17
+        revision = found["payload"]["metadata"]["dubbo.metadata.revision"]
+        assert set(info(w.zoo.nodes[f"/dubbo/metadata/shop/{revision}"]).services) == {CART, "com.x.Stock"}
+
+    run()
