@@ -179,7 +179,7 @@ class Client(Calls):
             return
         self.counters["renewals"] += 1
         self._thin = fresh
-        self._follow(())
+        self._on(Event.HEARD)  # as it has answered; the one before may have been in doubt
         if left is not None:
             self.move(left)
             left.retire()

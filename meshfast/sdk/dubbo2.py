@@ -61,7 +61,7 @@ class DubboWire(Wire):
         frames, size, given = [], 0, 0
         for call in pending:
             given += 1
-            if call.wire is not self:
+            if call.wire is not self or call.future.done():
                 continue  # its caller has left, or its time is up: nothing of it is sent
             call.sends += 1
             call.sent = True

@@ -137,7 +137,7 @@ class StreamsWire(Wire):
                 self._put(self._content(stream))
         out, size, given = [], 0, 0
         for call in self.pending:
-            if call.wire is self:
+            if call.wire is self and not call.future.done():
                 if self.is_readonly or len(self._streams) >= self._most:
                     break
                 if self._next > LAST:

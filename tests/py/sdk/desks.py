@@ -69,7 +69,7 @@ class Desk(Calls):
     def begin(self, frame: Any, idempotent: bool = False, two_way: bool = True, number: int = 0) -> Call:
         """A call; that it fails in the end is nobody's surprise."""
         future = self.loop.create_future()
-        future.add_done_callback(lambda one: one.exception())
+        future.add_done_callback(lambda one: one.cancelled() or one.exception())
         return self.start(number or next(self.numbers), frame, future, 60.0, idempotent, two_way)
 
     def leave(self) -> None:

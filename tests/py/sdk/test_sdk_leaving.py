@@ -16,6 +16,7 @@ from sdk_world import CART, PATIENCE, Counting, FakeFat, closes, hang, meshed, n
 from meshfast import address as address_module
 from meshfast import dubbo, sdk
 from meshfast.errors import StateError
+from meshfast.sdk.link import State
 
 #: Silence is found soon; only where the test makes it, as what answers is in this loop too.
 QUICK = sdk.Timing(silent=0.05, lost=0.2, probe=0.02, hold=0.05, keep=30.0)
@@ -76,6 +77,26 @@ def test_a_connection_that_ends_while_it_rests_is_made_anew() -> None:
             sidecar.writers[-1].transport.abort()
             await until(lambda: mesh.mode == "fat")
             assert await cart.call("hi", "x") == "engine:x" and mesh.counters["falls"] == 1
+
+    play(story)
+
+
+def test_one_that_is_in_doubt_as_it_ends_leaves_none_behind() -> None:
+    """It says nothing, nobody waits for it any more, and its end comes: the one in its place has calls at once."""
+
+    async def story() -> None:
+        sidecar = await Counting(handler=hang).start()
+        patience = sdk.Timing(silent=0.05, lost=PATIENCE, probe=0.02)
+        async with closing(sidecar), meshed(url(sidecar), timing=patience) as mesh:
+            await thin(mesh)
+            call = asyncio.ensure_future(mesh.service(CART).call("hi", "x"))
+            await until(lambda: mesh.client.link.state is State.DOUBT)
+            call.cancel()
+            await asyncio.wait([call])
+            sidecar.handler = sidecar.admit = None
+            sidecar.writers[0].transport.abort()
+            assert await mesh.service(CART).call("hi", "y") == "provider:y"
+            assert mesh.client.link.state is State.THIN and mesh.counters["renewals"] == 1
 
     play(story)
 

@@ -186,3 +186,16 @@ def test_a_list_of_fields_over_the_limit_costs_its_own_call() -> None:
             assert outcome(other) == b"yes" and one.told == []
 
     play(story)
+
+
+def test_who_leaves_in_the_turn_of_the_call_is_not_sent() -> None:
+    async def story() -> None:
+        with desk() as one:
+            first, left, last = one.ask(), one.ask(), one.ask()
+            left.future.cancel()  # type: ignore[attr-defined] # its caller hears of that when its own turn comes
+            await asyncio.sleep(0)
+            assert one.contents() == {1: 6, 3: 6} and not one.wire.pending and not left.sent
+            one.forget(left)
+            assert first.sent and last.sent and one.wire.sent == len(one.calls) == 2
+
+    play(story)

@@ -214,3 +214,18 @@ def test_who_takes_no_calls_one_way_is_noticed() -> None:
             assert not waits.sent and one.sent() == [1, 2]
 
     play(story)
+
+
+@pytest.mark.parametrize("two_way", [True, False])
+def test_who_leaves_in_the_turn_of_the_call_is_not_sent_and_harms_nobody(two_way: bool) -> None:
+    async def story() -> None:
+        with desk() as one:
+            one.ask("first")  # so that the others wait for the turn's end
+            calls = [one.ask("a"), one.ask("left", two_way=two_way), one.ask("b"), one.ask("told", two_way=False)]
+            calls[1].future.cancel()  # type: ignore[attr-defined] # its caller hears of that when its own turn comes
+            await asyncio.sleep(0)
+            assert one.sent() == [1, 2, 4, 5] and not one.wire.pending and one.wire.sent == 3
+            one.forget(calls[1])
+            assert sorted(one.calls) == [1, 2, 4] and one.wire.sent == 3
+
+    play(story)
