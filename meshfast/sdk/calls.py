@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import os
+from asyncio.events import _get_running_loop  # which asyncio exports for those who need it fast, or need none
 from collections import Counter
 from dataclasses import dataclass
 
@@ -43,6 +45,7 @@ class Calls:
     def __init__(self, limits: Limits) -> None:
         self.limits, self.max_answer, self.max_partial = limits, limits.max_answer, limits.max_partial
         self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self.calls: dict[int, Call] = {}
         self.numbers = itertools.count(1)
         self.counters: Counter[str] = Counter()
@@ -53,6 +56,18 @@ class Calls:
         self._queued = 0  # bytes
         self._deadlines: list[tuple[float, int]] = []
         self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one whose connections these are."""
+        return self._pid != os.getpid()
+
+    def mine(self) -> None:
+        """StateError where these are not the running loop's: their sockets and numbers are another's, who would get
+        the answers. In a process that was forked no loop runs but one that it has begun itself."""
+        if _get_running_loop() is not self.loop:
+            whose = "another process, from which this one was forked" if self.forked else "another event loop"
+            raise StateError(f"this connection to the mesh is of {whose}: call sdk.connect in each")
 
     def start(
         self, number: int, frame: Frame, future: Settled, timeout: float, idempotent: bool, two_way: bool

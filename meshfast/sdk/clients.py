@@ -99,6 +99,7 @@ class Clients:
         if protocol == DUBBO:
             return self.dubbo
         if self._streams is None:
+            self.dubbo.mine()
             from meshfast.sdk.streams import StreamsWire  # who calls by Dubbo2 alone pays nothing for it
 
             self._streams = Client(

@@ -75,6 +75,9 @@ class Mesh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._clients is not None
+        if self._clients.dubbo.forked:
+            return  # what is open is the other process's
+        self._clients.dubbo.mine()
         await asyncio.shield(asyncio.ensure_future(self._clients.close()))
 
     @property

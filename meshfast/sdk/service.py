@@ -100,6 +100,7 @@ class Service(Asking):
         attachments: Mapping[str, Value] | None, idempotent: bool, two_way: bool = True,
     ) -> Any:  # fmt: skip
         client = self.client
+        client.mine()
         if not self.known:
             client.interest.want(self.name)
             await client.interest.known(self.name)
