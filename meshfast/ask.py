@@ -50,6 +50,8 @@ class Talk:
         every = [("host", "localhost"), *headers]
         if body:
             every.append(("content-length", str(len(body))))
+        if self.over:
+            raise ConnectionError(f"{self._address} has ended the connection with its last answer")
         said = self._http.send(h11.Request(method=method, target=target, headers=every)) or b""
         said += (self._http.send(h11.Data(data=body)) or b"") if body else b""
         self._http.send(h11.EndOfMessage())
@@ -75,6 +77,11 @@ class Talk:
                 return status, bytes(body)
             else:
                 raise h11.RemoteProtocolError("it ended early")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can be asked: so its last answer said, or there was none."""
+        return self._http.our_state is not h11.IDLE
 
     async def ended(self) -> None:
         """Returns when the other end has gone, which says nothing unasked.

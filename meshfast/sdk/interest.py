@@ -74,7 +74,6 @@ class Interest:
                 self._absent = True
                 self._release()
             else:
-                pause = SOON
                 self._absent = self._mute
                 try:
                     await self._tell(talk)
@@ -83,6 +82,8 @@ class Interest:
                     self._mute = self._absent = True  # nobody waits for one that cannot be told
                     self._release()
                 finally:
+                    if self._told:
+                        pause = SOON
                     self._told.clear()
                     talk.close()
             await asyncio.sleep(pause)
@@ -128,7 +129,9 @@ async def _said(talk: Talk, services: list[str]) -> bool:
     """Tells it; whether that is refused."""
     async with asyncio.timeout(ANSWER):
         status, body = await talk.ask("POST", "/v1/consume", json.dumps({"services": services}).encode())
+    text = body.decode(errors="replace").strip()[:500]
+    if status != 200 and talk.over:  # it hears nobody now: there are too many
+        raise ConnectionError(f"{status}: {text}")
     if status != 200 and len(services) == 1:
-        text = body.decode(errors="replace").strip()[:500]
         log.error("the sidecar does not ask its registries for %s: %s", services[0], text)
     return status != 200

@@ -33,7 +33,7 @@ async def _ask(talk: Talk, method: str, target: str, body: object = None) -> dic
         status, answer = await talk.ask(method, target, b"" if body is None else json.dumps(body).encode())
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         found = {"error": answer.decode("utf-8", "replace").strip()[:200] or f"status {status}"}

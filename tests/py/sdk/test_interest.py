@@ -16,11 +16,13 @@ from meshfast import sdk
 
 
 class Api:
-    """What is told to a sidecar; ``answer`` says its status."""
+    """What is told to a sidecar; ``answer`` says its status. ``full``: it turns everyone away, as one that has too many
+    connections."""
 
     def __init__(self, path: Path, answer: Callable[[list[str]], Awaitable[int]] | None = None) -> None:
         self.path, self.answer = path, answer
         self.told: list[list[str]] = []
+        self.full = False
         self.writers: list[asyncio.StreamWriter] = []
 
     async def start(self) -> Api:
@@ -33,6 +35,11 @@ class Api:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        if self.full:
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfull")
+            writer.close()
+            return
         http, body = h11.Connection(h11.SERVER), b""
         while True:
             event = http.next_event()
@@ -170,6 +177,25 @@ def test_one_that_takes_and_does_not_answer_holds_nobody_up_for_long(
             assert await mesh.service(CART).call("hi", "x") == "provider:x"
             await until(lambda: len(api.writers) > 2)  # it is asked again
             assert mesh.client.interest.settled and not mesh.client.interest.fresh("com.x.Other")
+        await api.stop()
+
+    play(story)
+
+
+@pytest.mark.parametrize("services", [(CART,), (CART, "com.x.Other")])
+def test_one_that_is_full_is_told_once_it_is_not(tmp_path: Path, services: tuple[str, ...]) -> None:
+    async def story() -> None:
+        provider, api = await Counting().start(), await Api(tmp_path / "api").start()
+        api.full = True
+        async with closing(provider), meshed(url(provider), api=api.address) as mesh:
+            calls = [mesh.service(name).call("hi", "x") for name in services]
+            assert await asyncio.gather(*calls) == ["provider:x"] * len(services)
+            await until(lambda: len(api.writers) > 2)  # it is asked again
+            assert mesh.client.interest.settled and not mesh.client.interest.fresh("com.x.Third")
+            api.full = False
+            await until(lambda: api.told == [sorted(services)])
+            assert await mesh.service("com.x.Third").call("hi", "x") == "provider:x"
+            assert api.told[1:] == [["com.x.Third"]] and mesh.client.interest.settled
         await api.stop()
 
     play(story)
