@@ -13,7 +13,7 @@ from typing import Any
 from meshfast import dubbo, hessian
 from meshfast.errors import ProtocolError
 from meshfast.sdk.errors import BadAnswer, RemoteError, of_status
-from meshfast.sdk.values import descriptor_of, made, write
+from meshfast.sdk.values import descriptor_of, made, words, write
 
 __all__ = ["HEAD", "Answer", "Target", "answered", "attachments_of", "lost"]
 
@@ -115,13 +115,12 @@ def answered(answer: Answer) -> Any:
                 raise ProtocolError("the answer does not start with its kind", 0)
             thrown = reader.next()
         else:
-            text = str(hessian.Reader(body).next())
-            raise of_status(status, text)
+            raise of_status(status, words(hessian.Reader(body).next()))
     except (ProtocolError, RecursionError, OverflowError) as error:  # the last of a date beyond all calendars
         raise BadAnswer(f"the answer cannot be read: {error}") from None
     if not isinstance(thrown, dict):
-        raise RemoteError("", str(thrown))
-    raise RemoteError(str(thrown.get("class", "")), _message(thrown), thrown)
+        raise RemoteError("", words(thrown))
+    raise RemoteError(words(thrown.get("class", "")), _message(thrown), thrown)
 
 
 def lost(answer: Answer) -> bool:
@@ -130,7 +129,7 @@ def lost(answer: Answer) -> bool:
 
 
 def _message(thrown: dict[Any, Any]) -> str:
-    return str(next((thrown[key] for key in ("detailMessage", "message") if thrown.get(key)), ""))
+    return words(next((thrown[key] for key in ("detailMessage", "message") if thrown.get(key)), ""))
 
 
 def attachments_of(answer: Answer) -> dict[str, Any]:
@@ -143,6 +142,6 @@ def attachments_of(answer: Answer) -> dict[str, Any]:
         if body[0] != 0x95:
             reader.next()
         found = reader.next()
-    except ProtocolError:
+    except (ProtocolError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

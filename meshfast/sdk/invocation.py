@@ -13,7 +13,7 @@ from meshfast import dubbo, hessian
 from meshfast.dubbo import HEAD_LENGTH, Status
 from meshfast.errors import LimitError, ProtocolError
 
-__all__ = ["Invocation", "Key", "answer", "echo", "read", "thrown"]
+__all__ = ["Invocation", "Key", "answer", "echo", "read", "speechless", "thrown"]
 
 #: Of ``getUser(long[], String)``: ``[JLjava/lang/String;``.
 _TYPE = re.compile(r"\[*(?:[ZBCDFIJSV]|L[^;\[]+;)")
@@ -71,9 +71,9 @@ def read(frame: bytes) -> Invocation:
     if method in GENERIC and len(arguments) == 3:
         if said.get("generic", "") not in PLAIN:
             raise ProtocolError(f"generic calls of the kind {said['generic'][:40]!r} are not served: use generic=true")
-        method, arguments = str(arguments[0]), arguments[2] if arguments[2] is not None else []
-        if not isinstance(arguments, list):
-            raise ProtocolError("the arguments of a generic call are not a list")
+        method, arguments = arguments[0], arguments[2] if arguments[2] is not None else []
+        if not isinstance(method, str) or not isinstance(arguments, list):
+            raise ProtocolError("a generic call is not a name, types and a list of arguments")
     return Invocation(key, method, arguments, said, _REFERENCE in frame)
 
 
@@ -106,13 +106,31 @@ def answer(request_id: int, value: Any, shared: bool, items: int) -> bytes:
         raise TypeError("the result is nested too deep, or holds itself") from None
 
 
-def thrown(request_id: int, error: BaseException) -> bytes:
-    """The answer to a call that ended so: a ``java.lang.RuntimeException`` with the error's words, not its stack."""
+def thrown(request_id: int, error: BaseException, silent: bool = False) -> bytes:
+    """The answer to a call that ended so: a ``java.lang.RuntimeException`` with the error's words, not its stack, or
+    its class alone."""
     try:
-        text = str(error)[:MESSAGE]
-    except Exception:
+        text = "" if silent else str(error)[:MESSAGE]
+    except BaseException:  # its own, whatever it is
         text = ""
     return dubbo.encode_response(request_id, exception=text or type(error).__name__)
+
+
+def speechless(error: BaseException, most: int) -> bool:
+    """Whether an error, or one that led to it, was given more values than that: where some are in more than one place
+    no memory may hold its words."""
+    waiting: list[BaseException] = [error]
+    seen = set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if len(seen) > most or more(one.args, most):
+            return True
+        waiting += [each for each in (one.__cause__, one.__context__) if each is not None]
+        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return False
 
 
 def more(value: Any, most: int) -> bool:

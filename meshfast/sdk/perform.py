@@ -18,7 +18,7 @@ from typing import Any
 from meshfast.dubbo import Status
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.sdk.context import incoming
-from meshfast.sdk.invocation import ECHO, Invocation, Key, answer, echo, more, read, thrown
+from meshfast.sdk.invocation import ECHO, Invocation, Key, answer, echo, more, read, speechless, thrown
 
 __all__ = ["LONG", "Failure", "Handlers", "Performer"]
 
@@ -83,7 +83,9 @@ class Performer:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             return thrown(number, error)  # the handler's own
-        except Exception as error:
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit, too: others are served on
             return self._thrown(number, call, found, error.error if isinstance(error, _Raised) else error)
         try:
             if more(value, MANY):
@@ -116,11 +118,13 @@ class Performer:
         return found
 
     def _thrown(self, number: int, call: Invocation, found: Callable[..., Any], error: BaseException) -> bytes:
-        if isinstance(error, TypeError) and not _fits(found, call.arguments):
+        silent = call.shared and speechless(error, MANY)
+        if not silent and isinstance(error, TypeError) and not _fits(found, call.arguments):
             text = f"{call.key}.{call.method} does not take {len(call.arguments)} argument(s): {error}"
             raise Failure(Status.SERVICE_NOT_FOUND, "unknown", text)
-        log.warning("%s.%s failed", call.key, call.method, exc_info=error)
-        return thrown(number, error)
+        name = type(error).__name__
+        log.warning("%s.%s failed: %s", call.key, call.method, name, exc_info=None if silent else error)
+        return thrown(number, error, silent)
 
 
 def _read(frame: bytes) -> tuple[Invocation, bytes | None]:

@@ -29,6 +29,8 @@ EVENT = 1024
 WAITING, BACKLOG = 100, 256
 #: Seconds without taking any, where descriptors are wanting.
 AGAIN = 1.0
+#: Seconds in which a handler that is cancelled ends.
+STAYS = 1.0
 #: Bytes that wait to be sent to a caller when nothing more is read from it.
 PAUSE = 256 << 10
 
@@ -117,7 +119,8 @@ class Server:
             one.close()
         for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.tasks and (stays := (await asyncio.wait(self.tasks, timeout=STAYS))[1]):
+            log.error("%d handler(s) go on, cancelled as they are: their calls are over", len(stays))
         deadline = asyncio.get_running_loop().time() + 1.0
         while self.connections and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ from meshfast.errors import ProtocolError
 from meshfast.http2 import ErrorCode
 from meshfast.sdk.errors import BadAnswer, CallError, RemoteError, of_grpc
 from meshfast.sdk.protocols import TRIPLE, is_message
-from meshfast.sdk.values import Writer, descriptor_of, made
+from meshfast.sdk.values import Writer, descriptor_of, made, words
 
 __all__ = ["PREFIX", "Answer", "Fields", "Request", "TripleTarget"]
 
@@ -322,16 +322,17 @@ def _value(answer: Answer) -> Any:
     message = body[PREFIX:]
     if answer.raw:
         return message
+    is_thrown = any(name == _THROWN for name, _ in answer.fields + answer.trailers)
     try:
         value = _unwrapped(message)
+        if not is_thrown:
+            return made(value)
     except (ProtocolError, RecursionError, OverflowError) as error:
         raise BadAnswer(f"the answer cannot be read: {error}") from None
-    if not any(name == _THROWN for name, _ in answer.fields + answer.trailers):
-        return made(value)
     if not isinstance(value, dict):
-        raise RemoteError("", str(value))
-    kind = str(value.get("class", ""))
-    raise RemoteError(kind, str(value.get("detailMessage") or value.get("message") or ""), value)
+        raise RemoteError("", words(value))
+    text = words(value.get("detailMessage") or value.get("message") or "")
+    raise RemoteError(words(value.get("class", "")), text, value)
 
 
 def _unwrapped(message: bytes) -> Any:

@@ -8,6 +8,7 @@ application has named so is ever made of what a peer sends.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from meshfast import hessian
 
-__all__ = ["Writer", "descriptor", "descriptor_of", "java", "java_name", "made", "moment", "write"]
+__all__ = ["Writer", "descriptor", "descriptor_of", "java", "java_name", "made", "moment", "words", "write"]
 
 _T = TypeVar("_T")
 _PRIMITIVES = {
@@ -25,6 +26,8 @@ _PRIMITIVES = {
 }  # fmt: skip
 #: Those whose numbers are written as an int of Java.
 _INTS = frozenset({"I", "S", "B", "Ljava/lang/Integer;", "Ljava/lang/Short;", "Ljava/lang/Byte;"})
+#: Characters of what others say went wrong.
+WORDS = 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _classes: dict[str, type] = {}
@@ -92,6 +95,16 @@ def _fits(cls: type) -> dict[str, Callable[[int], Any]]:
 def moment(milliseconds: int) -> datetime:
     """A java.util.Date."""
     return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 3, 256, 256
+
+
+def words(value: Any) -> str:
+    """A text that came; of another value how it begins, as one of a hundred bytes may be in itself so often that no
+    memory holds all of its words."""
+    return value if isinstance(value, str) else _short.repr(value)[:WORDS]
 
 
 class Writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from meshfast import dubbo, hessian, sdk
 from meshfast.sdk.codec import Target, answered, attachments_of
-from meshfast.sdk.values import Writer, descriptor, made
+from meshfast.sdk.values import Writer, descriptor, made, words
 
 ARGUMENTS: list[tuple[Any, ...]] = [
     (), ("book", 2), (None, True, False, 1.5, b"raw"), (["a", [1, {"k": "v"}]], {"n": None, 1: 2.0}),
@@ -172,3 +173,32 @@ def test_a_date_beyond_all_calendars() -> None:
         answered((2, 20, b"\x91" + order + b"J\x7f" + bytes(7)))
     found = answered((2, 20, b"\x91" + order + b"J" + bytes(8)))
     assert found.at == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def grown(deep: int = 60, before: int = 0) -> bytes:
+    """A value of some hundred bytes that is in itself 2 ** ``deep`` times, behind so many that others may refer to."""
+    again = [b"Q" + hessian._encode_int(before + at) for at in range(deep, 0, -1)]
+    return b"\x7a" * deep + b"\x7a\x90\x90" + b"".join(again)
+
+
+def test_words_that_no_memory_holds_are_told_as_far_as_they_go() -> None:
+    for answer in ((2, 70, grown()), (2, 80, grown()), (2, 20, b"\x90" + grown())):
+        with pytest.raises(sdk.CallError) as found:
+            answered(answer)
+        assert "[[" in str(found.value) and len(str(found.value)) < 1000
+    for name in ("detailMessage", "message", "class"):
+        body = b"H" + hessian.encode(name) + grown(50, before=1) + b"Z"
+        with pytest.raises(sdk.RemoteError) as thrown:
+            answered((2, 20, b"\x90" + body))
+        assert len(str(thrown.value)) < 10_000
+    assert words("a" * 5000) == "a" * 5000 and words(None) == "None" and words(1.5) == "1.5"
+
+
+def test_attachments_that_are_nested_too_deep_are_none() -> None:
+    answer = (2, 20, b"\x94\x91" + b"H" + hessian.encode("k") + b"\x79" * 150 + b"NZ")
+
+    def within(frames: int) -> Any:
+        return within(frames - 1) if frames else attachments_of(answer)
+
+    assert attachments_of(answer)["k"]
+    assert within(sys.getrecursionlimit() - 300) == {}

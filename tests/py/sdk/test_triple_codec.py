@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import pytest
-from test_sdk_codec import Order
+from test_sdk_codec import Order, grown
 
 from meshfast import hessian, http2, protobuf, sdk
 from meshfast.sdk.triple import Answer, Fields, Request, TripleTarget
@@ -279,6 +279,16 @@ def test_base64_without_its_end() -> None:
         made = dict(request(TRI, attachments={"b": data}).head())
         assert made[b"b-bin"] == base64.b64encode(data).rstrip(b"=")
         assert TRI.attachments_of(Answer(OK, b"", [(b"b-bin", made[b"b-bin"])], False)) == {"b": data}
+
+
+def test_what_another_sends_is_bounded_in_words_and_in_time() -> None:
+    for value in (grown(), b"H" + hessian.encode("message") + grown(50, before=1) + b"Z"):
+        with pytest.raises(sdk.RemoteError) as found:
+            answered(framed(wrapped(value)), trailers=[*DONE, (b"tri-exception-code", b"1")])
+        assert len(str(found.value)) < 10_000
+    order = b"C" + hessian.encode("com.x.test.Order") + b"\x91" + hessian.encode("at") + b"\x60J\x7f" + bytes(7)
+    with pytest.raises(sdk.BadAnswer, match="cannot be read"):  # a date beyond all calendars
+        answered(framed(wrapped(order)))
 
 
 def test_who_calls_by_dubbo2_alone_loads_no_http2() -> None:
