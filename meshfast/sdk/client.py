@@ -46,7 +46,7 @@ class Client(Calls):
 
     ``counters``: calls, moved (given to another connection unsent), resent, refused (by whoever had them, unseen),
     timeouts, lost, late (answers that nobody waits for), falls and returns of the link, renewals of its connection, and
-    each limit by its name.
+    each limit by its name, ``header_list`` of the other end's.
     """
 
     def __init__(

@@ -11,7 +11,8 @@ import asyncio
 from meshfast import _core, http2
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
-from meshfast.sdk.errors import BadAnswer
+from meshfast.sdk.errors import BadAnswer, NotSent
+from meshfast.sdk.stream import Stream
 from meshfast.sdk.triple import PREFIX, Answer, Fields, Request
 from meshfast.sdk.wire import Call, Owner, Wire
 
@@ -34,20 +35,6 @@ _START = 65535
 _ABOVE = (1 << 31) - 1
 
 
-class _Stream:
-    __slots__ = ("answer", "at", "call", "content", "credit", "number", "over", "room", "trailers", "whole")
-
-    def __init__(self, call: Call, number: int, room: int) -> None:
-        self.call, self.number, self.room = call, number, room
-        self.at = 0  # bytes of the body that went out
-        self.whole = False  # all of it did
-        self.over = False  # all of the answer came
-        self.answer: Fields | None = None
-        self.trailers: Fields = []
-        self.content = bytearray()
-        self.credit = 0  # bytes that came and were not given back
-
-
 class StreamsWire(Wire):
     """See ``Wire``. Frames are ``Request``, answers ``Answer``. No call goes out before settings came."""
 
@@ -60,11 +47,12 @@ class StreamsWire(Wire):
         self._rest = b""
         self._block: tuple[int, int] | None = None  # stream and flags of fields that are not whole
         self._begun: list[bytes] = []  # of them
-        self._streams: dict[int, _Stream] = {}
-        self._of: dict[int, _Stream] = {}  # by the call's number
-        self._unfinished: dict[int, _Stream] = {}  # of which content is left, by number
+        self._streams: dict[int, Stream] = {}
+        self._of: dict[int, Stream] = {}  # by the call's number
+        self._unfinished: dict[int, Stream] = {}  # of which content is left, by number
         self._next = 1
         self._room, self._initial, self._most, self._frame = _START, _START, STREAMS, 16384
+        self._list = _ABOVE  # bytes of a list of fields, with 32 for each
         self._credit = self._held = 0  # bytes to give back; of answers that are not whole
         self._settled = False
 
@@ -143,8 +131,9 @@ class StreamsWire(Wire):
                 if self._next > LAST:
                     self._loop.call_soon(self._leaving)
                     break
-                out.append(self._begin(call))
-                size += len(out[-1])
+                if fields := self._head(call):
+                    out.append(self._begin(call, fields))
+                    size += len(out[-1])
             given += 1
             if size >= WRITE:
                 self._put(b"".join(out))
@@ -159,14 +148,27 @@ class StreamsWire(Wire):
         if self.retired:
             self._retire()
 
-    def _begin(self, call: Call) -> bytes:
+    def _head(self, call: Call) -> Fields:
+        """Its fields; none where the other end takes no such, and would have all others end with it."""
+        fields: Fields = call.frame.head()
+        size = sum([len(name) + len(value) + 32 for name, value in fields])
+        if size <= self._list:
+            return fields
+        call.wire = None
+        del self._owner.calls[call.number]
+        self._owner.over("header_list")
+        why = f"its fields are {size} bytes, 32 for each among them, and {self._list} are taken: send less attachments"
+        call.future.set_exception(NotSent(why))
+        return []
+
+    def _begin(self, call: Call, fields: Fields) -> bytes:
         """The head of a call, and what may go of its content."""
-        stream = _Stream(call, self._next, self._initial)
+        stream = Stream(call, self._next, self._initial)
         self._streams[self._next] = self._of[call.number] = stream
         self._unfinished[self._next] = stream
         self._next += 2
         self.sent += 1
-        block, first = self._encoder.encode(call.frame.head()), True
+        block, first = self._encoder.encode(fields), True
         out = b""
         while first or block:
             piece, block = block[: self._frame], block[self._frame :]
@@ -175,7 +177,7 @@ class StreamsWire(Wire):
             first = False
         return out + self._content(stream)
 
-    def _content(self, stream: _Stream) -> bytes:
+    def _content(self, stream: Stream) -> bytes:
         """What may go of it now; its call is sent with the last byte."""
         body, out = stream.call.frame.body, []
         while True:
@@ -257,6 +259,8 @@ class StreamsWire(Wire):
                 self._most = value
             case Setting.MAX_FRAME_SIZE:
                 self._frame = min(value, WRITE)
+            case Setting.MAX_HEADER_LIST_SIZE:
+                self._list = value
             case Setting.INITIAL_WINDOW_SIZE:
                 more, self._initial = value - self._initial, value
                 for stream in self._streams.values():
@@ -274,7 +278,7 @@ class StreamsWire(Wire):
         elif (stream := self._stream(frame.stream)) is not None:
             stream.room = self._sum(stream.room, frame.increment)
 
-    def _stream(self, number: int) -> _Stream | None:
+    def _stream(self, number: int) -> Stream | None:
         """None: it has ended here."""
         stream = self._streams.get(number)
         if stream is None and (number >= self._next or number % 2 == 0):
@@ -351,13 +355,13 @@ class StreamsWire(Wire):
         else:
             self._bad(stream, "its trailers do not end it")
 
-    def _finish(self, stream: _Stream, code: int | None = None) -> None:
+    def _finish(self, stream: Stream, code: int | None = None) -> None:
         stream.over = True
         call = stream.call
         found = Answer(stream.answer or [], bytes(stream.content), stream.trailers, call.frame.raw, code)
         self._answer(call, found)
 
-    def _bad(self, stream: _Stream, why: str) -> None:
+    def _bad(self, stream: Stream, why: str) -> None:
         self._fail(stream.call, BadAnswer(f"the answer cannot be taken: {why}"))
 
     def _reset(self, frame: http2.RstStream) -> None:
@@ -370,7 +374,7 @@ class StreamsWire(Wire):
         else:
             self._finish(stream, frame.code)
 
-    def _refuse(self, stream: _Stream, why: str) -> None:
+    def _refuse(self, stream: Stream, why: str) -> None:
         stream.over = stream.whole = True
         call = stream.call
         self.forget(call)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from sdk_world import play
-from streams_desk import GRPC, StreamsDesk, desk, outcome
+from streams_desk import GRPC, TARGET, StreamsDesk, desk, outcome
 
 from meshfast import http2
 from meshfast.http2 import ErrorCode, Flag, Setting
@@ -184,6 +184,22 @@ def test_a_list_of_fields_over_the_limit_costs_its_own_call() -> None:
             with pytest.raises(BadAnswer, match="max_header_list_size"):
                 call.future.result()  # type: ignore[attr-defined]
             assert outcome(other) == b"yes" and one.told == []
+
+    play(story)
+
+
+def test_fields_that_are_not_taken_end_their_own_call_alone() -> None:
+    async def story() -> None:
+        with desk(settings=((Setting.MAX_HEADER_LIST_SIZE, 1000),)) as one:
+            first = one.ask()
+            long, last = (TARGET.request(0, "hi", (b"x",), None, {"k": "v" * size}, 60_000) for size in (900, 500))
+            calls = one.begin(long), one.begin(last)
+            await asyncio.sleep(0)
+            assert one.contents() == {1: 6, 3: 6} and one.counters["header_list"] == 1
+            assert outcome(calls[0]) == "NotSent" and "1000 are taken" in str(calls[0].future.exception())  # type: ignore[attr-defined]
+            assert sorted(one.calls) == [first.number, calls[1].number] and one.wire.sent == 2
+            one.say(*one.answer(1, b"a"), *one.answer(3, b"b"))
+            assert (outcome(first), outcome(calls[1])) == (b"a", b"b") and not one.wire.pending
 
     play(story)
 
