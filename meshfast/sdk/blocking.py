@@ -6,6 +6,7 @@ A call is written and read by the thread that makes it; the loop's thread only c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from _thread import allocate_lock
@@ -17,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 from meshfast.errors import StateError
 from meshfast.hessian import Value
+from meshfast.hints import told
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.clients import Clients
@@ -42,7 +44,7 @@ class _Slot:
         self._lock.acquire()
         self._is_done = False
         self._answer: Any = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def done(self) -> bool:
         return self._is_done
@@ -51,7 +53,7 @@ class _Slot:
         self._answer, self._is_done = answer, True
         self._lock.release()
 
-    def set_exception(self, error: Exception, /) -> None:
+    def set_exception(self, error: BaseException, /) -> None:
         self._error, self._is_done = error, True
         self._lock.release()
 
@@ -73,18 +75,29 @@ class _Carrier:
         self._work: deque[Callable[[], None]] = deque()
         self._woken = False
         self._pid = os.getpid()
+        self._failed: BaseException | None = None
         self._thread = Thread(target=self._run, name="meshfast-sdk", daemon=True)
 
     def start(self) -> Clients:
+        """StateError: there can be no loop."""
         self._thread.start()
         self._begun.wait()
+        if self._failed is not None and self._clients is None:
+            self._thread.join()
+            raise StateError(f"the thread of sdk.Blocking cannot begin: {told(self._failed)}") from self._failed
         assert self._clients is not None
         return self._clients
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
+        except BaseException as error:
+            self._failed = error
+            if self._clients is not None:
+                raise
         finally:
+            self._begun.set()
             self._drain()  # what came meanwhile hears that it is closed
 
     async def _serve(self) -> None:
@@ -106,21 +119,25 @@ class _Carrier:
             self._woken = True
             try:
                 self._loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:
-                raise StateError("the connection to the mesh was closed meanwhile; the call was not sent") from None
+            except RuntimeError:  # closed meanwhile, as this hears, and whoever has relied on its being woken
+                self._drain()
 
     def client(self, protocol: str) -> Client:
         """The one for services of such a protocol, which is made in the loop's thread."""
-        clients, found, made = self._clients, list[Client](), Event()
+        clients, slot = self._clients, _Slot()
         assert clients is not None
 
         def make() -> None:
-            found.append(clients.of(protocol))
-            made.set()
+            try:
+                if clients.dubbo.closed:
+                    raise StateError("the connection to the mesh is closed: call services inside its block")
+                slot.set_result(clients.of(protocol))
+            except BaseException as error:
+                slot.set_exception(error)
 
         self.put(make)
-        made.wait()
-        return found[0]
+        found: Client = slot.wait()
+        return found
 
     def known(self, client: Client, service: str) -> None:
         """Waits until the sidecar may know the service."""
@@ -131,18 +148,26 @@ class _Carrier:
             if client.closed:
                 asked.set()  # the call itself is told
                 return
-            client.interest.want(service)
-            tasks.append(asyncio.ensure_future(client.interest.known(service)))
-            tasks[0].add_done_callback(lambda _: asked.set())
+            try:
+                client.interest.want(service)
+                tasks.append(asyncio.ensure_future(client.interest.known(service)))
+                tasks[0].add_done_callback(lambda _: asked.set())
+            except BaseException:
+                asked.set()
+                raise
 
         self.put(begin)
         asked.wait()
 
     def _drain(self) -> None:
         self._woken = False  # first: what is put from here on wakes again
-        while self._work:
+        while True:
             try:
-                self._work.popleft()()
+                work = self._work.popleft()
+            except IndexError:
+                return
+            try:
+                work()
             except Exception:  # one that fails must not keep others from being done
                 log.exception("a defect of meshfast.sdk; please report it")
 
@@ -191,23 +216,26 @@ class BlockingService(Asking):
         number = next(client.numbers)
         frame = self.request(number, method, args, types, attachments, most, two_way)
         slot, made = _Slot(), []
+        first = slot
 
         def begin() -> None:
             try:
-                made.append(client.start(number, frame, slot, most, idempotent, two_way))
-            except Exception as error:
-                slot.set_exception(error)
+                made.append(client.start(number, frame, first, most, idempotent, two_way))
+            except BaseException as error:
+                first.set_exception(error)
 
         try:
             carrier.put(begin)
             answer = slot.wait()
             if idempotent and self._target.lost(answer) and made[0].sends < 2:
-                second = _Slot()
+                slot = second = _Slot()
                 carrier.put(lambda: client.again(made[0], second))
                 answer = second.wait()
             return answer
-        except KeyboardInterrupt:
-            carrier.put(lambda: client.forget(made[0]) if made else None)
+        except BaseException:
+            if not slot.done():  # what a handler of signals has raised: nobody waits any more
+                with contextlib.suppress(StateError):
+                    carrier.put(lambda: client.forget(made[0]) if made else None)
             raise
 
 

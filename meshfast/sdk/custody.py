@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from meshfast import passing
-from meshfast.errors import ProtocolError
+from meshfast.errors import ProtocolError, StateError
 from meshfast.hints import told
 from meshfast.passing import SIDECAR, Channel, Door, custodian
 from meshfast.statedir import trusted
@@ -58,6 +58,7 @@ class Custody:
         self._came = asyncio.Event()  # a sidecar that was given back what was kept ...
         self._with: Channel | None = None  # ... by this
         self._tasks: set[asyncio.Task[None]] = set()
+        self._why = ""  # what was wanting the last time
         self.times = 0
 
     @property
@@ -119,6 +120,7 @@ class Custody:
             channel = await passing.dial(self._state, SIDECAR)
             if channel is None:
                 return None
+            self._open()  # before it has anything: what cannot be given back is not taken
             await channel.send({"want": "custody", "port": self._port})
             found = await _listeners(channel)
         except (OSError, ProtocolError) as error:
@@ -126,7 +128,6 @@ class Custody:
                 channel.close()
             log.debug("custody: nothing is kept of the sidecar at %s: %s", self._state, told(error))
             return None
-        self._open()
         if self._with is not None:  # it asked meanwhile
             self._with.close()
             self._with = None
@@ -155,12 +156,16 @@ class Custody:
     def _open(self) -> None:
         """Where the next sidecar asks."""
         if self._door is None:
-            at = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                trusted(os.fstat(at), self._state)
-                self._door = Door(at, custodian(self._port))
-            finally:
-                os.close(at)
+                at = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    trusted(os.fstat(at), self._state)
+                    self._door = Door(at, custodian(self._port))
+                finally:
+                    os.close(at)
+            except (OSError, StateError) as error:
+                self._wanting("nothing is kept of the sidecar", error)
+                raise ConnectionAbortedError(told(error)) from None
             self._do(self._give(self._door))
 
     def _hold(self, found: list[tuple[str, int]]) -> None:
@@ -172,13 +177,25 @@ class Custody:
         """Takes who comes, from now on."""
         if self._servers:
             return
+        try:
+            for _, fd in self._held:
+                sock = socket.socket(fileno=os.dup(fd))
+                with contextlib.suppress(OSError):  # there is none
+                    sock.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
+                self._servers.append(self._adopt(sock))
+        except OSError as error:
+            self._rest()
+            self._wanting("nobody who calls in is taken", error)
+            return
         log.warning("the sidecar at %s has gone: calls that come in are taken here until one is back", self._state)
         self.times += 1
-        for _, fd in self._held:
-            sock = socket.socket(fileno=os.dup(fd))
-            with contextlib.suppress(OSError):  # there is none
-                sock.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
-            self._servers.append(self._adopt(sock))
+        self._why = ""
+
+    def _wanting(self, what: str, error: Exception) -> None:
+        """What is tried again, told once."""
+        if (why := told(error)) != self._why:
+            self._why = why
+            log.error("custody: %s at %s yet, trying again: %s", what, self._state, why)
 
     def _rest(self) -> None:
         """Whoever was taken is served on; others have the sockets, and those who wait there."""
@@ -190,7 +207,11 @@ class Custody:
 
     async def _give(self, door: Door) -> None:
         while True:
-            self._do(self._give_to(await door.accept()))
+            try:
+                self._do(self._give_to(await door.accept()))
+            except OSError as error:
+                self._wanting("nobody who asks for what is kept is heard", error)
+                await asyncio.sleep(LATER)
 
     async def _give_to(self, channel: Channel) -> None:
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +169,42 @@ def test_the_end_in_the_midst_of_calls(elsewhere: Elsewhere, tmp_path: Path, cap
                 until_now(lambda: len(done) > 100)  # noqa: B023
             assert all(isinstance(one.result(PATIENCE), sdk.CallError | StateError) for one in running)
     assert "defect" not in caplog.text
+
+
+def test_without_a_loop_it_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def none() -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("asyncio.events.new_event_loop", none)
+    before = threading.active_count()
+    with pytest.raises(StateError, match="cannot begin: Too many open files"), blocking(tmp_path / "a.sock"):
+        pass
+    assert threading.active_count() == before
+
+
+def test_a_client_that_cannot_be_made_is_told(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(clients: Any, protocol: str) -> Any:
+        raise MemoryError("none")
+
+    elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh:
+        with monkeypatch.context() as patch:
+            patch.setattr("meshfast.sdk.clients.Clients.of", none)
+            with pytest.raises(MemoryError, match="none"):
+                mesh.service(CART, protocol="tri")
+        assert mesh.service(CART).call("hi", "x") == "provider:x"
+
+
+def test_who_comes_as_the_loop_ends_hears_of_it(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    """Calls that were let in before its end, and are put into the loop when there is none any more."""
+    elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh:
+        assert mesh.service(CART).call("hi", "x") == "provider:x"
+        carrier, client = mesh._carrier, mesh.client
+    client.closed = False  # as those saw it
+    heard: list[int] = []
+    for turn in range(2):
+        carrier.put(partial(heard.append, turn))
+    assert heard == [0, 1]
