@@ -194,8 +194,7 @@ class BlockingService(Asking):
         attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
     ) -> Reply:  # fmt: skip
         """As ``call``, with the attachments that came back."""
-        answer = self._ask(method, args, types, timeout, attachments, idempotent)
-        return Reply(self._target.answered(answer), self._target.attachments_of(answer))
+        return self._replied(self._ask(method, args, types, timeout, attachments, idempotent))
 
     def tell(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,

@@ -12,16 +12,23 @@ import itertools
 import os
 from asyncio.events import _get_running_loop  # which asyncio exports for those who need it fast, or need none
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from meshfast.errors import LimitError, StateError
 from meshfast.sdk.errors import CallTimeout, ConnectionLost, NotSent
 from meshfast.sdk.wire import Call, Frame, Settled, Wire
 
-__all__ = ["Calls", "Limits"]
+__all__ = ["LONG", "Calls", "Limits"]
+
+_T = TypeVar("_T")
 
 #: How often a call that was refused, not looked at, is given out again.
 REFUSALS = 3
+#: Bytes of an answer from which a thread reads it, and how many there are: a MiB may be a second's work.
+LONG, READERS = 32 << 10, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class Calls:
         self._queued = 0  # bytes
         self._deadlines: list[tuple[float, int]] = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._readers: ThreadPoolExecutor | None = None
 
     @property
     def forked(self) -> bool:
@@ -100,6 +108,14 @@ class Calls:
         self.calls[call.number] = call
         self._watch(call)
         self._give(call)
+
+    async def read(self, how: Callable[[Any], _T], answer: Any) -> _T:
+        """Reads a long answer, while others of this loop go on."""
+        if self.closed:
+            return how(answer)
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READERS, "meshfast-sdk-answers")
+        return await self.loop.run_in_executor(self._readers, how, answer)
 
     def forget(self, call: Call) -> None:
         """Its caller waits no longer: nothing of it stays; an answer that comes later is dropped."""

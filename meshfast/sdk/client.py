@@ -338,6 +338,8 @@ class Client(Calls):
             wire.drop("closed")
         await asyncio.gather(*gone)
         await self._close_fat()
+        if self._readers is not None:
+            await self._aside(self._readers.shutdown)
         if self._thread is not None:
             self._thread.shutdown()
 

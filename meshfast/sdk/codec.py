@@ -73,6 +73,11 @@ class Target:
         return attachments_of(answer)
 
     @staticmethod
+    def size(answer: Answer) -> int:
+        """Bytes that are to be read."""
+        return len(answer[2])
+
+    @staticmethod
     def lost(answer: Answer) -> bool:
         """See ``lost``."""
         return lost(answer)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshfast.hessian import Value
+from meshfast.sdk.calls import LONG
 from meshfast.sdk.client import Client
 from meshfast.sdk.codec import Target
 from meshfast.sdk.context import outgoing
@@ -60,6 +61,10 @@ class Asking:
         return self._target.request(number, method, args, kinds, going, wait, two_way, attachments)
 
 
+    def _replied(self, answer: Any) -> Reply:
+        return Reply(self._target.answered(answer), self._target.attachments_of(answer))
+
+
 class Service(Asking):
     """A service as ``mesh.service`` gives it; ``timeout``: seconds that a call waits where it does not say itself."""
 
@@ -78,7 +83,10 @@ class Service(Asking):
         :raises TypeError, OverflowError: an argument that Hessian2 cannot carry
         :raises ValueError: a type or a timeout that is none
         """
-        return self._target.answered(await self._ask(method, args, types, timeout, attachments, idempotent))
+        answer = await self._ask(method, args, types, timeout, attachments, idempotent)
+        if self._target.size(answer) > LONG:
+            return await self.client.read(self._target.answered, answer)
+        return self._target.answered(answer)
 
     async def reply(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -86,7 +94,9 @@ class Service(Asking):
     ) -> Reply:  # fmt: skip
         """As ``call``, with the attachments that came back."""
         answer = await self._ask(method, args, types, timeout, attachments, idempotent)
-        return Reply(self._target.answered(answer), self._target.attachments_of(answer))
+        if self._target.size(answer) > LONG:
+            return await self.client.read(self._replied, answer)
+        return self._replied(answer)
 
     async def tell(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,

@@ -152,6 +152,11 @@ class TripleTarget:
         return _came(answer.fields + answer.trailers)
 
     @staticmethod
+    def size(answer: Answer) -> int:
+        """Bytes that are to be read: none of a message, which is given as it is."""
+        return 0 if answer.raw else len(answer.body)
+
+    @staticmethod
     def lost(answer: Answer) -> bool:
         """Whether it says that the connection behind the sidecar ended before the provider's answer, or its stream
         did."""

@@ -9,13 +9,16 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from peers import Frame, Provider, closing
-from sdk_world import CART, Counting, FakeFat, meshed, nothing, play, thin, until, url
+from peers import Frame, Provider, argument, closing
+from sdk_world import CART, PATIENCE, Counting, FakeFat, meshed, nothing, play, thin, until, url
 
 from meshfast import dubbo, sdk
 from meshfast.errors import LimitError, StateError
+from meshfast.sdk.calls import LONG
+from meshfast.sdk.codec import Answer, answered
 
 
 def test_calls_wait_for_the_first_connection_and_are_not_sent_twice(tmp_path: Path) -> None:
@@ -208,6 +211,33 @@ def test_thousands_of_connections_end_at_any_moment() -> None:
             assert mesh.client.calls == {} and mesh.counters["late"] == 0
             assert mesh.counters["returns"] > 100
 
+    play(story)
+
+
+@pytest.mark.parametrize("how", ["call", "reply"])
+def test_a_long_answer_is_read_while_others_are_answered(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def slowly(answer: Answer) -> Any:
+        return answered(answer) if len(answer[2]) < LONG or gate.wait(PATIENCE) else "held up"
+
+    async def long(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+        text = argument(frame)
+        writer.write(dubbo.encode_response(frame.id, text * (LONG if text == "long" else 1)))
+
+    async def story() -> None:
+        provider, before = await Provider(handler=long).start(), threading.active_count()
+        async with closing(provider), meshed(url(provider)) as mesh:
+            cart = mesh.service(CART)
+            waits = asyncio.ensure_future(getattr(cart, how)("hi", "long"))
+            await until(lambda: len(provider.requests) == 1)
+            assert await cart.call("hi", "x") == "x" and not waits.done()
+            gate.set()
+            found = await waits
+            assert (found if how == "call" else found.value) == "long" * LONG
+        await until(lambda: threading.active_count() == before)
+
+    monkeypatch.setattr("meshfast.sdk.codec.Target.answered", staticmethod(slowly))
     play(story)
 
 
