@@ -29,10 +29,8 @@ EVENT = 1024
 WAITING, BACKLOG = 100, 256
 #: Seconds without taking any, where descriptors are wanting.
 AGAIN = 1.0
-#: Seconds in which a handler that is cancelled ends.
-STAYS = 1.0
-#: Bytes that wait to be sent to a caller when nothing more is read from it.
-PAUSE = 256 << 10
+#: Bytes that wait to be sent to a caller when nothing more is read from it; seconds for a cancelled handler to end.
+PAUSE, STAYS = 256 << 10, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +126,12 @@ class Server:
             one.abort()
         self.performer.stop()
 
+    def crowded(self, asks: Connection) -> bool:
+        """Whether all memory is had. Who began a frame and has not gone on with it has none then."""
+        for one in self.connections - {asks} if self.held > self.limits.memory else ():
+            one.hurry()
+        return self.held > self.limits.memory
+
     def full(self, mine: int) -> bool:
         """Whether a caller that has so many calls in flight may have no more."""
         left = self.limits.calls - self.calls
@@ -190,6 +194,7 @@ class Connection(asyncio.Protocol):
         self._in = bytearray()
         self._skip = 0  # bytes of a frame that is refused
         self._full = self._ending = False
+        self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
 
@@ -257,7 +262,7 @@ class Connection(asyncio.Protocol):
     # --- frames
 
     def _pump(self) -> None:
-        at = 0
+        at, self._heard = 0, asyncio.get_running_loop().time()
         try:
             while not (self._full or self._ending) and (taken := self._one(at)):
                 at += taken
@@ -290,7 +295,7 @@ class Connection(asyncio.Protocol):
         elif there >= size:
             self._frame(head, bytes(self._in[at : at + size]))
             return size
-        elif self._crowded(size):
+        elif size > LONG and self._server.crowded(self):
             self._refuse(head, Status.SERVER_THREADPOOL_EXHAUSTED, "memory", CROWDED)
         else:
             return 0
@@ -306,13 +311,12 @@ class Connection(asyncio.Protocol):
             return
         self._server.last = asyncio.get_running_loop().time()
         if head.serialization != HESSIAN2:
-            name = dubbo.serialization_name(head.serialization)
-            text = f"{name} is not read here: use serialization=hessian2"
+            text = f"{dubbo.serialization_name(head.serialization)} is not read here: use serialization=hessian2"
             self._refuse(head, Status.BAD_REQUEST, "serialization", text)
         elif self._server.full(self.calls):
             text = f"{self._server.calls} calls in flight; the limit `calls` is {self._limits.calls}"
             self._refuse(head, Status.SERVER_THREADPOOL_EXHAUSTED, "calls", text)
-        elif self._crowded(len(frame)):
+        elif len(frame) > LONG and self._server.crowded(self):
             self._refuse(head, Status.SERVER_THREADPOOL_EXHAUSTED, "memory", CROWDED)
         else:
             self.calls += 1
@@ -321,9 +325,6 @@ class Connection(asyncio.Protocol):
             task = asyncio.get_running_loop().create_task(self._serve(head, frame))
             self._server.tasks.add(task)
             task.add_done_callback(partial(self._served, len(frame)))
-
-    def _crowded(self, size: int) -> bool:
-        return size > LONG and self._server.held > self._limits.memory
 
     def _refuse(self, head: Head, status: Status, why: str, text: str) -> None:
         self._server.refused[why] += 1
@@ -381,6 +382,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             if not self.calls:
                 self._transport.close()
+
+    def hurry(self) -> None:
+        if self._in and not self._full and asyncio.get_running_loop().time() > self._heard + self._limits.stuck:
+            self._server.refused["stuck"] += 1
+            self._taken(len(self._in))
+            self.abort()
 
     def close(self) -> None:
         self._ending = True

@@ -17,7 +17,8 @@ from meshfast import sdk
 from meshfast.errors import StateError
 
 async def story():
-    mesh = sdk.connect("tests", address=sys.argv[1], api="unix://@nobody-is-asked", timeout=60.0)
+    patient = sdk.Timing(silent=60.0, lost=60.0)
+    mesh = sdk.connect("tests", address=sys.argv[1], api="unix://@nobody-is-asked", timeout=60.0, timing=patient)
     async with mesh:
         cart = mesh.service("com.x.Cart")
         assert await cart.call("hi", "before") == "provider:before"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 from collections.abc import Iterable
@@ -276,6 +277,21 @@ def test_memory_is_bounded_for_long_requests_alone() -> None:
         assert len((await world.ask(world.callers[-1], "echo", b"x" * 100_000)).value) == 100_000
 
     play(story, memory=150_000)
+
+
+def test_who_goes_on_with_no_request_has_no_memory_that_others_want() -> None:
+    async def story(world: World) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.serving.port)
+        writer.write(request(1, "echo", b"x" * 100_000)[:-1])
+        await until(lambda: world.serving._server.held >= 100_000)
+        caller = await world.caller()
+        assert len((await world.ask(caller, "echo", b"x" * 100_000)).value) == 100_000
+        assert world.serving.refused == {"stuck": 1}
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+
+    play(story, memory=150_000, stuck=0.0)
 
 
 def slow_reader(world: World) -> socket.socket:
