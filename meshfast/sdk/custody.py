@@ -115,6 +115,7 @@ class Custody:
         channel, self._with = self._with, None
         self._came.clear()
         if channel is not None:
+            self._rest()  # as it takes who comes, and this may have begun to again
             return channel
         try:
             channel = await passing.dial(self._state, SIDECAR)

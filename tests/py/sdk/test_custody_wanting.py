@@ -156,6 +156,38 @@ def test_the_next_sidecar_is_heard_once_there_are_descriptors(tmp_path: Path, mo
     play(tmp_path, story)
 
 
+def test_who_has_given_them_back_takes_nobody(tmp_path: Path) -> None:
+    """The next sidecar, which has them by then, turns the application away for what it asks itself at that moment."""
+
+    async def story(side: Side, serving: Serving) -> None:
+        await kept(serving)
+        custody = serving.custody
+        assert custody is not None
+        await side.die()
+        at = os.open(tmp_path / "state", os.O_RDONLY)
+        door = Door(at, SIDECAR)
+        os.close(at)
+        asked = await asyncio.wait_for(door.accept(), PATIENCE)
+        assert await asked.recv() is not None
+        channel = await passing.dial(str(tmp_path / "state"), custodian(serving.port))
+        assert channel is not None
+        await channel.send({"want": "listeners"})
+        for _ in range(2):
+            found = await channel.recv()
+            assert found is not None
+            for fd in found[1]:
+                os.close(fd)
+        await channel.send({"serving": ["tcp://in"]})
+        await until(lambda: custody._with is not None, PATIENCE)
+        await asked.send({"refused": "it is not ready yet"})
+        await until(lambda: custody._with is None, PATIENCE)
+        assert not custody.takes and custody.kept == 1
+        for one in (asked, channel, door):
+            one.close()
+
+    play(tmp_path, story)
+
+
 class Accepts:
     def __init__(self, sock: socket.socket, accept: Callable[[], Any]) -> None:
         self._sock, self.accept = sock, accept

@@ -195,7 +195,7 @@ def test_one_that_is_full_is_told_once_it_is_not(tmp_path: Path, services: tuple
             api.full = False
             await until(lambda: api.told == [sorted(services)])
             assert await mesh.service("com.x.Third").call("hi", "x") == "provider:x"
-            assert api.told[1:] == [["com.x.Third"]] and mesh.client.interest.settled
+            await until(lambda: api.told[1:] == [["com.x.Third"]] and mesh.client.interest.settled)
         await api.stop()
 
     play(story)
