@@ -19,6 +19,7 @@ from meshfast.dubbo import Status
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.sdk.context import incoming
 from meshfast.sdk.invocation import ECHO, Invocation, Key, answer, echo, more, read, speechless, thrown
+from meshfast.sdk.threads import Threads
 
 __all__ = ["LONG", "Failure", "Handlers", "Performer"]
 
@@ -53,13 +54,13 @@ class Performer:
     def __init__(self, threads: int, items: int) -> None:
         self.offers: dict[Key, Handlers] = {}
         self._items = items
-        self._handlers = ThreadPoolExecutor(threads, "meshfast-sdk")
+        self._handlers = Threads(threads, "meshfast-sdk")
         self._codec = ThreadPoolExecutor(1, "meshfast-sdk-codec")
 
     def stop(self) -> None:
         """What has not begun does not any more."""
-        for pool in (self._handlers, self._codec):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._handlers.shutdown(cancel_futures=True)
+        self._codec.shutdown(wait=False, cancel_futures=True)
 
     async def perform(self, number: int, frame: bytes) -> bytes:
         """The whole frame of the answer, which may tell of an exception. ``number``: the request's.
