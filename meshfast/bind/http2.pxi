@@ -225,8 +225,10 @@ def h2_parse_frame(const uint8_t[::1] data not None, uint32_t max_size=MF_H2_FRA
         return *front, pad, mf_h2_frame_rst_stream(payload)
     if head.type == MF_H2_SETTINGS:
         pairs = []
-        while check(mf_h2_frame_settings(payload, &at, &id, &value), f"setting {id} is {value}", MF_H2_HEAD_LEN + at):
+        while (rc := mf_h2_frame_settings(payload, &at, &id, &value)) > 0:
             pairs.append((id, value))
+        if rc < 0:  # a detail that is an argument would be made before the call
+            check(rc, f"setting {id} is {value}", MF_H2_HEAD_LEN + at)
         return *front, pad, tuple(pairs)
     if head.type == MF_H2_PUSH_PROMISE:
         check(mf_h2_frame_push(&head, payload, &push), where, MF_H2_HEAD_LEN)

@@ -221,6 +221,12 @@ def test_frames_that_may_not_be(frame: http2.Frame, name: str, code: int, of_str
     assert caught.value.offset >= len(ping)
 
 
+def test_a_setting_that_may_not_be_is_named() -> None:
+    for pairs, told in ((((2, 2),), "setting 2 is 2: "), (((1, 5), (5, 16383)), "setting 5 is 16383: ")):
+        with pytest.raises(ProtocolError, match=told):
+            http2.parse_frame(http2.Settings(0, 0, pairs).encode())
+
+
 def test_numbers_that_do_not_fit() -> None:
     with pytest.raises(LimitError):
         http2.Data(2**31).encode()
