@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from meshfast.registry.instance import Info, Node, info, node, providers
 from meshfast.registry.notes import Notes
-from meshfast.registry.providers import MOST_INSTANCES
-from meshfast.registry.reads import Kind, Reads, Watched
+from meshfast.registry.providers import MOST_INSTANCES, SHARED_TEXTS
+from meshfast.registry.reads import Kind, Parse, Reads, Watched
 from meshfast.registry.times import Later, Times
 from meshfast.registry.url import Provider, Refused
 
@@ -62,10 +63,12 @@ class _Instance:
 
 
 class _Application:
-    __slots__ = ("holders", "instances", "name", "over", "room", "watched")
+    """``parse``: makes a node of the data of one of its instances."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __slots__ = ("holders", "instances", "name", "over", "parse", "room", "watched")
+
+    def __init__(self, name: str, parse: Parse) -> None:
+        self.name, self.parse = name, parse
         self.holders: set[str] = set()
         self.instances: dict[str, _Instance] = {}
         self.over = 0
@@ -74,7 +77,8 @@ class _Application:
 
 
 class Applications:
-    """``changed`` is called with the services that an application is held for, whenever its instances change."""
+    """``changed`` is called with the services that an application is held for, whenever its instances change.
+    ``share``: texts that are kept once, of the thread that reads."""
 
     def __init__(
         self,
@@ -85,7 +89,9 @@ class Applications:
         services: str,
         changed: Callable[[str], None],
         ask: Ask,
+        share: dict[str, str],
     ) -> None:
+        self._share, self._took = share, self._read  # the latter as one object for all instances
         self._reads, self._notes, self._times, self._ask = reads, notes, times, ask
         self._root, self._changed = root, changed
         # Where a registry's address names the root, Dubbo has its applications there too.
@@ -97,7 +103,7 @@ class Applications:
     def hold(self, name: str, service: str) -> None:
         one = self._applications.get(name)
         if one is None:
-            one = self._applications[name] = _Application(name)
+            one = self._applications[name] = _Application(name, self._parse_of(name))
             one.holders.add(service)
             for base, ids in self._bases.items():
                 path = f"{base}/{name}"
@@ -168,14 +174,20 @@ class Applications:
 
     def _come(self, one: _Application, path: str) -> None:
         each = one.instances[path] = _Instance(path)
+        each.data = self._reads.watch(path, Kind.DATA, one.parse, partial(self._took, one, each), late=True)
+
+    def _parse_of(self, application: str) -> Parse:
+        share = self._share
 
         def parse(data: bytes, before: Node | None) -> Node | None:
-            found = node(data)
-            if found is not None and found.application != one.name:
+            if len(share) > SHARED_TEXTS:
+                share.clear()
+            found = node(data, share)
+            if found is not None and found.application != application:
                 raise Refused("other_application")
             return found
 
-        each.data = self._reads.watch(path, Kind.DATA, parse, lambda: self._read(one, each), late=True)
+        return parse
 
     def _gone(self, one: _Application, path: str) -> None:
         each = one.instances.pop(path)

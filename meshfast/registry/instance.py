@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ MOST_VALUES = 400_000
 #: Services of one application; applications of one service.
 MOST_SERVICES = 10_000
 MOST_APPLICATIONS = 1_000
+#: Characters of endpoints that are remembered as they were read.
+MEMORABLE = 256
 
 #: The revision of an application that offers nothing.
 EMPTY_REVISION = "0"
@@ -127,6 +130,11 @@ def _texts(value: Any) -> dict[str, str]:
     return {name: text for name, one in found.items() if isinstance(name, str) and (text := _text(one))}
 
 
+def _ports(text: str) -> Mapping[str, int]:
+    """All instances of an application have mostly the same."""
+    return _known(text) if len(text) <= MEMORABLE else _endpoints(text)
+
+
 def _endpoints(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     listed = _json(text, LONGEST_INSTANCE) if text else []
@@ -138,9 +146,14 @@ def _endpoints(text: str) -> dict[str, int]:
     return found
 
 
-def node(data: bytes) -> Node | None:
+@lru_cache(maxsize=256)
+def _known(text: str) -> Mapping[str, int]:
+    return _endpoints(text)
+
+
+def node(data: bytes, share: dict[str, str] | None = None) -> Node | None:
     """The data of ``/services/{app}/{id}``, as Curator writes it, or dubbo-go into etcd; None for an instance that is
-    not enabled, or offers nothing."""
+    not enabled, or offers nothing. ``share``: texts that are kept once."""
     found = _map(_json(data, LONGEST_INSTANCE))
     if "ServiceName" in found:
         found = _of_go(found)
@@ -156,8 +169,11 @@ def node(data: bytes) -> Node | None:
     if "/" in revision or len(revision) > 256:
         raise Refused("revision")
     address(host, port or 1)  # it must be one
-    endpoints = _endpoints(metadata.get("dubbo.endpoints", ""))
+    endpoints = _ports(metadata.get("dubbo.endpoints", ""))
     plain = {name: value for name, value in metadata.items() if not name.startswith(_OWN)}
+    if share is not None:
+        application, revision = share.setdefault(application, application), share.setdefault(revision, revision)
+        plain = {share.setdefault(name, name): share.setdefault(value, value) for name, value in plain.items()}
     return Node(
         application,
         host,

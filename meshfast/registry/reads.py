@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import Any
 
 from meshfast.registry.notes import Notes
 from meshfast.registry.times import Hop, Later, Times
 from meshfast.registry.url import Refused
 
-__all__ = ["IN_FLIGHT", "PER_SECOND", "SPREAD", "Kind", "Reads", "Watched"]
+__all__ = ["IN_FLIGHT", "PER_SECOND", "SPREAD", "Kind", "Parse", "Reads", "Watched"]
 
 #: Requests under way at once.
 IN_FLIGHT = 64
@@ -70,7 +71,8 @@ class Reads:
         dropped: Callable[[str], None] = lambda path: None,
     ) -> None:
         self._client, self._hop, self._notes, self._times, self._dropped = client, hop, notes, times, dropped
-        self._watched: dict[tuple[Kind, str], dict[Watched, None]] = {}
+        self._watched: dict[Kind, dict[str, tuple[Watched, ...]]] = {kind: {} for kind in Kind}
+        self._watch = self._fired  # one object, which a client keeps once for each path
         self._now: deque[Watched] = deque()
         self._later: list[tuple[float, int, Watched]] = []
         self._seq = 0
@@ -83,19 +85,20 @@ class Reads:
         """What stands at a path may be several things at once, as names in a registry are anybody's: each is watched
         by itself. ``took`` is called in the loop after each try. ``late``: after others, again."""
         one = Watched(path, kind, parse, took, late)
-        self._watched.setdefault((kind, path), {})[one] = None
+        self._watched[kind][path] = (*self._watched[kind].get(path, ()), one)
         self._now.append(one)
         self._pump()
         return one
 
     def drop(self, one: Watched) -> None:
         one.wanted = False
-        alike = self._watched.get((one.kind, one.path), {})
-        if one in alike:
-            del alike[one]
-            if not alike:
-                del self._watched[one.kind, one.path]
-            if all((kind, one.path) not in self._watched for kind in Kind):
+        alike = self._watched[one.kind].get(one.path, ())
+        left = tuple(each for each in alike if each is not one)
+        if left:
+            self._watched[one.kind][one.path] = left
+        elif alike:
+            del self._watched[one.kind][one.path]
+            if all(one.path not in each for each in self._watched.values()):
                 self._dropped(one.path)
 
     def up(self) -> None:
@@ -121,8 +124,8 @@ class Reads:
         self._forget()
 
     def _all(self) -> Iterator[Watched]:
-        for alike in self._watched.values():
-            yield from alike
+        for each in self._watched.values():
+            yield from chain.from_iterable(each.values())
 
     def _forget(self) -> None:
         self._number += 1
@@ -141,7 +144,8 @@ class Reads:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if len(self._later) > 64 and len(self._later) > 2 * len(self._watched):  # of what was dropped meanwhile
+        most = max(64, 2 * sum(map(len, self._watched.values())))
+        if len(self._later) > most:  # of what was dropped meanwhile
             self._later = [each for each in self._later if each[2].wanted and each[2].stale]
             heapify(self._later)
         if self._later:
@@ -171,7 +175,7 @@ class Reads:
         if one.kind is Kind.DATA and not exists:
             call = client.get_async
         try:
-            result = call(one.path, watch=self._fired)
+            result = call(one.path, watch=self._watch)
         except Exception as error:  # it closed just now, and says so by other means
             self._hop.put(self._answered, number, one, None, error)
             return
@@ -198,7 +202,7 @@ class Reads:
             self._hop.put(self._changed, event.path)
 
     def _changed(self, path: str) -> None:
-        for one in [one for kind in Kind for one in self._watched.get((kind, path), ())]:
+        for one in [one for each in self._watched.values() for one in each.get(path, ())]:
             if not one.stale:
                 one.stale = True
                 if not one.asked:

@@ -96,7 +96,7 @@ class Tree:
         self._link = Link(ensemble, session, self._notes, times, self._up, self._down, connect, resumed)
         self._reads = Reads(lambda: self._link.client, self._link.hop, self._notes, times, self._dropped)
         self._applications = Applications(
-            self._reads, self._notes, times, self._root, path_of(services), self._change, ask
+            self._reads, self._notes, times, self._root, path_of(services), self._change, ask, self._share
         )
         self._writes = Writes(
             name, lambda: self._link.client, self._link.hop, times, self._root,

@@ -37,9 +37,14 @@ BLANK = "".join(map(chr, range(0x21)))
 
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
 _SEPARATOR = re.compile("[&;]")
+#: An IPv4 address as most are written; whatever else is one is looked at at length.
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?", re.ASCII)
 #: The name of a service, or of an application.
 SERVICE = re.compile(r"[^\s/\x00-\x20\x7f*?]{1,512}")
+#: What those begin with that are looked at at length, as they may be no hosts: 0.0.0.0, and 224 to 239.
+_NO_HOSTS = ("0.", *(f"{first}." for first in range(224, 240)))
 
 
 class Refused(ValueError):
@@ -162,6 +167,8 @@ def address(host: str, port: int) -> str:
     """``10.0.0.7:20880``, ``[::1]:20880`` or ``name:20880``, where that can be called; else Refused."""
     if not 0 < port <= 65535:
         raise Refused("port")
+    if _IPV4.fullmatch(host) and not host.startswith(_NO_HOSTS):
+        return f"{host}:{port}"
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
     try:
         found = ipaddress.ip_address(bare)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import queue
-import select
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from meshfast.registry import Tell
+from meshfast.registry import Tell, kazoosockets
 from meshfast.registry.link import HANDSHAKE, Connect, Ensemble, Session, Told
 from meshfast.registry.tree import Tree
 
@@ -63,11 +62,14 @@ def kazoo(ensemble: Ensemble, seconds: float, session: Session | None, told: Tol
                 timeout = min(timeout, HANDSHAKE)
             if timeout is not None and self.until < float("inf"):
                 timeout = min(timeout, self.until - time.monotonic())
-            return _select(reading, writing, timeout)
+            return kazoosockets.wait(reading, writing, timeout)
 
         def create_connection(self, *args: Any, **kwargs: Any) -> Any:
             kwargs["timeout"] = HANDSHAKE
-            return super().create_connection(*args, **kwargs)
+            return kazoosockets.Buffered(super().create_connection(*args, **kwargs))
+
+        def create_socket_pair(self) -> Any:
+            return kazoosockets.wakers()
 
     def watched(loop: Callable[[], object]) -> None:
         try:
@@ -134,23 +136,6 @@ class _AtOnce(queue.SimpleQueue[Any]):
 
     def task_done(self) -> None:
         """There is nobody who waits for it."""
-
-
-def _select(
-    reading: Sequence[Any], writing: Sequence[Any], timeout: float | None
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """As select.select, of any number of descriptors; kazoo's own makes and ends an epoll each time."""
-    poll = select.poll()
-    for each in reading:
-        poll.register(each, select.POLLIN)
-    for each in writing:
-        poll.register(each, select.POLLOUT)
-    ready = {fd for fd, _ in poll.poll(None if timeout is None else max(0.0, timeout) * 1000)}
-    return (
-        [each for each in reading if each.fileno() in ready],
-        [each for each in writing if each.fileno() in ready],
-        [],
-    )
 
 
 class _Said(logging.Handler):
