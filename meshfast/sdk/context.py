@@ -13,7 +13,7 @@ from importlib import import_module
 
 from meshfast.hessian import Value
 
-__all__ = ["CARRIED", "OWN", "carried", "incoming", "labelled", "outgoing", "telemetry"]
+__all__ = ["CARRIED", "OWN", "carried", "incoming", "labelled", "outgoing", "served", "telemetry"]
 
 log = logging.getLogger("meshfast.sdk")
 
@@ -52,6 +52,19 @@ def labelled(**labels: str) -> Iterator[None]:
         yield
     finally:
         _labels.reset(token)
+
+
+def served(attachments: Mapping[str, str]) -> None:
+    """From here on this task serves a call that came with these. Nothing goes along of where serving was begun: that
+    may have been in a block of ``labelled``, or in a span of its start."""
+    incoming.set(attachments)
+    _labels.set({})
+    if telemetry() is not None:
+        try:
+            spans = import_module("opentelemetry.context")
+            spans.attach(spans.Context())
+        except Exception as error:
+            log.debug("OpenTelemetry cannot be told that a call is served: %r", error)
 
 
 def outgoing(only: frozenset[str] | None, own: Mapping[str, Value] | None) -> Mapping[str, Value] | None:

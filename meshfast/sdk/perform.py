@@ -17,7 +17,7 @@ from typing import Any
 
 from meshfast.dubbo import Status
 from meshfast.errors import LimitError, ProtocolError
-from meshfast.sdk.context import incoming
+from meshfast.sdk.context import served
 from meshfast.sdk.invocation import ECHO, Invocation, Key, answer, echo, more, read, speechless, thrown
 from meshfast.sdk.threads import Threads
 
@@ -98,7 +98,7 @@ class Performer:
             raise Failure(Status.BAD_RESPONSE, "result", text) from None
 
     async def _call(self, found: Callable[..., Any], call: Invocation) -> Any:
-        incoming.set(call.attachments)
+        served(call.attachments)
         if inspect.iscoroutinefunction(found):
             return await found(*call.arguments)
         work = partial(copy_context().run, _run, found, call.arguments)

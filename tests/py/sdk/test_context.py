@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextvars import ContextVar
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from peers import Provider, closing
+from peers import Caller, Provider, closing
 from sdk_world import CART, meshed, play, url
 
 from meshfast import dubbo, sdk
 from meshfast.sdk import context
+from meshfast.sdk.serve import Offer, Serving
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CAME = {
@@ -103,5 +105,40 @@ def test_calls_side_by_side_have_their_own() -> None:
             assert sorted(one["env"] for one in seen) == sorted([f"e{n}" for n in range(50)] * 2 + ["other"] * 50)
             assert {one["n"] for one in seen if one["env"] == "other"} == {f"{n}" for n in range(50)}
             assert {one["path"] for one in seen} == {CART}
+
+    play(story)
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_what_is_served_has_nothing_of_where_serving_was_begun(monkeypatch: pytest.MonkeyPatch, traced: bool) -> None:
+    """Not its labels, and not its span: a call's own come along from its caller, and go on."""
+    span: ContextVar[str] = ContextVar("span", default="")
+    propagate, spans = ModuleType("opentelemetry.propagate"), ModuleType("opentelemetry.context")
+    propagate.inject = lambda carrier: carrier.update({"traceparent": span.get()} if span.get() else {})  # type: ignore[attr-defined]
+    spans.Context = str  # type: ignore[attr-defined]
+    spans.attach = span.set  # type: ignore[attr-defined]
+
+    def load(name: str) -> ModuleType:
+        if not traced:
+            raise ImportError(name)
+        return propagate if name == propagate.__name__ else spans
+
+    monkeypatch.setattr(context, "_looked", False)
+    monkeypatch.setattr(context, "import_module", load)
+
+    async def here() -> dict[str, Any]:
+        return dict(context.outgoing(None, None) or {})
+
+    async def story() -> None:
+        span.set("of the start")
+        with sdk.labelled(env="outer"):
+            async with Serving(None, Offer(CART, {"here": here, "aside": lambda: context.outgoing(None, None)})) as one:
+                caller = await Caller.connect(f"127.0.0.1:{one.port}")
+                for number, method in enumerate(("here", "aside") * 3):
+                    said = {"env": f"e{number}", "traceparent": f"t{number}"} if number % 3 else {"x": "y"}
+                    found = await caller.send(dubbo.encode_request(number, CART, method, (), attachments=said))
+                    assert found.value == said
+                await caller.close()
+            assert (await here())["env"] == "outer"
 
     play(story)
