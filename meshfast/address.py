@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from meshfast.hints import about
 
-__all__ = ["Listen", "Listening", "adopted", "connect", "dial", "listening"]
+__all__ = ["Listen", "Listening", "adopted", "connect", "dial", "listening", "reach"]
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
@@ -96,6 +96,23 @@ async def connect(address: str, protocol: Callable[[], _Protocol]) -> _Protocol:
     if isinstance(where, str):
         return (await loop.create_unix_connection(protocol, where))[1]
     return (await loop.create_connection(protocol, *where))[1]
+
+
+def reach(address: str, seconds: float) -> socket.socket:
+    """As ``dial``, for a thread that waits: at most so long, and for each answer too until that is set anew."""
+    where = _where(address)
+    if isinstance(where, tuple):
+        sock = socket.create_connection(where, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _where(address: str) -> str | tuple[str, int]:

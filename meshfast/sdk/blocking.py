@@ -1,6 +1,7 @@
 """The SDK for applications without a loop of their own: one thread runs one, and any thread makes calls.
 
-A call is written and read by the thread that makes it; the loop's thread only carries bytes.
+A call is written and read by the thread that makes it. While the sidecar is there its bytes go on a connection of that
+thread (``sdk/lines.py``), else the loop's thread carries them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Event, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from meshfast.errors import StateError
 from meshfast.hessian import Value
 from meshfast.hints import told
+from meshfast.sdk import codec
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.client import Client, FatLike
 from meshfast.sdk.clients import Clients
+from meshfast.sdk.errors import CallTimeout, ConnectionLost, NotSent
+from meshfast.sdk.lines import Lines, Unsent
 from meshfast.sdk.link import Timing
 from meshfast.sdk.mesh import Settings
 from meshfast.sdk.protocols import DUBBO, spoken
@@ -104,6 +109,12 @@ class _Carrier:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._clients = self._settings.clients()
+        client = self._clients.dubbo
+        if client.limits.max_lines > 0:
+            client.lines = Lines(
+                client.address, client.link.timing, client.limits.max_lines, client.max_answer,
+                lambda: self.put(client.doubted),
+            )  # fmt: skip
         self._begun.set()
         await self._stopped.wait()
         await self._clients.close()
@@ -121,6 +132,11 @@ class _Carrier:
                 self._loop.call_soon_threadsafe(self._drain)
             except RuntimeError:  # closed meanwhile, as this hears, and whoever has relied on its being woken
                 self._drain()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is the process that it was made in."""
+        return self._pid == os.getpid()
 
     def client(self, protocol: str) -> Client:
         """The one for services of such a protocol, which is made in the loop's thread."""
@@ -214,12 +230,19 @@ class BlockingService(Asking):
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
         frame = self.request(number, method, args, types, attachments, most, two_way)
+        sends = 0
+        if two_way and client.lines is not None and client.lines.is_open and carrier.is_own:
+            answer, sends, left = self._on_line(number, frame, most, idempotent)
+            if answer is not None:
+                return answer
+            if left < most:
+                most, frame = left, client.within(frame, max(1, int(1000 * left)))
         slot, made = _Slot(), []
         first = slot
 
         def begin() -> None:
             try:
-                made.append(client.start(number, frame, first, most, idempotent, two_way))
+                made.append(client.start(number, frame, first, most, idempotent, two_way, sends))
             except BaseException as error:
                 first.set_exception(error)
 
@@ -236,6 +259,31 @@ class BlockingService(Asking):
                 with contextlib.suppress(StateError):
                     carrier.put(lambda: client.forget(made[0]) if made else None)
             raise
+
+    def _on_line(
+        self, number: int, frame: Any, most: float, idempotent: bool
+    ) -> tuple[Any, int, float]:  # fmt: skip
+        """The answer, where the thread has it by itself; else how often the call was sent, and the seconds left."""
+        lines, began = self.client.lines, monotonic()
+        assert lines is not None
+        if len(frame) > lines.max_answer or self.client.limits.max_calls <= lines.busy + len(self.client.calls):
+            return None, 0, most  # it is refused
+        sends = 0
+        try:
+            answer = lines.ask(number, frame, most, idempotent)
+            if not (idempotent and codec.lost(answer)):
+                return answer, 1, most
+            sends = 1
+        except Unsent:
+            pass
+        except ConnectionLost:
+            if not idempotent:
+                raise
+            sends = 1
+        left = most - (monotonic() - began)
+        if left <= 0:
+            raise CallTimeout("no answer in time; it may have been executed") if sends else NotSent("not sent in time")
+        return None, sends, left
 
 
 class Blocking:

@@ -15,11 +15,14 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshfast.errors import LimitError, StateError
 from meshfast.sdk.errors import CallTimeout, ConnectionLost, NotSent
 from meshfast.sdk.wire import Call, Frame, Settled, Wire
+
+if TYPE_CHECKING:
+    from meshfast.sdk.lines import Lines
 
 __all__ = ["LONG", "Calls", "Limits"]
 
@@ -43,11 +46,13 @@ class Limits:
     max_answer: int = 8 << 20
     #: Bytes of answers by Triple that are not whole yet. Over it: BadAnswer for the longest.
     max_partial: int = 64 << 20
+    #: Connections of threads of ``sdk.Blocking``, each with one call. Over it calls share one connection.
+    max_lines: int = 16
 
 
 class Calls:
     """Those of one client. ``route``: the connection that has the next, None while they wait for one; ``why``: why they
-    would."""
+    would; ``lines``: by which threads go around it while it is the sidecar's."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.max_answer, self.max_partial = limits, limits.max_answer, limits.max_partial
@@ -59,6 +64,7 @@ class Calls:
         self.route: Wire | None = None
         self.why = "the sidecar has not answered yet"
         self.closed = False
+        self.lines: Lines | None = None
         self._queue: dict[int, Call] = {}
         self._queued = 0  # bytes
         self._deadlines: list[tuple[float, int]] = []
@@ -78,10 +84,12 @@ class Calls:
             raise StateError(f"this connection to the mesh is of {whose}: call sdk.connect in each")
 
     def start(
-        self, number: int, frame: Frame, future: Settled, timeout: float, idempotent: bool, two_way: bool
+        self, number: int, frame: Frame, future: Settled, timeout: float, idempotent: bool, two_way: bool,
+        sends: int = 0,
     ) -> Call:  # fmt: skip
-        """Gives a call out; ``future`` gets its answer, or why there is none. LimitError, StateError: refused."""
-        if len(self.calls) >= self.limits.max_calls:
+        """Gives a call out; ``future`` gets its answer, or why there is none. LimitError, StateError: refused.
+        ``sends``: how often it was sent on a thread's line."""
+        if len(self.calls) + (self.lines.busy if self.lines is not None else 0) >= self.limits.max_calls:
             raise self._limit("max_calls", f"{self.limits.max_calls} calls wait: make fewer at a time, or raise it")
         if len(frame) > self.max_answer:
             raise self._limit("max_answer", f"the request has {len(frame)} bytes")
@@ -89,8 +97,12 @@ class Calls:
             raise StateError("the connection to the mesh is closed: make calls inside its block")
         now = self.loop.time()
         call = Call(number, frame, future, now + timeout, idempotent, two_way)
-        self.counters["calls"] += 1
+        call.sends = sends
         wire = self.route
+        if not sends:
+            self.counters["calls"] += 1
+        elif wire is not None:  # else that is counted when there is one
+            self.counters["resent"] += 1
         if wire is None:
             self._wait(call)
         self.calls[number] = call

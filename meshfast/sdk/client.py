@@ -99,6 +99,8 @@ class Client(Calls):
         if Do.DROP in doing or Do.RETIRE in doing:
             self._thin = None
         self.route = {"sidecar": self._thin, "engine": self._engine}.get(ROUTES[self.link.state])
+        if self.lines is not None:
+            self.lines.follow(self.link.state is State.THIN and self._thin is not None, Do.DROP in doing, self._gone)
         for one in doing:
             match one:
                 case Do.ASK if self._thin is not None:
@@ -275,6 +277,15 @@ class Client(Calls):
         """Says why calls do not go through the sidecar."""
         self._gone = self.why = why
 
+    def within(self, frame: Any, milliseconds: int) -> Any:
+        """See ``Wire.within``."""
+        return self._make.within(frame, milliseconds)
+
+    def doubted(self) -> None:
+        """A call waits on a thread's line, and nothing comes."""
+        if self._thin is not None:
+            self.silent(self._thin)
+
     # --- what connections tell
 
     def heard(self, wire: Wire) -> None:
@@ -324,6 +335,8 @@ class Client(Calls):
     async def close(self) -> None:
         """Calls that are under way end with NotSent or ConnectionLost; no descriptor, thread or task stays."""
         self.end()
+        if self.lines is not None:
+            self.lines.follow(False, True, "the application closed its connection to the mesh")
         if self._resting is not None:
             self._resting.cancel()
         await self.interest.close()

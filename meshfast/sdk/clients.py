@@ -118,11 +118,14 @@ class Clients:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Of both together."""
-        if self._streams is None:
+        """Of both together, and of lines."""
+        if self._streams is None and self.dubbo.lines is None:
             return self.dubbo.counters
         found: Counter[str] = Counter(self.dubbo.counters)
-        found.update(self._streams.counters)
+        if self._streams is not None:
+            found.update(self._streams.counters)
+        if self.dubbo.lines is not None:
+            found.update(self.dubbo.lines.counters)
         return found
 
     async def close(self) -> None:

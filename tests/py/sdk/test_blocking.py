@@ -29,31 +29,49 @@ def elsewhere() -> Iterator[Elsewhere]:
     one.close()
 
 
-@contextmanager
-def blocking(path: Path, fat: Callable[[], Any] = no_engine, **more: Any) -> Iterator[sdk.Blocking]:
-    with sdk.Blocking("tests", address=f"unix://{path}", fat=fat, timing=PATIENT, timeout=PATIENCE, **more) as mesh:
-        yield mesh
+#: Makes one, for ``with``.
+Blockings = Callable[..., Any]
+
+
+@pytest.fixture(params=[0, 16], ids=["shared", "lines"])
+def lines(request: pytest.FixtureRequest) -> int:
+    """How many threads have connections of their own."""
+    return int(request.param)
+
+
+@pytest.fixture
+def blocking(lines: int) -> Blockings:
+    @contextmanager
+    def made(path: Path, fat: Callable[[], Any] = no_engine, **more: Any) -> Iterator[sdk.Blocking]:
+        limits = sdk.Limits(max_lines=lines, **more)
+        address = f"unix://{path}"
+        with sdk.Blocking("tests", address=address, fat=fat, timing=PATIENT, timeout=PATIENCE, limits=limits) as mesh:
+            until_now(lambda: mesh.mode == "thin")
+            yield mesh
+
+    return made
 
 
 async def nothing(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
     """Never answers."""
 
 
-def test_many_threads(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_many_threads(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings, lines: int) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock")
     with blocking(tmp_path / "a.sock") as mesh, ThreadPoolExecutor(16) as threads:
         cart = mesh.service(CART)
         texts = [f"{number}" for number in range(2000)]
         assert list(threads.map(lambda text: cart.call("hi", text), texts)) == [f"provider:{text}" for text in texts]
-        assert mesh.mode == "thin" and set(provider.executed.values()) == {1} and len(provider.writers) == 1
+        assert mesh.mode == "thin" and set(provider.executed.values()) == {1}
+        assert len(provider.writers) == 1 if not lines else 1 < len(provider.writers) <= 1 + lines
         assert cart.reply("hi", "x").attachments["dubbo"] == "2.0.2"
         cart.tell("hi", "one way")
         until_now(lambda: len(provider.requests) == 2002)
 
 
-def test_errors_are_those_of_the_other_face(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_errors_are_those_of_the_other_face(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
-    with blocking(tmp_path / "a.sock", limits=sdk.Limits(max_answer=1000)) as mesh:
+    with blocking(tmp_path / "a.sock", max_answer=1000) as mesh:
         cart = mesh.service(CART)
         with pytest.raises(sdk.CallTimeout):
             cart.call("hi", "x", timeout=0.05)
@@ -76,7 +94,7 @@ def test_errors_are_those_of_the_other_face(elsewhere: Elsewhere, tmp_path: Path
         sdk.Blocking("tests").service(CART)
 
 
-def test_calls_that_wait_hear_of_the_end(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_calls_that_wait_hear_of_the_end(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
     with ThreadPoolExecutor(4) as threads:
         with blocking(tmp_path / "a.sock") as mesh:
@@ -86,7 +104,7 @@ def test_calls_that_wait_hear_of_the_end(elsewhere: Elsewhere, tmp_path: Path) -
         assert all(isinstance(call.exception(), sdk.ConnectionLost) for call in calls)
 
 
-def test_from_the_sidecar_to_the_engine(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_from_the_sidecar_to_the_engine(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     sidecar = elsewhere.provider(tmp_path / "a.sock")
     elsewhere.provider(tmp_path / "b.sock", name="engine")
     fat = FakeFat(f"unix://{tmp_path / 'b.sock'}")
@@ -99,7 +117,7 @@ def test_from_the_sidecar_to_the_engine(elsewhere: Elsewhere, tmp_path: Path) ->
     assert (fat.started, fat.closed) == (1, 1)
 
 
-def test_each_thread_has_its_own_label(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_each_thread_has_its_own_label(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock")
     with blocking(tmp_path / "a.sock") as mesh, ThreadPoolExecutor(8) as threads:
         cart = mesh.service(CART)
@@ -114,7 +132,7 @@ def test_each_thread_has_its_own_label(elsewhere: Elsewhere, tmp_path: Path) -> 
     assert seen == {f"{number}": f"dev{number}" for number in range(200)} | {"bare": None}
 
 
-def test_after_a_fork_it_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_after_a_fork_it_is_refused(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     elsewhere.provider(tmp_path / "a.sock")
     with blocking(tmp_path / "a.sock") as mesh:
         mesh._carrier._pid = os.getpid() + 1  # as in a child
@@ -124,22 +142,25 @@ def test_after_a_fork_it_is_refused(elsewhere: Elsewhere, tmp_path: Path) -> Non
 
 
 def test_an_interrupted_call_is_forgotten(
-    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock", handler=nothing)
     with blocking(tmp_path / "a.sock") as mesh:
 
-        def interrupted(slot: Any) -> Any:
+        def interrupted(*waits: Any) -> Any:
             until_now(lambda: len(provider.requests) == 1)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("meshfast.sdk.blocking._Slot.wait", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            mesh.service(CART).call("hi", "x")
+        waits = "meshfast.sdk.lines._Line._read" if lines else "meshfast.sdk.blocking._Slot.wait"
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(waits, interrupted)
+            mesh.service(CART).call("hi", "x", timeout=2 * PATIENCE)
         until_now(lambda: mesh.client.calls == {})
+        provider.handler = None
+        assert mesh.service(CART).call("hi", "y") == "provider:y"
 
 
-def test_no_thread_is_left(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_no_thread_is_left(elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings) -> None:
     elsewhere.provider(tmp_path / "a.sock")
     before, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
     for _ in range(3):
@@ -149,7 +170,9 @@ def test_no_thread_is_left(elsewhere: Elsewhere, tmp_path: Path) -> None:
     until_now(lambda: len(os.listdir("/proc/self/fd")) == files)
 
 
-def test_the_end_in_the_midst_of_calls(elsewhere: Elsewhere, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_end_in_the_midst_of_calls(
+    elsewhere: Elsewhere, tmp_path: Path, blocking: Blockings, caplog: pytest.LogCaptureFixture
+) -> None:
     """Threads that go on calling while it is closed all come back: with an answer, or hearing why there is none."""
     elsewhere.provider(tmp_path / "a.sock")
 
