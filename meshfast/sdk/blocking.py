@@ -230,9 +230,9 @@ class BlockingService(Asking):
         most = self.timeout if timeout is None else timeout
         number = next(client.numbers)
         frame = self.request(number, method, args, types, attachments, most, two_way)
-        sends = 0
+        sends, doubt = 0, False
         if two_way and client.lines is not None and client.lines.is_open and carrier.is_own:
-            answer, sends, left = self._on_line(number, frame, most, idempotent)
+            answer, sends, left, doubt = self._on_line(number, frame, most, idempotent)
             if answer is not None:
                 return answer
             if left < most:
@@ -242,6 +242,8 @@ class BlockingService(Asking):
 
         def begin() -> None:
             try:
+                if doubt:
+                    client.doubted()
                 made.append(client.start(number, frame, first, most, idempotent, two_way, sends))
             except BaseException as error:
                 first.set_exception(error)
@@ -262,28 +264,29 @@ class BlockingService(Asking):
 
     def _on_line(
         self, number: int, frame: Any, most: float, idempotent: bool
-    ) -> tuple[Any, int, float]:  # fmt: skip
-        """The answer, where the thread has it by itself; else how often the call was sent, and the seconds left."""
+    ) -> tuple[Any, int, float, bool]:  # fmt: skip
+        """The answer, where the thread has it by itself; else how often the call was sent, the seconds left, and
+        whether the line's end was the sidecar's, too, for all that is known."""
         lines, began = self.client.lines, monotonic()
         assert lines is not None
         if len(frame) > lines.max_answer or self.client.limits.max_calls <= lines.busy + len(self.client.calls):
-            return None, 0, most  # it is refused
-        sends = 0
+            return None, 0, most, False  # it is refused
+        sends, doubt = 0, False
         try:
             answer = lines.ask(number, frame, most, idempotent)
             if not (idempotent and codec.lost(answer)):
-                return answer, 1, most
+                return answer, 1, most, False
             sends = 1
-        except Unsent:
-            pass
+        except Unsent as error:
+            doubt = error.ended
         except ConnectionLost:
             if not idempotent:
                 raise
-            sends = 1
+            sends, doubt = 1, True
         left = most - (monotonic() - began)
         if left <= 0:
             raise CallTimeout("no answer in time; it may have been executed") if sends else NotSent("not sent in time")
-        return None, sends, left
+        return None, sends, left, doubt
 
 
 class Blocking:

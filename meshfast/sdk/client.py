@@ -282,8 +282,9 @@ class Client(Calls):
         return self._make.within(frame, milliseconds)
 
     def doubted(self) -> None:
-        """A call waits on a thread's line, and nothing comes."""
-        if self._thin is not None:
+        """A call waits on a thread's line, and nothing comes, or a line has ended: until the sidecar's own connection
+        has answered, calls wait. Where that is asked already, more doubt is none."""
+        if self._thin is not None and self.link.state is State.THIN:
             self.silent(self._thin)
 
     # --- what connections tell

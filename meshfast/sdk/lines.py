@@ -33,7 +33,13 @@ _TIME = struct.Struct("@ll")
 
 
 class Unsent(Exception):
-    """Nothing of the call was sent: it is to go another way."""
+    """Nothing of the call was sent: it is to go another way. ``ended``: as its line has no other end any more."""
+
+    ended = False
+
+
+class _Gone(Unsent):
+    ended = True
 
 
 class _Ended(Exception):
@@ -94,7 +100,7 @@ class Lines:
             return answer
         except _Ended as error:
             if not line.sent:
-                raise Unsent from None
+                raise _Gone from None
             if not idempotent:
                 self.count("lost")
             raise ConnectionLost(f"{error}; the call may have been executed") from None

@@ -16,6 +16,7 @@ from sdk_world import CART, PATIENCE, PATIENT, Elsewhere, FakeFat, no_engine, un
 
 from meshfast import dubbo, sdk
 from meshfast.errors import LimitError
+from meshfast.sdk.link import Event, State
 
 
 @pytest.fixture
@@ -178,12 +179,33 @@ def test_who_says_nothing_is_asked_and_left(elsewhere: Elsewhere, tmp_path: Path
         assert not call.done()
 
         def left() -> None:
-            mesh.client.doubted()  # one of them is answered by no word, as if its time were up
-            mesh.client.doubted()
+            for _ in range(2):  # as if no word answered the first
+                mesh.client._on(Event.SILENT)
 
         mesh._carrier.put(left)
         assert isinstance(call.exception(PATIENCE), sdk.ConnectionLost) and "says nothing" in str(call.exception())
         assert cart.call("hi", "y") == "engine:y" and mesh.mode == "fat"
+
+
+def test_many_that_hear_nothing_are_one_doubt(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    """A slow provider is none of the sidecar's: it is asked, and that is all."""
+    held: list[tuple[asyncio.StreamWriter, Frame]] = []
+
+    async def hold(provider: Provider, writer: asyncio.StreamWriter, frame: Frame) -> None:
+        held.append((writer, frame))
+
+    sidecar = elsewhere.provider(tmp_path / "a.sock", handler=hold)
+    timing = sdk.Timing(silent=0.02, lost=PATIENCE)
+    with ThreadPoolExecutor(8) as threads, blocking(tmp_path / "a.sock", timing=timing) as mesh:
+        calls = [threads.submit(mesh.service(CART).call, "hi", f"{n}") for n in range(8)]
+        until_now(lambda: len(held) == 8)
+        heard = len(sidecar.events)
+        until_now(lambda: len(sidecar.events) > heard + 20)
+        for writer, frame in held:
+            written(elsewhere, writer, sidecar.answer(frame))
+        assert [one.result(PATIENCE) for one in calls] == [f"provider:{n}" for n in range(8)]
+        until_now(lambda: mesh.client.link.state is State.THIN)
+        assert mesh.counters["falls"] == 0
 
 
 @pytest.mark.parametrize("size", [100, 70_000, 3_000_000])
