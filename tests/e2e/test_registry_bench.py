@@ -1,4 +1,4 @@
-"""What is measured with real registries can be: that it runs, not its figures."""
+"""What is measured with real registries and real sidecars can be: that it runs, not its figures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from harness.process import PROJECT
 from harness.zookeeper import ZooKeeper
 
 
-@pytest.fixture(autouse=True)
-def _peer() -> None:
+@pytest.fixture
+def zookeeper() -> None:
     obtain(ZooKeeper).close()
 
 
@@ -23,9 +23,16 @@ def run(module: str, *options: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.usefixtures("zookeeper")
 def test_reading_at_both_levels() -> None:
     lines = run("bench.zookeeper", "--services", "20", "--instances", "60", "--together", "2", "--rounds", "1")
     assert lines[0].startswith("20 services, 60 instances")
     rows = [line.split() for line in lines[1:]]
     assert [row[0] for row in rows] == ["interface"] * 3 + ["application"] * 3
     assert all(float(row[row.index(unit) - 1]) > 0 for row in rows for unit in row if unit in ("s", "MiB"))
+
+
+def test_calls_without_their_sidecar() -> None:
+    lines = run("bench.gone", "--kills", "2", "--stops", "1", "--returns", "1", "--rate", "200")
+    rows = {line.split()[0]: line for line in lines if " times: " in line}
+    assert set(rows) == {"killed", "stopped", "returned"} and rows["killed"].split()[1] == "2"
