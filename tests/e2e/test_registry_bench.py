@@ -36,3 +36,10 @@ def test_calls_without_their_sidecar() -> None:
     lines = run("bench.gone", "--kills", "2", "--stops", "1", "--returns", "1", "--rate", "200")
     rows = {line.split()[0]: line for line in lines if " times: " in line}
     assert set(rows) == {"killed", "stopped", "returned"} and rows["killed"].split()[1] == "2"
+
+
+@pytest.mark.usefixtures("zookeeper")
+def test_sidecars_that_rest() -> None:
+    lines = run("bench.resting", "--seconds", "1")
+    rows = {line.split()[0]: line for line in lines if " MiB" in line and " % " in line and not line[0].isdigit()}
+    assert rows.keys() >= {"without", "zookeeper", "nacos"}
