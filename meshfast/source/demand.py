@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 
-__all__ = ["LINGER", "Demand"]
+__all__ = ["LINGER", "MOST", "Demand"]
 
 LINGER = 600.0  # seconds that a service is still followed after the last who was interested
+MOST = 30_000  # services that are still followed so; over it those go first that nobody is interested in for longest
 
 
 class Demand:
@@ -51,6 +53,7 @@ class Demand:
         """Follows services for ten minutes, as if somebody had just lost interest."""
         until = self._clock() + LINGER
         self._leaving.update((service, until) for service in services if service not in self._interests)
+        self._make_room()
 
     def expire(self) -> None:
         """Gives up those whose time is over."""
@@ -76,3 +79,12 @@ class Demand:
             if not self._interests[service]:
                 del self._interests[service]
                 self._leaving[service] = self._clock() + LINGER
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Whoever asks for other names all the time takes no place from what others ask for."""
+        over = len(self._leaving) - MOST
+        if over > 0:
+            for service in list(islice(self._leaving, over)):
+                del self._leaving[service]
+            self.changed()
