@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from meshfast import passing
 from meshfast.errors import ProtocolError, StateError
@@ -144,8 +144,8 @@ class Custody:
         """Returns when it has gone; whether another has taken over."""
         moved = False
         try:
-            while (found := await channel.recv()) is not None:
-                moved = moved or bool(found[0].get("moved"))
+            while (said := await _word(channel)) is not None:
+                moved = moved or bool(said.get("moved"))
         except ProtocolError as error:
             log.warning("custody: %s", error)
         finally:
@@ -217,15 +217,15 @@ class Custody:
     async def _give_to(self, channel: Channel) -> None:
         try:
             async with asyncio.timeout(ANSWER):
-                if await channel.recv() is None:
+                if await _word(channel) is None:
                     return
                 for key, fd in self._held:
                     await channel.send({"at": key}, [fd])
                 await channel.send({"all": len(self._held)})
-            if (found := await channel.recv()) is None or "serving" not in found[0]:
+            if (said := await _word(channel)) is None or not isinstance(serving := said.get("serving"), list):
                 return
             self._rest()
-            taken = set(map(str, found[0]["serving"]))
+            taken = set(map(str, serving))
             for _, fd in (one for one in self._held if one[0] not in taken):
                 os.close(fd)
             self._held = [one for one in self._held if one[0] in taken]
@@ -238,6 +238,15 @@ class Custody:
         finally:
             if channel is not self._with:
                 channel.close()
+
+
+async def _word(channel: Channel) -> dict[str, Any] | None:
+    """One of which no descriptors are wanted; None: it has ended."""
+    if (found := await channel.recv()) is None:
+        return None
+    for fd in found[1]:
+        os.close(fd)
+    return found[0]
 
 
 async def _listeners(channel: Channel) -> list[tuple[str, int]]:

@@ -75,8 +75,9 @@ class Service(Asking):
         """Calls a method, and gives what it gives.
 
         ``types``: those of the arguments as Java writes them, ("java.lang.String", "int"); else those that go with the
-        values (``meshfast.hessian``). ``timeout``: seconds for all of it. ``attachments`` go along besides those of the
-        context. ``idempotent``: it may be executed twice, so it is sent once more when its connection ends.
+        values (``meshfast.hessian``). ``timeout``: seconds for all of it, but for what a service's first call waits
+        before (``meshfast.sdk.interest``). ``attachments`` go along besides those of the context. ``idempotent``: it
+        may be executed twice, so it is sent once more when its connection ends.
 
         :raises CallError: there is no value; ``may_have_run`` says whether the call may have been executed
         :raises LimitError: a limit of ``sdk.Limits``; the call was not sent

@@ -188,6 +188,29 @@ def test_who_has_given_them_back_takes_nobody(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_what_comes_along_unasked_is_not_kept(tmp_path: Path) -> None:
+    async def story(side: Side, serving: Serving) -> None:
+        await kept(serving)
+        before = len(os.listdir("/proc/self/fd"))
+        await side.channels[-1].send({"more": True}, [0, 1, 2])
+        for said in ({"want": "listeners"}, {"want": 1}, {"serving": 5}, {"serving": None}, {"else": []}):
+            channel = await passing.dial(str(tmp_path / "state"), custodian(serving.port))
+            assert channel is not None
+            await channel.send({"want": "listeners"}, [0, 1, 2])
+            for _ in range(2):
+                found = await channel.recv()
+                assert found is not None
+                for fd in found[1]:
+                    os.close(fd)
+            await channel.send(said, [0, 1, 2])
+            assert await asyncio.wait_for(channel.recv(), PATIENCE) is None
+            channel.close()
+        await until(lambda: len(os.listdir("/proc/self/fd")) == before, PATIENCE)
+        assert serving.custody is not None and serving.custody.kept == 1
+
+    play(tmp_path, story)
+
+
 class Accepts:
     def __init__(self, sock: socket.socket, accept: Callable[[], Any]) -> None:
         self._sock, self.accept = sock, accept
