@@ -64,6 +64,7 @@ class Client(Calls):
         self._thread: ThreadPoolExecutor | None = None
         self._thin: Wire | None = None
         self._engine: Wire | None = None
+        self._resigned: set[Wire] = set()  # the engine's before, as long as they have calls
         self._probed: Wire | None = None
         self._renewing: Wire | None = None  # which is to end, while another of the same peer is dialled
         self._wires: set[Wire] = set()
@@ -223,11 +224,14 @@ class Client(Calls):
 
     async def _have_engine(self) -> None:
         try:
-            if self._fat is not None:  # its connection ended
+            if self._fat is not None and not self._resigned:  # its connection ended
                 await self._close_fat()
             if self._factory is None:
                 raise StateError("it was not asked for")
-            self._fat = await self._aside(self._factory)
+            if self._fat is None:
+                self._fat = await self._aside(self._factory)
+            else:  # it has calls yet, which nobody else waits for
+                await self._refresh(self._fat)
             self._engine = await self._dial(await self._aside(self._fat.start))
         except asyncio.CancelledError:
             raise
@@ -255,8 +259,14 @@ class Client(Calls):
         self._resting = None
         wire, self._engine = self._engine, None
         if wire is not None:
-            wire.retire(lambda: self._spawn(self._close_fat()))
+            self._resigned.add(wire)
+            wire.retire(lambda: self._rested(wire))
         else:
+            self._spawn(self._close_fat())
+
+    def _rested(self, wire: Wire) -> None:
+        self._resigned.discard(wire)
+        if not self._resigned and self._engine is None and not self._starting:  # else it is wanted yet, or again
             self._spawn(self._close_fat())
 
     async def _close_fat(self) -> None:

@@ -63,12 +63,13 @@ class Shared:
 
 class _Handle:
     def __init__(self, shared: Shared) -> None:
-        self._shared, self._has = shared, False
+        self._shared, self._has, self._address = shared, False, ""
 
     def start(self) -> str:
-        address = self._shared.take()
-        self._has = True
-        return address
+        if not self._has:
+            self._address = self._shared.take()
+            self._has = True
+        return self._address
 
     def refresh(self) -> None:
         self._shared.refresh()

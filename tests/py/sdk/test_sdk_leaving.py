@@ -16,6 +16,7 @@ from sdk_world import CART, PATIENCE, Counting, FakeFat, closes, hang, meshed, n
 from meshfast import address as address_module
 from meshfast import dubbo, sdk
 from meshfast.errors import StateError
+from meshfast.sdk.clients import Shared
 from meshfast.sdk.link import State
 
 #: Silence is found soon; only where the test makes it, as what answers is in this loop too.
@@ -215,6 +216,38 @@ def test_the_engine_rests_a_while_after_the_return(tmp_path: Path) -> None:
             engine.writers[0].write(engine.answer(engine.requests[1]))
             assert await call == "engine:y"
             await until(lambda: fats[0].closed == 1)
+
+    play(story)
+
+
+def test_an_engine_that_has_calls_yet_is_taken_again(tmp_path: Path) -> None:
+    """It is not ended for another one to be made: new calls would wait for the old."""
+
+    async def story() -> None:
+        sidecar, engine = Counting(), await Counting(name="engine").start()
+        shared = Shared(lambda: fat)
+        fat = FakeFat(url(engine))
+        timing = sdk.Timing(silent=PATIENCE, lost=PATIENCE, probe=0.02, hold=0.05, keep=0.05)
+        path = tmp_path / "sidecar"
+        async with closing(engine, sidecar), meshed(f"unix://{path}", shared.handle, timing) as mesh:
+            cart = mesh.service(CART)
+            assert await cart.call("hi", "x") == "engine:x"
+            engine.handler = nothing
+            call = asyncio.ensure_future(cart.call("hi", "y"))
+            await until(lambda: len(engine.requests) == 2)
+            for turn in range(2):
+                path.unlink(missing_ok=True)
+                await sidecar.start(path=str(path))
+                await thin(mesh)
+                await until(lambda: mesh.client._engine is None)
+                engine.handler = None
+                await sidecar.stop()
+                assert await cart.call("hi", f"{turn}") == f"engine:{turn}" and not call.done()
+            assert (fat.started, fat.closed) == (1, 0) and fat.refreshed >= 2
+            engine.writers[0].write(engine.answer(engine.requests[1]))
+            assert await call == "engine:y"
+            assert await cart.call("hi", "z") == "engine:z" and fat.closed == 0
+        assert fat.closed == 1
 
     play(story)
 
