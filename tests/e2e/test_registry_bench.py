@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import obtain
+from harness.java import command
 from harness.process import PROJECT
 from harness.zookeeper import ZooKeeper
 
@@ -43,3 +44,12 @@ def test_sidecars_that_rest() -> None:
     lines = run("bench.resting", "--seconds", "1")
     rows = {line.split()[0]: line for line in lines if " MiB" in line and " % " in line and not line[0].isdigit()}
     assert rows.keys() >= {"without", "zookeeper", "nacos"}
+
+
+@pytest.mark.usefixtures("zookeeper")
+def test_a_consumer_beside_many_providers() -> None:
+    obtain(lambda: command("java-3.3", "WorldDriver"))
+    lines = run("bench.consumer", "--providers", "5", "--rounds", "1", "--seconds", "1")
+    assert lines[0].startswith("5 providers")
+    assert lines[1].startswith("by the registry") and lines[2].startswith("by the sidecar")
+    assert "   5 connections" in lines[1] and "   1 connections" in lines[2]
