@@ -7,6 +7,7 @@ import errno
 import fcntl
 import ipaddress
 import os
+import re
 import socket
 import stat
 import time
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from meshfast.hints import about
 
-__all__ = ["Listen", "Listening", "adopted", "connect", "dial", "listening", "reach"]
+__all__ = ["Listen", "Listening", "adopted", "connect", "dial", "here", "listening", "reach"]
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
@@ -195,3 +196,17 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
         except OSError:
             pass  # somebody is there, though too busy for us or not for us
+
+
+def here(host: str) -> bool:
+    """Whether a Host or an authority names this machine: ``localhost`` or a loopback address, with any port."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+))(?::\d{1,5})?", host)
+    if not found:
+        return False
+    name = (found[1] or found[2]).lower()
+    if name == "localhost":
+        return found[1] is None
+    try:
+        return ipaddress.ip_address(name).is_loopback and (":" in name) is (found[1] is not None)
+    except ValueError:
+        return False

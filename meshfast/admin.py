@@ -37,6 +37,8 @@ from meshfast.source.names import Name
 __all__ = ["Admin"]
 
 JSON = "application/json"
+#: Seconds at its end for whom it has taken.
+LEAVE = 1.0
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -67,7 +69,8 @@ class Admin:
         return await self._server.start(address, listen)
 
     async def stop(self) -> None:
-        await self._server.stop()
+        """Who has been taken is answered."""
+        await self._server.stop(LEAVE)
 
     def _page(self, asked: Request) -> Answer:
         page = self._pages.get(("GET" if asked.method == "HEAD" else asked.method, asked.path))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-import re
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
@@ -22,7 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-from meshfast.address import Listen, Listening, listening
+from meshfast.accepting import Accepting
+from meshfast.address import Listen, Listening, here, listening
 from meshfast.pieces import accepts_gzip, gathered, gzipped
 
 __all__ = ["ASKED_BY", "Answer", "Limits", "Peer", "Request", "Server", "Used"]
@@ -102,6 +101,7 @@ class _Connection:
     idle_since: float | None
     peer: Peer = field(default_factory=Peer)
     served: int = 0
+    endless: bool = False  # it is sent pieces as they come
 
 
 class Server:
@@ -118,26 +118,40 @@ class Server:
         self._answer, self._used, self._what, self._asked_by = answer, used, what, asked_by
         self._let_in, self._gone = let_in, gone
         self._listening: Listening | None = None
-        self._server: asyncio.Server | None = None
+        self._accepting: Accepting | None = None
         self._open: dict[_Connection, asyncio.Task[None]] = {}
-        self._leaving = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # of all who are connected
+        self._leaving, self._ending = 0, False
 
     async def start(self, address: str, listen: Listen = listening) -> str:
         """Listens; returns the address with its real port. Raises as ``address.listening``."""
         self._listening = await listen(f"{self._what} address", address)
-        self._server = await asyncio.start_server(self._serve, sock=self._listening.sock, limit=PIECE)
+        self._accepting = Accepting(self._listening.sock, self._made, log)
         return self._listening.text
 
-    async def stop(self) -> None:
-        if self._server and self._listening:
-            self._server.close()
+    async def stop(self, grace: float = 0.0) -> None:
+        """Who is connected and has yet to be answered has ``grace`` seconds for that, but for answers without end."""
+        self._ending = True
+        if self._accepting and self._listening:
+            await self._accepting.settled()
             self._listening.give_back()
-        tasks = list(self._open.values())
-        for task in tasks:
+        for one in [one for one in self._open if one.endless or (one.served and one.idle_since is not None)]:
+            self._open[one].cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- one connection
+
+    def _made(self) -> asyncio.BaseProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=PIECE), self._came)
+
+    def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if why := self._let_in(writer.get_extra_info("socket")):
@@ -156,7 +170,7 @@ class Server:
         self._open[one] = task
         self._used.connections = len(self._open)
         try:
-            while await self._one(one):
+            while await self._one(one) and not self._ending:
                 http.start_next_cycle()
             if http.our_state is not h11.IDLE:
                 await self._linger(reader, writer)
@@ -325,6 +339,7 @@ class Server:
         self, one: _Connection, status: HTTPStatus, out: list[tuple[str, str]], pieces: AsyncIterator[bytes]
     ) -> None:
         """Sends pieces as they come. Whatever its reader says meanwhile, or that it has gone, ends it."""
+        one.endless = True
         said = asyncio.ensure_future(one.reader.read(1))
         coming: asyncio.Future[bytes] | None = None
         try:
@@ -383,17 +398,3 @@ def asked_headers(asked: h11.Request) -> dict[str, str]:
         key, text = name.decode("ascii"), value.decode("latin-1")
         out[key] = f"{out[key]}, {text}" if key in out else text
     return out
-
-
-def here(host: str) -> bool:
-    """Whether a Host or an authority names this machine: ``localhost`` or a loopback address, with any port."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+))(?::\d{1,5})?", host)
-    if not found:
-        return False
-    name = (found[1] or found[2]).lower()
-    if name == "localhost":
-        return found[1] is None
-    try:
-        return ipaddress.ip_address(name).is_loopback and (":" in name) is (found[1] is not None)
-    except ValueError:
-        return False

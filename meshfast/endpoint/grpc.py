@@ -6,19 +6,22 @@ name; what one connection does ends that connection, and no other.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshfast import http2
+from meshfast.accepting import Accepting
 from meshfast.address import Listen, Listening, listening
 from meshfast.endpoint.wire import FRAME, WINDOW, Limits, Shared, Wire
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
 
 __all__ = ["INTERNAL", "INVALID", "RESOURCES", "UNIMPLEMENTED", "Connection", "Limits", "Server", "Service", "Stream"]
+
+log = logging.getLogger("meshfast")
 
 #: Numbers of ``grpc-status``.
 OK, INVALID, RESOURCES, UNIMPLEMENTED, INTERNAL = 0, 3, 8, 12, 13
@@ -54,19 +57,18 @@ class Server:
     def __init__(self, service: Service, limits: Limits | None = None) -> None:
         self.service, self.shared = service, Shared(limits or Limits())
         self._listening: Listening | None = None
-        self._server: asyncio.Server | None = None
+        self._accepting: Accepting | None = None
 
     async def start(self, what: str, address: str, listen: Listen = listening) -> str:
         """Listens; gives the address with its real port. Raises as ``address.listening``."""
         self._listening = await listen(what, address)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._listening.sock)
+        self._accepting = Accepting(self._listening.sock, lambda: Connection(self), log)
         return self._listening.text
 
     async def stop(self) -> None:
         """Streams are cut off: their clients come back to who listens next."""
-        if self._server and self._listening:
-            self._server.close()
+        if self._accepting and self._listening:
+            await self._accepting.settled()
             self._listening.give_back()
         for connection in list(self.shared.connections):
             connection.end()

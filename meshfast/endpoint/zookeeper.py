@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from meshfast.accepting import Accepting
 from meshfast.address import Listen, Listening, listening
 from meshfast.endpoint import jute
 from meshfast.endpoint.answers import KNOWN, NAMES, answer
@@ -45,7 +46,7 @@ class Server:
         self.operations: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self._listening: Listening | None = None
-        self._server: asyncio.Server | None = None
+        self._accepting: Accepting | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self, address: str, listen: Listen = listening) -> str:
@@ -56,9 +57,8 @@ class Server:
         """
         if address.startswith("unix:"):
             raise ValueError(f"endpoint {address}: a ZooKeeper client has no UNIX sockets; write tcp://127.0.0.1:port")
-        loop = asyncio.get_running_loop()
         self._listening = await listen("endpoint", address)
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._listening.sock)
+        self._accepting = Accepting(self._listening.sock, lambda: Connection(self), log)
         self._sweep()
         self.expect(0.0)
         return self._listening.text
@@ -67,8 +67,8 @@ class Server:
         """Sessions are not ended: their clients come back to who listens next, or are told."""
         for timer in self._timers.values():
             timer.cancel()
-        if self._server and self._listening:
-            self._server.close()
+        if self._accepting and self._listening:
+            await self._accepting.settled()
             self._listening.give_back()
         for connection in list(self.connections):
             connection.leave()

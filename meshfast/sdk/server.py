@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from meshfast import dubbo
+from meshfast.accepting import Accepting
 from meshfast.dubbo import HEAD_LENGTH, HESSIAN2, Head, Status
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.sdk.perform import LONG, Failure, Performer
@@ -25,10 +26,8 @@ log = logging.getLogger("meshfast.sdk")
 CROWDED = "long requests have the memory that there is for them (the limit `memory`): try again"
 #: Bytes of an event at most.
 EVENT = 1024
-#: Connections that wait at its own port; that are taken in one turn.
-WAITING, BACKLOG = 100, 256
-#: Seconds without taking any, where descriptors are wanting.
-AGAIN = 1.0
+#: Connections that wait at its own port.
+WAITING = 100
 #: Bytes that wait to be sent to a caller when nothing more is read from it; seconds for a cancelled handler to end.
 PAUSE, STAYS = 256 << 10, 1.0
 
@@ -63,7 +62,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.coming: set[asyncio.Task[object]] = set()  # callers that were taken and are no connections yet
-        self._own: list[Adopted] = []
+        self._own: list[Accepting] = []
         self.last = 0.0  # when a call came, by the loop's clock
 
     async def start(self, host: str, port: int) -> int:
@@ -76,7 +75,7 @@ class Server:
         try:
             for one in bound.sockets:
                 sock = socket.socket(fileno=os.dup(one.fileno()))
-                self._own.append(Adopted(sock, self))
+                self._own.append(self.adopt(sock))
                 sock.listen(WAITING)
             number: int = bound.sockets[0].getsockname()[1]
         except BaseException:
@@ -91,10 +90,10 @@ class Server:
             one.close()
         self._own.clear()
 
-    def adopt(self, sock: socket.socket) -> Adopted:
+    def adopt(self, sock: socket.socket) -> Accepting:
         """Takes, too, who comes at a socket that listens already, until what this gives is closed. It is closed with
         that."""
-        return Adopted(sock, self)
+        return Accepting(sock, lambda: Connection(self), log, self.coming)
 
     async def leave(self) -> None:
         """Tells callers to go elsewhere, and serves on until no call is in flight and none has come for a while."""
@@ -136,52 +135,6 @@ class Server:
         """Whether a caller that has so many calls in flight may have no more."""
         left = self.limits.calls - self.calls
         return left <= 0 or (left < self.limits.calls // 2 and mine >= self.limits.share * left)
-
-
-class Adopted:
-    """A socket that listens. An asyncio.Server would drop whom it took in the turn in which it is closed, and neither
-    they nor anybody else would hear of it."""
-
-    def __init__(self, sock: socket.socket, server: Server) -> None:
-        self._sock, self._server = sock, server
-        self._loop = asyncio.get_running_loop()
-        self._again: asyncio.TimerHandle | None = None
-        sock.setblocking(False)
-        self._listen()
-
-    def close(self) -> None:
-        """Who was taken is served on; who waits is left to others."""
-        if self._again:
-            self._again.cancel()
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
-
-    def _listen(self) -> None:
-        self._loop.add_reader(self._sock, self._take)
-
-    def _take(self) -> None:
-        for _ in range(BACKLOG):
-            try:
-                sock, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                log.error("who calls in cannot be taken, trying again in %g s: %s", AGAIN, error)
-                self._loop.remove_reader(self._sock)
-                self._again = self._loop.call_later(AGAIN, self._listen)
-                return
-            sock.setblocking(False)
-            coming = self._loop.connect_accepted_socket(lambda: Connection(self._server), sock)
-            task: asyncio.Task[object] = self._loop.create_task(coming)
-            self._server.coming.add(task)
-            task.add_done_callback(self._came)
-
-    def _came(self, task: asyncio.Task[object]) -> None:
-        self._server.coming.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a caller has gone again: %s", error)
 
 
 class Connection(asyncio.Protocol):

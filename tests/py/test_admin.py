@@ -11,9 +11,9 @@ import pytest
 from admins import Still, admin, connect, get, on_loop, raw, small_buffers, status
 from peers import until
 
+from meshfast.address import here
 from meshfast.model import Cluster, Endpoint, Mesh
 from meshfast.pieces import accepts_gzip
-from meshfast.serve import here
 
 BACKENDS = pytest.mark.parametrize("backend", ["epoll", "io_uring"])
 

@@ -44,7 +44,7 @@ PYTHON = (
     ("balance", "changes", "registers", "retries"),
     ("policies",),
     ("behind", "collector", "model", "record", "sink", "exposition", "pretty", "hints", "where"),
-    ("errors", "logs", "address", "plain"),
+    ("accepting", "errors", "logs", "address", "plain"),
     ("", "_core", "config", "ask", "fixed", "passing"),
     ("httpview", "sockets"),
     ("words", "doing", "pieces", "shared", "statedir"),
