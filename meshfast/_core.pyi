@@ -365,6 +365,10 @@ def limits() -> dict[str, tuple[int, str, int, str]]:
 def counters() -> dict[str, tuple[str, str]]:
     """Every counter of a worker: name -> ("counter" or "gauge", what it counts). csrc/call/counters.h."""
 
+#: A connection on its way: the listener's name, the descriptor, whether it speaks Dubbo2 (else it has not said what),
+#: bytes to come that are to be thrown away, ns for which nothing came, bytes that came and were not looked at.
+_Passed = tuple[str, int, bool, int, int, bytes]
+
 class Engine:
     """The data plane: workers and their listeners (csrc/engine/engine.h).
 
@@ -425,6 +429,29 @@ class Engine:
         once the engine begins to end, and leaves those that wait, and a UNIX socket's file, to them.
 
         :raises OSError: it ends already
+        """
+
+    def pass_on(self, names: Iterable[str]) -> None:
+        """Connections of these listeners, which are shared, go to another process, as far as they may: those of Dubbo2
+        once nothing of them is under way, and those that have said nothing. The listeners take no more.
+
+        :raises OSError: it ends already, or one is not shared
+        :raises KeyError: there is no such listener
+        """
+
+    @property
+    def passing(self) -> bool:
+        """More may leave. To be looked at before ``passed``."""
+
+    def passed(self, most: int) -> list[_Passed]:
+        """Connections that have left, the caller's now."""
+
+    def adopt(self, name: str, fd: int, dubbo: bool, discard: int, silent: int, came: bytes) -> bool:
+        """Goes on with a connection that came in at such a listener of another process, or of this one: its own from
+        now on. False: not yet, ask again.
+
+        :raises OSError: the engine ends, or the listener takes no Dubbo2
+        :raises KeyError: there is no such listener
         """
 
     def start(self) -> None:

@@ -705,6 +705,18 @@ cdef extern from "meshfast.h" nogil:
     int mf_engine_listen(mf_engine *engine, const mf_listen_options *options, mf_addr *bound)
     int mf_engine_copies(const mf_engine *engine, uint32_t listener, int *fds)
     int mf_engine_share(mf_engine *engine, uint32_t listener, bint shared)
+    cdef struct mf_passed:
+        int fd
+        uint32_t listener
+        mf_bool dubbo
+        uint64_t discard
+        uint64_t silent
+        size_t came_len
+        uint8_t *came
+    int mf_engine_pass(mf_engine *engine, uint32_t listeners)
+    int mf_engine_next_passed(mf_engine *engine, mf_passed *out)
+    bint mf_engine_passing(const mf_engine *engine)
+    int mf_engine_adopt(mf_engine *engine, const mf_passed *passed)
     int mf_engine_start(mf_engine *engine)
     const char *mf_engine_loop_name(const mf_engine *engine)
     void mf_engine_drain(mf_engine *engine)

@@ -26,15 +26,19 @@ void mf_ring_dispose(struct mf_ring *ring)
     ring->_records = NULL;
 }
 
-int mf_ring_push(struct mf_ring *ring, const void *record)
+bool mf_ring_full(struct mf_ring *ring)
 {
     uint64_t tail = mf_load_relaxed(&ring->_tail); /* our own store */
-    if (tail - ring->_seen > ring->_mask) {
-        /* Pairs with the release in pop: the record at `tail` has been copied out before we write over it. */
+    if (tail - ring->_seen > ring->_mask) /* pairs with the release in pop: the record at `tail` has been copied out */
         ring->_seen = mf_load_acquire(&ring->_head);
-        if (tail - ring->_seen > ring->_mask)
-            return MF_ERING_FULL;
-    }
+    return tail - ring->_seen > ring->_mask;
+}
+
+int mf_ring_push(struct mf_ring *ring, const void *record)
+{
+    if (mf_ring_full(ring))
+        return MF_ERING_FULL;
+    uint64_t tail = mf_load_relaxed(&ring->_tail); /* our own store */
     memcpy(ring->_records + (tail & ring->_mask) * ring->_size, record, ring->_size);
     /* Pairs with the acquire in pop: who sees the new tail sees the record. */
     mf_store_release(&ring->_tail, tail + 1);

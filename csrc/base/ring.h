@@ -6,6 +6,7 @@
  * A full ring refuses: the writer counts the record as dropped and never waits. */
 #include "base/atom.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mf_ring {
@@ -24,5 +25,6 @@ int mf_ring_init(struct mf_ring *ring, size_t record_size, size_t capacity);
 void mf_ring_dispose(struct mf_ring *ring);
 /* Copies one record in: 0 or MF_ERING_FULL. */
 int mf_ring_push(struct mf_ring *ring, const void *record);
+bool mf_ring_full(struct mf_ring *ring); /* a push would be refused; for who pushes */
 /* Copies one record out: 1, or 0 when there is none. */
 int mf_ring_pop(struct mf_ring *ring, void *record);

@@ -44,13 +44,8 @@ static struct mf_conn *make(struct mf_local *local, size_t size, const struct mf
     return conn;
 }
 
-struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops)
+static struct mf_conn *let_in(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops)
 {
-    if (local->n_downs >= local->limits->max_connections) {
-        MF_COUNT(local, limit_max_connections);
-        close(fd);
-        return NULL;
-    }
     struct mf_conn *conn = make(local, size, ops, local->limits->output_high);
     if (!conn) {
         MF_COUNT(local, out_of_memory);
@@ -66,7 +61,30 @@ struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, cons
     }
     mf_list_push(&local->conns, &conn->all);
     mf_store_relaxed(&local->counters.downstream_active, ++local->n_downs);
-    MF_COUNT(local, downstream_connections);
+    return conn;
+}
+
+struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops)
+{
+    if (local->n_downs >= local->limits->max_connections) {
+        MF_COUNT(local, limit_max_connections);
+        close(fd);
+        return NULL;
+    }
+    struct mf_conn *conn = let_in(local, fd, size, ops);
+    if (conn)
+        MF_COUNT(local, downstream_connections);
+    return conn;
+}
+
+struct mf_conn *mf_conn_adopt(struct mf_local *local, const struct mf_passed *from, size_t size, const struct mf_conn_ops *ops)
+{
+    struct mf_conn *conn = let_in(local, from->fd, size, ops);
+    if (!conn)
+        return NULL;
+    uint64_t now = mf_local_now(local);
+    conn->sock.last_read = from->silent < now ? now - from->silent : 0;
+    MF_COUNT(local, connections_adopted);
     return conn;
 }
 
@@ -144,6 +162,45 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     mf_sock_close(&conn->sock, how);
 }
 
+int mf_conn_pass(struct mf_conn *conn, struct mf_passed *out)
+{
+    *out = (struct mf_passed){.fd = -1};
+    int rc = conn->ops->on_pass ? conn->ops->on_pass(conn, out) : MF_ECLOSED;
+    if (rc < 0)
+        return rc;
+    struct mf_slice rest = mf_sock_rest(&conn->sock);
+    conn->passing = true;
+    if (rest.len > MF_PASSED_CAME) { /* most of a long frame, or what many said at once: it goes on with that */
+        mf_conn_resume(conn, MF_PAUSE_PASS);
+        return 0;
+    }
+    mf_conn_pause(conn, MF_PAUSE_PASS);
+    if (rc == 0 || !mf_conn_open(conn))
+        return 0;
+    out->came = rest.len ? mf_alloc(rest.len) : NULL;
+    if (rest.len && !out->came)
+        return 0;
+    int fd = mf_sock_detach(&conn->sock);
+    if (fd < 0) {
+        mf_free(out->came);
+        return fd == -EAGAIN ? 0 : fd;
+    }
+    if (rest.len)
+        memcpy(out->came, rest.ptr, rest.len);
+    out->came_len = rest.len;
+    out->fd = fd;
+    out->silent = mf_local_now(conn->local) - conn->sock.last_read;
+    MF_COUNT(conn->local, connections_passed);
+    mf_conn_close(conn, MF_CLOSE_NOW, 0); /* the socket has gone, without a word to its peer */
+    return 1;
+}
+
+void mf_conn_stay(struct mf_conn *conn)
+{
+    conn->passing = false;
+    mf_conn_resume(conn, MF_PAUSE_PASS);
+}
+
 void mf_conn_stop(struct mf_conn *conn)
 {
     mf_conn_doom(conn, conn->ops->on_stop ? conn->ops->on_stop(conn) : 0);
@@ -202,7 +259,12 @@ static void on_sock_close(struct mf_sock *sock, int rc)
 static size_t on_sock_read(struct mf_sock *sock, struct mf_slice view)
 {
     struct mf_conn *conn = conn_of(sock);
-    return conn->doomed ? view.len : conn->ops->on_read(conn, view);
+    if (conn->doomed)
+        return view.len;
+    size_t took = conn->ops->on_read(conn, view);
+    if (conn->passing && view.len - took <= MF_PASSED_CAME)
+        mf_conn_pause(conn, MF_PAUSE_PASS);
+    return took;
 }
 
 static void on_sock_eof(struct mf_sock *sock)

@@ -6,6 +6,7 @@
  * Life: mf_conn_accept or mf_conn_dial; then mf_conn_close, or the peer's end; the memory goes after that. */
 #include "base/list.h"
 #include "call/local.h"
+#include "call/passed.h"
 #include "loop/sock.h"
 
 struct mf_conn;
@@ -21,6 +22,9 @@ struct mf_conn_ops {
     void (*on_readonly)(struct mf_conn *conn, bool readonly);
     /* The sidecar stops, and it is to be doomed: 0, or why that loses what was under way. May be NULL: 0. */
     int (*on_stop)(struct mf_conn *conn);
+    /* Accepted connections: another process is to go on with it. 1: nothing of it is under way here, and `out` was told
+     * what that one has to know; 0: something is; < 0: it stays. NULL: it stays. */
+    int (*on_pass)(const struct mf_conn *conn, struct mf_passed *out);
     void (*on_room)(struct mf_conn *conn); /* its output was full, and has drained. May be NULL */
     /* Memory is short: lets go of `excess` bytes of what it keeps for its peer, where that has taken none of it for
      * memoryTimeout. Returns how many it was. May be NULL. */
@@ -30,6 +34,7 @@ struct mf_conn_ops {
 enum mf_conn_pause {
     MF_PAUSE_OUTPUT = 1, /* it does not read its own answers */
     MF_PAUSE_PEER = 2,   /* the connection it writes to is full */
+    MF_PAUSE_PASS = 4,   /* another process is to go on with it */
 };
 
 /* How its peer takes what waits for it. */
@@ -58,6 +63,7 @@ struct mf_conn {
     bool ready;             /* up: connected */
     bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
     bool closed;
+    bool passing;           /* it is paused as soon as what is left over of its input may go along (MF_PASSED_CAME) */
     bool hasty;             /* its end has no more than a moment, whether its peer takes what was said or not */
     int doomed_rc;
 };
@@ -65,6 +71,9 @@ struct mf_conn {
 /* Takes an accepted descriptor over, which is closed when this fails. `size`: of the role's struct, zeroed behind the
  * mf_conn. NULL: it was counted why. */
 struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops);
+/* The same of what another process had let in, whatever maxConnections says; what had come of it is yet to be shown
+ * (mf_sock_unread). */
+struct mf_conn *mf_conn_adopt(struct mf_local *local, const struct mf_passed *from, size_t size, const struct mf_conn_ops *ops);
 /* A connection being made to `addr`; NULL and `*rc` on failure. */
 struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr, size_t size,
                              const struct mf_conn_ops *ops, int *rc);
@@ -80,6 +89,10 @@ void mf_conn_cut(struct mf_conn *conn);
 void mf_conn_bad(const struct mf_conn *conn, int rc);
 /* Something that must be written found no room: dooms it, for want of memory unless its end has not been told yet. */
 void mf_conn_unwritten(struct mf_conn *conn);
+/* An accepted one is to go on in another process. 1: it has left, and is `out`'s, all but `listener`; 0: not yet, and it is
+ * read no more than it needs, so ask again in a later turn; < 0: it stays. Only from timers and the ends of turns. */
+int mf_conn_pass(struct mf_conn *conn, struct mf_passed *out);
+void mf_conn_stay(struct mf_conn *conn); /* it goes on here */
 /* Makes sure that on_timer comes by `at` at the latest. */
 void mf_conn_wait(struct mf_conn *conn, uint64_t at);
 /* A frame has begun of which `missing` bytes (0: not known) have yet to come: it has frameTimeout, and its length at

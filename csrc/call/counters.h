@@ -5,6 +5,8 @@
 #define MF_COUNTERS(X)                                                                                                 \
     X(downstream_connections, counter, "downstream connections accepted")                                              \
     X(downstream_active, gauge, "downstream connections open")                                                         \
+    X(connections_passed, counter, "downstream connections that another process was to go on with (a takeover)")       \
+    X(connections_adopted, counter, "downstream connections gone on with that another process passed, or did not take") \
     X(upstream_connections, counter, "upstream connections made")                                                      \
     X(upstream_active, gauge, "upstream connections open")                                                             \
     X(upstream_spent, counter, "upstream connections made beside others whose window was used up, or that had many calls cut short") \
@@ -157,6 +159,7 @@
     X(limit_retry_percent, counter, "limits retryPercent and retryRate: calls not tried again")                        \
     X(limit_retry_body, counter, "limit retryBody: requests that were not kept")                                       \
     X(limit_heartbeat_timeout, counter, "limit heartbeatTimeout")                                                      \
+    X(limit_pass_timeout, counter, "limit passTimeout: connections that stayed where they were, as calls on them were in flight or answers unread") \
     X(limit_drain_timeout, counter, "limit drainTimeout: calls cut off by the stop")                                   \
     X(memory_bytes, gauge, "memory that input and output of all connections take")                                     \
     X(events_dropped, counter, "event records dropped for want of room")                                               \

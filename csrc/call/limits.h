@@ -84,6 +84,7 @@
     X(retry_percent, retryPercent, count, 20, 0, "calls that may be tried again by policy, in percent of those of their service and subset on one worker") \
     X(retry_rate, retryRate, count, 10, 0, "the same a second, over all workers, whatever retryPercent comes to")      \
     X(retry_body, retryBody, bytes, 1048576, 0, "a request that is kept to be tried again by policy")                  \
+    X(pass_timeout, passTimeout, ms, 500, 0, "a Dubbo connection that is not read, so that its calls end and it goes on in the sidecar that takes over; 0: none does") \
     X(drain_timeout, drainTimeout, ms, 30000, 0, "calls in flight when the sidecar stops")
 
 struct mf_limits {

@@ -109,13 +109,33 @@ static void on_readonly(struct mf_conn *conn, bool readonly)
         mf_dubbo_frame_readonly(conn, readonly);
 }
 
+/* Whatever it has said by now goes along. One that was told READONLY here would not hear that this is over. */
+static int on_pass(const struct mf_conn *conn, struct mf_passed *out)
+{
+    const struct mf_stranger *stranger = (const struct mf_stranger *)(const void *)conn;
+    const struct mf_door *door = MF_CONTAINER(stranger->silent, struct mf_door, silent);
+    (void)out;
+    if (door->protocol == MF_LISTEN_DUBBO)
+        return door->inlet.readonly ? MF_ECLOSED : 1;
+    return door->protocol == MF_LISTEN_AUTO ? 1 : MF_ECLOSED;
+}
+
 static const struct mf_conn_ops ops = {
     .on_read = on_read,
     .on_eof = on_eof,
     .on_lost = on_lost,
     .on_timer = on_timer,
     .on_readonly = on_readonly,
+    .on_pass = on_pass,
 };
+
+/* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */
+static void begin(struct mf_door *door, struct mf_conn *conn)
+{
+    on_timer(conn, mf_local_now(conn->local));
+    if (door->inlet.readonly)
+        on_readonly(conn, true);
+}
 
 static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr *peer)
 {
@@ -137,10 +157,7 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
             mf_conn_doom(conn, rc);
         return;
     }
-    /* Nothing has to be said first on an idle connection; but what has begun must become a protocol. */
-    on_timer(conn, mf_local_now(local));
-    if (door->inlet.readonly)
-        on_readonly(conn, true);
+    begin(door, conn);
 }
 
 static void on_failed(struct mf_listener *listener, int rc)
@@ -199,4 +216,63 @@ void mf_door_end(struct mf_door *door)
 {
     door->ended = true;
     mf_door_close(door);
+}
+
+/* --- connections of another process, and for one */
+
+uint32_t mf_door_pass(struct mf_door *door, struct mf_ring *to, uint32_t listener)
+{
+    struct mf_list *all = &door->inlet.conns, *next;
+    uint32_t left = 0;
+    for (struct mf_list *node = all->next; node != all; node = next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        struct mf_passed passed;
+        next = node->next;
+        int rc = mf_ring_full(to) ? 0 : mf_conn_pass(conn, &passed);
+        if (rc < 0)
+            mf_conn_stay(conn);
+        left += rc == 0;
+        if (rc <= 0)
+            continue;
+        passed.listener = listener;
+        if (mf_ring_push(to, &passed) < 0) /* there was room */
+            mf_passed_drop(&passed);
+    }
+    return left;
+}
+
+uint32_t mf_door_keep(struct mf_door *door)
+{
+    uint32_t kept = 0;
+    for (struct mf_list *node = door->inlet.conns.next; node != &door->inlet.conns; node = node->next) {
+        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
+        kept += conn->passing;
+        mf_conn_stay(conn);
+    }
+    return kept;
+}
+
+void mf_door_adopt(struct mf_door *door, struct mf_passed *passed)
+{
+    struct mf_local *local = door->inlet.local;
+    if (door->ended) {
+        mf_passed_drop(passed);
+        return;
+    }
+    struct mf_conn *conn = mf_conn_adopt(local, passed, sizeof(union accepted), &ops);
+    passed->fd = -1;
+    if (conn) {
+        struct mf_stranger *stranger = stranger_of(conn);
+        mf_silent_begin(stranger, &door->silent, &door->inlet);
+        stranger->came = conn->sock.last_read;
+        mf_list_push(&door->inlet.conns, &conn->node);
+        if (passed->dubbo)
+            mf_dubbo_down_adopt(conn, &door->protocols->dubbo, &door->inlet, passed->discard);
+        else
+            begin(door, conn);
+        int rc = mf_sock_unread(&conn->sock, mf_slice_of(passed->came, passed->came_len));
+        if (rc < 0)
+            mf_conn_doom(conn, rc);
+    }
+    mf_passed_drop(passed);
 }

@@ -1,6 +1,7 @@
 #pragma once
 /* door: a worker's end of a listener: takes connections in and finds out by their first bytes which protocol they are.
  * With protocols.h the only room that knows which there are. */
+#include "base/ring.h"
 #include "call/inlet.h"
 #include "engine/options.h"
 #include "engine/protocols.h"
@@ -28,3 +29,10 @@ void mf_door_leave(struct mf_door *door, bool take);
 void mf_door_look(struct mf_door *door, bool shared);
 /* The same, and who still comes is sent away. */
 void mf_door_end(struct mf_door *door);
+/* Has those of its connections go to another process that may, as far as `to` has room; the door is their `listener`.
+ * Returns how many are yet to go. */
+uint32_t mf_door_pass(struct mf_door *door, struct mf_ring *to, uint32_t listener);
+/* Those stay after all. Returns how many. */
+uint32_t mf_door_keep(struct mf_door *door);
+/* Goes on with a connection that another process passed, or that this one had passed; it is the door's from now on. */
+void mf_door_adopt(struct mf_door *door, struct mf_passed *passed);

@@ -33,6 +33,7 @@ struct mf_engine {
     enum mf_phase phase;  /* that the workers were asked for */
     uint64_t asked_at;
     uint32_t turns;       /* of the caller's loop, by us */
+    uint32_t adopted;     /* connections, ever: the workers have them by turns */
     sem_t opened;       /* once per thread: its listeners are open, or start_rc says why not */
     struct mf_worker *workers[MF_WORKERS_MAX];
 };
@@ -325,6 +326,56 @@ static bool all_shared(const struct mf_engine *engine)
     return true;
 }
 
+int mf_engine_pass(struct mf_engine *engine, uint32_t listeners)
+{
+    if (!engine->started || !serving(engine))
+        return -EBUSY;
+    for (uint32_t i = 0; i < MF_LISTENERS_MAX; i++)
+        if ((listeners >> i & 1) && (i >= engine->n_fronts || !mf_load_relaxed(&engine->fronts[i].shared)))
+            return -EINVAL;
+    for (uint32_t i = 0; i < engine->n_fronts; i++)
+        engine->fronts[i].passing = listeners >> i & 1;
+    enter(engine, MF_PHASE_PASSING);
+    return 0;
+}
+
+bool mf_engine_passing(const struct mf_engine *engine)
+{
+    if (engine->phase == MF_PHASE_SERVING)
+        return false;
+    if (!entered(engine))
+        return true;
+    for (uint32_t i = 0; i < engine->n_workers; i++) /* pairs with the release in worker.c */
+        if (mf_load_acquire(&engine->workers[i]->to_pass))
+            return true;
+    return false;
+}
+
+int mf_engine_next_passed(struct mf_engine *engine, struct mf_passed *out)
+{
+    for (uint32_t i = 0; i < engine->n_workers; i++)
+        if (mf_ring_pop(&engine->workers[i]->passed, out))
+            return 1;
+    return 0;
+}
+
+int mf_engine_adopt(struct mf_engine *engine, const struct mf_passed *passed)
+{
+    if (!engine->started || engine->stopped || engine->phase == MF_PHASE_STOPPING)
+        return -EBUSY;
+    if (passed->listener >= engine->n_fronts)
+        return -EINVAL;
+    enum mf_listen_protocol protocol = engine->fronts[passed->listener].options.protocol;
+    if (protocol != MF_LISTEN_AUTO && protocol != MF_LISTEN_DUBBO)
+        return -EINVAL;
+    struct mf_worker *worker = engine->workers[engine->adopted % engine->n_workers];
+    if (mf_ring_push(&worker->adopted, passed) < 0)
+        return -EAGAIN;
+    engine->adopted++;
+    mf_loop_wake(worker->local.loop);
+    return 0;
+}
+
 static bool has_inbound(const struct mf_engine *engine)
 {
     for (uint32_t i = 0; i < engine->n_fronts; i++)
@@ -335,7 +386,7 @@ static bool has_inbound(const struct mf_engine *engine)
 
 void mf_engine_drain(struct mf_engine *engine)
 {
-    if (engine->started && engine->phase == MF_PHASE_SERVING)
+    if (engine->started && engine->phase <= MF_PHASE_PASSING)
         enter(engine, has_inbound(engine) && !all_shared(engine) ? MF_PHASE_TOLD : MF_PHASE_SHUT);
 }
 
@@ -360,7 +411,7 @@ static bool over(const struct mf_engine *engine, uint64_t now)
 bool mf_engine_drained(struct mf_engine *engine)
 {
     uint64_t now = mf_clock_ns();
-    if (engine->phase == MF_PHASE_SERVING || !entered(engine))
+    if (engine->phase <= MF_PHASE_PASSING || !entered(engine))
         return engine->stopped;
     switch (engine->phase) {
     case MF_PHASE_TOLD:

@@ -4,6 +4,7 @@
  * 1. mf_engine_new  2. mf_engine_listen for each listener  3. mf_engine_start  4. mf_engine_drain  5. mf_engine_stop
  * 6. mf_engine_free. One thread calls these: the one that also writes the table. The table and the trace memory are
  * the caller's and outlive the engine. */
+#include "call/passed.h"
 #include "engine/options.h"
 #include "protocol/dubbo_counts.h"
 
@@ -23,6 +24,20 @@ int mf_engine_copies(const struct mf_engine *engine, uint32_t listener, int fds[
 int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared);
 int mf_engine_start(struct mf_engine *engine);
 const char *mf_engine_loop_name(const struct mf_engine *engine);
+
+/* Of the connections of these listeners (bit i: listener i), which are shared, those of Dubbo2 go to another process, and those
+ * that have said nothing yet: each once nothing of it is under way, for which it is not read for passTimeout at most. The
+ * listeners take no more. Once, before mf_engine_drain: 0; -EINVAL: one is not shared; -EBUSY: it has not been started, or
+ * it ends. */
+int mf_engine_pass(struct mf_engine *engine, uint32_t listeners);
+/* The next connection that has left: 1, and it is the caller's; or 0. */
+int mf_engine_next_passed(struct mf_engine *engine, struct mf_passed *out);
+/* More may leave. To be looked at before mf_engine_next_passed. */
+bool mf_engine_passing(const struct mf_engine *engine);
+/* Goes on with a connection that another process had, or with one that had left here. 0: it is the engine's from now on;
+ * -EAGAIN: its workers have yet to take others; -EINVAL: there is no such listener, or it takes no Dubbo2; -EBUSY: the engine
+ * has not been started, or is at its end. */
+int mf_engine_adopt(struct mf_engine *engine, const struct mf_passed *passed);
 
 /* Begins to end: who calls in is told READONLY, and listeners stay open. */
 void mf_engine_drain(struct mf_engine *engine);

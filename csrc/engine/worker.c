@@ -7,7 +7,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS = 1024, ROUND_TRIP_NS = 50000000 };
+enum { EVENTS = 1024, PASSED = 256, ROUND_TRIP_NS = 50000000 };
+/* So often is looked which connections may go to another process. */
+enum { PASS_EVERY_NS = 1000000 };
 
 /* --- the epoch: pointers into the tables live from a turn's first callback to its end */
 
@@ -101,11 +103,25 @@ int mf_worker_init(struct mf_worker *worker, struct mf_engine *engine, const str
         rc = mf_protocols_mirror(&worker->mirroring, &worker->copies);
     if (rc == 0)
         rc = mf_ring_init(&worker->events, sizeof(struct mf_event), EVENTS);
+    if (rc == 0)
+        rc = mf_ring_init(&worker->passed, sizeof(struct mf_passed), PASSED);
+    if (rc == 0)
+        rc = mf_ring_init(&worker->adopted, sizeof(struct mf_passed), PASSED);
     return rc;
+}
+
+static void drop_passed(struct mf_ring *ring)
+{
+    struct mf_passed one;
+    while (ring->_records && mf_ring_pop(ring, &one))
+        mf_passed_drop(&one);
+    mf_ring_dispose(ring);
 }
 
 void mf_worker_dispose(struct mf_worker *worker)
 {
+    drop_passed(&worker->passed);
+    drop_passed(&worker->adopted);
     if (worker->local.reader >= 0)
         mf_epoch_leave(mf_table_epoch(worker->local.table), worker->local.reader);
     for (uint32_t i = 0; i < worker->n_doors; i++)
@@ -164,6 +180,53 @@ void mf_worker_run(struct mf_worker *worker)
         if (rc < 0) /* the kernel refuses to wait: whatever it is, it does not become a spin */
             usleep(1000);
     }
+}
+
+/* --- connections that come from another process, and go to one */
+
+static void adopt(struct mf_worker *worker)
+{
+    struct mf_passed one;
+    while (mf_ring_pop(&worker->adopted, &one))
+        if (worker->stopping)
+            mf_passed_drop(&one);
+        else
+            mf_door_adopt(&worker->doors[one.listener], &one);
+}
+
+static void pass(struct mf_timer *timer)
+{
+    struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, later);
+    struct mf_local *local = &worker->local;
+    bool over = mf_local_now(local) >= worker->pass_by, left = false;
+    for (uint32_t i = 0; i < worker->n_doors && !over; i++)
+        if (worker->fronts[i].passing)
+            left |= mf_door_pass(&worker->doors[i], &worker->passed, i) > 0 || mf_load_relaxed(&worker->doors[i].open);
+    for (uint32_t i = 0; i < worker->n_doors && over; i++)
+        if (worker->fronts[i].passing)
+            MF_COUNT_N(local, limit_pass_timeout, mf_door_keep(&worker->doors[i]));
+    if (left)
+        mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + PASS_EVERY_NS, pass);
+    mf_store_release(&worker->to_pass, left); /* pairs with the acquire in engine.c: what was passed is there */
+}
+
+static void begin_to_pass(struct mf_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        if (worker->fronts[i].passing)
+            mf_door_leave(&worker->doors[i], true);
+    worker->pass_by = mf_local_now(&worker->local) + worker->local.limits->pass_timeout * 1000000;
+    pass(&worker->later);
+}
+
+/* Those that have not gone stay. */
+static void end_passing(struct mf_worker *worker)
+{
+    mf_timer_cancel(mf_loop_timers(worker->local.loop), &worker->later);
+    for (uint32_t i = 0; i < worker->n_doors; i++)
+        if (worker->fronts[i].passing)
+            mf_door_keep(&worker->doors[i]);
+    mf_store_relaxed(&worker->to_pass, 0);
 }
 
 /* --- its end, phase by phase */
@@ -230,6 +293,7 @@ static void stop(struct mf_worker *worker)
 
 void mf_worker_obey(struct mf_worker *worker)
 {
+    adopt(worker);
     uint32_t asked = mf_load_acquire(&worker->asked); /* pairs with the release in engine.c */
     if (asked == MF_PHASE_SERVING)
         return;
@@ -241,7 +305,11 @@ void mf_worker_obey(struct mf_worker *worker)
     mf_store_relaxed(&worker->connected, connected);
     if (mf_load_relaxed(&worker->phase) == asked)
         return;
-    if (asked == MF_PHASE_STOPPING)
+    if (mf_load_relaxed(&worker->phase) == MF_PHASE_PASSING)
+        end_passing(worker);
+    if (asked == MF_PHASE_PASSING)
+        begin_to_pass(worker);
+    else if (asked == MF_PHASE_STOPPING)
         stop(worker);
     else
         tell(worker, asked == MF_PHASE_SHUT, asked != MF_PHASE_TOLD);

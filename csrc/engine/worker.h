@@ -2,8 +2,8 @@
 /* worker: one thread of the data plane and what it conducts: a loop, doors, pools, calls, protocols.
  *
  * Nothing in here is touched by another thread, except: counters (read), `command` and the loop's wake (written),
- * `events` and `notes.ring` (the rings' other ends), `notes.methods`, `local.traffic`, `phase`, `connected` and the doors'
- * `open` (read). */
+ * `events`, `passed`, `adopted` and `notes.ring` (the rings' other ends), `notes.methods`, `local.traffic`, `phase`,
+ * `to_pass`, `connected` and the doors' `open` (read). */
 #include "base/mem.h"
 #include "base/ring.h"
 #include "call/copies.h"
@@ -24,11 +24,13 @@ struct mf_front {
     int fds[MF_WORKERS_MAX]; /* one a worker; -1 once it is the worker's */
     struct mf_listen_file file; /* of a UNIX socket */
     mf_atom32 shared; /* 1: others have copies of the sockets and go on with them: queue and file are left as they are */
+    bool passing;     /* and with its connections; set before the workers are asked for that */
 };
 
 /* How far its end has come. One is entered at a time, and any may be left out. */
 enum mf_phase {
     MF_PHASE_SERVING,
+    MF_PHASE_PASSING,      /* connections go to who takes over; the listeners that has are left to it */
     MF_PHASE_TOLD,         /* who calls in was told READONLY; every listener is open */
     MF_PHASE_INBOUND_SHUT, /* nobody new calls in */
     MF_PHASE_SHUT,         /* nobody new comes in anywhere, and the application was told, too */
@@ -40,6 +42,7 @@ struct mf_worker {
     char _pad[MF_CACHE_LINE];
     mf_atom32 asked;     /* enum mf_phase, set by the engine's thread */
     mf_atom32 phase;     /* enum mf_phase, entered */
+    mf_atom32 to_pass;   /* 1 while connections are yet to be passed */
     mf_atom32 connected; /* 1 while somebody is connected who calls in; told from MF_PHASE_TOLD on */
 
     struct mf_engine *engine;
@@ -61,6 +64,8 @@ struct mf_worker {
     struct mf_loop_guest guest; /* of the loop */
     struct mf_timer sweep; /* once a second: pools that are no longer wanted */
     struct mf_timer later; /* what the phase has to do in a moment */
+    uint64_t pass_by;      /* connections that have not gone by then stay */
+    struct mf_ring passed, adopted; /* struct mf_passed: for another process, and from one */
     struct mf_ring events;
     int event_fd;          /* the engine's */
 };

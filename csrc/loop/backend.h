@@ -69,6 +69,9 @@ struct mf_loop_ops {
      * called again. */
     void (*sock_drop)(struct mf_sock *sock);
 
+    /* Paused, without output: the kernel lets go of the descriptor, which stays open. 0; -EAGAIN: not yet, it was told to. */
+    int (*sock_detach)(struct mf_sock *sock);
+
     int (*listener_add)(struct mf_listener *listener); /* also after a rest */
     void (*listener_rest)(struct mf_listener *listener);
     void (*listener_drop)(struct mf_listener *listener); /* mf_listener_sweep, then mf_listener_gone */

@@ -212,6 +212,11 @@ static void sock_drop(struct mf_sock *sock)
     mf_sock_gone(sock);
 }
 
+static int sock_detach(struct mf_sock *sock)
+{
+    return control(sock->loop, EPOLL_CTL_DEL, sock->fd, 0, 0);
+}
+
 static void sock_ready(struct mf_sock *sock, uint32_t events)
 {
     if (sock->_state & MF_S_CLOSING)
@@ -391,6 +396,7 @@ const struct mf_loop_ops mf_loop_epoll = {
     .sock_read = sock_read,
     .sock_flush = sock_flush,
     .sock_drop = sock_drop,
+    .sock_detach = sock_detach,
     .listener_add = listener_add,
     .listener_rest = listener_rest,
     .listener_drop = listener_drop,

@@ -270,6 +270,14 @@ static void sock_drop(struct mf_sock *sock)
     try_cancel(sock, KIND_CONNECT);
 }
 
+static int sock_detach(struct mf_sock *sock)
+{
+    if (!(sock->_ops & OPS))
+        return 0;
+    try_cancel(sock, KIND_RECV); /* what it may have read by then is kept, as the socket is paused */
+    return -EAGAIN;
+}
+
 /* An operation had its last completion. False: the socket is closing and has no use for it. */
 static bool ended(struct mf_sock *sock, unsigned kind, const struct io_uring_cqe *cqe)
 {
@@ -517,6 +525,7 @@ const struct mf_loop_ops mf_loop_uring = {
     .sock_read = sock_read,
     .sock_flush = sock_flush,
     .sock_drop = sock_drop,
+    .sock_detach = sock_detach,
     .listener_add = listener_add,
     .listener_rest = listener_rest,
     .listener_drop = listener_drop,

@@ -192,6 +192,23 @@ void mf_sock_gone(struct mf_sock *sock)
     mf_list_push(&sock->loop->dead, &sock->_dead);
 }
 
+int mf_sock_detach(struct mf_sock *sock)
+{
+    if (sock->_state & (MF_S_SILENT | MF_S_CONNECTING | MF_S_EOF | MF_S_SHUT | MF_S_BROKEN))
+        return MF_ECLOSED;
+    if (!(sock->_state & MF_S_PAUSED) || sock->_out_len > 0)
+        return -EAGAIN;
+    int rc = sock->loop->ops->sock_detach(sock);
+    if (rc < 0)
+        return rc;
+    int fd = sock->fd;
+    sock->_error = 0;
+    sock->_state |= MF_S_CLOSING;
+    mf_list_remove(&sock->_dirty);
+    mf_sock_gone(sock);
+    return fd;
+}
+
 size_t mf_sock_left(const struct mf_sock *sock)
 {
     int queued = 0;

@@ -89,6 +89,14 @@ int mf_sock_arrive_within(struct mf_sock *sock, uint64_t ms);
  * interface is down (-ENETDOWN), a UNIX listener's queue is full for the moment (-EAGAIN). */
 bool mf_sock_local_error(int rc);
 
+/* Takes the descriptor of a paused socket without output out of the loop: it is the caller's from now on, and on_close(0)
+ * follows. What is left over (mf_sock_rest) goes with the socket, and is to be copied before the turn ends. -EAGAIN: output
+ * waits, or the kernel has yet to let go of it, as it was told to: ask again in a later turn, and look again what is left
+ * over. MF_ECLOSED: it has ended, or is about to. */
+int mf_sock_detach(struct mf_sock *sock);
+/* Bytes that were read of it before it was opened here: shown in the next turn, before any that come. 0 or -ENOMEM. */
+int mf_sock_unread(struct mf_sock *sock, struct mf_slice bytes);
+
 void mf_sock_pause(struct mf_sock *sock);  /* no on_read, no on_eof until resume; may come twice */
 void mf_sock_resume(struct mf_sock *sock); /* gives left-over bytes again, in the next turn at the latest */
 void mf_sock_want(struct mf_sock *sock, size_t len); /* inside on_read: the frame at the front of what is left over is
@@ -176,6 +184,12 @@ static inline size_t mf_sock_output(const struct mf_sock *sock)
 static inline size_t mf_sock_input(const struct mf_sock *sock)
 {
     return sock->_in ? sock->_in->cap : 0;
+}
+
+/* What is left over: read, and not taken by on_read. */
+static inline struct mf_slice mf_sock_rest(const struct mf_sock *sock)
+{
+    return sock->_in ? mf_slice_of(sock->_in->data + sock->_in_begin, sock->_in_end - sock->_in_begin) : (struct mf_slice){0};
 }
 
 static inline bool mf_sock_full(const struct mf_sock *sock)

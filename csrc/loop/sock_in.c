@@ -178,6 +178,16 @@ void mf_sock_feed(struct mf_sock *sock, uint8_t *data, size_t len, size_t front)
         mf_sock_fail(sock, rc);
 }
 
+int mf_sock_unread(struct mf_sock *sock, struct mf_slice bytes)
+{
+    int rc = keep(sock, bytes.ptr, bytes.len);
+    if (rc == 0 && bytes.len) {
+        sock->_state |= MF_S_RETELL;
+        mf_sock_again(sock);
+    }
+    return rc;
+}
+
 size_t mf_sock_space(struct mf_sock *sock, uint8_t **at)
 {
     size_t have = left(sock), missing = mf_sock_missing(sock);

@@ -138,7 +138,7 @@ static void on_timer(struct mf_conn *conn, uint64_t now)
         ask_whether_gone(down_of(conn));
     }
     /* What is paused may have sent what we do not read. */
-    if (down_of(conn)->caller.n_calls > 0 || (conn->pauses & MF_PAUSE_PEER)) {
+    if (down_of(conn)->caller.n_calls > 0 || (conn->pauses & (MF_PAUSE_PEER | MF_PAUSE_PASS))) {
         mf_conn_wait(conn, now + idle);
         return;
     }
@@ -167,6 +167,17 @@ static void on_readonly(struct mf_conn *conn, bool readonly)
     tell(conn);
 }
 
+/* Who was told to go elsewhere finds who comes next there. */
+static int on_pass(const struct mf_conn *conn, struct mf_passed *out)
+{
+    const struct mf_dubbo_down *down = (const struct mf_dubbo_down *)(const void *)conn;
+    if (down->told_readonly || down->caller.ending)
+        return MF_ECLOSED;
+    out->dubbo = true;
+    out->discard = down->discard;
+    return down->caller.n_calls == 0;
+}
+
 static void nothing_ready(struct mf_conn *conn)
 {
     (void)conn;
@@ -179,6 +190,7 @@ static const struct mf_conn_ops conn_ops = {
     .on_lost = on_lost,
     .on_timer = on_timer,
     .on_readonly = on_readonly,
+    .on_pass = on_pass,
     .on_room = tell,
 };
 
@@ -322,4 +334,11 @@ void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, str
     down->told_readonly = down->own_gone = down->ended = false;
     conn->ops = &conn_ops;
     tell(conn);
+}
+
+void mf_dubbo_down_adopt(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet, uint64_t discard)
+{
+    mf_dubbo_down_start(conn, share, inlet);
+    down_of(conn)->discard = discard;
+    on_timer(conn, mf_local_now(conn->local));
 }

@@ -14,3 +14,5 @@ struct mf_dubbo_down {
 
 /* Makes a connection whose first bytes are Dubbo2 one of these: its memory has room for it. */
 void mf_dubbo_down_start(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet);
+/* The same of one that another process went on with until now: of a frame that was refused `discard` bytes are to come. */
+void mf_dubbo_down_adopt(struct mf_conn *conn, struct mf_dubbo_share *share, struct mf_inlet *inlet, uint64_t discard);

@@ -252,6 +252,27 @@ cdef class Engine:
         for number in self._listeners[name]:
             check(mf_engine_share(self.ptr, number, shared), f"listener {name}")
 
+    def pass_on(self, names) -> None:
+        """Connections of these listeners, which are shared, go to another process, as far as they may: see `passed`."""
+        cdef uint32_t numbers = 0
+        for name in names:
+            for number in self._listeners[name]:
+                numbers |= <uint32_t>1 << <uint32_t>number
+        check(mf_engine_pass(self.ptr, numbers), "connections cannot be passed")
+
+    @property
+    def passing(self) -> bool:
+        """More may leave. To be looked at before `passed`."""
+        return not self.is_forked() and mf_engine_passing(self.ptr)
+
+    def passed(self, int most) -> list:
+        """Connections that have left, the caller's now: see _core.pyi."""
+        return _passed(self.ptr, self._listeners, most)
+
+    def adopt(self, str name, int fd, bint dubbo, uint64_t discard, uint64_t silent, bytes came) -> bool:
+        """Goes on with a connection that came in at such a listener, its own from now on. False: not yet, ask again."""
+        return _adopt(self.ptr, name, self._listeners[name][0], fd, dubbo, discard, silent, came)
+
     def start(self) -> None:
         """Starts the threads (or takes its place in the loop) and accepts connections."""
         cdef int rc

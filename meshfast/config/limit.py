@@ -273,6 +273,11 @@ LIMITS: tuple[Limit, ...] = (
         "the same a second, over all workers, whatever retryPercent comes to",
     ),  # fmt: skip
     Limit("retry_body", "retryBody", "bytes", 1048576, 0, "a request that is kept to be tried again by policy"),
+    Limit(
+        "pass_timeout", "passTimeout", "ms", 500, 0,
+        "a Dubbo connection that is not read, so that its calls end and it goes on in the sidecar that takes over; 0: "
+        "none does",
+    ),  # fmt: skip
     Limit("drain_timeout", "drainTimeout", "ms", 30000, 0, "calls in flight when the sidecar stops"),
 )
 

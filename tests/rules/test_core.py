@@ -49,6 +49,7 @@ BESIDE = {
     "call/inlet": "engine/test_engine.c",
     "call/lane": "call/test_pool.c",
     "call/pool_rest": "call/test_pool.c",
+    "call/passed": "engine/test_passed.c",
     "call/relay": "engine/test_engine.c",
 }
 

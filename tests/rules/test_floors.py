@@ -20,7 +20,8 @@ ORDER = {
         "loop_epoll", "loop_uring.h", "watch_uring", "loop_uring", "loop",
     ),
     "call": (
-        "lately.h", "limits", "counters", "outcome", "health", "retry", "verdict", "tally", "local", "note", "conn",
+        "lately.h", "limits", "counters", "outcome", "health", "retry", "verdict", "tally", "local", "note", "passed",
+        "conn",
         "budget", "ends", "governing.h", "call.h", "beside", "call", "labels", "trial", "stuck.h", "pool.h",
         "pool_rest", "lane", "pool", "pools", "share", "inlet", "relay",
         "request.h", "reply.h", "fault", "again", "cookie", "copies", "limited", "govern.h", "guarding", "govern",
@@ -48,7 +49,7 @@ PYTHON = (
     ("", "_core", "config", "ask", "fixed", "passing"),
     ("httpview", "sockets"),
     ("words", "doing", "pieces", "shared", "statedir"),
-    ("serve", "passed"),
+    ("serve", "passed", "moving"),
     ("custodians", "takeover"),
     ("handover",),
     ("hessian", "loop", "apply", "eventlog", "protobuf", "snapshot"),
@@ -84,7 +85,7 @@ PUBLIC = {
     "table": {"actions", "answers", "balancer", "bound", "bucket", "dfa", "epoch", "label", "meter", "mirror", "peer"}
     | {"policy", "breaker", "guard", "outlier", "retries", "route", "stat", "table", "trace"},
     "loop": {"loop", "sock", "timer"},
-    "call": {"counters", "limits", "local", "note", "outcome", "tally"},
+    "call": {"counters", "limits", "local", "note", "outcome", "passed", "tally"},
     "protocol": {"dubbo_counts"},
     "engine": {"engine", "options"},
 }
