@@ -9,7 +9,8 @@ goes on.
     {"want": "takeover"}  ->
                           <-  {"at": "tcp://10.0.0.7:20880"} and its sockets, one message or more for each address
                           <-  {"directory": true} and its descriptor; or, at any time, {"refused": why}
-    {"ready": [...]}      ->  those addresses that it has taken
+    {"ready": [...], "connections": [...]}
+                          ->  those addresses that it has taken; of which it takes connections, see ``moving``
                           <-  {"yours": true}: nothing is written any more, sessions may be gone on with
 
 An application asks there, too, for what it keeps while no sidecar runs: see ``custodians``.
@@ -28,6 +29,7 @@ from meshfast import passing
 from meshfast.custodians import Custodians
 from meshfast.errors import ProtocolError
 from meshfast.hints import told
+from meshfast.moving import Moving, move
 from meshfast.passed import Owner
 from meshfast.passing import SIDECAR, Channel, Door
 from meshfast.statedir import StateDir
@@ -47,6 +49,7 @@ class Handover:
     def __init__(self, directory: StateDir, owner: Owner, stop: Callable[[], None], counts: Counter[str]) -> None:
         self.counts = counts
         self.taken: frozenset[str] | None = None
+        self.going_on: frozenset[str] = frozenset()  # of those, where connections may go on
         self._owner, self._stop, self._directory = owner, stop, directory
         self._door = Door(directory.fd, SIDECAR)
         self._custodians = Custodians(owner, counts)
@@ -74,13 +77,24 @@ class Handover:
 
     async def close(self) -> None:
         """Nobody is there any more: who keeps sockets for a while goes on with them. Again is harmless."""
-        self._door.close()
+        self._door.close(handed=self.taken is not None)
         self._custodians.leave()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._next is not None:
             self._next.close()
+
+    async def move(self, engine: Moving, keys: Mapping[str, str], cut: Callable[[], int]) -> None:
+        """Connections of listeners, by their names and addresses, go on there; then the engine drains."""
+        assert self._next is not None
+        keys = {name: key for name, key in keys.items() if key in self.going_on and key in (self.taken or ())}
+        if not keys:
+            engine.drain()
+            return
+        count, stayed = await move(engine, self._next, keys, cut)
+        text = "takeover: %d connection(s) go on in process %d, %d stay until they leave"
+        log.info(text, count, self._next.pid, stayed)
 
     async def yours(self) -> None:
         """All that only one can have is free."""
@@ -158,6 +172,7 @@ class Handover:
             log.warning("takeover: process %d has gone before it was ready: this one goes on", channel.pid)
             return
         self.counts["handed"] += passed
+        self.going_on = frozenset(map(str, found[0].get("connections", ())))
         self.taken = frozenset(map(str, found[0].get("ready", ())))
         log.info("takeover: process %d takes calls: this one ends", channel.pid)
         self._stop()

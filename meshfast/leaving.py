@@ -50,17 +50,18 @@ class Leaving:
         self, to: Handover, listeners: tuple[Listener, ...], sockets: Sockets, rest: Callable[[], Awaitable[None]],
         seconds: float,
     ) -> None:  # fmt: skip
-        """Who comes next listens already: takes no more connections, lets go of the ``rest``, and has callers leave."""
+        """Who comes next listens already: takes no more, has it go on with connections, lets go of the ``rest``, and
+        has callers leave whose connections stay."""
         assert to.taken is not None
         self._state.draining = True
         for one in listeners:
             self._engine.share(one.name, Given.key(one.name, one.bind) in to.taken)
         for key, other in sockets.opened.items():
             other.handed = key in to.taken
-        self._engine.drain()
+        await to.move(self._engine, {one.name: Given.key(one.name, one.bind) for one in listeners}, self._cut)
         await rest()
         await to.yours()
-        log.info("draining: who calls in is told READONLY, and finds the next sidecar where this one was")
+        log.info("draining: who still calls in is told READONLY, and finds the next sidecar where this one was")
         await self._drained(seconds)
 
     async def _withdraw(self, propagation: float) -> None:

@@ -132,10 +132,10 @@ class Door:
                 continue
             return Channel(sock)
 
-    def close(self) -> None:
-        """Removes it, unless another has taken the name."""
+    def close(self, *, handed: bool = False) -> None:
+        """Removes it, unless another has taken the name. ``handed``: one is about to, and would lose its own."""
         self._sock.close()
-        if self._at >= 0 and self._now() == self._was:
+        if self._at >= 0 and not handed and self._now() == self._was:
             with contextlib.suppress(OSError):
                 os.unlink(self._name, dir_fd=self._at)
         if self._at >= 0:

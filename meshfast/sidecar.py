@@ -27,6 +27,7 @@ from meshfast.handover import Handover
 from meshfast.hints import told
 from meshfast.leaving import Leaving
 from meshfast.model import Mesh, Origin
+from meshfast.moving import Arrivals
 from meshfast.passed import Passed, forwards_to
 from meshfast.registration import Registrations
 from meshfast.routing import Table
@@ -249,7 +250,9 @@ class Sidecar:
 
     async def _take_over(self, engine: _core.Engine) -> None:
         """Calls are taken, beside the process before until that has heard of it."""
-        await self.takeover.ready()
+        given, listeners = self.takeover.given, self.mesh.sidecar.listeners
+        names = {Given.key(one.name, one.bind): one.name for one in listeners if one.protocol in ("auto", "dubbo")}
+        await self.takeover.ready(Arrivals(engine, {key: one for key, one in names.items() if key in given.taken}))
         self.state.passed["taken"] += self.takeover.sockets
         for one in self.mesh.sidecar.listeners:
             engine.share(one.name, forwards_to(one) in self.takeover.kept)

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from meshfast import passing
-from meshfast.errors import StateError
+from meshfast.errors import ProtocolError, StateError
 from meshfast.hints import told
+from meshfast.moving import Arrivals
 from meshfast.passing import SIDECAR, Channel, custodian
 from meshfast.sockets import Given
 from meshfast.statedir import StateDir
@@ -21,7 +22,7 @@ __all__ = ["Keeper", "Takeover"]
 
 log = logging.getLogger("meshfast")
 
-#: Seconds for the last word of the process before, and for one answer while sockets are passed.
+#: Seconds for the next word of the process before, to its last, and for one answer while sockets are passed.
 YOURS, ANSWER = 15.0, 10.0
 
 
@@ -124,8 +125,8 @@ class Takeover:
             except OSError as error:
                 log.info("custody: process %d has gone: %s", channel.pid, told(error))
 
-    async def ready(self) -> None:
-        """Calls are taken. Returns when the process before has let go of all.
+    async def ready(self, arrivals: Arrivals) -> None:
+        """Calls are taken, and ``arrivals`` takes connections. Returns when the process before has let go of all.
 
         :raises StateError: that one ends for another reason
         """
@@ -133,26 +134,44 @@ class Takeover:
         await self._serving()
         if self._channel is None:
             return
+        gone = False
         try:
             with contextlib.suppress(OSError):  # it has ended; what it said before that comes yet
-                await self._channel.send({"ready": self.given.taken})
-            async with asyncio.timeout(YOURS):
-                while (found := await self._channel.recv()) is not None:
-                    for fd in found[1]:
-                        os.close(fd)
-                    if "refused" in found[0]:
-                        raise StateError(f"process {self.took} does not hand over: {found[0]['refused']}")
-                    if "yours" in found[0]:
-                        break
-                else:
-                    log.warning("takeover: process %d died before its last word: going on with what it left", self.took)
+                await self._channel.send({"ready": self.given.taken, "connections": sorted(arrivals.names)})
+            async with asyncio.timeout(YOURS) as patience:
+                gone = not await self._last_word(self._channel, arrivals, patience)
+            if gone:
+                log.warning("takeover: process %d died before its last word: going on with what it left", self.took)
         except TimeoutError:
             log.error("takeover: process %d has not let go in %g s: going on without its word", self.took, YOURS)
+        except ProtocolError as error:
+            log.error("takeover: going on without the last word of process %d: %s", self.took, error)
         except OSError as error:
+            gone = True
             log.warning("takeover: process %d died, going on with what it left: %s", self.took, told(error))
+        if gone:
+            await arrivals.go_on()
+        arrivals.close()
+        if arrivals.count:
+            log.info("takeover: %d connection(s) of process %d go on here", arrivals.count, self.took)
         self._channel.close()
         assert self._directory is not None
         await asyncio.to_thread(self._directory.own)
+
+    async def _last_word(self, channel: Channel, arrivals: Arrivals, patience: asyncio.Timeout) -> bool:
+        """False: it died before."""
+        while (found := await channel.recv()) is not None:
+            patience.reschedule(asyncio.get_running_loop().time() + YOURS)
+            said, fds = found
+            if await arrivals.take(channel, said, fds):
+                continue
+            for fd in fds:
+                os.close(fd)
+            if "refused" in said:
+                raise StateError(f"process {self.took} does not hand over: {said['refused']}")
+            if "yours" in said:
+                return True
+        return False
 
     def close(self) -> None:
         """At its end, however far it came."""

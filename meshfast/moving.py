@@ -1,0 +1,234 @@
+"""Established connections that go on in the next sidecar, between two frames, so that who calls sees nothing of it.
+
+    next                            running
+                                <-  {"connections": [[key, Dubbo2, discard, silent, came], ...]} and their sockets;
+                                    behind those, where anything came, a file of what came of each
+    {"have": how many}          ->  they are held, and nobody reads them
+                                <-  {"go": true}: they are the next one's
+                                <-  or {"back": true}: they are not
+                                <-  {"wait": true}, now and then: others may come
+
+Whoever dies, one of them is left who may go on with what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from meshfast.errors import ProtocolError
+from meshfast.hints import told
+from meshfast.passing import MOST, Channel
+
+__all__ = ["Arrivals", "Moved", "Moving", "Way", "move"]
+
+log = logging.getLogger("meshfast")
+
+#: Seconds for the next one to say that it has some.
+ANSWER = 10.0
+#: Seconds after which the next one is told that more may come.
+WORD = 5.0
+#: How often it is looked who else may go.
+MOMENT = 0.001
+
+
+class Moved(NamedTuple):
+    """A connection on its way. ``dubbo``: Dubbo2 is spoken, else it has not said what; ``discard``: bytes to come that
+    are to be thrown away; ``silent``: ns for which nothing came; ``came``: bytes that were not looked at yet."""
+
+    listener: str
+    fd: int
+    dubbo: bool
+    discard: int
+    silent: int
+    came: bytes
+
+
+class Way(Protocol):
+    """Who takes connections in: see ``_core.Engine.adopt``."""
+
+    def adopt(self, name: str, fd: int, dubbo: bool, discard: int, silent: int, came: bytes) -> bool: ...
+
+
+class Moving(Way, Protocol):
+    """And who lets them go: see ``_core.Engine``."""
+
+    def pass_on(self, names: Iterable[str]) -> None: ...
+
+    @property
+    def passing(self) -> bool: ...
+
+    def passed(self, most: int) -> list[tuple[str, int, bool, int, int, bytes]]: ...
+
+    def drain(self) -> None: ...
+
+    def counters(self) -> dict[str, int]: ...
+
+
+async def move(engine: Moving, to: Channel, keys: Mapping[str, str], cut: Callable[[], int]) -> tuple[int, int]:
+    """Has the connections of listeners go on in another process, as far as they may by the limit ``passTimeout``; then
+    the engine drains. Returns how many went, and how many that might have gone did not.
+
+    ``keys``: by the names of listeners, what the other calls them; ``cut``: it is to end at once.
+    """
+    count = 0
+    batch: list[Moved] = []
+    try:
+        engine.pass_on(keys)
+        said = asyncio.get_running_loop().time()
+        while True:
+            if (now := asyncio.get_running_loop().time()) > said + WORD:
+                said = now
+                await to.send({"wait": True})
+            going = engine.passing and not cut()
+            batch = [Moved(*one) for one in engine.passed(MOST - 1)]
+            if batch:
+                count += await _hand(to, batch, keys)
+                batch = []
+            elif not going:
+                break
+            else:
+                await asyncio.sleep(MOMENT)
+    except (OSError, ProtocolError) as error:  # a TimeoutError is an OSError
+        log.error("takeover: process %d takes no more connections: %s", to.pid, told(error) or f"none for {ANSWER:g} s")
+    engine.drain()
+    return count, await _keep(engine, batch) + engine.counters()["limit_pass_timeout"]
+
+
+async def _hand(to: Channel, batch: list[Moved], keys: Mapping[str, str]) -> int:
+    """They are the other's, and closed here: how many. Or an error, and those in the batch are not."""
+    rows = [[keys[one.listener], one.dubbo, one.discard, one.silent, len(one.came)] for one in batch]
+    fds = [one.fd for one in batch]
+    came = b"".join(one.came for one in batch)
+    file = _file(came) if came else -1
+    try:
+        async with asyncio.timeout(ANSWER):
+            await to.send({"connections": rows}, [*fds, file] if came else fds)
+            found = await to.recv()
+            if found is None:
+                raise ConnectionResetError("it has gone")
+            if found[0].get("have") != len(batch):
+                raise ProtocolError(f"it has {found[0].get('have')!r} of {len(batch)}")
+            await to.send({"go": True})
+    except (TimeoutError, ProtocolError) as error:  # it may be there, and must not go on with them
+        await _take_back(to, batch, error)
+        raise
+    finally:
+        if came:
+            os.close(file)
+    for fd in fds:
+        os.close(fd)
+    return len(fds)
+
+
+async def _take_back(to: Channel, batch: list[Moved], error: Exception) -> None:
+    try:
+        async with asyncio.timeout(ANSWER):
+            await to.send({"back": True})
+    except TimeoutError:  # it cannot be told, and two that read them would misread both
+        for one in batch:
+            os.close(one.fd)
+        batch.clear()
+        raise error from None
+
+
+async def _keep(engine: Moving, batch: list[Moved]) -> int:
+    """Goes on with those that came to nothing, and with all that had left since: how many."""
+    kept = 0
+    while batch or engine.passing:
+        for one in batch:
+            with _lost(one):
+                await _adopt(engine, one)
+                kept += 1
+        await asyncio.sleep(0 if batch else MOMENT)
+        batch = [Moved(*one) for one in engine.passed(MOST)]
+    return kept
+
+
+@contextlib.contextmanager
+def _lost(one: Moved) -> Any:
+    """A connection that cannot be gone on with ends."""
+    try:
+        yield
+    except (OSError, KeyError, MemoryError) as error:
+        log.error("takeover: a connection is lost: %s", error)
+        os.close(one.fd)
+
+
+async def _adopt(engine: Way, one: Moved) -> None:
+    while not engine.adopt(*one):
+        await asyncio.sleep(MOMENT)
+
+
+def _file(data: bytes) -> int:
+    fd = os.memfd_create("meshfast", os.MFD_CLOEXEC)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Arrivals:
+    """The side of who comes next. ``names``: its listeners by what the other calls them; ``count``: how many came."""
+
+    def __init__(self, engine: Way, names: Mapping[str, str]) -> None:
+        self.names, self.count = names, 0
+        self._engine = engine
+        self._held: list[Moved] = []
+
+    async def take(self, channel: Channel, said: Mapping[str, Any], fds: Sequence[int]) -> bool:
+        """Whether it is about connections, and done with.
+
+        :raises OSError: the other one has gone; what is held is yet to be gone on with
+        :raises ProtocolError: it is none of the messages above
+        """
+        if "connections" in said:
+            self._held = self._read(said["connections"], fds)
+            await channel.send({"have": len(self._held)})
+        elif "go" in said:
+            await self.go_on()
+        elif "back" in said:
+            self.close()
+        else:
+            return "wait" in said
+        return True
+
+    def _read(self, rows: Any, fds: Sequence[int]) -> list[Moved]:
+        try:
+            length = sum(int(row[4]) for row in rows)
+            came = os.pread(fds[-1], length, 0) if length else b""
+            if len(fds) != len(rows) + (length > 0) or len(came) != length:
+                raise ProtocolError("connections without their sockets, or without what came of them")
+            out, at = [], 0
+            for fd, (key, dubbo, discard, silent, size) in zip(fds, rows, strict=False):
+                out.append(Moved(self.names[key], fd, bool(dubbo), int(discard), int(silent), came[at : at + size]))
+                at += size
+            if length:
+                os.close(fds[-1])
+            return out
+        except (KeyError, IndexError, TypeError, ValueError, ProtocolError) as error:
+            for fd in fds:
+                os.close(fd)
+            raise ProtocolError(f"connections that cannot be read: {error!r}") from None
+
+    async def go_on(self) -> None:
+        """With what is held: nobody else does."""
+        held, self._held = self._held, []
+        for one in held:
+            with _lost(one):
+                await _adopt(self._engine, one)
+                self.count += 1
+
+    def close(self) -> None:
+        """What is held is the other's."""
+        for one in self._held:
+            os.close(one.fd)
+        self._held = []
