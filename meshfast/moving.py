@@ -32,6 +32,8 @@ log = logging.getLogger("meshfast")
 ANSWER = 10.0
 #: Seconds after which the next one is told that more may come.
 WORD = 5.0
+#: No number is that large.
+MANY = 1 << 62
 #: How often it is looked who else may go.
 MOMENT = 0.001
 
@@ -203,18 +205,20 @@ class Arrivals:
 
     def _read(self, rows: Any, fds: Sequence[int]) -> list[Moved]:
         try:
-            length = sum(int(row[4]) for row in rows)
+            if self._held or any(not 0 <= number < MANY for row in rows for number in row[2:]):
+                raise ProtocolError("others are held, or a number is none")
+            length = sum(row[4] for row in rows)
             came = os.pread(fds[-1], length, 0) if length else b""
             if len(fds) != len(rows) + (length > 0) or len(came) != length:
                 raise ProtocolError("connections without their sockets, or without what came of them")
             out, at = [], 0
             for fd, (key, dubbo, discard, silent, size) in zip(fds, rows, strict=False):
-                out.append(Moved(self.names[key], fd, bool(dubbo), int(discard), int(silent), came[at : at + size]))
+                out.append(Moved(self.names[key], fd, bool(dubbo), discard, silent, came[at : at + size]))
                 at += size
             if length:
                 os.close(fds[-1])
             return out
-        except (KeyError, IndexError, TypeError, ValueError, ProtocolError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OSError, ProtocolError) as error:
             for fd in fds:
                 os.close(fd)
             raise ProtocolError(f"connections that cannot be read: {error!r}") from None

@@ -199,12 +199,13 @@ static void pass(struct mf_timer *timer)
     struct mf_worker *worker = MF_CONTAINER(timer, struct mf_worker, later);
     struct mf_local *local = &worker->local;
     bool over = mf_local_now(local) >= worker->pass_by, left = false;
-    for (uint32_t i = 0; i < worker->n_doors && !over; i++)
+    for (uint32_t i = 0; i < worker->n_doors && local->limits->pass_timeout; i++) /* late, too: whoever is quiet goes */
         if (worker->fronts[i].passing)
             left |= mf_door_pass(&worker->doors[i], &worker->passed, i) > 0 || mf_load_relaxed(&worker->doors[i].open);
     for (uint32_t i = 0; i < worker->n_doors && over; i++)
         if (worker->fronts[i].passing)
             MF_COUNT_N(local, limit_pass_timeout, mf_door_keep(&worker->doors[i]));
+    left = left && !over;
     if (left)
         mf_timer_set(mf_loop_timers(local->loop), timer, mf_local_now(local) + PASS_EVERY_NS, pass);
     mf_store_release(&worker->to_pass, left); /* pairs with the acquire in engine.c: what was passed is there */

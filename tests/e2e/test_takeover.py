@@ -4,6 +4,7 @@ ZooKeeper, and consumers that know of nothing."""
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -67,8 +68,7 @@ class Served:
 def test_neither_a_registry_nor_callers_see_it(
     loop: str, version: str, server: ZooKeeper, peers: Peers, refer: Refer
 ) -> None:
-    """A watcher hears nothing, and of a consumer that calls two of them all the while no call fails. One that has only
-    one provider obeys READONLY, too, and 3.3 has none then until it dials anew."""
+    """A watcher hears nothing, and of a consumer that calls two of them all the while no call fails."""
     root = f"takeover{next(_numbers)}"
     one, other = Served(server, root, loop), Served(server, root, loop)
     try:
@@ -97,3 +97,38 @@ def test_neither_a_registry_nor_callers_see_it(
     finally:
         one.close()
         other.close()
+
+
+@pytest.mark.parametrize("version", ["java-3.3", "java-2.7"])
+@pytest.mark.parametrize("way", ["out", "in"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_caller_with_one_provider_sees_nothing(
+    loop: str, way: str, version: str, peers: Peers, port_of: Callable[..., int], refer: Refer
+) -> None:
+    """All it knows is one address: of its own sidecar, or of its provider's. Its connection goes on in each that takes
+    over, as it is waited for its calls to end."""
+    app, port, state = port_of(version), free_port(), RUN / f"takeover-{next(_numbers)}"
+    shutil.rmtree(state, ignore_errors=True)
+    listener = mesh.outbound(f"tcp://{ANY}:{port}") if way == "out" else mesh.inbound(f"tcp://{ANY}:{port}", app)
+    documents = [mesh.entry([mesh.endpoint(app)])] if way == "out" else []
+    sidecar = Sidecar(loop, documents, [listener], {"passTimeout": 60000}, more={"state": str(state)}, workers=2)
+    try:
+        consumer = peers.consumer(version)
+        ref = refer(consumer, port)
+        with loaded(consumer, ref, threads=8, pause=0) as report:
+            for n in range(2 * TIMES):
+                good = report()["good"]
+                until("calls go on", lambda: report()["good"] > good + 500)  # noqa: B023
+                assert sidecar.count("calls") > 0
+                assert (sidecar.count("downstream_connections") > 0) is (n == 0)  # nobody has dialled anew
+                assert sidecar.take_over() == 0, sidecar.tail()
+                until("its connection is here", lambda: sidecar.count("connections_adopted") > 0)
+            good = report()["good"]
+            until("calls go on", lambda: report()["good"] > good + 500)
+            told = report(end=True)
+        print(f"{loop}, {way}, {version}: {told}")
+        assert (told["wrong"], told["failed"]) == (0, 0), told["errors"]
+        log = sidecar.log.read_text()
+        assert "cut off" not in log and re.findall(r"(\d+) stay until they leave", log) == ["0"] * 2 * TIMES, log
+    finally:
+        sidecar.close()

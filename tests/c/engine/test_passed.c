@@ -170,6 +170,26 @@ static void test_a_long_call_keeps_it(void)
     close_two(&rig, next);
 }
 
+/* passTimeout 0: nobody goes, and nobody waits. */
+static void test_none_goes(void)
+{
+    struct rig rig;
+    struct mf_passed one;
+    open_rig(&rig, 1, MF_OUTBOUND, (struct setting[]){{"passTimeout", 0}, {0}});
+    int caller = dial(&rig.proxy), provider = calls(&rig, caller, 1);
+    struct mf_engine *next = beside(&rig);
+    CHECK_INT(mf_engine_pass(rig.engine, 1), 0);
+    CHECK(!leaves(&rig, &one));
+    CHECK_INT(COUNTER(&rig, connections_passed), 0);
+    CHECK_INT(COUNTER(&rig, limit_pass_timeout), 0);
+    ask(caller, 2, "svc", NULL);
+    answer(provider, asked(provider), 20, 1);
+    expect(caller, 2, 20, NULL);
+    close(caller);
+    close(provider);
+    close_two(&rig, next);
+}
+
 /* Who has not said anything is as good as new there. One who is of another protocol stays. */
 static void test_strangers(void)
 {
@@ -296,6 +316,7 @@ int main(void)
         test_half_a_frame_goes_along,
         test_it_waits_for_its_calls,
         test_a_long_call_keeps_it,
+        test_none_goes,
         test_strangers,
         test_a_refused_frame,
         test_it_goes_on_where_it_was,
