@@ -29,6 +29,8 @@ class World:
     def __init__(self, folder, backend, workers, limits, stack, *peers: Provider) -> None:  # type: ignore[no-untyped-def]
         self.folder, self.backend, self.stack, (self.app, self.other) = folder, backend, stack, peers
         self.state = str(folder / "state")
+        slow = {"drainTimeout": 600000, "frameTimeout": 600000}  # nothing is cut off for a busy machine's sake
+        limits = slow | limits
         self.start = dict(policy=mesh((self.other, "")), workers=workers, limits=limits, more={"state": self.state})
         self.side: Proxy | None = None
         self.was: list[Proxy] = []
