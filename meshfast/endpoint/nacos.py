@@ -18,9 +18,8 @@ from typing import Any
 import msgspec
 
 from meshfast.address import Listen, listening
-from meshfast.endpoint import grpc, nacosrequests, payload, wire
+from meshfast.endpoint import nacosrequests, payload
 from meshfast.endpoint.dubbo import Shown
-from meshfast.endpoint.grpc import Connection, Stream
 from meshfast.endpoint.instances import Written
 from meshfast.endpoint.later import State
 from meshfast.endpoint.limits import Limits, Used
@@ -30,6 +29,8 @@ from meshfast.endpoint.nacoskept import Book
 from meshfast.endpoint.naming import Looker, Naming
 from meshfast.endpoint.pushed import text
 from meshfast.endpoint.returning import RETURN
+from meshfast.serving import grpc, wire
+from meshfast.serving.grpc import Connection, Stream
 
 __all__ = ["Nacos"]
 

@@ -14,10 +14,10 @@ import msgspec
 
 from meshfast.endpoint import nacosrequests, payload
 from meshfast.endpoint.folders import APPLICATION
-from meshfast.endpoint.grpc import Connection, Stream
 from meshfast.endpoint.limits import Full, Used
 from meshfast.endpoint.nacoskept import Book, Key, md5
 from meshfast.endpoint.naming import MAPPING, Looker, Naming, Service, looked_at, service_of
+from meshfast.serving.grpc import Connection, Stream
 
 __all__ = ["Answers", "Refused", "Session"]
 

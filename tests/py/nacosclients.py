@@ -13,8 +13,8 @@ from zookeepers import Served
 from meshfast.endpoint import payload
 from meshfast.endpoint.limits import Limits
 from meshfast.endpoint.nacos import OFFSET, REQUEST, STREAM, Nacos
-from meshfast.endpoint.wire import Limits as Wires
 from meshfast.registry import Offer
+from meshfast.serving.wire import Limits as Wires
 
 OUT = "127.0.0.1:15001"
 

@@ -14,8 +14,9 @@ from admins import Still
 from meshfast import _core, serve
 from meshfast.address import Listen, Listening
 from meshfast.admin import Admin
-from meshfast.endpoint import grpc, zookeeper
+from meshfast.endpoint import zookeeper
 from meshfast.serve import Answer, Used
+from meshfast.serving import grpc
 
 PATIENCE = 20.0
 TIMES = 20

@@ -54,6 +54,7 @@ PYTHON = (
     ("handover",),
     ("hessian", "loop", "apply", "eventlog", "protobuf", "snapshot"),
     ("dubbo", "http2", "routing"),
+    ("serving",),
     ("registry", "sdk"),
     ("source",),
     ("endpoint",),

@@ -11,9 +11,9 @@ from test_endpoint import until
 from zookeepers import Served
 
 from meshfast import http2
-from meshfast.endpoint.grpc import Server, Stream
-from meshfast.endpoint.wire import Limits
 from meshfast.http2 import ErrorCode, Flag
+from meshfast.serving.grpc import Server, Stream
+from meshfast.serving.wire import Limits
 
 ECHO, MANY, HOLD = "/x/echo", "/x/many", "/x/hold"
 

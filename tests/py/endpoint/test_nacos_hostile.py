@@ -17,8 +17,8 @@ from meshfast import http2
 from meshfast.endpoint.limits import Limits
 from meshfast.endpoint.nacos import OFFSET, REQUEST, STREAM
 from meshfast.endpoint.nacosrequests import KINDS
-from meshfast.endpoint.wire import Limits as Wires
 from meshfast.http2 import Flag
+from meshfast.serving.wire import Limits as Wires
 
 NAMES = [
     HELLO, "providers:x.Hello:1:g", "providers:::", "providers:", "consumers:x::", "meshfast.x.Hello", "meshfast.",

@@ -15,9 +15,9 @@ from typing import Protocol
 from meshfast import http2
 from meshfast.accepting import Accepting
 from meshfast.address import Listen, Listening, listening
-from meshfast.endpoint.wire import FRAME, WINDOW, Limits, Shared, Wire
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
+from meshfast.serving.wire import FRAME, WINDOW, Limits, Shared, Wire
 
 __all__ = ["INTERNAL", "INVALID", "RESOURCES", "UNIMPLEMENTED", "Connection", "Limits", "Server", "Service", "Stream"]
 
