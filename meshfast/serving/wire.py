@@ -29,6 +29,8 @@ class Limits:
     streams: int = 100  # of one connection at a time; over it: REFUSED_STREAM
     message: int = 4 << 20  # bytes; over it: status 8
     bytes: int = 64 << 20  # of messages of all connections that are not whole yet; over it who holds most: status 8
+    small: int = 0  # bytes of a stream that is not refused for that
+    resets: int = 1000  # streams that were reset, more than were answered; over it: the connection takes no more
     headers: int = 16 << 10  # of one list, with 32 for each; over it: status 8, of its bytes: the connection ends
     window: int = 1 << 20  # bytes that a stream, and a connection, may send before they are read
     output: int = 8 << 20  # bytes that wait for a slow reader; over it: the connection ends
@@ -113,8 +115,9 @@ class Wire(asyncio.Protocol, ABC):
         self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        self._in += data
-        self._pump()
+        if not self.gone:
+            self._in += data
+            self._pump()
 
     # --- frames
 
@@ -202,6 +205,20 @@ class Wire(asyncio.Protocol, ABC):
             self._timer.cancel()
         if self._transport and not self._transport.is_closing():
             self._transport.close()
+            self._timer = asyncio.get_running_loop().call_later(self.limits.farewell, self._late)
+        self._detach()
+
+    def hang_up(self) -> None:
+        """The same without a word. What its client still sends is read: to close before that could take from it what
+        was said."""
+        if self.gone:
+            return
+        self._send()
+        if self._timer:
+            self._timer.cancel()
+        if self._transport and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._transport.resume_reading()
             self._timer = asyncio.get_running_loop().call_later(self.limits.farewell, self._late)
         self._detach()
 
