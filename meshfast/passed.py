@@ -52,7 +52,7 @@ class Passed:
 def forwards_to(one: Listener) -> int:
     """The application's port behind an inbound listener, 0: none that it may take care of. What a UNIX socket lets in
     no more cannot be undone, so those are not."""
-    if one.direction != "inbound" or one.protocol not in ("auto", "dubbo"):
+    if one.direction != "inbound" or one.protocol not in ("auto", "dubbo", "http2"):
         return 0
     if not one.forward or "unix://" in one.forward + one.bind:
         return 0

@@ -1,4 +1,4 @@
-"""The SDK for applications in Python: calls of Dubbo services by way of the sidecar, and without it while it is away.
+"""The SDK for applications in Python: calls by way of the sidecar, and without it while it is away; and serving.
 
     from meshfast import sdk
 
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from meshfast.sdk.blocking import Blocking
 from meshfast.sdk.calls import Limits
-from meshfast.sdk.context import labelled
+from meshfast.sdk.context import attach, labelled
 from meshfast.sdk.errors import (
     BadAnswer,
     CallError,
     CallTimeout,
     ConnectionLost,
+    GrpcError,
     NoInstance,
     NoRoute,
     NotSent,
@@ -39,6 +40,7 @@ __all__ = [
     "CallTimeout",
     "ConnectionLost",
     "Float",
+    "GrpcError",
     "Int",
     "Java",
     "Limits",
@@ -53,6 +55,7 @@ __all__ = [
     "Short",
     "StatusError",
     "Timing",
+    "attach",
     "connect",
     "idempotent",
     "java",

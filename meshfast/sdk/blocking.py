@@ -12,11 +12,11 @@ import logging
 import os
 from _thread import allocate_lock
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from meshfast.errors import StateError
 from meshfast.hessian import Value
@@ -32,6 +32,9 @@ from meshfast.sdk.mesh import Settings
 from meshfast.sdk.protocols import DUBBO, spoken
 from meshfast.sdk.service import TIMEOUT, Asking, Reply
 from meshfast.sdk.typed import bound
+
+if TYPE_CHECKING:
+    from meshfast.sdk.blocking_streams import BlockingStream
 
 __all__ = ["Blocking", "BlockingService"]
 
@@ -218,6 +221,26 @@ class BlockingService(Asking):
     ) -> None:  # fmt: skip
         """Calls one way. Returns once it was sent."""
         self._ask(method, args, types, timeout, attachments, False, two_way=False)
+
+    def streaming(
+        self, method: str, args: Sequence[Any], requests: Iterable[Any] | None, sends: bool,
+        types: Sequence[str] | None, timeout: float | None, attachments: Mapping[str, Value] | None,
+        fit: Callable[[Any], Any] | None = None,
+    ) -> BlockingStream:  # fmt: skip
+        """As ``Service.streaming``."""
+        from meshfast.sdk.blocking_streams import BlockingStream  # who makes none pays nothing for it
+
+        by_hand = sends or requests is not None
+        found = self.opening(method, args, None, by_hand, types, timeout, attachments, fit)
+        return BlockingStream(found, self.carrier.put, _Slot, requests)
+
+    def stream(
+        self, method: str, *args: Any, requests: Iterable[Any] | None = None, sends: bool = False,
+        types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> BlockingStream:  # fmt: skip
+        """As ``Service.stream``; to be iterated over by ``for``."""
+        return self.streaming(method, args, requests, sends, types, timeout, attachments)
 
     def _ask(
         self, method: str, args: Sequence[Any], types: Sequence[str] | None, timeout: float | None,

@@ -10,15 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from typing import Any
 
 from meshfast.hessian import Value
 
-__all__ = ["CARRIED", "OWN", "carried", "incoming", "labelled", "outgoing", "served", "telemetry"]
+__all__ = [
+    "CARRIED", "OWN", "attach", "carried", "incoming", "labelled", "outgoing", "replying", "served", "telemetry",
+]  # fmt: skip
 
 log = logging.getLogger("meshfast.sdk")
 
 #: Attachments of the call that is being served, by which its own calls are made. Set by what serves.
-incoming: ContextVar[Mapping[str, str]] = ContextVar("meshfast_incoming")
+incoming: ContextVar[Mapping[str, Any]] = ContextVar("meshfast_incoming")
+#: Attachments that go with the answer to it.
+replying: ContextVar[dict[str, Value]] = ContextVar("meshfast_replying")
 #: Attachments that the application has set for all calls made in a block; see ``labelled``.
 _labels: ContextVar[Mapping[str, str]] = ContextVar("meshfast_labels")
 
@@ -34,7 +39,7 @@ CARRIED = 64
 LENGTH = 8192
 
 
-def carried(attachments: Mapping[str, str], only: frozenset[str] | None = None) -> dict[str, str]:
+def carried(attachments: Mapping[str, Any], only: frozenset[str] | None = None) -> dict[str, str]:
     """Those that go on with calls made meanwhile: all that are not Dubbo's own, or those named by ``only``."""
     found: dict[str, str] = {}
     for key, value in attachments.items():
@@ -54,10 +59,11 @@ def labelled(**labels: str) -> Iterator[None]:
         _labels.reset(token)
 
 
-def served(attachments: Mapping[str, str]) -> None:
+def served(attachments: Mapping[str, Any]) -> None:
     """From here on this task serves a call that came with these. Nothing goes along of where serving was begun: that
     may have been in a block of ``labelled``, or in a span of its start."""
     incoming.set(attachments)
+    replying.set({})
     _labels.set({})
     if telemetry() is not None:
         try:
@@ -65,6 +71,11 @@ def served(attachments: Mapping[str, str]) -> None:
             spans.attach(spans.Context())
         except Exception as error:
             log.debug("OpenTelemetry cannot be told that a call is served: %r", error)
+
+
+def attach(attachments: Mapping[str, Value] | None = None, /, **more: Value) -> None:
+    """These go back with the answer to the call that is being served. LookupError where none is."""
+    replying.get().update({**(attachments or {}), **more})
 
 
 def outgoing(only: frozenset[str] | None, own: Mapping[str, Value] | None) -> Mapping[str, Value] | None:

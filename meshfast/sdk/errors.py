@@ -12,6 +12,7 @@ MeshfastError
     │   └── Overloaded       a limit of the sidecar or the provider was reached
     └── RemoteError      the provider executed it, and threw; ``kind`` is the class of what it threw
 
+A handler raises a GrpcError to say what its call ends with.
 A limit of the SDK's own is a LimitError, as everywhere; a call that met one was not sent.
 """
 
@@ -27,6 +28,7 @@ __all__ = [
     "CallError",
     "CallTimeout",
     "ConnectionLost",
+    "GrpcError",
     "NoInstance",
     "NoRoute",
     "NotSent",
@@ -94,6 +96,17 @@ _GRPC = {
 
 class Overloaded(StatusError):
     """A limit of the sidecar, of the provider or of policy was reached; try later, and elsewhere."""
+
+
+class GrpcError(MeshfastError):
+    """Raised by a handler: its call ends with this ``grpc-status``, 1 to 16, and text. By Dubbo2 it is an exception as
+    any other. ValueError for a status that is none."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        if status not in _GRPC:
+            raise ValueError(f"{status} is no grpc-status of a call that failed: 1 to 16 are")
+        super().__init__(f"grpc-status {status} ({_GRPC[status]}): {text}")
+        self.status, self.text = status, text
 
 
 class RemoteError(CallError):

@@ -13,7 +13,9 @@ from meshfast import dubbo, hessian
 from meshfast.dubbo import HEAD_LENGTH, Status
 from meshfast.errors import LimitError, ProtocolError
 
-__all__ = ["Invocation", "Key", "answer", "echo", "read", "speechless", "thrown"]
+__all__ = [
+    "Invocation", "Key", "answer", "bounded", "echo", "plain", "read", "speechless", "thrown", "words",
+]  # fmt: skip
 
 #: Of ``getUser(long[], String)``: ``[JLjava/lang/String;``.
 _TYPE = re.compile(r"\[*(?:[ZBCDFIJSV]|L[^;\[]+;)")
@@ -25,7 +27,7 @@ ECHO = "$echo"
 #: Characters of an error's words that are told.
 MESSAGE = 4096
 #: The tag of a reference, without which no value is in two places.
-_REFERENCE = b"Q"
+REFERENCE = b"Q"
 
 
 class Key(NamedTuple):
@@ -68,13 +70,23 @@ def read(frame: bytes) -> Invocation:
     said = {name: text for name, text in (found or {}).items() if isinstance(name, str) and isinstance(text, str)}
     version = said.get("version", version)
     key = Key(said.get("path") or service, said.get("group", ""), "" if version == "0.0.0" else version)
-    if method in GENERIC and len(arguments) == 3:
-        if said.get("generic", "") not in PLAIN:
-            raise ProtocolError(f"generic calls of the kind {said['generic'][:40]!r} are not served: use generic=true")
-        method, arguments = arguments[0], arguments[2] if arguments[2] is not None else []
-        if not isinstance(method, str) or not isinstance(arguments, list):
-            raise ProtocolError("a generic call is not a name, types and a list of arguments")
-    return Invocation(key, method, arguments, said, _REFERENCE in frame)
+    method, arguments = plain(method, arguments, said)
+    return Invocation(key, method, arguments, said, REFERENCE in frame)
+
+
+def plain(method: str, arguments: list[Any], said: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Method and arguments of what may be a generic call.
+
+    :raises ProtocolError: of a kind that is not served
+    """
+    if method not in GENERIC or len(arguments) != 3:
+        return method, arguments
+    if said.get("generic", "") not in PLAIN:
+        raise ProtocolError(f"generic calls of the kind {said['generic'][:40]!r} are not served: use generic=true")
+    name, arguments = arguments[0], arguments[2] if arguments[2] is not None else []
+    if not isinstance(name, str) or not isinstance(arguments, list):
+        raise ProtocolError("a generic call is not a name, types and a list of arguments")
+    return name, arguments
 
 
 def echo(frame: bytes) -> bytes | None:
@@ -90,30 +102,44 @@ def echo(frame: bytes) -> bytes | None:
     return bytes((0xDA, 0xBB, dubbo.HESSIAN2, Status.OK)) + frame[4:12] + len(body).to_bytes(4, "big") + body
 
 
-def answer(request_id: int, value: Any, shared: bool, items: int) -> bytes:
+def answer(
+    request_id: int, value: Any, shared: bool, items: int, attachments: Mapping[str, Any] | None = None
+) -> bytes:  # fmt: skip
     """The whole frame.
 
     :raises TypeError: a value that Hessian2 does not have
     :raises LimitError: it has more than so many values, of which some are in more than one place
     """
-    if shared and more(value, items):
-        raise LimitError(f"the result has more than {items} values (the limit `items`)")
+    bounded(value, shared, items)
     try:
-        return dubbo.encode_response(request_id, value)
+        return dubbo.encode_response(request_id, value, attachments)
     except OverflowError as error:
         raise TypeError(str(error)) from None
     except RecursionError:
         raise TypeError("the result is nested too deep, or holds itself") from None
 
 
+def bounded(value: Any, shared: bool, items: int) -> None:
+    """
+    :raises LimitError: it has more than so many values, of which some are in more than one place
+    """
+    if shared and more(value, items):
+        raise LimitError(f"the result has more than {items} values (the limit `items`)")
+
+
 def thrown(request_id: int, error: BaseException, silent: bool = False) -> bytes:
     """The answer to a call that ended so: a ``java.lang.RuntimeException`` with the error's words, not its stack, or
     its class alone."""
+    return dubbo.encode_response(request_id, exception=words(error, silent))
+
+
+def words(error: BaseException, silent: bool = False) -> str:
+    """An error's, or what it is."""
     try:
         text = "" if silent else str(error)[:MESSAGE]
     except BaseException:  # its own, whatever it is
         text = ""
-    return dubbo.encode_response(request_id, exception=text or type(error).__name__)
+    return text or type(error).__name__
 
 
 def speechless(error: BaseException, most: int) -> bool:

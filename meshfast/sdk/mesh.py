@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import TracebackType
@@ -133,12 +133,13 @@ class Mesh:
 
     def serve(
         self, service: str, handlers: Mapping[str, Callable[..., Any]], *, port: int = 0, group: str = "",
-        version: str = "", parameters: Mapping[str, str] | None = None,
+        version: str = "", parameters: Mapping[str, str] | None = None, protocols: Sequence[str] = (DUBBO,),
     ) -> AbstractAsyncContextManager[Any]:  # fmt: skip
         """Serves while its block lasts, registered through the sidecar: ``meshfast.sdk.serve``. ``handlers``: by the
-        method's name; ``port`` 0: the first free one that the sidecar forwards to."""
+        method's name; ``port`` 0: the first free one that the sidecar forwards to; ``protocols``: what it is called by,
+        ("dubbo", "tri") at one port, one of them, or ("grpc",)."""
         module = _part("meshfast.sdk.serve", "serves nothing")
-        offer = module.Offer(service, handlers, group, version, parameters or {})
+        offer = module.Offer(service, handlers, group, version, parameters or {}, protocols)
         settings = self._settings
         found: AbstractAsyncContextManager[Any] = module.Serving(settings.api, offer, port=port, state=settings.state)
         return found

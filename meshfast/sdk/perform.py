@@ -7,29 +7,41 @@ and so does what would keep the loop from others: reading a long request, writin
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from meshfast.dubbo import Status
 from meshfast.errors import LimitError, ProtocolError
-from meshfast.sdk.context import served
+from meshfast.sdk.context import replying, served
 from meshfast.sdk.invocation import ECHO, Invocation, Key, answer, echo, more, read, speechless, thrown
+from meshfast.sdk.limits import SMALL
+from meshfast.sdk.protocols import DUBBO
+from meshfast.sdk.shapes import Method
 from meshfast.sdk.threads import Threads
 
-__all__ = ["LONG", "Failure", "Handlers", "Performer"]
+__all__ = ["MANY", "Failure", "Handlers", "Offered", "Performer", "Raised", "Thread", "fits"]
 
 log = logging.getLogger("meshfast.sdk")
+_T = TypeVar("_T")
 
 #: By the name of the method; a coroutine function runs in the loop, another one in a thread.
 Handlers = Mapping[str, Callable[..., Any]]
 
-#: Bytes of a request, and values of a result, from which a thread reads and writes them.
-LONG, MANY = 32 << 10, 1000
+#: Values of a result, from which a thread writes it.
+MANY = 1000
+
+
+class Offered(NamedTuple):
+    """``protocols``: those that it is called by."""
+
+    methods: Mapping[str, Method]
+    protocols: frozenset[str]
 
 
 class Failure(Exception):
@@ -40,11 +52,19 @@ class Failure(Exception):
         self.status, self.why, self.text = status, why, text
 
 
-class _Raised(Exception):
+class Raised(Exception):
     """What a handler raised in a thread, whatever it is."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+class Thread:
+    """What a call has done in a thread, which cannot be stopped. ``unwanted``: it is not to begin any more."""
+
+    def __init__(self) -> None:
+        self.unwanted = False
+        self.future: concurrent.futures.Future[Any] | None = None
 
 
 class Performer:
@@ -52,8 +72,8 @@ class Performer:
     one place."""
 
     def __init__(self, threads: int, items: int) -> None:
-        self.offers: dict[Key, Handlers] = {}
-        self._items = items
+        self.offers: dict[Key, Offered] = {}
+        self.items = items
         self._handlers = Threads(threads, "meshfast-sdk")
         self._codec = ThreadPoolExecutor(1, "meshfast-sdk-codec")
 
@@ -63,23 +83,23 @@ class Performer:
         self._codec.shutdown(wait=False, cancel_futures=True)
 
     async def perform(self, number: int, frame: bytes) -> bytes:
-        """The whole frame of the answer, which may tell of an exception. ``number``: the request's.
+        """The whole frame of Dubbo2's answer, which may tell of an exception. ``number``: the request's.
 
         :raises Failure: there is none
         """
-        loop = asyncio.get_running_loop()
         try:
-            if len(frame) > LONG:
-                call, same = await loop.run_in_executor(self._codec, _read, frame)
-            else:
-                call, same = _read(frame)
+            call, same = await self.coded(len(frame) > SMALL, _read, frame)
         except ProtocolError as error:
             raise Failure(Status.BAD_REQUEST, "malformed", f"the request cannot be read: {error}") from None
         if same is not None:
             return same
-        found = self._find(call)
+        found = self.find(call.key, call.method, DUBBO)
+        if found.streams or found.bare:
+            what = "streams" if found.streams else "has messages of protobuf"
+            text = f"{call.key}.{call.method} {what}: call it by Triple"
+            raise Failure(Status.SERVICE_NOT_FOUND, "unknown", text)
         try:
-            value = await self._call(found, call)
+            value = await self.run(found.function, call.arguments, call.attachments)
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
@@ -87,45 +107,75 @@ class Performer:
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit, too: others are served on
-            return self._thrown(number, call, found, error.error if isinstance(error, _Raised) else error)
+            raised = error.error if isinstance(error, Raised) else error
+            return thrown(number, raised, self.explain(call.key, found, call.arguments, raised, call.shared))
         try:
-            if more(value, MANY):
-                work = partial(answer, number, value, call.shared, self._items)
-                return await loop.run_in_executor(self._codec, work)
-            return answer(number, value, call.shared, self._items)
+            work = partial(answer, number, value, call.shared, self.items, replying.get())
+            return await self.coded(more(value, MANY), work)
         except (TypeError, LimitError) as error:
             text = f"the result of {call.method} cannot be sent: {error}"
             raise Failure(Status.BAD_RESPONSE, "result", text) from None
 
-    async def _call(self, found: Callable[..., Any], call: Invocation) -> Any:
-        served(call.attachments)
+    async def coded(self, long: bool, work: Callable[..., _T], *args: Any) -> _T:
+        """What ``work`` gives; where it takes ``long``, a thread does it."""
+        if long:
+            return await asyncio.get_running_loop().run_in_executor(self._codec, partial(work, *args))
+        return work(*args)
+
+    async def run(
+        self, found: Callable[..., Any], arguments: list[Any], attachments: Mapping[str, Any],
+        thread: Thread | None = None,
+    ) -> Any:  # fmt: skip
+        """What a handler gives; ``Raised`` where one in a thread raises."""
+        served(attachments)
+        if inspect.isasyncgenfunction(found):
+            return found(*arguments)
         if inspect.iscoroutinefunction(found):
-            return await found(*call.arguments)
-        work = partial(copy_context().run, _run, found, call.arguments)
-        value, error = await asyncio.get_running_loop().run_in_executor(self._handlers, work)
-        if error is not None:
-            raise _Raised(error)
+            return await found(*arguments)
+        value = await self.threaded(partial(found, *arguments), thread)
         return await value if inspect.isawaitable(value) else value
 
-    def _find(self, call: Invocation) -> Callable[..., Any]:
-        methods = self.offers.get(call.key)
-        if methods is None:
-            offered = ", ".join(map(str, self.offers)) or "nothing"
-            raise Failure(Status.SERVICE_NOT_FOUND, "unknown", f"{call.key} is not offered here, {offered} is")
-        found = methods.get(call.method)
+    async def threaded(self, work: Callable[[], Any], thread: Thread | None = None) -> Any:
+        """What it gives, done in a thread that has this context."""
+        future = self._handlers.submit(copy_context().run, _run, work, thread)
+        if thread is not None:
+            thread.future = future
+        value, error = await asyncio.shield(asyncio.wrap_future(future))
+        if error is not None:
+            raise Raised(error)
+        return value
+
+    def find(self, key: Key, method: str, *protocols: str) -> Method:
+        """
+        :raises Failure: it is not offered, or not by any of the protocols
+        """
+        offered = self.offers.get(key)
+        if offered is None:
+            there = ", ".join(map(str, self.offers)) or "nothing"
+            raise Failure(Status.SERVICE_NOT_FOUND, "unknown", f"{key} is not offered here, {there} is")
+        if offered.protocols.isdisjoint(protocols):
+            text = f"{key} is offered by {', '.join(sorted(offered.protocols))} here, and not by {protocols[0]}"
+            raise Failure(Status.SERVICE_NOT_FOUND, "unknown", text)
+        found = offered.methods.get(method)
         if found is None:
-            text = f"{call.key} has no method {call.method[:80]}, it has {', '.join(methods)}"
+            text = f"{key} has no method {method[:80]}, it has {', '.join(offered.methods)}"
             raise Failure(Status.SERVICE_NOT_FOUND, "unknown", text)
         return found
 
-    def _thrown(self, number: int, call: Invocation, found: Callable[..., Any], error: BaseException) -> bytes:
-        silent = call.shared and speechless(error, MANY)
-        if not silent and isinstance(error, TypeError) and not _fits(found, call.arguments):
-            text = f"{call.key}.{call.method} does not take {len(call.arguments)} argument(s): {error}"
+    @staticmethod
+    def explain(key: Key, found: Method, arguments: list[Any], error: BaseException, shared: bool) -> bool:
+        """Says what a handler raised. Whether its class alone may be told: ``shared``: values of the request, which it
+        may have been given, are in more than one place.
+
+        :raises Failure: it was called with what it does not take
+        """
+        silent = shared and speechless(error, MANY)
+        if not silent and isinstance(error, TypeError) and not fits(found.function, arguments):
+            text = f"{key}.{found.name} does not take {len(arguments)} argument(s): {error}"
             raise Failure(Status.SERVICE_NOT_FOUND, "unknown", text)
         name = type(error).__name__
-        log.warning("%s.%s failed: %s", call.key, call.method, name, exc_info=None if silent else error)
-        return thrown(number, error, silent)
+        log.warning("%s.%s failed: %s", key, found.name, name, exc_info=None if silent else error)
+        return silent
 
 
 def _read(frame: bytes) -> tuple[Invocation, bytes | None]:
@@ -134,15 +184,18 @@ def _read(frame: bytes) -> tuple[Invocation, bytes | None]:
     return call, echo(frame) if call.method == ECHO else None
 
 
-def _run(found: Callable[..., Any], arguments: list[Any]) -> tuple[Any, BaseException | None]:
+def _run(work: Callable[[], Any], thread: Thread | None) -> tuple[Any, BaseException | None]:
     """Its result, or what it raised: not every exception can be raised into a future."""
+    if thread is not None and thread.unwanted:
+        return None, None
     try:
-        return found(*arguments), None
+        return work(), None
     except BaseException as error:
         return None, error
 
 
-def _fits(found: Callable[..., Any], arguments: list[Any]) -> bool:
+def fits(found: Callable[..., Any], arguments: list[Any]) -> bool:
+    """Whether it takes so many arguments."""
     try:
         inspect.signature(found).bind(*arguments)
     except TypeError:

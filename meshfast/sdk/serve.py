@@ -1,18 +1,19 @@
-"""Serving Dubbo2 from Python: registered through the sidecar while a block lasts.
+"""Serving Dubbo2, Triple and gRPC from Python: registered through the sidecar while a block lasts.
 
     async with Serving("unix:///run/meshfast/shop.api", Offer("com.x.Stock", {"left": left})) as serving:
         ...
 
 Handlers take the call's arguments as plain values (see ``meshfast.hessian``) and return one; a coroutine function runs
-in the loop, another function in a thread. What one raises is a ``java.lang.RuntimeException`` to its caller. While it
-runs, ``meshfast.sdk.context.incoming`` has the call's attachments.
+in the loop, another function in a thread. What one raises is a ``java.lang.RuntimeException`` to its caller, and by
+gRPC status 2, but for ``GrpcError``. While it runs, ``meshfast.sdk.context.incoming`` has the call's attachments, and
+``attach`` takes those of the answer. What streams is said by annotations: ``meshfast.sdk.shapes``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -20,9 +21,12 @@ from typing import Any
 from meshfast.errors import StateError
 from meshfast.sdk.custody import Custody
 from meshfast.sdk.invocation import Key
-from meshfast.sdk.perform import Handlers
+from meshfast.sdk.limits import Limits
+from meshfast.sdk.perform import Handlers, Offered
+from meshfast.sdk.protocols import DUBBO, GRPC, TRIPLE
 from meshfast.sdk.registrar import Registrar
-from meshfast.sdk.server import Limits, Server
+from meshfast.sdk.server import Server
+from meshfast.sdk.shapes import method_of
 
 __all__ = ["Limits", "Offer", "Serving"]
 
@@ -33,13 +37,34 @@ PATIENCE = 10.0
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One service. ``handlers`` by the method's name; ``parameters`` of its URL: what callers learn of it (``timeout``,
-    ``weight``, ...)."""
+    ``weight``, ...). ``protocols``: what it is called by, and registered as: "dubbo", "tri", or both at one port; or
+    "grpc" alone, whose messages are bare, and which is registered as "tri".
+
+    :raises ValueError: other protocols; and a method that none of them can carry
+    """
 
     service: str
     handlers: Handlers
     group: str = ""
     version: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    protocols: Sequence[str] = (DUBBO,)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.protocols, str) or set(self.protocols) not in ({DUBBO}, {TRIPLE}, {DUBBO, TRIPLE}, {GRPC}):
+            raise ValueError(f'protocols={self.protocols!r} of {self.service}: say ("dubbo", "tri"), one, or ("grpc",)')
+        if GRPC in self.protocols and (self.group or self.version):
+            raise ValueError(f'{self.service}: gRPC has no group and no version: say protocols=("tri",)')
+
+    def offered(self) -> Offered:
+        """TypeError: a method whose annotations cannot be read; ValueError: as above."""
+        protocol = GRPC if GRPC in self.protocols else TRIPLE
+        methods = {name: method_of(name, function, protocol) for name, function in self.handlers.items()}
+        for one in methods.values():
+            if (one.streams or one.bare) and DUBBO in self.protocols and TRIPLE not in self.protocols:
+                what = "streams" if one.streams else "has messages of protobuf"
+                raise ValueError(f'{self.service}.{one.name} {what}, which Dubbo2 cannot: say protocols=("tri",)')
+        return Offered(methods, frozenset(self.protocols))
 
     @property
     def key(self) -> Key:
@@ -67,7 +92,7 @@ class Serving:
         for one in offers:
             if one.key in self._server.performer.offers:
                 raise ValueError(f"{one.key} is offered twice")
-            self._server.performer.offers[one.key] = dict(one.handlers)
+            self._server.performer.offers[one.key] = one.offered()
         self._registrar: Registrar | None = None
         self._state = state
         self.custody: Custody | None = None
@@ -79,8 +104,8 @@ class Serving:
 
     @property
     def calls(self) -> int:
-        """In flight."""
-        return self._server.calls
+        """In flight, those that stream too."""
+        return self._server.calls + self._server.streaming
 
     @property
     def served(self) -> int:
@@ -98,7 +123,7 @@ class Serving:
             else:
                 await self._start(self._api)
             if self._api is not None:
-                self._registrar = Registrar(self._api, [self._body(one) for one in self._offers])
+                self._registrar = Registrar(self._api, [body for one in self._offers for body in self._bodies(one)])
                 await self._registrar.start()
             if self._state:
                 self.custody = Custody(self._state, self.port, self._server.adopt)
@@ -148,9 +173,13 @@ class Serving:
                     raise StateError(text) from None
             await asyncio.sleep(0.1)
 
-    def _body(self, one: Offer) -> dict[str, Any]:
+    def _bodies(self, one: Offer) -> list[dict[str, Any]]:
+        """One for each protocol that it is registered as."""
         parameters = {"methods": ",".join(one.handlers) or "*", **one.parameters}
-        return {
-            "service": one.service, "group": one.group, "version": one.version, "protocol": "dubbo", "port": self.port,
-            "parameters": parameters,
-        }  # fmt: skip
+        return [
+            {
+                "service": one.service, "group": one.group, "version": one.version, "protocol": protocol,
+                "port": self.port, "parameters": parameters,
+            }
+            for protocol in (TRIPLE if said == GRPC else said for said in one.protocols)
+        ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshfast.hessian import Value
@@ -10,11 +10,12 @@ from meshfast.sdk.calls import LONG
 from meshfast.sdk.client import Client
 from meshfast.sdk.codec import Target
 from meshfast.sdk.context import outgoing
-from meshfast.sdk.protocols import DUBBO
+from meshfast.sdk.protocols import DUBBO, TRIPLE
 from meshfast.sdk.values import descriptor
 from meshfast.sdk.wire import Call, Frame, Settled
 
 if TYPE_CHECKING:
+    from meshfast.sdk.streaming import Requests, Stream
     from meshfast.sdk.triple import TripleTarget
 
 __all__ = ["Reply", "Service"]
@@ -60,9 +61,34 @@ class Asking:
         wait = max(1, int(1000 * timeout))
         return self._target.request(number, method, args, kinds, going, wait, two_way, attachments)
 
-
     def _replied(self, answer: Any) -> Reply:
         return Reply(self._target.answered(answer), self._target.attachments_of(answer))
+
+    def opening(
+        self, method: str, args: Sequence[Any], requests: Requests | None, sends: bool, types: Sequence[str] | None,
+        timeout: float | None, attachments: Mapping[str, Value] | None, fit: Callable[[Any], Any] | None = None,
+    ) -> Stream:  # fmt: skip
+        """A call that streams, with what goes along of this context. It has not begun."""
+        if self.protocol == DUBBO:
+            raise TypeError(f'{method}: Dubbo2 has no streams: say protocol="tri"')
+        from meshfast.sdk.flows import Flow  # who makes none pays nothing for it
+        from meshfast.sdk.streaming import FOREVER, Stream
+
+        if timeout is not None and not 0 < timeout < 1e6:
+            raise ValueError(f"timeout={timeout!r} of {method}: say seconds, more than 0 and less than a million")
+        kinds = None if types is None else [descriptor(one) for one in types]
+        target: TripleTarget = self._target  # type: ignore[assignment]
+        first: bytes | None = None
+        flow = Flow(self.protocol != TRIPLE or (fit is not None and types is None))
+        if not sends and requests is None:
+            first, flow.raw = target.message(method, args, kinds)
+        elif args:
+            raise TypeError(f"{method}: arguments, or requests that are sent one after the other, and not both")
+        going = outgoing(self._carry, attachments)
+        wait = 0 if timeout is None else max(1, int(1000 * timeout))
+        request = target.stream(method, going, wait, attachments, flow)
+        seconds = FOREVER if timeout is None else timeout
+        return Stream(self, target, flow, request, method, kinds, first, requests, seconds, fit)
 
 
 class Service(Asking):
@@ -105,6 +131,21 @@ class Service(Asking):
     ) -> None:  # fmt: skip
         """Calls one way: nothing comes back, and nobody says whether it arrived. Returns once it was sent."""
         await self._ask(method, args, types, timeout, attachments, False, two_way=False)
+
+    def stream(
+        self, method: str, *args: Any, requests: Requests | None = None, sends: bool = False,
+        types: Sequence[str] | None = None, timeout: float | None = None,
+        attachments: Mapping[str, Value] | None = None,
+    ) -> Stream:  # fmt: skip
+        """A call by Triple or gRPC that streams: see ``meshfast.sdk.streaming``. With ``args`` its answers do; with
+        ``requests``, which are sent as they come, or ``sends``, for ``Stream.send``, its requests. ``types``: of the
+        arguments, or of one request. ``timeout``: seconds for all of it; None: it lasts until it ends.
+
+        :raises TypeError: the service is called by Dubbo2; and as ``call``
+        """
+        return self.opening(method, args, requests, sends, types, timeout, attachments)
+
+    streaming = Asking.opening
 
     async def _ask(
         self, method: str, args: Sequence[Any], types: Sequence[str] | None, timeout: float | None,

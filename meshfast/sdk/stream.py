@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshfast.sdk.flows import Flow
 from meshfast.sdk.triple import Fields
 from meshfast.sdk.wire import Call
 
@@ -11,7 +12,7 @@ __all__ = ["Stream"]
 class Stream:
     """``room``: bytes that its window has; ``content``, ``answer`` and ``trailers`` are those of the answer."""
 
-    __slots__ = ("answer", "at", "call", "content", "credit", "number", "over", "room", "trailers", "whole")
+    __slots__ = ("answer", "at", "call", "content", "credit", "flow", "number", "over", "room", "trailers", "whole")
 
     def __init__(self, call: Call, number: int, room: int) -> None:
         self.call, self.number, self.room = call, number, room
@@ -22,3 +23,9 @@ class Stream:
         self.trailers: Fields = []
         self.content = bytearray()
         self.credit = 0  # bytes that came and were not given back
+        self.flow: Flow | None = call.frame.flow
+
+    @property
+    def size(self) -> int:
+        """Bytes of its answer that are here."""
+        return len(self.content) if self.flow is None else self.flow.size

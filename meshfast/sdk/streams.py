@@ -1,41 +1,39 @@
 """One connection of HTTP/2: a stream for each call, within what the other end allows, and GOAWAY.
 
-A call counts as sent from the moment that its last byte goes to the socket: of less nobody can execute it. What RFC
-9113 says was not looked at (REFUSED_STREAM, streams above the last of a GOAWAY) goes back to the owner unsent.
+A call counts as sent from the moment that its last byte goes to the socket: of less nobody can execute it; one that
+streams, from its head on. What RFC 9113 says was not looked at (REFUSED_STREAM, streams above the last of a GOAWAY)
+goes back to the owner unsent.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from meshfast import _core, http2
-from meshfast.errors import LimitError, ProtocolError
+from meshfast.errors import ProtocolError
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.errors import BadAnswer, NotSent
+from meshfast.sdk.flows import Flow
+from meshfast.sdk.framed import CONNECTION, HEADERS, Framed
 from meshfast.sdk.stream import Stream
 from meshfast.sdk.triple import PREFIX, Answer, Fields, Request
-from meshfast.sdk.wire import Call, Owner, Wire
+from meshfast.sdk.wire import Call, Owner
 
 __all__ = ["StreamsWire"]
 
-#: Bytes that a stream and a connection may send us before we have read them, and of a list of fields.
-STREAM, CONNECTION, HEADERS = 1 << 20, 1 << 24, 1 << 16
+#: Bytes that a stream may send us before we have read them.
+STREAM = 1 << 20
 #: Bytes of requests that go out between two looks at whether the socket takes more.
 WRITE = 256 * 1024
 #: Streams at a time, of a server that does not say how many; the number of the last stream of a connection.
 STREAMS, LAST = 1000, (1 << 31) - 1
-#: Continuations of one list of fields.
-CONTINUATIONS = 16
-#: Bytes that wait to be read by one who asks for answers to PING and SETTINGS.
-CONTROLS = 1 << 20
 _DATA, _HEADERS, _CONTINUATION = 0, 1, 9
-#: Bytes before the payload of a frame.
-HEAD = 9
 _START = 65535
 _ABOVE = (1 << 31) - 1
 
 
-class StreamsWire(Wire):
+class StreamsWire(Framed):
     """See ``Wire``. Frames are ``Request``, answers ``Answer``. No call goes out before settings came."""
 
     renews = True
@@ -43,18 +41,13 @@ class StreamsWire(Wire):
     def __init__(self, owner: Owner, silent: float, lost: float) -> None:
         super().__init__(owner, silent, lost)
         self._encoder = http2.HeaderEncoder()
-        self._decoder = http2.HeaderDecoder(max_header_list_size=HEADERS)
-        self._rest = b""
-        self._block: tuple[int, int] | None = None  # stream and flags of fields that are not whole
-        self._begun: list[bytes] = []  # of them
         self._streams: dict[int, Stream] = {}
         self._of: dict[int, Stream] = {}  # by the call's number
         self._unfinished: dict[int, Stream] = {}  # of which content is left, by number
         self._next = 1
         self._room, self._initial, self._most, self._frame = _START, _START, STREAMS, 16384
         self._list = _ABOVE  # bytes of a list of fields, with 32 for each
-        self._credit = self._held = 0  # bytes to give back; of answers that are not whole
-        self._settled = False
+        self._held = 0  # bytes of answers that are not whole, or not read
 
     @staticmethod
     def within(frame: Request, milliseconds: int) -> Request:
@@ -74,7 +67,7 @@ class StreamsWire(Wire):
         self._put(http2.PREFACE + http2.Settings(settings=said).encode() + window.encode())
 
     def connection_lost(self, error: Exception | None) -> None:
-        begun = [one.call for one in self._streams.values() if not one.whole]
+        begun = [one.call for one in self._streams.values() if not one.call.sent]
         self.sent -= len(begun)
         self.pending = begun + self.pending  # nobody can have executed those
         self._streams.clear()
@@ -82,35 +75,6 @@ class StreamsWire(Wire):
         self._unfinished.clear()
         self._rest, self._held = b"", 0
         super().connection_lost(error)
-
-    def data_received(self, data: bytes) -> None:
-        self._quiet = self._loop.time()
-        data = self._rest + data if self._rest else data
-        at, view = 0, memoryview(data)
-        try:
-            while (found := _core.h2_parse_frame(view[at:])) is not None and not self.closed:
-                length, kind, flags, stream, pad, content, *_ = found
-                if kind == _DATA and self._is_free:
-                    self._data(stream, content, length - HEAD, flags)
-                elif kind == _HEADERS and self._is_free:
-                    self._block = (stream, flags)
-                    self._fields(content, flags)
-                elif (frame := http2.parse_frame(view[at:])) is not None:
-                    self._take(frame[0])
-                at += length
-        except (ProtocolError, LimitError) as error:
-            self._put(http2.GoAway(code=http2.error_code(error)).encode())
-            self.drop(f"what came is no HTTP/2 as it is allowed: {error}")
-        if self.closed:
-            return
-        self._rest = data[at:]
-        if self._credit > CONNECTION // 2:
-            self._put(http2.WindowUpdate(increment=self._credit).encode())
-            self._credit = 0
-        if self._settled:
-            self._noted()
-        if (self.pending or self._unfinished) and not self._scheduled and not self._paused:
-            self._flush()
 
     # --- what goes out
 
@@ -123,6 +87,8 @@ class StreamsWire(Wire):
                 if self._room <= 0 or self._paused:
                     break
                 self._put(self._content(stream))
+                if stream.number in self._unfinished:  # the others come first now
+                    self._unfinished[stream.number] = self._unfinished.pop(stream.number)
         out, size, given = [], 0, 0
         for call in self.pending:
             if call.wire is self and not call.future.done():
@@ -175,10 +141,44 @@ class StreamsWire(Wire):
             flags = Flag.NONE if block else Flag.END_HEADERS
             out += _core.h2_put_frame(_HEADERS if first else _CONTINUATION, flags, stream.number, piece)
             first = False
+        if stream.flow is not None:
+            call.sent = True
+            call.sends += 1
+            stream.flow.more = partial(self._more, stream)
         return out + self._content(stream)
+
+    def _more(self, stream: Stream, read: int) -> None:
+        """Of one that streams so many bytes were read, or there is something to send."""
+        assert stream.flow is not None
+        if read:
+            self._held -= read
+            self._grant(stream, stream.flow)
+        elif not stream.whole:
+            self._unfinished[stream.number] = stream
+            if not self._scheduled and not self._paused:
+                self._scheduled = True
+                self._loop.call_soon(self._flush)
+
+    def _flowing(self, stream: Stream, flow: Flow) -> bytes:
+        """What may go of one that streams: messages in frames of their own, as some peers want them."""
+        out: list[bytes] = []
+        while piece := flow.piece(min(self._frame, self._room, stream.room)):
+            stream.room -= len(piece)
+            self._room -= len(piece)
+            stream.whole = flow.done_sending
+            flags = Flag.END_STREAM if stream.whole else Flag.NONE
+            out.append(_core.h2_put_frame(_DATA, flags, stream.number, piece))
+        if flow.done_sending and not stream.whole:
+            stream.whole = True
+            out.append(_core.h2_put_frame(_DATA, Flag.END_STREAM, stream.number, b""))
+        if stream.whole or not flow.waiting:
+            self._unfinished.pop(stream.number, None)
+        return b"".join(out)
 
     def _content(self, stream: Stream) -> bytes:
         """What may go of it now; its call is sent with the last byte."""
+        if stream.flow is not None:
+            return self._flowing(stream, stream.flow)
         body, out = stream.call.frame.body, []
         while True:
             size = min(len(body) - stream.at, self._frame, self._room, stream.room)
@@ -207,7 +207,9 @@ class StreamsWire(Wire):
         del self._streams[stream.number]
         self._unfinished.pop(stream.number, None)
         self.sent -= 1
-        self._held -= len(stream.content)
+        self._held -= stream.size
+        if stream.flow is not None:
+            stream.flow.more = None
         if not (stream.over and stream.whole):
             code = ErrorCode.NO_ERROR if stream.over else ErrorCode.CANCEL
             self._put(http2.RstStream(stream.number, code=code).encode())
@@ -217,39 +219,8 @@ class StreamsWire(Wire):
     # --- what comes
 
     @property
-    def _is_free(self) -> bool:
-        """Whether any frame may come."""
-        return self._settled and self._block is None
-
-    def _take(self, frame: http2.Frame) -> None:
-        """One that is not of the many."""
-        if not self._settled and not isinstance(frame, http2.Settings):
-            raise ProtocolError("the first frame is not SETTINGS")
-        if self._block is not None and not isinstance(frame, http2.Continuation):
-            raise ProtocolError("a list of fields was left unfinished")
-        match frame:
-            case http2.Continuation():
-                self._continuation(frame)
-            case http2.RstStream():
-                self._reset(frame)
-            case http2.WindowUpdate():
-                self._wider(frame)
-            case http2.Settings() if not frame.is_ack:
-                for number, value in frame.settings:
-                    self._setting(number, value)
-                self._settled = True
-                self._control(http2.Settings(flags=Flag.ACK))
-            case http2.Ping() if not frame.is_ack:
-                self._control(http2.Ping(flags=Flag.ACK, data=frame.data))
-            case http2.GoAway():
-                self._goaway(frame)
-            case http2.PushPromise():
-                raise ProtocolError("a push, which our settings forbid")
-
-    def _control(self, frame: http2.Frame) -> None:
-        if self._transport is not None and self._transport.get_write_buffer_size() > CONTROLS:
-            raise LimitError("it asks for answers and does not read them")
-        self._put(frame.encode())
+    def _waits(self) -> bool:
+        return bool(self.pending or self._unfinished)
 
     def _setting(self, number: int, value: int) -> None:
         match number:
@@ -294,6 +265,9 @@ class StreamsWire(Wire):
         if stream.answer is None:
             self._bad(stream, "its content came before its fields")
             return
+        if stream.flow is not None:
+            self._flowed(stream, stream.flow, content, size, bool(flags & Flag.END_STREAM))
+            return
         stream.content += content
         self._held += len(content)
         if len(stream.content) > self._owner.max_answer + PREFIX:
@@ -307,36 +281,41 @@ class StreamsWire(Wire):
             if stream.credit > STREAM // 2:
                 self._put(http2.WindowUpdate(stream.number, increment=stream.credit).encode())
                 stream.credit = 0
-            if self._held > self._owner.max_partial:
-                longest = max(self._streams.values(), key=lambda one: len(one.content))
-                self._owner.over("max_partial")
-                most = self._owner.max_partial
-                self._bad(longest, f"{self._held} bytes of answers are not whole: max_partial is {most}, raise it")
+            self._bound()
 
-    def _continuation(self, frame: http2.Continuation) -> None:
-        if self._block is None or self._block[0] != frame.stream:
-            raise ProtocolError("a continuation of nothing")
-        self._begun.append(frame.block)
-        if len(self._begun) > CONTINUATIONS or sum(map(len, self._begun)) > HEADERS:
-            raise LimitError("a list of fields that does not end")
-        self._fields(b"", frame.flags)
+    def _bound(self) -> None:
+        if self._held > self._owner.max_partial:
+            longest = max(self._streams.values(), key=lambda one: one.size)
+            self._owner.over("max_partial")
+            text = f"{self._held} bytes of answers are not whole, or not read"
+            self._bad(longest, f"{text}: max_partial is {self._owner.max_partial}, raise it")
 
-    def _fields(self, block: bytes, flags: int) -> None:
-        if not flags & Flag.END_HEADERS:
-            if block:
-                self._begun = [block]
-            return
-        assert self._block is not None
-        number, flags = self._block
-        self._block = None
-        if self._begun:
-            block, self._begun = b"".join(self._begun), []
-        is_last = flags & Flag.END_STREAM
-        why = ""
+    def _flowed(self, stream: Stream, flow: Flow, content: bytes, size: int, is_last: bool) -> None:
+        """Some of the answer of one that streams. ``credit``: bytes that its window lacks."""
+        stream.credit += size
+        before = flow.size
         try:
-            fields = self._decoder.decode(block)
-        except LimitError as error:
-            fields, why = [], str(error)
+            flow.took(content, self._owner.max_answer)
+        except BadAnswer as error:
+            self._held += flow.size - before
+            self._owner.over("max_answer")
+            self._bad(stream, str(error))
+            return
+        self._held += flow.size - before
+        if is_last:
+            self._finish(stream)
+        else:
+            self._grant(stream, flow)
+            self._bound()
+
+    def _grant(self, stream: Stream, flow: Flow) -> None:
+        """What was not read takes of its window."""
+        more = stream.credit - flow.kept
+        if more > STREAM // 2 and not stream.over:
+            stream.credit -= more
+            self._put(http2.WindowUpdate(stream.number, increment=more).encode())
+
+    def _listed(self, number: int, is_last: bool, fields: Fields, why: str) -> None:
         stream = self._stream(number)
         if stream is None:
             if is_last:
@@ -347,6 +326,8 @@ class StreamsWire(Wire):
             if fields[:1] and fields[0][0] == b":status" and fields[0][1][:1] == b"1" and not is_last:
                 return
             stream.answer = fields
+            if stream.flow is not None:
+                stream.flow.head(fields)
             if is_last:
                 self._finish(stream)
         elif is_last:
@@ -377,6 +358,9 @@ class StreamsWire(Wire):
     def _refuse(self, stream: Stream, why: str) -> None:
         stream.over = stream.whole = True
         call = stream.call
+        if stream.flow is not None and not stream.flow.rewind():
+            self._fail(call, NotSent(f"refused by {why}, and what was sent of its stream is not here any more"))
+            return
         self.forget(call)
         self._owner.refuse(call, why)
 

@@ -9,53 +9,40 @@ HTTP/2.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
-from meshfast import hessian, protobuf
+from meshfast import hessian
 from meshfast.errors import ProtocolError
 from meshfast.http2 import ErrorCode
+from meshfast.sdk import wrapped
 from meshfast.sdk.errors import BadAnswer, CallError, RemoteError, of_grpc
+from meshfast.sdk.fields import Fields, read, written
+from meshfast.sdk.flows import PREFIX, Flow
 from meshfast.sdk.protocols import TRIPLE, is_message
-from meshfast.sdk.values import Writer, descriptor_of, made, words
+from meshfast.sdk.values import made, words
 
-__all__ = ["PREFIX", "Answer", "Fields", "Request", "TripleTarget"]
+__all__ = ["PREFIX", "Answer", "Fields", "Request", "TripleTarget", "ended", "item"]
 
-#: Bytes before a message: whether it is compressed, and its length.
-PREFIX = 5
-
-Fields = list[tuple[bytes, bytes]]
-
-_HESSIAN = (b"hessian4", b"hessian2")  # as Java writes it, and as it is called
-_KIND = protobuf.field(1, _HESSIAN[0])
 _OK = (b"grpc-status", b"0")
 _THROWN = b"tri-exception-code"
-_BINARY = "-bin"
-_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _AUTHORITY = re.compile(r"[a-z0-9.-]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9_$.-]+")
-#: Fields that are HTTP's, gRPC's or Triple's own: no attachments.
-_OWN = frozenset({
-    "_to", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect",
-    "host", "keep-alive", "proxy-connection", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
-})  # fmt: skip
-_OWN_BEGIN = (":", "grpc-", "tri-", "rest-service-")
 
 
 class Request:
     """``fields`` but those that say how long its caller waits; ``body``: all of its content; ``raw``: a message that is
-    in no wrapper; ``milliseconds``: how long its caller waits; ``triple``: and says so as Dubbo does, too."""
+    in no wrapper; ``milliseconds``: how long its caller waits, 0 for a
+    stream that has no end; ``triple``: and says so as Dubbo does, too; ``flow``: its content, where it streams."""
 
-    __slots__ = ("body", "fields", "milliseconds", "raw", "triple")
+    __slots__ = ("body", "fields", "flow", "milliseconds", "raw", "triple")
 
-    def __init__(self, fields: Fields, body: bytes, milliseconds: int, raw: bool, triple: bool) -> None:
-        self.fields, self.body, self.raw, self.triple = fields, body, raw, triple
+    def __init__(
+        self, fields: Fields, body: bytes, milliseconds: int, raw: bool, triple: bool, flow: Flow | None = None
+    ) -> None:  # fmt: skip
+        self.fields, self.body, self.raw, self.triple, self.flow = fields, body, raw, triple, flow
         self.milliseconds = milliseconds
 
     def __len__(self) -> int:
@@ -63,11 +50,14 @@ class Request:
 
     def within(self, milliseconds: int) -> Request:
         """The same for a caller that waits so long."""
-        return Request(self.fields, self.body, milliseconds, self.raw, self.triple)
+        left = milliseconds if self.milliseconds else 0
+        return Request(self.fields, self.body, left, self.raw, self.triple, self.flow)
 
     def head(self) -> Fields:
         """All fields."""
         wait = self.milliseconds
+        if not wait:
+            return self.fields
         # At most 8 digits of gRPC's: more than a day is said in seconds.
         timeout = [(b"grpc-timeout", b"%dm" % wait if wait < 100_000_000 else b"%dS" % (wait // 1000))]
         # Java's providers count down from ``_to``.
@@ -118,18 +108,31 @@ class TripleTarget:
         """
         if not two_way:
             raise TypeError(f"{method}: calls one way are Dubbo2's; call it, and leave what it gives")
-        fields = self._heads.get(method) or self._head(method)
-        message = _message(args, self.is_triple) if types is None else None
-        if message is None:
-            if not self.is_triple:
-                raise TypeError(f"{method}: gRPC carries one argument, bytes or a message of protobuf")
-            message = _wrapped(method, args, types)
-            raw = False
-        else:
-            raw = True
-        if attachments:
-            fields = fields + _carried(attachments, own or {}, self.is_triple)
+        fields = self._fields_of(method, attachments, own)
+        message, raw = self.message(method, args, types)
         return Request(fields, b"\0" + len(message).to_bytes(4, "big") + message, timeout, raw, self.is_triple)
+
+    def stream(
+        self, method: str, attachments: Mapping[str, hessian.Value] | None, timeout: int,
+        own: Mapping[str, hessian.Value] | None, flow: Flow,
+    ) -> Request:  # fmt: skip
+        """One that streams. ``timeout`` 0: its caller waits for as long as it lasts."""
+        return Request(self._fields_of(method, attachments, own), b"", timeout, False, self.is_triple, flow)
+
+    def message(self, method: str, args: Sequence[Any], types: Sequence[str] | None) -> tuple[bytes, bool]:
+        """What it says; and whether that is in no wrapper. As ``request``."""
+        message = _message(args, self.is_triple) if types is None else None
+        if message is not None:
+            return message, True
+        if not self.is_triple:
+            raise TypeError(f"{method}: gRPC carries one argument, bytes or a message of protobuf")
+        return wrapped.request(method, args, types), False
+
+    def _fields_of(
+        self, method: str, attachments: Mapping[str, hessian.Value] | None, own: Mapping[str, hessian.Value] | None
+    ) -> Fields:  # fmt: skip
+        fields = self._heads.get(method) or self._head(method)
+        return fields + written(attachments, own or {}, self.is_triple) if attachments else fields
 
     def _head(self, method: str) -> Fields:
         if not _SEGMENT.fullmatch(method):
@@ -149,7 +152,7 @@ class TripleTarget:
     @staticmethod
     def attachments_of(answer: Answer) -> dict[str, Any]:
         """What came back with an answer, in its fields or behind its content."""
-        return _came(answer.fields + answer.trailers)
+        return read(answer.fields + answer.trailers)
 
     @staticmethod
     def size(answer: Answer) -> int:
@@ -172,118 +175,6 @@ def _message(args: Sequence[Any], is_triple: bool) -> bytes | None:
     if any(map(is_message, args)):
         raise TypeError(f"{len(args)} arguments, and a message of protobuf among them: such a method has one argument")
     return None
-
-
-def _wrapped(method: str, args: Sequence[Any], types: Sequence[str] | None) -> bytes:
-    """TripleRequestWrapper."""
-    if types is None:
-        types = [descriptor_of(one) for one in args]
-    elif len(types) != len(args):
-        raise TypeError(f"{method} has {len(args)} arguments and {len(types)} types: say one for each")
-    out = [_KIND]
-    try:
-        for value, kind in zip(args, types, strict=True):
-            writer = Writer()
-            writer.argument(value, kind)
-            out.append(protobuf.field(2, bytes(writer.out)))
-    except RecursionError:
-        raise TypeError(f"an argument of {method} is nested too deep, or holds itself") from None
-    return b"".join(out) + _named(tuple(types))
-
-
-_PRIMITIVES = {
-    "Z": "boolean", "B": "byte", "C": "char", "D": "double", "F": "float", "I": "int", "J": "long", "S": "short",
-    "V": "void",
-}  # fmt: skip
-
-
-@lru_cache(maxsize=4096)
-def _named(types: tuple[str, ...]) -> bytes:
-    return b"".join(protobuf.field(3, _class_name(kind).encode()) for kind in types)
-
-
-def _class_name(descriptor: str) -> str:
-    """As Class.getName() has it: "int", "java.lang.String", "[Ljava.lang.String;"."""
-    if descriptor.startswith("["):
-        return descriptor.replace("/", ".")
-    return _PRIMITIVES.get(descriptor) or descriptor[1:-1].replace("/", ".")
-
-
-def _carried(
-    attachments: Mapping[str, hessian.Value], own: Mapping[str, hessian.Value], is_triple: bool
-) -> Fields:  # fmt: skip
-    """Attachments as fields, their names in lower case; ``tri-header-convert`` says how they are written."""
-    found: Fields = []
-    written: dict[str, str] = {}
-    for key, value in attachments.items():
-        name = key.lower()
-        try:
-            if name in _OWN or name.startswith(_OWN_BEGIN):
-                raise ValueError(f"{key!r} is a field of HTTP or gRPC itself")
-            if not _NAME.fullmatch(name):
-                raise ValueError("letters, digits and -_. are for names")
-            text = _text(name, value)
-            if name.endswith(_BINARY) and not isinstance(value, (bytes, bytearray)):
-                raise ValueError("a name that ends in -bin is for bytes")
-        except ValueError as error:
-            if key in own:
-                raise ValueError(f"the attachment {key!r} cannot go along: {error}") from None
-            continue
-        if isinstance(value, (bytes, bytearray)) and not name.endswith(_BINARY):
-            name, key = name + _BINARY, key + _BINARY
-        found.append((name.encode(), text))
-        if name != key:
-            written[name.removesuffix(_BINARY)] = key.removesuffix(_BINARY)
-    if written and is_triple:
-        found.append((b"tri-header-convert", quote(json.dumps(written, separators=(",", ":"))).encode()))
-    return found
-
-
-def _text(name: str, value: hessian.Value) -> bytes:
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).rstrip(b"=")
-    if isinstance(value, bool):
-        return b"true" if value else b"false"
-    if isinstance(value, (int, float)):
-        return str(value).encode()
-    if not isinstance(value, str):
-        raise ValueError(f"{type(value).__name__} is none of text, number, bool and bytes")
-    try:
-        raw = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError("a field of HTTP has no characters beyond Latin-1: say it as bytes") from None
-    if raw.strip(b" \t") != raw or any(byte < 0x20 and byte != 0x09 or byte == 0x7F for byte in raw):
-        raise ValueError("a field of HTTP has no control characters, and no spaces at its ends: say it as bytes")
-    return raw
-
-
-def _came(fields: Fields) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    written: dict[str, str] = {}
-    for name, value in fields:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        if key == "tri-header-convert":
-            written |= _names(text)
-        elif key in _OWN or key.startswith(_OWN_BEGIN):
-            continue
-        elif key.endswith(_BINARY):
-            try:
-                found[key.removesuffix(_BINARY)] = base64.b64decode(text + "=" * (-len(text) % 4))
-            except (binascii.Error, ValueError):
-                found[key] = text
-        else:
-            found[key] = text
-    return {written.get(key, key): value for key, value in found.items()}
-
-
-def _names(text: str) -> dict[str, str]:
-    try:
-        found = json.loads(unquote(text))
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str) and value.lower() == key}
 
 
 def _failure(answer: Answer) -> CallError | None:
@@ -314,10 +205,25 @@ def _reset(code: int) -> CallError:
     return of_grpc(None, text)
 
 
-def _value(answer: Answer) -> Any:
+def ended(answer: Answer) -> None:
+    """Raises what a stream ended with, if that is not well."""
     failure = _failure(answer)
     if failure is not None:
         raise failure
+
+
+def item(message: bytes, raw: bool) -> Any:
+    """One message of a stream; BadAnswer: it cannot be read."""
+    if raw:
+        return message
+    try:
+        return made(wrapped.value(message))
+    except (ProtocolError, RecursionError, OverflowError) as error:
+        raise BadAnswer(f"the answer cannot be read: {error}") from None
+
+
+def _value(answer: Answer) -> Any:
+    ended(answer)
     body = answer.body
     if len(body) < PREFIX or len(body) - PREFIX != int.from_bytes(body[1:PREFIX], "big"):
         raise BadAnswer(f"the answer is not one message, but {len(body)} bytes of something else")
@@ -329,7 +235,7 @@ def _value(answer: Answer) -> Any:
         return message
     is_thrown = any(name == _THROWN for name, _ in answer.fields + answer.trailers)
     try:
-        value = _unwrapped(message)
+        value = wrapped.value(message)
         if not is_thrown:
             return made(value)
     except (ProtocolError, RecursionError, OverflowError) as error:
@@ -338,18 +244,3 @@ def _value(answer: Answer) -> Any:
         raise RemoteError("", words(value))
     text = words(value.get("detailMessage") or value.get("message") or "")
     raise RemoteError(words(value.get("class", "")), text, value)
-
-
-def _unwrapped(message: bytes) -> Any:
-    """TripleResponseWrapper."""
-    kind, data = _HESSIAN[0], b""
-    for number, value in protobuf.fields(message):
-        if isinstance(value, bytes):
-            if number == 1:
-                kind = value
-            elif number == 2:
-                data = value
-    if kind not in _HESSIAN:
-        name = kind[:40].decode(errors="replace")
-        raise BadAnswer(f"the provider answers in {name}: have it answer in the serialization that it is asked in")
-    return hessian.Reader(data).next() if data else None

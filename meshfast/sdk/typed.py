@@ -17,6 +17,10 @@
 | a dataclass with ``@java`` | its class |
 | Any, object | java.lang.Object |
 | a message of protobuf, alone | by Triple: a message, and so is what comes back |
+| AsyncIterator of any of these, as the one argument | by Triple: a stream of requests |
+
+A method that gives an AsyncIterator streams its answers, and is written as a plain ``def``; what it gives is a
+``meshfast.sdk.streaming.Stream``. Where calls wait, Iterator is the word for both.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from meshfast.sdk.errors import BadAnswer
 from meshfast.sdk.protocols import DUBBO, GRPC, is_message
+from meshfast.sdk.shapes import item_of
 from meshfast.sdk.values import descriptor, java_name, moment
 
 __all__ = ["Byte", "Float", "Int", "Java", "Short", "bound", "idempotent", "named"]
@@ -138,13 +144,18 @@ class _Method:
     types: tuple[str, ...] | None
     gives: Any
     idempotent: bool
+    streams: bool  # its answers; ``gives`` is of one
+    takes: bool  # a stream of requests; ``types`` are of one
 
 
 def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool, protocol: str) -> _Method:
     where = f"{kind.__qualname__}.{name}"
-    if inspect.iscoroutinefunction(function) is not is_async:
-        raise TypeError(f"{where}: write it as {'`async def`' if is_async else 'plain `def`: this face waits'}")
     hints = get_type_hints(function, include_extras=True)
+    gives = hints.get("return", inspect.Parameter.empty)
+    given = item_of(gives)
+    if inspect.iscoroutinefunction(function) is not (is_async and given is None):
+        word = "`async def`" if is_async and given is None else "plain `def`"
+        raise TypeError(f"{where}: write it as {word}: {'it streams' if given is not None else 'this face waits'}")
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])  # without self
     for one in signature.parameters.values():
@@ -152,20 +163,27 @@ def _method(kind: type, name: str, function: Callable[..., Any], is_async: bool,
             raise TypeError(f"{where}: {one} cannot go to Java, whose arguments have places only")
         if one.name not in hints:
             raise TypeError(f"{where}: say the type of {one.name}")
+    kinds = [hints[one] for one in signature.parameters]
+    items = [item_of(one) for one in kinds]
+    takes = any(one is not None for one in items)
+    if takes and len(items) != 1:
+        raise TypeError(f"{where}: a stream of requests is the one argument of its method")
+    if (takes or given is not None) and protocol == DUBBO:
+        raise TypeError(f'{where}: Dubbo2 has no streams: say protocol="tri"')
+    kinds = items if takes else kinds
     names: tuple[str, ...] | None = None
-    if not _is_message(hints, list(signature.parameters), protocol, where):
-        names = tuple(java_type(hints[one]) for one in signature.parameters)
+    if not _is_message(kinds, protocol, where):
+        names = tuple(java_type(one) for one in kinds)
         for java in names:
             descriptor(java)  # a name that is none is told now
     said = function.__dict__
-    gives = hints.get("return", inspect.Parameter.empty)
     name, count = said.get("meshfast_name", name), len(signature.parameters)
-    return _Method(name, signature, count, names, gives, "meshfast_idempotent" in said)
+    gives = gives if given is None else given
+    return _Method(name, signature, count, names, gives, "meshfast_idempotent" in said, given is not None, takes)
 
 
-def _is_message(hints: dict[str, Any], names: Sequence[str], protocol: str, where: str) -> bool:
+def _is_message(kinds: Sequence[Any], protocol: str, where: str) -> bool:
     """Whether its one argument goes as it is, in no wrapper. TypeError for a method that cannot be called so."""
-    kinds = [hints[one] for one in names]
     found = [one for one in kinds if is_message(one) or (protocol == GRPC and one is bytes)]
     if not found and protocol != GRPC:
         return False
@@ -195,7 +213,8 @@ def bound(
     members: dict[str, Any] = {"__slots__": (), "__doc__": kind.__doc__}
     for key, function in functions.items():
         method = _method(kind, key, function, is_async, protocol)
-        members[key] = (_waiting if is_async else _blocking)(target, method, f"{name or kind.__name__}.{key}")
+        make = _streaming if method.streams or method.takes else _waiting if is_async else _blocking
+        members[key] = make(target, method, f"{name or kind.__name__}.{key}")
     return cast(_S, type(f"{kind.__name__}Stub", (), members)())
 
 
@@ -213,6 +232,19 @@ def _blocking(service: Any, method: _Method, where: str) -> Callable[..., Any]:
         found = _placed(method, args, keywords)
         value = service.call(method.name, *found, types=method.types, idempotent=method.idempotent)
         return fitted(value, method.gives, where)
+
+    return call
+
+
+def _streaming(service: Any, method: _Method, where: str) -> Callable[..., Any]:
+    """A stream; where only requests are, its one answer, or what is to be awaited for it."""
+
+    def call(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        found = _placed(method, args, keywords)
+        requests, found = (found[0], ()) if method.takes else (None, found)
+        fit = partial(fitted, hint=method.gives, where=where)
+        stream = service.streaming(method.name, found, requests, False, method.types, None, None, fit)
+        return stream if method.streams else stream.answer()
 
     return call
 

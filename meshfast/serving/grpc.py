@@ -15,7 +15,7 @@ from meshfast.address import Listen, Listening, listening
 from meshfast.errors import LimitError, ProtocolError
 from meshfast.http2 import ErrorCode, Flag
 from meshfast.serving.sending import LEAVING, Sending
-from meshfast.serving.stream import INTERNAL, INVALID, RESOURCES, UNIMPLEMENTED, Stream
+from meshfast.serving.stream import INTERNAL, INVALID, RESOURCES, UNIMPLEMENTED, Fields, Stream
 from meshfast.serving.wire import WINDOW, Limits, Shared
 
 __all__ = ["INTERNAL", "INVALID", "RESOURCES", "UNIMPLEMENTED", "Connection", "Limits", "Server", "Service", "Stream"]
@@ -175,7 +175,7 @@ class Connection(Sending):
             stream.end(RESOURCES, f"more than {self.limits.headers} bytes of headers")
             return
         try:
-            http2.check_request(headers)
+            _check(headers)
         except ProtocolError:
             self.shared.refused["malformed"] += 1
             self._reset(stream, ErrorCode.PROTOCOL_ERROR)
@@ -268,3 +268,15 @@ class Connection(Sending):
             stream.end(INTERNAL, "the last message is not whole")
         else:
             self._service.over(stream)
+
+
+def _check(headers: Fields) -> None:
+    """What it may be; but for whom it was meant, which is nothing here: grpcio that has several addresses says all of
+    them as one.
+
+    :raises ProtocolError: it is malformed
+    """
+    try:
+        http2.check_request(headers)
+    except ProtocolError:
+        http2.check_request([(name, b"x" if name == b":authority" else value) for name, value in headers])

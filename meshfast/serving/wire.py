@@ -217,7 +217,10 @@ class Wire(asyncio.Protocol, ABC):
         if self._timer:
             self._timer.cancel()
         if self._transport and not self._transport.is_closing():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # it has gone
+                self._transport.close()
             self._transport.resume_reading()
             self._timer = asyncio.get_running_loop().call_later(self.limits.farewell, self._late)
         self._detach()

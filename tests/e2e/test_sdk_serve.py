@@ -44,8 +44,10 @@ def root() -> str:
 class Served:
     """A sidecar, and the application of Python behind it, which can be started again."""
 
-    def __init__(self, server: ZooKeeper, root: str, name: str, loop: str = LOOPS[0]) -> None:
+    def __init__(self, server: ZooKeeper, root: str, name: str, loop: str = LOOPS[0], *protocols: str) -> None:
+        """``protocols``: those of the application that serves by Triple as well."""
         number = next(_numbers)
+        self.protocols = protocols
         self.name, self.port, app = name, free_port(), free_port()
         self.api = f"unix://{RUN}/sdk-{number}.api"
         state = RUN / f"sdk-{number}"
@@ -60,7 +62,10 @@ class Served:
         self.python = self.start()
 
     def start(self) -> Process:
-        command = [sys.executable, PROJECT / "tests" / "e2e" / "pysdk" / "serve.py", self.api, self.name]
+        folder = PROJECT / "tests" / "e2e" / "pysdk"
+        command = [sys.executable, folder / "serve.py", self.api, self.name]
+        if self.protocols:
+            command = [sys.executable, folder / "triple.py", self.name, "0", self.api, *self.protocols]
         self.python = Process(f"pysdk-{self.name}-{next(_numbers)}", command, env={"PYTHONPATH": str(PROJECT)})
         return self.python
 
@@ -132,12 +137,16 @@ def test_consumers_of_java_call_it(
         until("it answers", lambda: who(consumer, ref) == "P", SECONDS)  # noqa: B023
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+#: A consumer, and what it calls by.
+LEAVING = [*((version, ()) for version in VERSIONS), ("java-3.3", ("tri",))]
+
+
+@pytest.mark.parametrize(("version", "protocols"), LEAVING, ids=["-".join((one, *by)) for one, by in LEAVING])
 def test_it_leaves_under_load(
-    version: str, server: ZooKeeper, root: str, peers: Peers, refer: Refer, serve: Serve
+    version: str, protocols: tuple[str, ...], server: ZooKeeper, root: str, peers: Peers, refer: Refer, serve: Serve
 ) -> None:
     """Of two one ends, while a consumer that follows the registry loses no call."""
-    pair = [serve(server, root, name) for name in "PQ"]
+    pair = [serve(server, root, name, LOOPS[0], *protocols) for name in "PQ"]
     server.listed(SERVICE, *(one.port for one in pair), root=root)
     consumer = peers.consumer(version)
     ref = refer(consumer, registry=server.taking(root=root))

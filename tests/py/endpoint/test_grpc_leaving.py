@@ -49,6 +49,22 @@ def test_one_that_is_idle_ends_at_once():
         assert served.do(lambda: served.whole.lost_count) == 1
 
 
+def test_whom_it_was_meant_for_is_nothing_here():
+    """grpcio with several addresses says them all."""
+    with echo() as served:
+        client = Raw(served.port)
+        for authority in (b"127.0.0.1:1,127.0.0.1:2", b"x:y:z"):
+            block = [
+                (b":method", b"POST"), (b":scheme", b"http"), (b":path", ECHO.encode()), (b":authority", authority),
+                (b"content-type", b"application/grpc"), (b"te", b"trailers"),
+            ]  # fmt: skip
+            id, client.next = client.next, client.next + 2
+            client.put(http2.Headers(id, Flag.END_HEADERS, client.encoder.encode(block)))
+            client.say(id, b"a", last=True)
+            assert client.answer(id) == ([b"a"], 0)
+        client.close()
+
+
 def test_streams_take_turns():
     """Of two that have more to say than the window lets through, neither waits for the other's end."""
     with echo() as served:

@@ -194,7 +194,9 @@ def test_the_end_in_the_midst_of_calls(
     assert "defect" not in caplog.text
 
 
-def test_without_a_loop_it_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_loop_it_says_why(
+    blocking: Blockings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def none() -> Any:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -206,7 +208,7 @@ def test_without_a_loop_it_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_a_client_that_cannot_be_made_is_told(
-    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blocking: Blockings, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(clients: Any, protocol: str) -> Any:
         raise MemoryError("none")
@@ -220,7 +222,7 @@ def test_a_client_that_cannot_be_made_is_told(
         assert mesh.service(CART).call("hi", "x") == "provider:x"
 
 
-def test_who_comes_as_the_loop_ends_hears_of_it(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_who_comes_as_the_loop_ends_hears_of_it(blocking: Blockings, elsewhere: Elsewhere, tmp_path: Path) -> None:
     """Calls that were let in before its end, and are put into the loop when there is none any more."""
     elsewhere.provider(tmp_path / "a.sock")
     with blocking(tmp_path / "a.sock") as mesh:

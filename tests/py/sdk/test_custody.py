@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from grpcs import Raw
 from peers import Caller, until
 from proxies import BACKENDS, PATIENCE, ends, inbound, proxy
 from takeovers import CART, load
 
+from meshfast.sdk import wrapped
 from meshfast.sdk.serve import Offer, Serving
 from meshfast.sdk.server import Server
 
@@ -105,7 +107,7 @@ def test_who_was_taken_in_the_last_turn_is_served():
 
     async def story() -> None:
         loop, server, offer = asyncio.get_running_loop(), Server(), offered()
-        server.performer.offers[offer.key] = dict(offer.handlers)
+        server.performer.offers[offer.key] = offer.offered()
         try:
             for _ in range(20):
                 listening = socket.create_server(("127.0.0.1", 0))
@@ -120,6 +122,43 @@ def test_who_was_taken_in_the_last_turn_is_served():
             await server.stop()
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_callers_by_http2_are_taken_as_well(tmp_path, backend):
+    """By the sidecar, by the application while it is away, and by the next sidecar; nobody in between is refused."""
+
+    def call(at: str) -> object:
+        client = Raw(int(at.rpartition(":")[2]))
+        try:
+            messages, status = client.call(f"/{CART}/hi", wrapped.request("hi", ["x"], None))
+            assert status == 0
+            return wrapped.value(messages[0])
+        finally:
+            client.close()
+
+    async def story() -> None:
+        both = Offer(CART, {"hi": lambda said: f"app:{said}"}, protocols=("dubbo", "tri"))
+        async with Serving(None, both, state=str(tmp_path / "state")) as serving:
+            custody = serving.custody
+            assert custody is not None
+            async with sidecar(tmp_path, backend, serving) as side:
+                await kept(serving)
+                bind = side.address("in")
+                assert await asyncio.to_thread(call, bind) == "app:x"
+                assert (await side.counters())["answers"] == 1
+                side.process.send_signal(signal.SIGKILL)
+                await side.process.wait()
+                for _ in range(10):
+                    assert await asyncio.to_thread(call, bind) == "app:x"
+                assert custody.takes and custody.times == 1
+                async with sidecar(tmp_path, backend, serving) as after:
+                    await kept(serving)
+                    for _ in range(10):
+                        assert await asyncio.to_thread(call, bind) == "app:x"
+                    assert (await after.counters())["answers"] == 10
+
+    asyncio.run(asyncio.wait_for(story(), 6 * PATIENCE))
 
 
 async def stopped(side) -> int:  # type: ignore[no-untyped-def]

@@ -286,7 +286,7 @@ def test_parts_are_loaded_when_they_are_needed(missing: bool, monkeypatch: pytes
                 assert asked.pop(0) == ("/state", ("app", "shop"))
                 mesh.serve("com.x.Stock", {}, port=5, version="1.0.0")
                 assert asked[0] == ("meshfast.sdk.serve",)
-                assert asked[1] == ("com.x.Stock", {}, "", "1.0.0", {})
+                assert asked[1] == ("com.x.Stock", {}, "", "1.0.0", {}, ("dubbo",))
                 assert asked[2][0] == "unix://@api" and asked[2][2] == ("port", 5)
 
     play(story)

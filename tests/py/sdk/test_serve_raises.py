@@ -12,6 +12,7 @@ from served_world import STOCK, World, play
 from meshfast import dubbo, hessian
 from meshfast.dubbo import Status
 from meshfast.sdk.serve import Limits, Offer, Serving
+from meshfast.sdk.shapes import Method
 
 
 class Unusual(BaseException):
@@ -34,12 +35,18 @@ def call(number: int, method: str, types: str, *values: bytes, attachments: byte
     return bytes((0xDA, 0xBB, 0xC2, 0)) + number.to_bytes(8, "big") + len(body).to_bytes(4, "big") + body
 
 
+def offer(world: World, raises: Any) -> None:
+    """One method more, ``raises``."""
+    methods = world.serving._server.performer.offers[world.serving._offers[0].key].methods
+    methods["raises"] = Method("raises", raises)  # type: ignore[index]
+
+
 def test_what_is_no_exception_of_the_usual_kind_is_answered_too() -> None:
     async def raises(what: str) -> None:
         raise {"exit": SystemExit("3"), "unusual": Unusual("words"), "mute": Mute()}[what]
 
     async def story(world: World) -> None:
-        world.serving._server.performer.offers[world.serving._offers[0].key]["raises"] = raises  # type: ignore[index]
+        offer(world, raises)
         caller = await world.caller()
         found = [(await world.ask(caller, "raises", what)).exception for what in ("exit", "unusual", "mute")]
         assert found == ["3", "words", "Mute"]
@@ -62,8 +69,7 @@ def test_words_that_no_memory_holds_are_not_said(threaded: bool, way: str) -> No
         raises(what)
 
     async def story(world: World) -> None:
-        offer = world.serving._server.performer.offers[world.serving._offers[0].key]
-        offer["raises"] = raises if threaded else later  # type: ignore[index]
+        offer(world, raises if threaded else later)
         caller = await world.caller()
         found = await asyncio.wait_for(caller.send(call(1, "raises", "Ljava/lang/Object;", grown())), 30)
         assert found.exception == ("TypeError" if way == "of the types" else "ValueError")

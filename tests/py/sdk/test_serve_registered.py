@@ -70,6 +70,20 @@ def test_it_is_registered_while_the_block_lasts(tmp_path: Path, backend: str) ->
     play(tmp_path, story, PORT, backend=backend)
 
 
+def test_each_protocol_is_registered(tmp_path: Path) -> None:
+    """At the one port; what gRPC calls is called by Triple in registries."""
+
+    async def story(world: World) -> None:
+        offers = Offer(STOCK, {"left": left}, protocols=("dubbo", "tri")), Offer("com.x.Bare", {}, protocols=("grpc",))
+        async with Serving(world.address, *offers, limits=QUICK):
+            found = sorted((one.service, one.protocol, one.behind) for one in world.wanted.values())
+            here = f"{HERE}:{PORT}"
+            assert found == [("com.x.Bare", "tri", here), (STOCK, "dubbo", here), (STOCK, "tri", here)]
+        await until(lambda: not world.wanted)
+
+    play(tmp_path, story, PORT)
+
+
 def test_it_is_taken_back_before_callers_are_told(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         order: list[str] = []

@@ -12,7 +12,8 @@ from meshfast import http2
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.calls import REFUSALS
 from meshfast.sdk.errors import CallError, ConnectionLost, NotSent
-from meshfast.sdk.streams import CONTROLS, LAST
+from meshfast.sdk.framed import CONTROLS
+from meshfast.sdk.streams import LAST
 
 
 def test_above_the_last_of_a_goaway_nothing_was_executed() -> None:
