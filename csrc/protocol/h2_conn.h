@@ -21,6 +21,9 @@
 #include "protocol/h2_stream.h"
 
 enum { MF_H2_PART_LEAST = 4096 };
+/* What one stream may take of what is left: where that is all that others have, too; and where what each may still bring
+ * is taken off before. */
+enum { MF_H2_EIGHTH = 8, MF_H2_QUARTER = 4 };
 
 struct mf_h2_tables;
 
@@ -77,7 +80,7 @@ struct mf_h2_conn {
     size_t _put;            /* bytes of it that went at once */
 
     struct mf_list _turns;  /* streams that have DATA to send and a window for it, who is next first */
-    int64_t _out_window, _in_window, _in_most, _held, _queued;
+    int64_t _out_window, _in_window, _in_most, _held, _queued, _due;
     uint64_t _low_since;    /* since when so little is left of `_out_window`, or that was given back last */
     size_t _quota;          /* DATA that may lie in the socket */
     uint64_t _filled_turn;
@@ -174,15 +177,15 @@ static inline void mf_h2_conn_make_up(struct mf_h2_conn *h2)
     mf_h2_cancels_answered(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
 }
 
-/* An eighth of what is left of `most`. */
-static inline size_t mf_h2_conn_part(const struct mf_h2_conn *h2, int64_t most, int64_t used)
+/* Of what is left of the connection's bound. */
+static inline size_t mf_h2_conn_part(const struct mf_h2_conn *h2, int64_t used, int64_t divisor)
 {
-    int64_t part = (most - used) / 8, window = (int64_t)h2->conn.local->limits->h2_stream_window;
+    int64_t part = (h2->_in_most - used) / divisor, window = (int64_t)h2->conn.local->limits->h2_stream_window;
     part = part < window ? part : window;
     return part > MF_H2_PART_LEAST ? (size_t)part : MF_H2_PART_LEAST;
 }
 
 static inline size_t mf_h2_conn_share(const struct mf_h2_conn *h2)
 {
-    return mf_h2_conn_part(h2, h2->_in_most, h2->_queued);
+    return mf_h2_conn_part(h2, h2->_queued, MF_H2_EIGHTH);
 }

@@ -90,6 +90,7 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
     }
     mf_free(stream->_late);
     h2->_held -= stream->_held;
+    h2->_due -= stream->_due;
     mf_h2_core_queue(h2, -(int64_t)stream->queued);
     if (h2->_now == stream)
         h2->_now = NULL;
@@ -317,6 +318,9 @@ void mf_h2_core_shed(struct mf_h2_stream *stream)
 
 /* --- windows of what comes in */
 
+/* So many times as large a window may be once half of it was passed on. What callers may still send is nowhere taken off. */
+enum { ASKED_GROWS = 2, ANSWER_GROWS = 4 };
+
 static void put_window(struct mf_h2_conn *h2, uint32_t id, uint32_t increment)
 {
     uint8_t frame[MF_H2_WINDOW_ROOM];
@@ -334,21 +338,26 @@ void mf_h2_core_credit(struct mf_h2_conn *h2)
     put_window(h2, 0, (uint32_t)give);
 }
 
-void mf_h2_core_refill(struct mf_h2_stream *stream, size_t room)
+size_t mf_h2_core_refill(struct mf_h2_stream *stream, size_t room)
 {
     struct mf_h2_conn *h2 = stream->conn;
     bool comes = stream->state == MF_H2_OPEN || stream->state == MF_H2_LOCAL;
-    if (!comes || stream->_in_window > (int32_t)(stream->_window / 2) || stream->_held > stream->_window / 2)
-        return;
-    int64_t most = (int64_t)mf_h2_conn_part(h2, h2->_in_most, h2->server ? h2->_held : 0);
+    if (!comes)
+        return 0;
+    size_t left = stream->_in_window > 0 ? (size_t)stream->_in_window : 0;
+    if (left > stream->_window / 2 || stream->_held > stream->_window / 2)
+        return left;
+    int64_t most = (int64_t)(h2->server ? mf_h2_conn_part(h2, h2->_held, MF_H2_EIGHTH) : mf_h2_conn_part(h2, 0, MF_H2_QUARTER));
+    int64_t grown = (h2->server ? ASKED_GROWS : ANSWER_GROWS) * (int64_t)stream->_window;
     most = most < (int64_t)room ? most : (int64_t)room;
-    most = most < 2 * (int64_t)stream->_window ? most : 2 * (int64_t)stream->_window;
+    most = most < grown ? most : grown;
     int64_t give = most - stream->_in_window - stream->_held;
     if (give <= 0 || give < most / 4) /* not for a few bytes: it comes again when more has been passed on */
-        return;
+        return left;
     stream->_in_window += (int32_t)give;
     stream->_window = (uint32_t)most;
-    put_window(h2, stream->id, (uint32_t)give);
+    put_window(h2, stream->id, (uint32_t)give); /* the last: a control frame too many ends all streams */
+    return left + (size_t)give;
 }
 
 /* Until then streams may have begun with what the standard allows (RFC 9113 6.5.3). */

@@ -63,7 +63,7 @@ static inline void mf_h2_core_fetch(const struct mf_h2_conn *h2, uint32_t id)
 /* The connection's window, as far as it is to be given back. */
 void mf_h2_core_credit(struct mf_h2_conn *h2);
 /* A stream's window, once half of it is used and passed on: `room` at most are to be under way or held, and twice the last. */
-void mf_h2_core_refill(struct mf_h2_stream *stream, size_t room);
+size_t mf_h2_core_refill(struct mf_h2_stream *stream, size_t room);
 /* The peer has acknowledged our settings. */
 void mf_h2_core_acked(struct mf_h2_conn *h2);
 /* Both tables of fields. */

@@ -5,6 +5,7 @@
 #include "protocol/h2_ask.h"
 #include "protocol/h2_change.h"
 #include "protocol/h2_code.h"
+#include "protocol/h2_due.h"
 #include "protocol/h2_frozen.h"
 #include "protocol/h2_held.h"
 #include "protocol/h2_reply.h"
@@ -197,12 +198,20 @@ static void took(struct mf_caller *caller, struct mf_call *call, size_t len, siz
 
 /* --- answers */
 
+/* So much of the answer has gone out. */
+static void ask_more(struct stream *stream, struct mf_call *call, size_t len)
+{
+    size_t due = call->callee->ops->took(call->callee, call, len, mf_h2_due_offer(&stream->h2));
+    if (call->at_caller == stream) /* else that has ended the callee's connection, and the call */
+        mf_h2_due_set(&stream->h2, due);
+}
+
 static void on_sent(struct mf_h2_stream *h2, size_t len)
 {
     struct stream *stream = stream_of(h2);
     struct mf_call *call = stream->call;
     if (call && call->callee)
-        call->callee->ops->took(call->callee, call, len, mf_h2_conn_share(h2->conn));
+        ask_more(stream, call, len);
     else if (stream->reply.actions)
         replied(stream, mf_h2_reply_more(h2, stream->ended, &stream->reply));
     else if (!call && !stream->ended && h2->queued == 0)
@@ -289,7 +298,6 @@ static void put_fields(struct stream *stream, const struct mf_message *message)
 
 static void put_data(struct stream *stream, struct mf_call *call, const struct mf_message *message)
 {
-    struct mf_h2_conn *conn = stream->h2.conn;
     bool end = message->parts & MF_PART_END, ended = stream->ended;
     size_t waits = stream->h2.queued + message->data.len;
     if (end)
@@ -298,7 +306,7 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
     if (put < 0)
         return;
     if (!end && call->at_caller == stream)
-        call->callee->ops->took(call->callee, call, (size_t)put, mf_h2_conn_share(conn));
+        ask_more(stream, call, (size_t)put);
     else if (!end)
         return; /* what went of others' has ended the connection */
     else if (!ended || (size_t)put < waits)

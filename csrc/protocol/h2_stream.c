@@ -81,14 +81,16 @@ void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code)
     mf_h2_core_finish(stream, &(struct mf_h2_end){.why = MF_H2_BY_ROLE, .code = code});
 }
 
-void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room)
+size_t mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room)
 {
     struct mf_h2_conn *h2 = stream->conn;
+    size_t due;
     assert(len <= stream->_held);
     stream->_held -= (uint32_t)len;
     h2->_held -= (int64_t)len;
     room = room > MF_H2_PART_LEAST ? room : MF_H2_PART_LEAST; /* or it would stand still for ever */
-    mf_h2_core_refill(stream, room < MF_H2_WINDOW_MOST ? room : MF_H2_WINDOW_MOST);
+    due = mf_h2_core_refill(stream, room < MF_H2_WINDOW_MOST ? room : MF_H2_WINDOW_MOST);
     if (h2->server && !h2->_failed)
         mf_h2_core_credit(h2);
+    return due;
 }

@@ -23,6 +23,7 @@ struct mf_h2_stream {
     uint32_t _cut;                    /* of those, so many go before a frame may hold others; 0: any may */
     uint32_t _held, _window;          /* given to the role and not credited; the window that was given last */
     int32_t _out_window, _in_window;
+    uint32_t _due;                    /* server: of the answer, what may come before it is asked for more */
     uint8_t state;                    /* enum mf_h2_state */
     bool head_in;                     /* the request, or an answer that is not interim, has come */
     bool _no_content;                 /* client: asked with HEAD */
@@ -107,5 +108,5 @@ int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fie
 /* Ends it; what waited is dropped. */
 void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code);
 /* The role has got rid of `len` bytes of what on_data gave. `room`: as many as may come before the next credit, where they
- * go: mf_h2_conn_share of the connection that they are put on. */
-void mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room);
+ * go: mf_h2_conn_share of the connection that they are put on, or mf_h2_due_offer. How many may come now. */
+size_t mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room);

@@ -468,11 +468,10 @@ static void more(struct mf_callee *callee, struct mf_call *call, const struct mf
 }
 
 /* Of the answer. */
-static void took(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room)
+static size_t took(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room)
 {
     (void)callee;
-    if (call->at_callee)
-        mf_h2_stream_credit(call->at_callee, len, room);
+    return call->at_callee ? mf_h2_stream_credit(call->at_callee, len, room) : 0;
 }
 
 /* The answer is whole and the request is not: the stream's place is given back. */

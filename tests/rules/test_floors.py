@@ -32,7 +32,7 @@ ORDER = {
         "dubbo_code", "dubbo_counts", "dubbo_share", "dubbo_read", "dubbo_frame", "dubbo_change", "dubbo_request",
         "dubbo_down", "dubbo_up",
         "h2_code", "h2_state", "h2_share", "h2_stream.h", "h2_cancels.h",
-        "h2_conn.h", "h2_memo", "h2_like", "h2_core", "h2_send",
+        "h2_conn.h", "h2_due.h", "h2_memo", "h2_like", "h2_core", "h2_send",
         "h2_stream", "h2_block", "h2_read", "h2_conn", "h2_frozen", "h2_change", "h2_held", "h2_ask", "h2_blame",
         "h2_request", "h2_reply", "h2_up", "h2_down",
     ),

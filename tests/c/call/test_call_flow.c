@@ -61,10 +61,11 @@ static void more(struct mf_callee *callee, struct mf_call *call, const struct mf
     call->ops->took(call->caller, call, message->data.len, 1);
 }
 
-static void took(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room)
+static size_t took(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room)
 {
     CHECK(callee == &w.callee && call->callee == callee && room > 0);
     w.down += len;
+    return 0;
 }
 
 static void left(struct mf_callee *callee, struct mf_call *call)
