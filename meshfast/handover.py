@@ -40,6 +40,8 @@ log = logging.getLogger("meshfast")
 
 #: Seconds for the next one from its first word until it takes calls.
 PREPARE = 60.0
+#: Seconds without taking anybody, where descriptors are wanting.
+AGAIN = 1.0
 
 
 class Handover:
@@ -106,7 +108,13 @@ class Handover:
 
     async def _accept(self) -> None:
         while True:
-            self._do(self._serve(await self._door.accept()))
+            try:
+                channel = await self._door.accept()
+            except OSError as error:  # descriptors may be wanting for a while, and nobody may wait for ever
+                log.error("takeover: who asks cannot be taken, trying again in %g s: %s", AGAIN, told(error))
+                await asyncio.sleep(AGAIN)
+                continue
+            self._do(self._serve(channel))
 
     async def _serve(self, channel: Channel) -> None:
         custody = False
@@ -171,8 +179,20 @@ class Handover:
             self.counts["refused"] += 1
             log.warning("takeover: process %d has gone before it was ready: this one goes on", channel.pid)
             return
+        for fd in found[1]:
+            os.close(fd)
+        going_on, taken = (_addresses(found[0], of) for of in ("connections", "ready"))
         self.counts["handed"] += passed
-        self.going_on = frozenset(map(str, found[0].get("connections", ())))
-        self.taken = frozenset(map(str, found[0].get("ready", ())))
+        self.going_on, self.taken = going_on, taken
         log.info("takeover: process %d takes calls: this one ends", channel.pid)
         self._stop()
+
+
+def _addresses(message: Mapping[str, object], of: str) -> frozenset[str]:
+    """
+    :raises ProtocolError: they are none
+    """
+    found = message.get(of, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ProtocolError(f"its {of!r} is no list of addresses")
+    return frozenset(found)
