@@ -29,6 +29,9 @@ _MAGIC = 0xDABB
 _REQUEST, _TWO_WAY, _EVENT = 0x80, 0x40, 0x20
 #: Bytes that are read at once.
 READ = 64 * 1024
+#: Seconds after which a line that nobody used is not used again. The sidecar asks after a minute whether anybody is
+#: there, which nobody would answer, and a call that is sent as it closes the line may have been executed.
+IDLE = 30.0
 _TIME = struct.Struct("@ll")
 
 
@@ -91,8 +94,13 @@ class Lines:
         with self._lock:
             if not self.is_open or len(self._busy) >= self._most:
                 raise Unsent
+            left: list[_Line] = []
+            if self._idle and self._idle[-1].used < time.monotonic() - IDLE:  # it was used last
+                left, self._idle = self._idle, []
             line = self._idle.pop() if self._idle else _Line(self)
             self._busy.add(line)
+        for each in left:
+            each.close()
         is_good = False
         try:
             answer = line.ask(number, frame, deadline)
@@ -109,6 +117,7 @@ class Lines:
                 self._busy.discard(line)
                 is_good = is_good and self.is_open
                 if is_good:
+                    line.used = time.monotonic()
                     self._idle.append(line)
             if not is_good:
                 line.close()
@@ -120,7 +129,7 @@ class Lines:
 
 class _Line:
     """One connection, of the thread that has it. ``sent``: some of the call's bytes are; ``retired``: it is to have no
-    more calls."""
+    more calls; ``used``: when its last one ended."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -130,6 +139,7 @@ class _Line:
         self._have = self._need = 0  # bytes of those, and from which on there is a frame
         self._poll = select.poll()
         self.sent = self.retired = False
+        self.used = 0.0
 
     def ask(self, number: int, frame: bytes, deadline: float) -> Answer:
         self.sent = False

@@ -58,6 +58,23 @@ def test_one_thread_has_one_line(elsewhere: Elsewhere, tmp_path: Path) -> None:
         assert len(provider.writers) == 2 and mesh.counters["calls"] == 100 and mesh.client.counters["calls"] == 0
 
 
+def test_a_line_that_nobody_used_for_long_is_made_anew(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other end may be about to close it."""
+    provider = elsewhere.provider(tmp_path / "a.sock")
+    with blocking(tmp_path / "a.sock") as mesh:
+        cart = mesh.service(CART)
+        cart.call("hi", "1")
+        line = mesh.client.lines._idle[0]  # type: ignore[union-attr]
+        cart.call("hi", "2")
+        assert mesh.client.lines._idle == [line]  # type: ignore[union-attr]
+        monkeypatch.setattr("meshfast.sdk.lines.IDLE", 0.0)
+        cart.call("hi", "3")
+        assert mesh.client.lines._idle != [line] and line._sock is None  # type: ignore[union-attr]
+        assert mesh.counters["calls"] == 3 and set(provider.executed.values()) == {1}
+
+
 def test_more_threads_than_lines(elsewhere: Elsewhere, tmp_path: Path) -> None:
     provider = elsewhere.provider(tmp_path / "a.sock")
     with blocking(tmp_path / "a.sock", max_lines=2) as mesh, ThreadPoolExecutor(8) as threads:
