@@ -84,7 +84,7 @@ struct mf_callee_ops {
     void (*more)(struct mf_callee *callee, struct mf_call *call, const struct mf_message *message);
     /* A call that began at `since` got no answer in time: find out whether the peer is still there. */
     void (*doubt)(struct mf_callee *callee, uint64_t since);
-    /* So much of the data of its answer has gone on, as above. How much may come before the next word. */
+    /* So much of the data of its answer has gone on, as above. What may come before the next word, beyond little. */
     size_t (*took)(struct mf_callee *callee, struct mf_call *call, size_t len, size_t room);
     /* What an answer's first parts say of a try; NULL: its connection was lost. */
     void (*became)(const struct mf_call *call, const struct mf_message *message, struct mf_try *out);

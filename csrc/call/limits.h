@@ -35,7 +35,7 @@
     X(http_head, httpHead, bytes, 16384, 256, "line and fields of the first request of an HTTP/1 connection")          \
     X(h2_streams, h2Streams, count, 100, 1, "HTTP/2 streams that one caller may have open at once")                    \
     X(h2_first_window, h2FirstWindow, bytes, 8192, 1024, "bytes of one HTTP/2 stream that may arrive before any of them is passed on") \
-    X(h2_stream_window, h2StreamWindow, bytes, 262144, 4096, "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room") \
+    X(h2_stream_window, h2StreamWindow, bytes, 524288, 4096, "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room") \
     X(h2_connection_window, h2ConnectionWindow, bytes, 1048576, 65535, "bytes that may be on their way on one HTTP/2 connection, and of all its caller's requests that are not passed on yet")\
     X(h2_frame, h2Frame, bytes, 16384, 16384, "one HTTP/2 frame")                                                      \
     X(h2_header_list, h2HeaderList, bytes, 65536, 256, "fields of one HTTP/2 message, decoded, and 32 for each")       \

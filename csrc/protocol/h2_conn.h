@@ -23,7 +23,7 @@
 enum { MF_H2_PART_LEAST = 4096 };
 /* What one stream may take of what is left: where that is all that others have, too; and where what each may still bring
  * is taken off before. */
-enum { MF_H2_EIGHTH = 8, MF_H2_QUARTER = 4 };
+enum { MF_H2_EIGHTH = 8, MF_H2_HALF = 2 };
 
 struct mf_h2_tables;
 

@@ -319,7 +319,7 @@ void mf_h2_core_shed(struct mf_h2_stream *stream)
 /* --- windows of what comes in */
 
 /* So many times as large a window may be once half of it was passed on. What callers may still send is nowhere taken off. */
-enum { ASKED_GROWS = 2, ANSWER_GROWS = 4 };
+enum { ASKED_GROWS = 2, ANSWER_GROWS = 16 };
 
 static void put_window(struct mf_h2_conn *h2, uint32_t id, uint32_t increment)
 {
@@ -344,10 +344,10 @@ size_t mf_h2_core_refill(struct mf_h2_stream *stream, size_t room)
     bool comes = stream->state == MF_H2_OPEN || stream->state == MF_H2_LOCAL;
     if (!comes)
         return 0;
-    size_t left = stream->_in_window > 0 ? (size_t)stream->_in_window : 0;
-    if (left > stream->_window / 2 || stream->_held > stream->_window / 2)
+    size_t left = stream->_grown && stream->_in_window > 0 ? (size_t)stream->_in_window : 0;
+    if (stream->_in_window > (int32_t)(stream->_window / 2) || stream->_held > stream->_window / 2)
         return left;
-    int64_t most = (int64_t)(h2->server ? mf_h2_conn_part(h2, h2->_held, MF_H2_EIGHTH) : mf_h2_conn_part(h2, 0, MF_H2_QUARTER));
+    int64_t most = (int64_t)(h2->server ? mf_h2_conn_part(h2, h2->_held, MF_H2_EIGHTH) : mf_h2_conn_part(h2, 0, MF_H2_HALF));
     int64_t grown = (h2->server ? ASKED_GROWS : ANSWER_GROWS) * (int64_t)stream->_window;
     most = most < (int64_t)room ? most : (int64_t)room;
     most = most < grown ? most : grown;
@@ -356,8 +356,10 @@ size_t mf_h2_core_refill(struct mf_h2_stream *stream, size_t room)
         return left;
     stream->_in_window += (int32_t)give;
     stream->_window = (uint32_t)most;
+    stream->_grown = true;
+    left = stream->_in_window > 0 ? (size_t)stream->_in_window : 0;
     put_window(h2, stream->id, (uint32_t)give); /* the last: a control frame too many ends all streams */
-    return left + (size_t)give;
+    return left;
 }
 
 /* Until then streams may have begun with what the standard allows (RFC 9113 6.5.3). */

@@ -442,7 +442,8 @@ long mf_h2_send_data(struct mf_h2_stream *stream, struct mf_slice data, struct m
     struct mf_h2_conn *h2 = stream->conn;
     assert(!stream->_end_queued);
     stream->_end_queued = end;
-    mf_h2_due_came(stream, data.len, end);
+    if (end && stream->_due)
+        mf_h2_due_set(stream, 0);
     if (!mf_conn_open(&h2->conn))
         return MF_ECLOSED;
     if ((data.len == 0 && stream->queued == 0) || (data.len && goes_at_once(stream, data.len))) {
@@ -500,7 +501,8 @@ int mf_h2_send_trailers(struct mf_h2_stream *stream, const struct mf_pair *field
     struct mf_h2_conn *h2 = stream->conn;
     assert(!stream->_end_queued);
     stream->_end_queued = true;
-    mf_h2_due_came(stream, 0, true);
+    if (stream->_due)
+        mf_h2_due_set(stream, 0);
     if (stream->queued == 0) {
         int rc = mf_h2_send_fields(h2, stream->id, fields, marks, n, true, again);
         if (rc == 0)

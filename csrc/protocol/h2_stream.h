@@ -28,6 +28,7 @@ struct mf_h2_stream {
     bool head_in;                     /* the request, or an answer that is not interim, has come */
     bool _no_content;                 /* client: asked with HEAD */
     bool _end_queued;                 /* nothing more may be put */
+    bool _grown;                      /* it was given more than it began with */
 };
 
 enum mf_h2_kind { MF_H2_REQUEST, MF_H2_INTERIM, MF_H2_RESPONSE, MF_H2_TRAILERS };
@@ -108,5 +109,6 @@ int mf_h2_stream_trailers(struct mf_h2_stream *stream, const struct mf_pair *fie
 /* Ends it; what waited is dropped. */
 void mf_h2_stream_reset(struct mf_h2_stream *stream, uint32_t code);
 /* The role has got rid of `len` bytes of what on_data gave. `room`: as many as may come before the next credit, where they
- * go: mf_h2_conn_share of the connection that they are put on, or mf_h2_due_offer. How many may come now. */
+ * go: mf_h2_conn_share of the connection that they are put on, or mf_h2_due_offer. How many may come now, where it was given
+ * more than it began with; else 0. */
 size_t mf_h2_stream_credit(struct mf_h2_stream *stream, size_t len, size_t room);

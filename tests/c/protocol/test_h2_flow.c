@@ -1,6 +1,7 @@
 /* protocol/h2_send, h2_core, h2_block: windows and turns, settings that change while streams run, sockets that take little
  * at a time, blocks of fields in any pieces. */
 #include "protocol/h2_asker.h"
+#include "protocol/h2_due.h"
 #include "protocol/h2_echo.h"
 #include "protocol/h2_say.h"
 
@@ -147,6 +148,34 @@ static void test_stuck(void)
             most = mf_loop_memory(fake.loop);
     }
     CHECK(most < 1600000); /* with what holds it */
+    world_close();
+}
+
+/* Of answers one alone may bring half of what a connection may hold, and all together no more, but for a little of each. */
+static void test_due(void)
+{
+    enum { STREAMS = 100, BOUND = 1 << 20, LITTLE = 16384 };
+    static struct mf_h2_stream streams[STREAMS];
+    accept_with(NULL, 0);
+    size_t all = 0, before = BOUND;
+    for (size_t i = 0; i < STREAMS; i++) {
+        streams[i] = (struct mf_h2_stream){.conn = wire.h2};
+        size_t offer = mf_h2_due_offer(&streams[i]);
+        CHECK(offer >= LITTLE && offer <= before);
+        CHECK(i > 0 || offer == BOUND / 2);
+        CHECK(offer == LITTLE || all + offer <= BOUND);
+        mf_h2_due_set(&streams[i], offer);
+        CHECK_INT(mf_h2_due_offer(&streams[i]), offer); /* its own is none that others have */
+        before = offer;
+        all += offer;
+    }
+    CHECK(all <= BOUND + STREAMS * LITTLE);
+    wire.h2->_queued += BOUND; /* and where that waits, the least */
+    CHECK_INT(mf_h2_due_offer(&streams[0]), MF_H2_PART_LEAST);
+    wire.h2->_queued -= BOUND;
+    for (size_t i = 0; i < STREAMS; i++)
+        mf_h2_due_set(&streams[i], 0);
+    CHECK_INT(mf_h2_due_offer(&streams[7]), BOUND / 2);
     world_close();
 }
 
@@ -502,6 +531,7 @@ int main(void)
     test_padding();
     test_updates();
     test_stuck();
+    test_due();
     test_early();
     test_turns();
     test_urgent();
