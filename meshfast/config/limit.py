@@ -120,7 +120,7 @@ LIMITS: tuple[Limit, ...] = (
         "bytes of one HTTP/2 stream that may arrive before any of them is passed on",
     ),  # fmt: skip
     Limit(
-        "h2_stream_window", "h2StreamWindow", "bytes", 131072, 4096,
+        "h2_stream_window", "h2StreamWindow", "bytes", 524288, 4096,
         "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room",
     ),  # fmt: skip
     Limit(
