@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -62,6 +63,8 @@ def moved(side: Proxy) -> tuple[int, int]:
 @asynccontextmanager
 async def world(folder, backend, workers=1, limits=PATIENT, handler=None) -> AsyncIterator[World]:  # type: ignore[no-untyped-def]
     app, other = await Provider("app", handler).start(), await Provider("other", handler).start()
+    for each in (app, other):  # on a busy machine there are gigabytes of them before the last has taken over
+        each.requests = deque(maxlen=1000)  # type: ignore[assignment]
     async with closing(app, other), AsyncExitStack() as stack:
         one = World(folder, backend, workers, limits, stack, app, other)
         await one.next()

@@ -14,7 +14,7 @@ from takeovers import CART
 from meshfast import dubbo
 
 #: By how many workers.
-TIMES = {1: 10, 2: 4}
+TIMES = {1: 6, 2: 3}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
