@@ -67,7 +67,7 @@ def test_it_follows_a_server():
             server.change(PATH, [node(1), node(2)])
             await until(lambda: count(told) == 2)
             server.hang_up()
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and not registry.state.connected)
             assert not registry.state.connected and count(told) == 2
             server.tree[PATH] = [node(3)]
             await turning(times, lambda: registry.state.connected)
@@ -85,7 +85,7 @@ def test_a_session_that_the_server_does_not_know():
             await until(lambda: CART in told)
             server.expired = True
             server.hang_up()
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and not registry.state.connected)
             await turning(times, lambda: registry.state.sessions == 2 and registry.state.connected)
             assert server.sessions == [0, 1, 0]
 
@@ -122,7 +122,7 @@ def test_a_server_that_says_nothing_is_left_long_before_a_session_would_end(monk
     async def run():
         server = Served(silent=True)
         async with followed(server, session=600.0) as (registry, told, times):
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and registry.state.error)
             assert "time-out" in registry.state.error
             server.silent = False
             monkeypatch.setattr(link, "HANDSHAKE", PATIENCE)

@@ -68,7 +68,7 @@ def test_what_nobody_asked_for_ends_the_connection(xid):
     async def run():
         server = Says(struct.pack(">i", 2**31 - 1) + struct.pack(">iqi", xid, 1, 0))
         async with followed(server) as (registry, told, times):
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and not registry.state.connected)
             assert "the limit is" in registry.state.error and not registry.state.connected
 
     asyncio.run(run())
@@ -78,7 +78,7 @@ def test_a_greeting_that_is_too_long():
     async def run():
         server = Served(says=struct.pack(">i", 2**31 - 1) + bytes(64))
         async with followed(server) as (registry, told, times):
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and not registry.state.connected)
             assert not registry.state.connected
 
     asyncio.run(run())
@@ -94,7 +94,7 @@ def test_an_answer_that_never_ends_is_given_up():
 
         server = Says(struct.pack(">i", MOST), trickle)
         async with followed(server, session=2.0) as (registry, told, times):
-            await until(lambda: times.waits)
+            await until(lambda: times.waits and not registry.state.connected)
             assert "time-out" in registry.state.error and not registry.state.connected
 
     asyncio.run(run())
