@@ -254,9 +254,11 @@ class Connection(Sending):
                     one.end(RESOURCES, f"messages of more than {self.limits.bytes} bytes are under way")
 
     def _most(self, last: Stream) -> Stream:
-        """Of who holds most the longest message; of equals the ``last`` that came."""
+        """Of who holds most the longest message that is not whole; of equals, or where it has none, the ``last`` that
+        came. What is being performed is nobody's to end."""
         most = max(self.shared.connections, key=lambda one: (one.held, one is self), default=self)
-        open = [one for one in most.streams.values() if one.status is None] if isinstance(most, Connection) else []
+        all = most.streams.values() if isinstance(most, Connection) else ()
+        open = (one for one in all if one.status is None and one.came)
         return max(open, key=lambda one: (len(one.came), one is last), default=last)
 
     def _silent(self, stream: Stream) -> None:

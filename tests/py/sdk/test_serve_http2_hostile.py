@@ -223,6 +223,32 @@ def test_memory_is_for_all() -> None:
     assert world.serving.refused["bytes"] >= 1
 
 
+def test_who_says_half_has_no_call_of_another_ended() -> None:
+    """Whose messages are whole and wait for their handler holds most, and is not in the way."""
+
+    async def story(world: World, mesh: sdk.Mesh) -> None:
+        def client(raw: Raw) -> None:
+            whole, other = raw.open(path("swallow")), Raw(world.serving.port)
+            for _ in range(10):
+                raw.say(whole, asked("x" * 16_000))
+            raw.put(http2.Ping(data=b"all came"))
+            raw.until(lambda: raw.pongs)
+            half = other.open(path("swallow"))
+            other.put(http2.Data(half, 0, b"\0" + (150_000).to_bytes(4, "big")))
+            for _ in range(6):
+                other.put(http2.Data(half, 0, bytes(16_000)))
+            other.until(lambda: other.trailers)
+            assert other.trailers[half][b"grpc-status"] == b"8"
+            raw.put(http2.Ping(data=b"it stays"))
+            raw.until(lambda: len(raw.pongs) == 2)
+            assert (raw.trailers, raw.resets) == ({}, {})
+            other.close()
+
+        await by_bytes(world, client)
+
+    play(story, limits={"memory": 200_000})
+
+
 @pytest.mark.parametrize(
     "data", [b"PRI * HTTP/2.0\r\n\r\nXX", b"PUT / HTTP/1.1\r\n\r\n", http2.PREFACE + b"\0" * 9, b"P"], ids=range(4)
 )
