@@ -136,6 +136,7 @@ def test_renewed(chain: Chain) -> None:
     said = chain.count("h2_goaways_in")
     streaming = chain.caller.start("stream", ref=chain.ref, method="produce", count=100, size=1000, pause=10)
     with loaded(chain.caller, chain.ref, threads=16, pause=1) as report:
+        until("connections that can be told", lambda: report()["good"] > 200)
         for turn in range(1, 3):
             chain.proxy.renew()
             if not chain.before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .envoy import socket_address
-from .process import BUILD, HOST, Process, accepts, free_port, need, need_tool
+from .process import BUILD, HOST, Process, accepts, free_port, need, need_tool, until
 
 KINDS = ("envoy", "haproxy", "nghttpx", "nginx")
 TYPES = "type.googleapis.com/envoy.extensions"
@@ -55,6 +56,15 @@ class Proxy(Process):
         """End it as a crash would, its workers, too."""
         os.killpg(self.child.pid, signal.SIGKILL)
         self.wait(10)
+
+    def wait(self, seconds: float) -> int:
+        """The exit status, once nobody listens on its port: workers may outlive their master and take calls there,
+        so that the next proxy would seem ready and end, its port being in use."""
+        status = super().wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        until(f"port {self.port} of {self.name} is free", lambda: not accepts(self.port))
+        return status
 
     def _tool(self) -> str:
         return shutil.which(self.kind, path=PATHS) or need_tool(self.kind)
