@@ -66,6 +66,13 @@ def dubbo_serialization_name(serialization: int) -> str: ...
 def dubbo_status_name(status: int) -> str: ...
 def traceid(key: str, value: str) -> str: ...
 
+# --- bind/exchange.pxi
+
+def exchange(fd: int, frame: bytes, milliseconds: int) -> tuple[int, bytes | None, int]:
+    """Sends a frame to a stream that blocks, unless something came already, and takes what comes next: for milliseconds
+    at most, or as long as the stream itself waits where they are negative. How many bytes were sent, what came (None:
+    nothing yet; b"": the other end is gone), and the errno of what failed, or 0; EAGAIN: it waited in vain."""
+
 # --- bind/http2.pxi: meshfast/http2.py is its public face
 
 _H2Header = tuple[bytes, bytes] | tuple[bytes, bytes, bool]

@@ -7,6 +7,7 @@ from meshfast.core cimport *
 
 include "bind/check.pxi"
 include "bind/codec.pxi"
+include "bind/exchange.pxi"
 include "bind/http2.pxi"
 include "bind/differ.pxi"
 include "bind/query.pxi"

@@ -155,6 +155,11 @@ class Reader:
         """The offset of the next value."""
         return self._reader.at
 
+    @property
+    def left(self) -> int | None:
+        """How many values more there may be."""
+        return self._reader.left if isinstance(self._reader, _Counting) else None
+
     def next(self) -> Any:
         """The next value; errors as ``decode``."""
         try:

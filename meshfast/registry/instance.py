@@ -58,16 +58,23 @@ _OWN = (
 @dataclass(frozen=True, slots=True)
 class Node:
     """An instance of an application. ``endpoints``: its port by protocol, where it differs; ``remote``: its
-    MetadataInfo is in the registry, else it is ``asked`` by "dubbo" or "tri" at a port; by "" where by neither."""
+    MetadataInfo is in the registry, else it is asked by ``teller``: "dubbo" or "tri", "" where by neither, and a port,
+    0 where that is the protocol's."""
 
     application: str
     host: str
     port: int
     revision: str
     remote: bool = False
-    asked: tuple[str, int] = ("dubbo", 0)
+    teller: tuple[str, int] = ("dubbo", 0)
     endpoints: Mapping[str, int] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> tuple[str, int]:
+        """By what it is asked, and at which port; port 0: it cannot be."""
+        protocol, port = self.teller
+        return (protocol, port or self.endpoints.get(protocol) or self.port) if protocol else ("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +187,7 @@ def node(data: bytes, share: dict[str, str] | None = None) -> Node | None:
         port,
         revision,
         metadata.get("dubbo.metadata.storage-type") == "remote",
-        _asked(metadata, endpoints, port),
+        _teller(metadata),
         endpoints,
         plain,
     )
@@ -197,15 +204,24 @@ def _of_go(found: Mapping[Any, Any]) -> Mapping[Any, Any]:
     }
 
 
-def _asked(metadata: Mapping[str, str], endpoints: Mapping[str, int], port: int) -> tuple[str, int]:
+def _teller(metadata: Mapping[str, str]) -> tuple[str, int]:
+    """All instances of an application have mostly the same."""
+    text, second = metadata.get("dubbo.metadata-service.url-params", ""), metadata.get("meta-v", "").startswith("2")
+    return _known_teller(text, second) if len(text) <= MEMORABLE else _told_by(text, second)
+
+
+def _told_by(text: str, second: bool) -> tuple[str, int]:
     """By Triple only what speaks protobuf there, version 2; the one before wraps Hessian2 in it."""
-    text = metadata.get("dubbo.metadata-service.url-params", "")
     url = _map(_json(text, LONGEST_INSTANCE)) if text else {}
-    second = metadata.get("meta-v", "").startswith("2")
     protocol = _text(url.get("protocol")) or ("tri" if second else "dubbo")
     if protocol not in PROTOCOLS or (protocol == "tri" and not second):
         return "", 0
-    return protocol, _port(url.get("port")) or endpoints.get(protocol) or port
+    return protocol, _port(url.get("port"))
+
+
+@lru_cache(maxsize=256)
+def _known_teller(text: str, second: bool) -> tuple[str, int]:
+    return _told_by(text, second)
 
 
 def applications(data: bytes) -> tuple[str, ...]:

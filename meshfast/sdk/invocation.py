@@ -53,11 +53,13 @@ class Invocation(NamedTuple):
     shared: bool
 
 
-def read(frame: bytes) -> Invocation:
-    """
+def read(frame: bytes, most: int) -> Invocation:
+    """``most``: of values, each of which may be a byte.
+
     :raises ProtocolError: it cannot be read
+    :raises LimitError: it has more values
     """
-    reader = hessian.Reader(frame, HEAD_LENGTH)
+    reader = hessian.Reader(frame, HEAD_LENGTH, most if len(frame) > most else None)
     try:
         reader.next()  # the version of Dubbo's protocol
         service, version, method, types = (_text(reader) for _ in range(4))

@@ -26,7 +26,8 @@ class Limits:
     output: int = 16 << 20  # bytes that wait for a caller that reads slowly; over it: status 100, 8
     stuck: float = 30.0  # seconds in which a caller takes nothing of it; over it: the connection ends, or its stream
     threads: int = 32  # for handlers that are no coroutines
-    items: int = 1_000_000  # values of an answer, where some are in more than one place; over it: status 50, 13
+    items: int = 1_000_000  # values of a request; over it: status 40, 13. Of an answer, where some are in more than
+    #                         one place; over it: status 50, 13
     quiet: float = 0.2  # seconds without a call after which nobody is served any more, when leaving
     leave: float = 10.0  # and at most
     streams: int = 1000  # calls that stream, in flight; over it: status 8. Of ``share`` as of ``calls``

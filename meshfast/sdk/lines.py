@@ -8,6 +8,8 @@ asked. What was not sent on a line goes the other way, unseen.
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
 import struct
@@ -17,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from meshfast import dubbo
+from meshfast._core import exchange
 from meshfast.address import reach
 from meshfast.errors import ProtocolError
 from meshfast.sdk.codec import HEAD, Answer
@@ -143,19 +146,30 @@ class _Line:
 
     def ask(self, number: int, frame: bytes, deadline: float) -> Answer:
         self.sent = False
+        if self.retired:
+            raise _Ended("the sidecar is leaving")
         sock = self._sock
         if sock is None:
             sock = self._sock = self._connected(deadline)
             if self._is_cut:  # meanwhile: it may not have been seen that there is a socket
                 raise _Ended(self._lines.why)
-        elif self._poll.poll(0):  # of what came since only its end matters, and that it is to end
-            self._read(sock, 0)
-        if self.retired:
-            raise _Ended("the sidecar is leaving")
-        self._send(sock, frame, deadline)
-        self._lines.count("calls")
         silent = self._lines.timing.silent
-        while True:
+        left = deadline - time.monotonic()
+        sent, came, error = exchange(sock.fileno(), frame, -1 if left > silent else max(0, int(left * 1000)))
+        self.sent = sent > 0
+        if error == errno.EAGAIN:  # nothing came, or went, for a while
+            self._lines.doubted()
+        elif error:
+            raise _broken(OSError(error, os.strerror(error)))
+        if sent < len(frame):
+            if not sent and self._poll.poll(0):  # of what came since only its end matters, and that it is to end
+                self._read(sock, 0)
+                if self.retired:
+                    raise _Ended("the sidecar is leaving")
+            self._send(sock, memoryview(frame)[sent:], deadline)
+        self._lines.count("calls")
+        answer = self._took(sock, came, number) if came is not None else None
+        while answer is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 self._lines.count("timeouts")
@@ -166,9 +180,7 @@ class _Line:
                 answer = self._read(sock, number)
             except BlockingIOError:
                 self._lines.doubted()
-            else:
-                if answer is not None:
-                    return answer
+        return answer
 
     def cut(self) -> None:
         """From another thread: whoever waits for it hears that it has ended."""
@@ -214,8 +226,7 @@ class _Line:
         self._poll.register(sock, select.POLLIN)
         return sock
 
-    def _send(self, sock: socket.socket, frame: bytes, deadline: float) -> None:
-        left = memoryview(frame)
+    def _send(self, sock: socket.socket, left: memoryview, deadline: float) -> None:
         while left:
             try:
                 n = sock.send(left)
@@ -225,7 +236,7 @@ class _Line:
                 self._lines.doubted()
                 continue
             except OSError as error:
-                raise _Ended(f"the connection to the sidecar broke: {error}") from None
+                raise _broken(error) from None
             self.sent = True
             left = left[n:]
 
@@ -239,7 +250,10 @@ class _Line:
         except BlockingIOError:
             raise
         except OSError as error:
-            raise _Ended(f"the connection to the sidecar broke: {error}") from None
+            raise _broken(error) from None
+        return self._took(sock, data, number)
+
+    def _took(self, sock: socket.socket, data: bytes, number: int) -> Answer | None:
         if not data:
             raise _Ended(self._lines.why if self._is_cut else "the connection to the sidecar has ended")
         self._chunks.append(data)
@@ -280,11 +294,15 @@ class _Line:
             try:
                 sock.send(bytes([0xDA, 0xBB, flags & 0x3F, dubbo.Status.OK]) + frame[4:])
             except OSError as error:
-                raise _Ended(f"the connection to the sidecar broke: {error}") from None
+                raise _broken(error) from None
         try:
             self.retired |= dubbo.event(frame) == "readonly"
         except ProtocolError:
             return
+
+
+def _broken(error: OSError) -> _Ended:
+    return _Ended(f"the connection to the sidecar broke: {error}")
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:

@@ -25,7 +25,7 @@ from meshfast.sdk.protocols import DUBBO
 from meshfast.sdk.shapes import Method
 from meshfast.sdk.threads import Threads
 
-__all__ = ["MANY", "Failure", "Handlers", "Offered", "Performer", "Raised", "Thread", "fits"]
+__all__ = ["MANY", "Failure", "Handlers", "Offered", "Performer", "Raised", "Thread", "fits", "unread"]
 
 log = logging.getLogger("meshfast.sdk")
 _T = TypeVar("_T")
@@ -68,8 +68,8 @@ class Thread:
 
 
 class Performer:
-    """``offers``: what is served. ``threads``: for handlers; ``items``: values of a result, where some are in more than
-    one place."""
+    """``offers``: what is served. ``threads``: for handlers; ``items``: values of a request, and of a result where some
+    are in more than one place."""
 
     def __init__(self, threads: int, items: int) -> None:
         self.offers: dict[Key, Offered] = {}
@@ -88,9 +88,9 @@ class Performer:
         :raises Failure: there is none
         """
         try:
-            call, same = await self.coded(len(frame) > SMALL, _read, frame)
-        except ProtocolError as error:
-            raise Failure(Status.BAD_REQUEST, "malformed", f"the request cannot be read: {error}") from None
+            call, same = await self.coded(len(frame) > SMALL, _read, frame, self.items)
+        except (ProtocolError, LimitError) as error:
+            raise unread(error) from None
         if same is not None:
             return same
         found = self.find(call.key, call.method, DUBBO)
@@ -178,9 +178,16 @@ class Performer:
         return silent
 
 
-def _read(frame: bytes) -> tuple[Invocation, bytes | None]:
+def unread(error: ProtocolError | LimitError) -> Failure:
+    """Of a request that cannot be read, or has more values than ``items``."""
+    if isinstance(error, LimitError):
+        return Failure(Status.BAD_REQUEST, "items", f"the request is refused (the limit `items`): {error}")
+    return Failure(Status.BAD_REQUEST, "malformed", f"the request cannot be read: {error}")
+
+
+def _read(frame: bytes, most: int) -> tuple[Invocation, bytes | None]:
     """The call; and its answer, where it is an echo."""
-    call = read(frame)
+    call = read(frame, most)
     return call, echo(frame) if call.method == ECHO else None
 
 

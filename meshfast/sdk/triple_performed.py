@@ -20,7 +20,7 @@ from meshfast.sdk.fields import written
 from meshfast.sdk.flows import PREFIX
 from meshfast.sdk.invocation import ECHO, REFERENCE, Key, bounded, more, plain, words
 from meshfast.sdk.limits import SMALL
-from meshfast.sdk.perform import MANY, Failure, Raised, Thread
+from meshfast.sdk.perform import MANY, Failure, Raised, Thread, unread
 from meshfast.sdk.ports import Port
 from meshfast.sdk.protocols import TRIPLE, is_message
 from meshfast.sdk.requests_served import NO_MORE, Served
@@ -278,15 +278,16 @@ class Call:
         try:
             if self.method is None or not self.method.bare:
                 self._shared |= REFERENCE in message
-                return await self.port.performer.coded(len(message) > SMALL, wrapped.arguments, message)
+                performer = self.port.performer
+                return await performer.coded(len(message) > SMALL, wrapped.arguments, message, performer.items)
             if self.method.message is None:
                 return [message]
             try:
                 return [self.method.message.FromString(message)]
             except Exception as error:  # whatever the library of the application raises
                 raise ProtocolError(f"no {self.method.message.__name__}: {error}") from None
-        except ProtocolError as error:
-            raise Failure(Status.BAD_REQUEST, "malformed", f"the request cannot be read: {error}") from None
+        except (ProtocolError, LimitError) as error:
+            raise unread(error) from None
 
     async def _say(self, value: Any) -> None:
         """One answer; returns once the next may be made."""

@@ -61,10 +61,11 @@ def _class_name(descriptor: str) -> str:
     return _PRIMITIVES.get(descriptor) or descriptor[1:-1].replace("/", ".")
 
 
-def arguments(message: bytes) -> list[Any]:
-    """Those of a TripleRequestWrapper, as plain values.
+def arguments(message: bytes, most: int) -> list[Any]:
+    """Those of a TripleRequestWrapper, as plain values. ``most``: of values, each of which may be a byte.
 
     :raises ProtocolError: it cannot be read, or is in another serialization
+    :raises LimitError: it has more values
     """
     kind, found = _HESSIAN[0], []
     try:
@@ -78,7 +79,12 @@ def arguments(message: bytes) -> list[Any]:
         if kind not in _HESSIAN:
             name = kind[:40].decode(errors="replace")
             raise ProtocolError(f"{name} is not read here: use serialization=hessian2")
-        return [hessian.Reader(part).next() for part in found]
+        left, values = most if len(message) > most else None, []
+        for part in found:
+            reader = hessian.Reader(part, 0, left)
+            values.append(reader.next())
+            left = reader.left
+        return values
     except (RecursionError, OverflowError) as error:
         raise ProtocolError(f"values nested too deep, or too large: {error}") from None
 

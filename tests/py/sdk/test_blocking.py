@@ -148,10 +148,12 @@ def test_an_interrupted_call_is_forgotten(
     with blocking(tmp_path / "a.sock") as mesh:
 
         def interrupted(*waits: Any) -> Any:
+            if lines:
+                os.write(*waits[:2])
             until_now(lambda: len(provider.requests) == 1)
             raise KeyboardInterrupt
 
-        waits = "meshfast.sdk.lines._Line._read" if lines else "meshfast.sdk.blocking._Slot.wait"
+        waits = "meshfast.sdk.lines.exchange" if lines else "meshfast.sdk.blocking._Slot.wait"
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(waits, interrupted)
             mesh.service(CART).call("hi", "x", timeout=2 * PATIENCE)

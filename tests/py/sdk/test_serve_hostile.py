@@ -191,6 +191,21 @@ def test_values_that_grow_when_they_are_written(method: str) -> None:
     play(story)
 
 
+def test_values_of_a_byte_each() -> None:
+    """Reading each takes a microsecond, and a thread reads the long requests of all."""
+
+    async def story(world: World) -> None:
+        caller = await world.caller()
+        few, many = (caller.send(request(number, "echo", [None] * 800 + [None] * number)) for number in (1, 200))
+        assert (await asyncio.wait_for(few, 60)).value == [None] * 801
+        found = await asyncio.wait_for(many, 60)
+        assert found.status == Status.BAD_REQUEST and "the limit `items`" in (found.exception or "")
+        assert world.serving.refused == {"items": 1}
+        await fine(world)
+
+    play(story, items=1000)
+
+
 def test_a_serialization_that_is_not_read() -> None:
     async def story(world: World) -> None:
         data = await ended_after(world, frame(b"\0\0\0", flags=0xC0 | 23) + request(6))

@@ -15,6 +15,7 @@ from test_serve_http2 import asked, by_bytes, path
 
 from meshfast import http2, sdk
 from meshfast.http2 import ErrorCode, Flag, Setting
+from meshfast.sdk import wrapped
 
 Client = Callable[[Raw], Any]
 
@@ -178,6 +179,18 @@ def test_too_long_and_compressed() -> None:
         assert raw.answer(id)[1] == 8
 
     assert hostile(client, payload=1000).serving.refused == {"message": 1, "payload": 1}
+
+
+def test_values_of_a_byte_each() -> None:
+    """In one argument, and in so many arguments."""
+
+    def client(raw: Raw) -> None:
+        for args, status in ((800,), 0), ((1000,), 13), ((400, 400), 12), ((500, 500), 13):  # it takes one argument
+            id = raw.open(path("once"))
+            raw.say(id, wrapped.request("once", [[None] * count for count in args], None), last=True)
+            assert raw.answer(id)[1] == status, args
+
+    assert hostile(client, items=1000).serving.refused == {"items": 2, "unknown": 1}
 
 
 def test_who_wants_all_there_is() -> None:
