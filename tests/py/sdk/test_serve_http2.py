@@ -277,17 +277,17 @@ def test_wrappers_of_a_thousand_shapes() -> None:
 
     random = Random(7)
     whole = asked("text", [1, {"a": b"\0" * 50}])
-    assert wrapped.arguments(whole) == ["text", [1, {"a": b"\0" * 50}]]
+    assert wrapped.arguments(whole, 1_000_000) == ["text", [1, {"a": b"\0" * 50}]]
     for _ in range(3000):
         data = bytearray(whole)
         for _ in range(random.randrange(1, 4)):
             data[random.randrange(len(data))] = random.randrange(256)
         try:
-            wrapped.arguments(bytes(data[: random.randrange(len(data) + 1)]))
+            wrapped.arguments(bytes(data[: random.randrange(len(data) + 1)]), 1_000_000)
         except sdk.CallError:
             raise
         except Exception as error:
             assert type(error).__name__ == "ProtocolError", error
     deep = protobuf.field(2, b"\x58\x91" * 5000 + hessian.encode(None))
     with pytest.raises(Exception, match="nested too deep|deep"):
-        wrapped.arguments(deep)
+        wrapped.arguments(deep, 1_000_000)
