@@ -192,12 +192,22 @@ static int stuffed(struct mf_local *local)
     return MF_EROUTE_FULL;
 }
 
+/* It is on the lane's queue, and part of what waits there: whether it may is not asked again. */
+static bool waits_in(const struct mf_lane *lane, const struct mf_call *call)
+{
+    return call && call->queue == &lane->queue;
+}
+
 /* It waits for one that takes calls again, if there is one, and not too many wait already. */
-static int no_other(const struct mf_lane *lane, struct why why)
+static int no_other(const struct mf_lane *lane, const struct mf_call *call, struct why why)
 {
     struct mf_local *local = lane->pool->pools->local;
+    if (!why.busy && !why.full)
+        return MF_EROUTE_DOWN; /* what there is asked for no new calls */
+    if (waits_in(lane, call))
+        return why.busy ? 0 : MF_EROUTE_FULL;
     if (!why.busy)
-        return why.full ? stuffed(local) : MF_EROUTE_DOWN; /* what there is asked for no new calls */
+        return stuffed(local);
     if (lane->queue.n_calls >= local->limits->max_pending) {
         MF_COUNT(local, limit_max_pending);
         return MF_EROUTE_FULL;
@@ -226,8 +236,8 @@ static __attribute__((noinline)) struct mf_link *make_more(struct mf_lane *lane,
         MF_COUNT(local, limit_upstream_trials);
     }
     if (!best && (lane->n_connecting == 0 || why.busy))
-        *rc = no_other(lane, why);
-    else if (!best && mf_conn_too_much(local, lane->queue.bytes))
+        *rc = no_other(lane, call, why);
+    else if (!best && !waits_in(lane, call) && mf_conn_too_much(local, lane->queue.bytes))
         *rc = stuffed(local);
     else if (pool->health.failures && pool->peer)
         mf_pool_rest_set(pool, best ? mf_health_tried(&pool->health, now, local->limits)
@@ -320,7 +330,8 @@ static __attribute__((noinline, cold)) struct mf_link *fresher(struct mf_lane *l
     if (fresh)
         return fresh;
     mf_lane_blame(pool, call);
-    bool full = lane->queue.n_calls >= limits->max_pending || mf_conn_too_much(local, lane->queue.bytes);
+    bool full = !waits_in(lane, call) &&
+                (lane->queue.n_calls >= limits->max_pending || mf_conn_too_much(local, lane->queue.bytes));
     if (lane->n_connecting == 0 && !lane->trials && !full && unsure(lane, call)) {
         MF_COUNT(local, limit_h2_window_wait);
         lane->waits = true;

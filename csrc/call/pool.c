@@ -236,13 +236,17 @@ bool mf_pool_connected(struct mf_pool *pool, struct mf_link *link)
     return link->unheard;
 }
 
-/* The calls that waited go to another peer where the table chose this one, else back to their callers. */
+/* The calls that waited go to another peer where the table chose this one, else back to their callers: with what it is that
+ * keeps them, which tells of the address only where a connection to it did. */
 static void empty_queue(struct mf_lane *lane, int rc)
 {
-    struct mf_fault fault = {MF_OUTCOME_NONE_UP,
-                             MF_OUTCOME_NOBODY "the address that this listener forwards to refused the connection"};
-    if (mf_sock_local_error(rc))
-        fault = (struct mf_fault){MF_OUTCOME_OVERLOAD, mf_err_text(rc)};
+    bool ours = mf_sock_local_error(rc), refused = !ours && rc != MF_EROUTE_DOWN && rc != MF_ECLOSED;
+    struct mf_fault fault = mf_outcome_of(rc);
+    if (refused)
+        fault = (struct mf_fault){MF_OUTCOME_NONE_UP,
+                                  MF_OUTCOME_NOBODY "the address that this listener forwards to refused the connection"};
+    else if (ours)
+        fault.outcome = MF_OUTCOME_OVERLOAD;
 
     struct mf_list waiting;
     mf_list_init(&waiting);
@@ -251,7 +255,7 @@ static void empty_queue(struct mf_lane *lane, int rc)
     while ((node = mf_list_shift(&waiting))) {
         struct mf_call *call = MF_CONTAINER(node, struct mf_call, place);
         if (call->by_table) {
-            mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.failed = rc < 0 && !mf_sock_local_error(rc)});
+            mf_call_step(call, MF_CALL_ON_RETRY, &(struct mf_call_input){.failed = rc < 0 && refused});
             continue;
         }
         mf_call_step(call, MF_CALL_ON_FAULT, &(struct mf_call_input){.fault = &fault});
@@ -336,9 +340,10 @@ static int send_on(struct mf_lane *lane, struct mf_lane *with)
         struct mf_call *call = MF_CONTAINER(lane->queue.calls.next, struct mf_call, place);
         struct mf_link *link = mf_lane_pick(with, call, &rc);
         if (!link) {
-            if (with->waits)
+            bool stuffed = rc == MF_EROUTE_FULL && with == lane; /* which they wait out: nothing tells when it is over */
+            if (with->waits || stuffed)
                 mf_pool_put_off(lane, lane->pool->pools->local->limits->h2_window_wait);
-            return rc;
+            return stuffed ? 0 : rc;
         }
         mf_list_remove(&call->place);
         send_queued(link, call);
