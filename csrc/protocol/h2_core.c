@@ -321,10 +321,16 @@ void mf_h2_core_shed(struct mf_h2_stream *stream)
 /* So many times as large a window may be once half of it was passed on. What callers may still send is nowhere taken off. */
 enum { ASKED_GROWS = 2, ANSWER_GROWS = 16 };
 
+/* A provider that answers thousands of calls before it reads on has been asked for all of that, and has sent far more than a
+ * window is long. A caller sends no more before it has read of one. */
 static void put_window(struct mf_h2_conn *h2, uint32_t id, uint32_t increment)
 {
     uint8_t frame[MF_H2_WINDOW_ROOM];
-    mf_h2_core_put(h2, frame, mf_h2_put_window(frame, id, increment));
+    size_t len = mf_h2_put_window(frame, id, increment);
+    if (h2->server)
+        mf_h2_core_put(h2, frame, len);
+    else if (mf_conn_open(&h2->conn) && !h2->_failed)
+        put(h2, frame, len);
 }
 
 void mf_h2_core_credit(struct mf_h2_conn *h2)

@@ -384,7 +384,6 @@ static void test_room(void)
     world_close();
 }
 
-/* Stream numbers run out: no error, and none is used twice. */
 /* However many in one moment: the connection is there for others. */
 static void test_given_up(void)
 {
@@ -404,6 +403,34 @@ static void test_given_up(void)
     world_close();
 }
 
+/* A provider that reads nothing for a while has answered all the same, and is asked for more of each answer. */
+static void test_windows_unread(void)
+{
+    enum { ASKS = 40 };
+    dial();
+    bare.limits.h2_controls = 16;
+    for (uint32_t i = 0; i < ASKS; i++)
+        ask(wire.h2, "GET", "/", true);
+    hear(&wire);
+    fake_open_window(wire.conn, 0);
+    for (uint32_t i = 0; i < ASKS; i++) {
+        say_head(&wire, 2 * i + 1, 0, ":status: 200\n");
+        say_data(&wire, 2 * i + 1, 5000, false);
+    }
+    settle();
+    fake_open_window(wire.conn, FAKE_ANY);
+    for (uint32_t i = 0; i < ASKS; i++)
+        say_data(&wire, 2 * i + 1, 10, true);
+    struct told told = hear(&wire);
+    CHECK_INT(told.goaways, 0);
+    CHECK_INT(told.windows, ASKS);
+    for (uint32_t i = 0; i < ASKS; i++)
+        CHECK(asker.of[i].end.why == MF_H2_WHOLE && asker.of[i].got == 5010);
+    CHECK_INT(COUNTED(limit_h2_controls), 0);
+    world_close();
+}
+
+/* Stream numbers run out: no error, and none is used twice. */
 static void test_numbers(void)
 {
     dial();
@@ -465,6 +492,7 @@ int main(void)
     test_refused();
     test_room();
     test_given_up();
+    test_windows_unread();
     test_numbers();
     test_quiet();
     return test_end("test_h2_client");
