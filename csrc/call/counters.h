@@ -132,7 +132,7 @@
     X(limit_h2_window_share, counter, "limit h2WindowShare: times that a caller's calls went apart")                   \
     X(limit_h2_window_wait, counter, "limit h2WindowWait: calls that waited for a window, or for another connection") \
     X(limit_h2_controls, counter, "limit h2Controls: connections closed")                                              \
-    X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: connections closed")                                       \
+    X(limit_h2_empty_frames, counter, "limit h2EmptyFrames: callers' connections closed, and answers given up")         \
     X(limit_h2_settings, counter, "limit h2Settings: connections closed")                                              \
     X(limit_stall_timeout, counter, "limit stallTimeout: streams reset")                                                \
     X(limit_settings_timeout, counter, "limit settingsTimeout: connections closed")                                    \

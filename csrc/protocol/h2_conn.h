@@ -87,7 +87,8 @@ struct mf_h2_conn {
 
     uint32_t _tokens;       /* of h2Resets */
     struct mf_h2_cancels _cancels; /* server */
-    uint32_t _controls, _empties;
+    uint32_t _controls;
+    uint16_t _empties;      /* server: on streams that are not alive */
     uint64_t _controls_mark; /* bytes sent by when all control frames of `_controls` have gone */
     uint64_t _tokens_at, _settings_by, _quiet_since;
     uint64_t _pings;        /* sent, the number of the last */

@@ -53,12 +53,21 @@ static void give_data(struct mf_h2_stream *stream, const struct mf_h2_head *head
     h2->_now = NULL;
 }
 
-static bool too_many_empty(struct mf_h2_conn *h2, bool empty)
+/* In a row on one stream, which is all that they say something of: others' come between them, and are none of its doing. A
+ * caller's end its connection, a provider's its one answer: others have calls on that connection. */
+static bool too_many_empty(struct mf_h2_conn *h2, struct mf_h2_stream *stream, bool empty)
 {
-    h2->_empties = empty ? h2->_empties + 1 : 0;
-    if (h2->_empties <= h2->conn.local->limits->h2_empty_frames)
+    if (!stream && !h2->server)
         return false;
-    MF_H2_CORE_CALM(h2, limit_h2_empty_frames);
+    uint16_t *n = stream ? &stream->_empties : &h2->_empties;
+    *n = empty ? (uint16_t)(*n + (*n < UINT16_MAX)) : 0;
+    if (*n <= h2->conn.local->limits->h2_empty_frames)
+        return false;
+    MF_COUNT(h2->conn.local, limit_h2_empty_frames);
+    if (h2->server)
+        mf_h2_core_fail(h2, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT);
+    else
+        mf_h2_core_refuse(stream, MF_H2_ENHANCE_YOUR_CALM, MF_ELIMIT);
     return true;
 }
 
@@ -74,11 +83,11 @@ static void on_data(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
         fail(h2, rc);
         return;
     }
-    if (too_many_empty(h2, data.data.len == 0 && !(head->flags & MF_H2_END_STREAM)))
-        return;
     h2->_in_window -= (int64_t)head->len;
     struct mf_h2_stream *stream;
     struct mf_h2_step step = mf_h2_state_step(mf_h2_core_state(h2, head->stream, &stream), MF_H2_IN_DATA);
+    if (too_many_empty(h2, stream, data.data.len == 0 && !(head->flags & MF_H2_END_STREAM)))
+        return;
     if (step.verdict == MF_H2_PROTOCOL)
         fail(h2, MF_EH2_ORDER);
     else if (step.verdict == MF_H2_CLOSED && stream)

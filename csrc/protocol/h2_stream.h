@@ -29,6 +29,7 @@ struct mf_h2_stream {
     bool _no_content;                 /* client: asked with HEAD */
     bool _end_queued;                 /* nothing more may be put */
     bool _grown;                      /* it was given more than it began with */
+    uint16_t _empties;                /* DATA frames without content or end, in a row */
 };
 
 enum mf_h2_kind { MF_H2_REQUEST, MF_H2_INTERIM, MF_H2_RESPONSE, MF_H2_TRAILERS };

@@ -430,6 +430,36 @@ static void test_windows_unread(void)
     world_close();
 }
 
+/* A frame without content on each of many streams; one too many of one ends that. */
+static void test_empty(void)
+{
+    enum { ASKS = 5 };
+    dial();
+    for (uint32_t i = 0; i < ASKS; i++) {
+        ask(wire.h2, "GET", "/", true);
+        say_head(&wire, 2 * i + 1, 0, ":status: 200\n");
+    }
+    for (uint32_t i = 0; i < ASKS; i++)
+        say_data(&wire, 2 * i + 1, 0, false);
+    struct told told = hear(&wire);
+    CHECK_INT(told.goaways + told.resets, 0);
+    say_data(&wire, 1, 0, false);
+    say_data(&wire, 1, 0, false); /* on its way */
+    say_data(&wire, 1, 0, false);
+    told = hear(&wire);
+    CHECK_INT(told.goaways, 0);
+    CHECK_INT(told.resets, 1);
+    CHECK_INT(told.reset, 1);
+    CHECK_INT(told.reset_code, MF_H2_ENHANCE_YOUR_CALM);
+    CHECK_INT(COUNTED(limit_h2_empty_frames), 1);
+    for (uint32_t i = 1; i < ASKS; i++)
+        say_data(&wire, 2 * i + 1, 10, true);
+    settle();
+    for (uint32_t i = 1; i < ASKS; i++)
+        CHECK_INT(asker.of[i].end.why, MF_H2_WHOLE);
+    world_close();
+}
+
 /* Stream numbers run out: no error, and none is used twice. */
 static void test_numbers(void)
 {
@@ -493,6 +523,7 @@ int main(void)
     test_room();
     test_given_up();
     test_windows_unread();
+    test_empty();
     test_numbers();
     test_quiet();
     return test_end("test_h2_client");

@@ -210,6 +210,10 @@ static void test_empty(void)
     struct told told = hear(&wire);
     CHECK_INT(told.goaways, 0);
     CHECK_INT(told.content, 100);
+    for (uint32_t id = 3; id < 40; id += 2) { /* one on each stream is none too many */
+        say_head(&wire, id, 0, POST);
+        say_data(&wire, id, 0, false);
+    }
     say_data(&wire, 1, 0, false);
     CHECK_INT(hear(&wire).goaways, 0);
     say_data(&wire, 1, 0, false);
