@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* RFC 9113 6.9.1 and 4.2; and a setting has 32 bits. */
+#define MOST_WINDOW 0x7fffffff
+#define MOST_FRAME 0xffffff
+
 void mf_limits_default(struct mf_limits *limits)
 {
 #define X(field, name, unit, value, least, text) limits->field = value;
@@ -17,11 +21,21 @@ static uint64_t at_least(uint64_t value, uint64_t least)
     return value > least ? value : least;
 }
 
+static void at_most(uint64_t *value, uint64_t most)
+{
+    *value = *value < most ? *value : most;
+}
+
 void mf_limits_raise(struct mf_limits *limits)
 {
 #define X(field, name, unit, value, least, text) limits->field = at_least(limits->field, least);
     MF_LIMITS(X)
 #undef X
+    at_most(&limits->h2_first_window, MOST_WINDOW);
+    at_most(&limits->h2_stream_window, MOST_WINDOW);
+    at_most(&limits->h2_connection_window, MOST_WINDOW);
+    at_most(&limits->h2_frame, MOST_FRAME);
+    at_most(&limits->h2_header_list, UINT32_MAX);
 }
 
 const struct mf_limit_info *mf_limits_table(void)

@@ -54,7 +54,7 @@
     X(h2_window_share, h2WindowShare, count, 4, 1, "where content that a provider has not taken has used up the window of a connection to it: a caller who holds more of that than one part of so many goes apart, and so do calls for a path for which as much is held") \
     X(h2_window_wait, h2WindowWait, ms, 20, 1, "a provider whose connection has little window left and gives none back, before it is used up; calls with content wait so long") \
     X(h2_controls, h2Controls, count, 1000, 16, "HTTP/2 control frames that wait to be read by one peer")              \
-    X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames in a row without content or end")               \
+    X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames of one stream in a row without content or end") \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \
     X(stall_timeout, stallTimeout, ms, 300000, 1, "HTTP/2 content that waits for its reader to take some of it")        \
     X(ping_timeout, pingTimeout, ms, 20000, 1, "an HTTP/2 PING of ours that is not answered, before its connection is given up; no new calls go there after a second") \
@@ -96,7 +96,7 @@ struct mf_limits {
 void mf_limits_default(struct mf_limits *limits);
 /* Sets the limit of that name: 0; MF_ELIMIT when `value` is below its least; -ENOENT when there is no such limit. */
 int mf_limits_set(struct mf_limits *limits, const char *name, uint64_t value);
-/* No limit below its least. */
+/* No limit below its least, and none above what HTTP/2 has numbers for. */
 void mf_limits_raise(struct mf_limits *limits);
 
 /* The list above, ended by a NULL name. */

@@ -26,6 +26,8 @@ class Limit:
 
 
 MAX_LENGTH = 0x7FFF_FFFF  # of a frame, as Dubbo2 writes it
+# What HTTP/2 has no larger numbers for: a window, a frame, a setting (RFC 9113 6.9.1, 4.2, 6.5.1).
+MAX_H2_WINDOW, MAX_H2_FRAME, MAX_H2_SETTING = 0x7FFF_FFFF, 0xFF_FFFF, 0xFFFF_FFFF
 
 LIMITS: tuple[Limit, ...] = (
     Limit("max_body", "maxBody", "bytes", 8388608, 16, "body of one frame", MAX_LENGTH),
@@ -117,21 +119,21 @@ LIMITS: tuple[Limit, ...] = (
     Limit("h2_streams", "h2Streams", "count", 100, 1, "HTTP/2 streams that one caller may have open at once"),
     Limit(
         "h2_first_window", "h2FirstWindow", "bytes", 8192, 1024,
-        "bytes of one HTTP/2 stream that may arrive before any of them is passed on",
+        "bytes of one HTTP/2 stream that may arrive before any of them is passed on", MAX_H2_WINDOW,
     ),  # fmt: skip
     Limit(
         "h2_stream_window", "h2StreamWindow", "bytes", 524288, 4096,
-        "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room",
+        "bytes of one HTTP/2 stream that may arrive before they are passed on, where there is room", MAX_H2_WINDOW,
     ),  # fmt: skip
     Limit(
         "h2_connection_window", "h2ConnectionWindow", "bytes", 1048576, 65535,
         "bytes that may be on their way on one HTTP/2 connection, and of all its caller's requests that are not "
-        "passed on yet",
+        "passed on yet", MAX_H2_WINDOW,
     ),  # fmt: skip
-    Limit("h2_frame", "h2Frame", "bytes", 16384, 16384, "one HTTP/2 frame"),
+    Limit("h2_frame", "h2Frame", "bytes", 16384, 16384, "one HTTP/2 frame", MAX_H2_FRAME),
     Limit(
         "h2_header_list", "h2HeaderList", "bytes", 65536, 256,
-        "fields of one HTTP/2 message, decoded, and 32 for each",
+        "fields of one HTTP/2 message, decoded, and 32 for each", MAX_H2_SETTING,
     ),  # fmt: skip
     Limit("h2_fields", "h2Fields", "count", 100, 8, "fields of one HTTP/2 message, pieces of cookies counted each"),
     Limit("h2_block", "h2Block", "bytes", 65536, 1024, "fields of one HTTP/2 message as they are sent"),
@@ -184,7 +186,10 @@ LIMITS: tuple[Limit, ...] = (
         "content wait so long",
     ),  # fmt: skip
     Limit("h2_controls", "h2Controls", "count", 1000, 16, "HTTP/2 control frames that wait to be read by one peer"),
-    Limit("h2_empty_frames", "h2EmptyFrames", "count", 1, 1, "HTTP/2 DATA frames in a row without content or end"),
+    Limit(
+        "h2_empty_frames", "h2EmptyFrames", "count", 1, 1,
+        "HTTP/2 DATA frames of one stream in a row without content or end", 0xFFFF,
+    ),  # fmt: skip
     Limit("h2_settings", "h2Settings", "count", 32, 6, "entries of one HTTP/2 SETTINGS frame"),
     Limit(
         "stall_timeout", "stallTimeout", "ms", 300000, 1, "HTTP/2 content that waits for its reader to take some of it"
