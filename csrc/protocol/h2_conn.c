@@ -57,7 +57,7 @@ static size_t on_tight(struct mf_conn *conn, size_t excess)
     for (uint32_t i = 0; i <= h2->_mask; i++) {
         struct mf_h2_stream *stream;
         while (freed < excess && mf_conn_open(conn) && !h2->_failed && (stream = stuck(h2, i, now, wait))) {
-            freed += stream->queued;
+            freed += stream->queued + (size_t)mf_h2_core_late(stream);
             MF_COUNT(conn->local, limit_max_memory);
             mf_h2_core_shed(stream);
         }

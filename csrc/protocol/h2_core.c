@@ -88,10 +88,10 @@ void mf_h2_core_finish(struct mf_h2_stream *stream, const struct mf_h2_end *end)
         mf_block_give(chunk->block);
         mf_free(chunk);
     }
-    mf_free(stream->_late);
     h2->_held -= stream->_held;
     h2->_due -= stream->_due;
-    mf_h2_core_queue(h2, -(int64_t)stream->queued);
+    mf_h2_core_queue(h2, -(int64_t)stream->queued - mf_h2_core_late(stream));
+    mf_block_give(stream->_late);
     if (h2->_now == stream)
         h2->_now = NULL;
     if (h2->_putting == stream)

@@ -2,6 +2,7 @@
 /* h2_core: what all parts of an HTTP/2 connection do: look a stream up, begin and end one, write a frame that waits for
  * nothing, give windows back, and end the connection for what the peer did. */
 #include "protocol/h2_conn.h"
+#include "protocol/h2_frozen.h"
 #include "protocol/h2_like.h"
 #include "protocol/h2_memo.h"
 
@@ -94,7 +95,13 @@ struct mf_h2_chunk {
     bool own; /* made for small pieces: what is behind them is free */
 };
 
-/* Content waits for the peer, so much more or less. */
+/* Bytes of trailers that wait behind its content. */
+static inline int64_t mf_h2_core_late(const struct mf_h2_stream *stream)
+{
+    return stream->_late ? mf_h2_frozen_of(stream->_late)->size : 0;
+}
+
+/* Content, or trailers behind it, waits for the peer, so much more or less. */
 static inline void mf_h2_core_queue(struct mf_h2_conn *h2, int64_t change)
 {
     h2->_queued += change;

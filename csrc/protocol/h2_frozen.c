@@ -26,7 +26,7 @@ struct mf_block *mf_h2_freeze(struct mf_loop *loop, const struct mf_pair *fields
     frozen->marks = (struct mf_h2_mark *)(void *)(frozen->fields + n);
     uint8_t *to = (uint8_t *)(frozen->marks + n);
     for (uint32_t i = 0; i < n; i++) {
-        frozen->marks[i] = marks[i];
+        frozen->marks[i] = marks ? marks[i] : mf_h2_mark_of(fields[i]);
         frozen->fields[i].key = put(&to, fields[i].key);
         frozen->fields[i].value = put(&to, fields[i].value);
     }

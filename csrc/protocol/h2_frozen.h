@@ -20,7 +20,7 @@ struct mf_h2_list {
     uint32_t n;
 };
 
-/* A block with one reference, the caller's; NULL: no memory. */
+/* A block with one reference, the caller's; NULL: no memory. `marks` may be NULL. */
 struct mf_block *mf_h2_freeze(struct mf_loop *loop, const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n);
 /* One like `of`, with other fields in its holes. */
 struct mf_block *mf_h2_freeze_like(struct mf_loop *loop, struct mf_block *of, const struct mf_pair holes[MF_H2_HOLES]);

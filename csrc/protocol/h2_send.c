@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "protocol/h2_due.h"
+#include "protocol/h2_frozen.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,12 +14,6 @@ enum { HOLD = 8192, LONG = 65536, SHARE = 16384 };
 enum { QUOTA_LEAST = 16384, QUOTA_MOST = 1048576, QUICK_TURNS = 2 };
 enum { OWN_FIRST = 512, OWN_MORE = 4096 };
 enum { AGAIN = 4096 }; /* no longer block is kept to be put again */
-
-struct mf_h2_late {
-    uint32_t n;
-    struct mf_h2_mark *marks;
-    struct mf_pair fields[];
-};
 
 /* --- blocks of fields */
 
@@ -348,7 +343,7 @@ static void end_out(struct mf_h2_stream *stream)
 /* All content has gone: what is left is the end. */
 static int put_late(struct mf_h2_stream *stream)
 {
-    struct mf_h2_late *late = stream->_late;
+    const struct mf_h2_frozen *late = mf_h2_frozen_of(stream->_late);
     return mf_h2_send_fields(stream->conn, stream->id, late->fields, late->marks, late->n, true, NULL);
 }
 
@@ -473,28 +468,6 @@ long mf_h2_send_data(struct mf_h2_stream *stream, struct mf_slice data, struct m
     return (long)put;
 }
 
-static struct mf_h2_late *copy(const struct mf_pair *fields, const struct mf_h2_mark *marks, uint32_t n)
-{
-    size_t len = 0;
-    for (uint32_t i = 0; i < n; i++)
-        len += fields[i].key.len + fields[i].value.len;
-    struct mf_h2_late *late = mf_alloc(sizeof *late + n * (sizeof *late->fields + sizeof *late->marks) + len);
-    if (!late)
-        return NULL;
-    late->n = n;
-    late->marks = (struct mf_h2_mark *)(void *)(late->fields + n);
-    uint8_t *to = (uint8_t *)(late->marks + n);
-    for (uint32_t i = 0; i < n; i++) {
-        struct mf_pair field = fields[i];
-        late->marks[i] = marks ? marks[i] : mf_h2_mark_of(field);
-        late->fields[i].key = mf_slice_of(memcpy(to, field.key.ptr, field.key.len), field.key.len);
-        to += field.key.len;
-        late->fields[i].value = mf_slice_of(field.value.len ? memcpy(to, field.value.ptr, field.value.len) : to, field.value.len);
-        to += field.value.len;
-    }
-    return late;
-}
-
 int mf_h2_send_trailers(struct mf_h2_stream *stream, const struct mf_pair *fields, const struct mf_h2_mark *marks,
                         uint32_t n, struct mf_h2_again *again)
 {
@@ -509,9 +482,11 @@ int mf_h2_send_trailers(struct mf_h2_stream *stream, const struct mf_pair *field
             end_out(stream);
         return rc;
     }
-    stream->_late = copy(fields, marks, n); /* the table of fields is as it is when they are sent */
-    if (stream->_late)
-        return 0;
-    mf_conn_unwritten(&h2->conn);
-    return -ENOMEM;
+    stream->_late = mf_h2_freeze(h2->conn.sock.loop, fields, marks, n); /* the table of fields is as it is when they are sent */
+    if (!stream->_late) {
+        mf_conn_unwritten(&h2->conn);
+        return -ENOMEM;
+    }
+    mf_h2_core_queue(h2, mf_h2_core_late(stream));
+    return 0;
 }

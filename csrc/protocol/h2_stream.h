@@ -6,7 +6,7 @@
 
 struct mf_h2_conn;
 struct mf_h2_chunk;
-struct mf_h2_late;
+struct mf_block;
 struct mf_h2_like;
 
 struct mf_h2_stream {
@@ -14,7 +14,7 @@ struct mf_h2_stream {
     struct mf_h2_stream *_next;       /* with the same hash */
     struct mf_list _turn;             /* on its connection's `_turns` while it has DATA and a window */
     struct mf_h2_chunk *_first, *_last; /* DATA that waits */
-    struct mf_h2_late *_late;         /* trailers that wait behind it */
+    struct mf_block *_late;           /* trailers that wait behind it (h2_frozen.h) */
     uint64_t _got;                    /* content so far */
     int64_t _length;                  /* what it is to be, or MF_H2_NO_LENGTH */
     uint64_t _moved;                  /* when some of what waits went last, or began to wait */

@@ -207,6 +207,39 @@ static void test_stalled(void)
     mesh_close();
 }
 
+/* Trailers that wait behind content are memory of their caller's, until they are sent or nobody wants them any more. */
+static void test_long_trailers(void)
+{
+    enum { STREAMS = 40, LONG = 15000 };
+    static char late[LONG + 100];
+    size_t len = (size_t)snprintf(late, sizeof late, "grpc-status: 0\nx-long: ");
+    memset(late + len, 'v', LONG);
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0}), *b = NULL;
+    size_t before = 0;
+    for (uint32_t id = 1; id < 2 * STREAMS; id += 2) {
+        say_head(a, id, CALL, true);
+        b = b ? b : provider();
+        settle();
+        before = before ? before : mf_loop_memory(fake.loop);
+        say_head(b, id, OK, false);
+        say_data(b, id, "x", false);
+        say_head(b, id, late, true);
+        settle();
+    }
+    CHECK(mf_loop_memory(fake.loop) >= before + STREAMS * LONG);
+    for (uint32_t id = 1; id < 2 * STREAMS; id += 4) {
+        say_window(a, id, 1);
+        say_rst(a, id + 2, MF_H2_CANCEL);
+    }
+    settle();
+    CHECK(mf_loop_memory(fake.loop) < before + LONG);
+    for (uint32_t id = 1; id < 2 * STREAMS; id += 4)
+        CHECK(strstr(told(a, id), T_OK "x<grpc-status=0 x-long=vvv"));
+    CHECK_INT(COUNTED(calls_active), 0);
+    mesh_close();
+}
+
 int main(void)
 {
     test_slow_caller();
@@ -214,5 +247,6 @@ int main(void)
     test_all_given_back();
     test_tight();
     test_stalled();
+    test_long_trailers();
     return test_end("h2_windows");
 }
