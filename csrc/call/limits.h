@@ -52,7 +52,7 @@
     X(h2_cancel_wait, h2CancelWait, ms, 10, 0, "a call of an HTTP/2 caller that has taken back more than h2Cancels")   \
     X(h2_cuts, h2Cuts, count, 100, 1, "HTTP/2 calls cut short in 30 s on one connection to a peer, above which new calls go on another, or of one caller, above which its calls go apart") \
     X(h2_window_share, h2WindowShare, count, 4, 1, "where content that a provider has not taken has used up the window of a connection to it: a caller who holds more of that than one part of so many goes apart, and so do calls for a path for which as much is held") \
-    X(h2_window_wait, h2WindowWait, ms, 20, 1, "a provider whose connection has little window left and gives none back, before it is used up; calls with content wait so long") \
+    X(h2_window_wait, h2WindowWait, ms, 20, 1, "a provider whose connection has little window left and gives less than 8 KiB back, before it is used up; calls with content wait so long") \
     X(h2_controls, h2Controls, count, 1000, 16, "HTTP/2 control frames that wait to be read by one peer")              \
     X(h2_empty_frames, h2EmptyFrames, count, 1, 1, "HTTP/2 DATA frames of one stream in a row without content or end") \
     X(h2_settings, h2Settings, count, 32, 6, "entries of one HTTP/2 SETTINGS frame")                                   \

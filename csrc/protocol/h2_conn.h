@@ -81,7 +81,8 @@ struct mf_h2_conn {
 
     struct mf_list _turns;  /* streams that have DATA to send and a window for it, who is next first */
     int64_t _out_window, _in_window, _in_most, _held, _queued, _due;
-    uint64_t _low_since;    /* since when so little is left of `_out_window`, or that was given back last */
+    uint64_t _low_since;    /* since when so little is left of `_out_window`, or as much was given back last, ... */
+    uint64_t _given;        /* ... and what was since then */
     size_t _quota;          /* DATA that may lie in the socket */
     uint64_t _filled_turn;
 
@@ -109,7 +110,7 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
 enum mf_h2_window {
     MF_H2_WINDOW_OPEN,
     MF_H2_WINDOW_LOW,     /* it is low, which says nothing yet of a peer that reads */
-    MF_H2_WINDOW_USED_UP, /* so it is for h2WindowWait, and nothing was given back */
+    MF_H2_WINDOW_USED_UP, /* so it is for h2WindowWait, and not even as much was given back: a little is no peer that reads */
 };
 static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2);
 /* Its windows have room for so much content. */
@@ -143,9 +144,17 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2)
     return !h2->_full;
 }
 
+enum { MF_H2_CONN_LOW = MF_H2_WINDOW / 8 };
+
 static inline bool mf_h2_conn_low(const struct mf_h2_conn *h2)
 {
-    return h2->_out_window < MF_H2_WINDOW / 8;
+    return h2->_out_window < MF_H2_CONN_LOW;
+}
+
+static inline void mf_h2_conn_low_from(struct mf_h2_conn *h2)
+{
+    h2->_low_since = mf_local_now(h2->conn.local);
+    h2->_given = 0;
 }
 
 static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2)

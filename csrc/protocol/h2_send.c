@@ -304,7 +304,7 @@ static void moved(struct mf_h2_stream *stream, size_t len)
     stream->_out_window -= (int32_t)len;
     h2->_out_window -= (int64_t)len;
     if (!before && mf_h2_conn_low(h2))
-        h2->_low_since = mf_local_now(h2->conn.local);
+        mf_h2_conn_low_from(h2);
 }
 
 /* A frame of what waits; all or nothing. */

@@ -182,8 +182,8 @@ LIMITS: tuple[Limit, ...] = (
     ),  # fmt: skip
     Limit(
         "h2_window_wait", "h2WindowWait", "ms", 20, 1,
-        "a provider whose connection has little window left and gives none back, before it is used up; calls with "
-        "content wait so long",
+        "a provider whose connection has little window left and gives less than 8 KiB back, before it is used up; "
+        "calls with content wait so long",
     ),  # fmt: skip
     Limit("h2_controls", "h2Controls", "count", 1000, 16, "HTTP/2 control frames that wait to be read by one peer"),
     Limit(

@@ -9,6 +9,7 @@ enum { HOGS = 60, SOON_MS = 45, EVERY = 4 };
 
 static struct {
     bool half;        /* providers give windows back by halves, else at once */
+    uint32_t dribble; /* of a connection's, so much at each turn, whatever was read */
     int connections;
     size_t read[FAKE_CONNS], given[FAKE_CONNS];
 } run;
@@ -49,6 +50,8 @@ static void turn(int64_t ms)
             continue;
         }
         hear(peer_of(conn));
+        if (run.dribble)
+            say_window(peer_of(conn), 0, run.dribble);
         for (int k = 0; k < peer_of(conn)->n_told; k++)
             serve(peer_of(conn), &peer_of(conn)->told[k]);
     }
@@ -118,6 +121,28 @@ static void test_hogs(void)
     check_hogs(false, false, 8000, FIELDS("/svc/hung%d", "application/grpc")); /* which nothing tells from others */
 }
 
+/* A few bytes of window given back all the time are no sign that anybody reads. */
+static void test_dribble(uint32_t bytes)
+{
+    open_mesh(NULL, false);
+    run.dribble = bytes;
+    struct peer *c = caller();
+    uint32_t id = 1;
+    upload(c, id, 100);
+    for (int i = 0; i < HOGS; i++) {
+        struct peer *a = caller();
+        say_head(a, 1, HUNG, false);
+        for (int n = 0; n < 8; n++) {
+            say_much(a, 1, 8000, false);
+            settle();
+        }
+    }
+    for (int i = 0; i < 50; i++)
+        upload(c, id += 2, 1000);
+    CHECK(run.connections <= (int)mesh.limits.upstream_trials + 2);
+    mesh_close();
+}
+
 /* Each goes on, and none is late, as all is read: one connection does. */
 static void test_all_read(void)
 {
@@ -168,6 +193,9 @@ int main(void)
 {
     test_stuck();
     test_all_read();
+    test_dribble(1);
+    test_dribble(100);
+    test_dribble(1000);
     test_hogs();
     return test_end("h2_stuck");
 }
