@@ -105,7 +105,7 @@
     X(limit_max_tries, counter, "limit maxTries")                                                                      \
     X(limit_upstream_trials, counter, "limit upstreamTrials: such calls that were not alone on a connection")              \
     X(limit_trial_request, counter, "limit trialRequest: calls sent apart for their length")                            \
-    X(limit_output_high, counter, "limit outputHigh: times a caller was paused")                                       \
+    X(limit_output_high, counter, "limit outputHigh: times a caller was paused, and interim answers to it dropped") \
     X(limit_upstream_output_high, counter, "limit upstreamOutputHigh: times a caller was paused")                      \
     X(limit_upstream_output_max, counter, "limit upstreamOutputMax: calls refused or moved")                           \
     X(limit_output_max, counter, "limit outputMax: answers replaced by status 100")                                    \

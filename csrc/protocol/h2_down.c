@@ -313,6 +313,16 @@ static void put_data(struct stream *stream, struct mf_call *call, const struct m
         settle(stream);
 }
 
+/* An interim answer to who reads nothing of what it was sent: that can be done without. */
+static bool spared(const struct mf_h2_conn *h2, const struct mf_h2_head_in *head)
+{
+    struct mf_local *local = h2->conn.local;
+    if (head->kind != MF_H2_INTERIM || mf_sock_pending(&h2->conn.sock) <= local->limits->output_high)
+        return false;
+    MF_COUNT(local, limit_output_high);
+    return true;
+}
+
 static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *call, const struct mf_message *message)
 {
     struct mf_h2_conn *h2 = &caller_down(caller)->h2;
@@ -333,7 +343,8 @@ static const struct mf_fault *deliver(struct mf_caller *caller, struct mf_call *
         put_data(stream, call, message);
     } else if (fits(h2, message->head)) {
         stream->served = message->parts & MF_PART_END;
-        put_fields(stream, message);
+        if (!spared(h2, message->head))
+            put_fields(stream, message);
     } else if (((const struct mf_h2_head_in *)message->head)->kind != MF_H2_INTERIM) { /* that can be done without */
         MF_COUNT(h2->conn.local, limit_peer_header_list);
         return &too_long;

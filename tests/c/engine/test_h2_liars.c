@@ -23,6 +23,45 @@ static void test_interims(void)
     mesh_close();
 }
 
+/* As many as may be, and long, for a caller who reads nothing: he gets the answers without the most of them. */
+static void test_long_interims(void)
+{
+    enum { CALLS = 20, EACH = 20, LONG = 15000 };
+    static char hint[LONG + 100];
+    size_t len = (size_t)snprintf(hint, sizeof hint, ":status: 103\nx-long: ");
+    memset(hint + len, 'v', LONG);
+    mesh_open(MF_OUTBOUND, 1, NULL);
+    struct peer *a = caller(), *b = NULL;
+    for (uint32_t id = 1; id < 2 * CALLS; id += 2) {
+        say_head(a, id, CALL, true);
+        b = b ? b : provider();
+    }
+    settle();
+    size_t before = mf_loop_memory(fake.loop);
+    fake_open_window(a->conn, 0);
+    for (int i = 0; i < EACH; i++) {
+        for (uint32_t id = 1; id < 2 * CALLS; id += 2)
+            say_head(b, id, hint, false);
+        settle();
+    }
+    CHECK(mf_loop_memory(fake.loop) < before + mesh.limits.output_high + (1 << 20));
+    CHECK(COUNTED(limit_output_high) > 0);
+    for (uint32_t id = 1; id < 2 * CALLS; id += 2) {
+        say_head(b, id, OK, false);
+        say_head(b, id, DONE, true);
+    }
+    settle();
+    fake_open_window(a->conn, FAKE_ANY);
+    settle();
+    hear(a);
+    for (uint32_t id = 1; id < 2 * CALLS; id += 2) {
+        struct fake_bytes *text = &told_of(a, id)->text;
+        CHECK(told_of(a, id)->ended && memmem(text->ptr, text->len, T_DONE, strlen(T_DONE)));
+    }
+    CHECK_INT(COUNTED(calls_active), 0);
+    mesh_close();
+}
+
 /* Half an answer is none, whatever its end is called. */
 static void test_half(void)
 {
@@ -130,6 +169,7 @@ static void test_refuses_all(void)
 int main(void)
 {
     test_interims();
+    test_long_interims();
     test_half();
     test_passed_on();
     test_wrong_answers();
