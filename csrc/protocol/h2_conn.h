@@ -64,6 +64,7 @@ struct mf_h2_conn {
     uint64_t serial;        /* of a worker's HTTP/2 connections, from 1 on */
     uint32_t n_streams;     /* alive */
     uint32_t next_id;       /* client: of the next stream */
+    uint32_t _left_out;     /* client: from which id on its peer's GOAWAY left out all; 0: none */
     uint32_t last_in;       /* server: the highest that was opened; client: that was promised */
 
     bool _preface, _acked, _failed, _goaway_sent, _goaway_final, _full, _filled, _pumping, _eof;

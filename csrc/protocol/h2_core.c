@@ -191,14 +191,6 @@ static void put_last_goaway(struct mf_h2_conn *h2, enum mf_h2_code code, const c
     h2->_goaway_final = true;
 }
 
-static struct mf_h2_stream *any(const struct mf_h2_conn *h2)
-{
-    for (uint32_t i = 0; i <= h2->_mask; i++)
-        if (h2->_slots[i])
-            return h2->_slots[i];
-    return NULL;
-}
-
 void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc)
 {
     if (h2->_failed || !mf_conn_open(&h2->conn))
@@ -209,8 +201,9 @@ void mf_h2_core_fail(struct mf_h2_conn *h2, enum mf_h2_code code, int rc)
     h2->conn.hasty = code == MF_H2_ENHANCE_YOUR_CALM; /* or a flood goes on to be read, as it is not answered any more */
     MF_COUNT(h2->conn.local, bad_connections);
     struct mf_h2_end end = {MF_H2_LOST, false, code, rc};
-    for (struct mf_h2_stream *stream; (stream = any(h2));)
-        mf_h2_core_finish(stream, &end);
+    for (uint32_t i = 0; i <= h2->_mask; i++) /* none is added any more */
+        while (h2->_slots[i])
+            mf_h2_core_finish(h2->_slots[i], &end);
     mf_conn_doom(&h2->conn, 0); /* what was said is still to be read */
 }
 

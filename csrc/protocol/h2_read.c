@@ -211,7 +211,7 @@ static int set_table(struct mf_h2_conn *h2, uint32_t size)
     return rc;
 }
 
-static int set(struct mf_h2_conn *h2, uint16_t id, uint32_t value)
+static int set(struct mf_h2_conn *h2, uint16_t id, uint32_t value, uint32_t *window)
 {
     switch (id) {
     case MF_H2_HEADER_TABLE_SIZE:
@@ -222,7 +222,8 @@ static int set(struct mf_h2_conn *h2, uint16_t id, uint32_t value)
         h2->peer.max_streams = value;
         return 0;
     case MF_H2_INITIAL_WINDOW_SIZE:
-        return set_window(h2, value);
+        *window = value;
+        return 0;
     case MF_H2_MAX_FRAME_SIZE:
         h2->peer.frame = value;
         return 0;
@@ -244,13 +245,15 @@ static void on_settings(struct mf_h2_conn *h2, const struct mf_h2_head *head, st
     }
     size_t at = 0;
     uint16_t id;
-    uint32_t value;
+    uint32_t value, window = h2->peer.window; /* the last of a frame: each would be a walk over thousands of streams */
     int rc;
     while ((rc = mf_h2_frame_settings(payload, &at, &id, &value)) > 0) {
-        rc = set(h2, id, value);
+        rc = set(h2, id, value, &window);
         if (rc < 0)
             break;
     }
+    if (rc == 0)
+        rc = set_window(h2, window);
     if (rc < 0) {
         fail(h2, rc);
         return;
@@ -287,6 +290,9 @@ static void on_ping(struct mf_h2_conn *h2, const struct mf_h2_head *head, struct
 /* Streams above the last id were not looked at (6.8): a later GOAWAY that says more does not bring them back. */
 static void leave_out(struct mf_h2_conn *h2, const struct mf_h2_goaway *goaway)
 {
+    if (goaway->last >= (h2->_left_out ? h2->_left_out : h2->next_id) - 1) /* none, or they have been already */
+        return;
+    h2->_left_out = goaway->last + 1;
     struct mf_h2_end end = {MF_H2_BY_PEER, true, MF_H2_REFUSED_STREAM, 0};
     for (uint32_t i = 0; i <= h2->_mask;) {
         struct mf_h2_stream *stream = h2->_slots[i];

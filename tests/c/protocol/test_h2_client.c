@@ -403,6 +403,29 @@ static void test_given_up(void)
     world_close();
 }
 
+/* GOAWAY as often as it likes: each leaves out what is above the lowest id that was said. */
+static void test_goaway_again(void)
+{
+    static const struct {
+        uint32_t last, over;
+    } said[] = {{99, 0}, {7, 0}, {5, 1}, {5, 1}, {7, 1}, {6, 1}, {1, 3}, {3, 3}, {1, 3}};
+    dial();
+    struct asked *all[4];
+    for (int i = 0; i < 4; i++)
+        all[i] = ask(wire.h2, "GET", "/", true);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        say_goaway(&wire, said[i].last, MF_H2_NO_ERROR);
+        settle();
+        for (uint32_t k = 0; k < 4; k++)
+            CHECK_INT(all[k]->over, k >= 4 - said[i].over);
+    }
+    CHECK(all[3]->end.untouched);
+    answer(1, true);
+    CHECK(hear(&wire).closed);
+    CHECK_INT(all[0]->end.why, MF_H2_WHOLE);
+    world_close();
+}
+
 /* A provider that reads nothing for a while has answered all the same, and is asked for more of each answer. */
 static void test_windows_unread(void)
 {
@@ -522,6 +545,7 @@ int main(void)
     test_refused();
     test_room();
     test_given_up();
+    test_goaway_again();
     test_windows_unread();
     test_empty();
     test_numbers();

@@ -266,6 +266,19 @@ static void test_urgent(void)
 
 /* --- settings while streams run */
 
+/* Of one frame the last window holds, as if the others had not been said. */
+static void test_last_window(void)
+{
+    dial_with(NULL, 0);
+    struct asked *asked = ask(wire.h2, "POST", "/", false);
+    say_window(&wire, 1, INT32_MAX - 65535);
+    say_settings(&wire, (const struct mf_h2_pair[]){{MF_H2_INITIAL_WINDOW_SIZE, 65536}, {MF_H2_INITIAL_WINDOW_SIZE, 65534}}, 2);
+    CHECK_INT(hear(&wire).goaways, 0);
+    CHECK(!asked->over && asked->stream->_out_window == INT32_MAX - 1);
+    CHECK_INT(wire.h2->peer.window, 65534);
+    world_close();
+}
+
 static void test_settings_in_order(void)
 {
     struct mf_h2_pair pairs[] = {{MF_H2_INITIAL_WINDOW_SIZE, 0},
@@ -535,6 +548,7 @@ int main(void)
     test_early();
     test_turns();
     test_urgent();
+    test_last_window();
     test_settings_in_order();
     test_shorter_frames();
     test_small_socket();
