@@ -66,6 +66,7 @@ struct mf_conn {
     bool passing;           /* it is paused as soon as what is left over of its input may go along (MF_PASSED_CAME) */
     bool hasty;             /* its end has no more than a moment, whether its peer takes what was said or not */
     int doomed_rc;
+    uint32_t heard;         /* accepted: which of its inlet's words it was told last */
 };
 
 /* Takes an accepted descriptor over, which is closed when this fails. `size`: of the role's struct, zeroed behind the

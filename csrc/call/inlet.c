@@ -13,16 +13,29 @@ enum { TOLD_AT_ONCE = 64 };
 
 static void on_telling(struct mf_timer *timer);
 
+void mf_inlet_add(struct mf_inlet *inlet, struct mf_conn *conn)
+{
+    conn->heard = inlet->word;
+    mf_list_push(&inlet->conns, &conn->node);
+}
+
+/* The next that has yet to hear; NULL: all have. */
+static struct mf_conn *untold(struct mf_inlet *inlet)
+{
+    struct mf_conn *first = MF_CONTAINER(inlet->conns.next, struct mf_conn, node);
+    return mf_list_empty(&inlet->conns) || first->heard == inlet->word ? NULL : first;
+}
+
 static void tell_some(struct mf_inlet *inlet, uint32_t most)
 {
-    struct mf_list *node;
-    for (uint32_t i = 0; i < most && (node = mf_list_shift(&inlet->untold)); i++) {
-        struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
-        mf_list_push(&inlet->conns, node);
+    struct mf_conn *conn;
+    for (uint32_t i = 0; i < most && (conn = untold(inlet)); i++) {
+        mf_list_remove(&conn->node);
+        mf_inlet_add(inlet, conn); /* behind the others */
         if (conn->ops->on_readonly)
             conn->ops->on_readonly(conn, inlet->readonly);
     }
-    if (!mf_list_empty(&inlet->untold))
+    if (untold(inlet))
         mf_timer_set(mf_loop_timers(inlet->local->loop), &inlet->telling,
                      mf_local_now(inlet->local) + TELL_EVERY_NS, on_telling);
 }
@@ -40,7 +53,7 @@ static void settle(struct mf_inlet *inlet)
     if (readonly == inlet->readonly)
         return;
     inlet->readonly = readonly;
-    mf_list_splice(&inlet->untold, &inlet->conns);
+    inlet->word++;
     tell_some(inlet, TOLD_AT_ONCE);
 }
 
@@ -72,7 +85,6 @@ void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *option
 {
     *inlet = (struct mf_inlet){.options = options, .local = local, .calls = calls, .pools = pools, .notes = local->notes};
     mf_list_init(&inlet->conns);
-    mf_list_init(&inlet->untold);
     for (int i = 0; i < MF_DIALERS; i++) {
         inlet->watchers[i] = (struct mf_watcher){.on_readonly = on_forward_readonly, .arg = inlet};
         mf_list_init(&inlet->watchers[i].node);

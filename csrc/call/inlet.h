@@ -22,8 +22,8 @@ struct mf_inlet {
     struct mf_calls *calls;
     struct mf_notes *notes;                /* the local's */
     struct mf_pools *pools;
-    struct mf_list conns;                  /* that came in here and are open */
-    struct mf_list untold;                 /* those of them that have yet to hear what has changed */
+    struct mf_list conns;                  /* all that came in here and are open; who has yet to hear `word` is in front */
+    uint32_t word;                         /* how often `readonly` has changed */
     struct mf_timer telling;
     struct mf_pool *forward[MF_DIALERS];   /* by the dialer's index; made on first use */
     struct mf_watcher watchers[MF_DIALERS]; /* of those */
@@ -35,6 +35,8 @@ struct mf_inlet {
 void mf_inlet_init(struct mf_inlet *inlet, const struct mf_inlet_options *options, struct mf_local *local,
                    struct mf_calls *calls, struct mf_pools *pools);
 void mf_inlet_dispose(struct mf_inlet *inlet);
+/* It came in here. What holds now is told by who lets it in. */
+void mf_inlet_add(struct mf_inlet *inlet, struct mf_conn *conn);
 /* READONLY for good. All its connections are told at once; who comes later, by who lets them in. */
 void mf_inlet_drain(struct mf_inlet *inlet);
 /* Where `conn` was going: the redirected address, or the listener's forward. 0 or MF_EROUTE_PEER. */

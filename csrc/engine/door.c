@@ -150,7 +150,7 @@ static void on_accept(struct mf_listener *listener, int fd, const struct mf_addr
     if (!conn)
         return;
     mf_silent_begin(stranger_of(conn), &door->silent, &door->inlet);
-    mf_list_push(&door->inlet.conns, &conn->node);
+    mf_inlet_add(&door->inlet, conn);
     if (door->protocol == MF_LISTEN_TCP) {
         int rc = mf_tcp_start(conn, &door->inlet);
         if (rc < 0)
@@ -265,7 +265,7 @@ void mf_door_adopt(struct mf_door *door, struct mf_passed *passed)
         struct mf_stranger *stranger = stranger_of(conn);
         mf_silent_begin(stranger, &door->silent, &door->inlet);
         stranger->came = conn->sock.last_read;
-        mf_list_push(&door->inlet.conns, &conn->node);
+        mf_inlet_add(&door->inlet, conn);
         if (passed->dubbo)
             mf_dubbo_down_adopt(conn, &door->protocols->dubbo, &door->inlet, passed->discard);
         else
