@@ -32,7 +32,6 @@ class Custodians:
     def __init__(self, owner: Owner, counts: Counter[str]) -> None:
         self._owner, self._counts = owner, counts
         self._channels: dict[Channel, tuple[str, ...]] = {}
-        self._shared: Counter[str] = Counter()  # how many keep a listener
         self._left = False
 
     async def pass_to(self, channel: Channel, port: int) -> bool:
@@ -43,7 +42,6 @@ class Custodians:
         found = self._owner.inbound(port)
         try:
             for name in found:  # before it has them, so that nothing of its is shut
-                self._shared[name] += 1
                 self._owner.share(name, True)
             self._channels[channel] = tuple(found)
             for key, fds in found.values():
@@ -63,11 +61,9 @@ class Custodians:
         return bool(found)
 
     async def go_on(self, channel: Channel, port: int, taken: Collection[str]) -> None:
-        """With one that has what this sidecar has ``taken``, until it has gone."""
+        """With one that has what this sidecar has ``taken``, which is shared for it, until it has gone."""
         try:
             names = self._owner.behind(port)
-            for name in names:
-                self._shared[name] += 1
             self._channels[channel] = tuple(names)
             if not set(names.values()) <= set(taken):  # there are more by now: it is to ask anew
                 await channel.send({"moved": True})
@@ -89,8 +85,7 @@ class Custodians:
 
     def _over(self, channel: Channel) -> None:
         for name in self._channels.pop(channel, ()):
-            self._shared[name] -= 1
-            if not self._shared[name] and not self._left:
+            if not self._left:
                 with contextlib.suppress(OSError):  # it ends
                     self._owner.share(name, False)
 

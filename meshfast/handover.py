@@ -87,14 +87,15 @@ class Handover:
         if self._next is not None:
             self._next.close()
 
-    async def move(self, engine: Moving, keys: Mapping[str, str], cut: Callable[[], int]) -> None:
-        """Connections of listeners, by their names and addresses, go on there; then the engine drains."""
+    async def move(self, engine: Moving, keys: Mapping[str, str], within: float, cut: Callable[[], int]) -> None:
+        """Connections of listeners, by their names and addresses, go on there; then the engine drains. Arguments as of
+        ``moving.move``."""
         assert self._next is not None
         keys = {name: key for name, key in keys.items() if key in self.going_on and key in (self.taken or ())}
         if not keys:
             engine.drain()
             return
-        count, stayed = await move(engine, self._next, keys, cut)
+        count, stayed = await move(engine, self._next, keys, within, cut)
         text = "takeover: %d connection(s) go on in process %d, %d stay until they leave"
         log.info(text, count, self._next.pid, stayed)
 
@@ -119,7 +120,7 @@ class Handover:
     async def _serve(self, channel: Channel) -> None:
         custody = False
         try:
-            async with asyncio.timeout(PREPARE):
+            async with asyncio.timeout(PREPARE) as patience:
                 found = await channel.recv()
                 if found is None:
                     return
@@ -137,12 +138,13 @@ class Handover:
                     await self._refuse(channel, f"process {pid} is taking over already: wait for it, or end it")
                 else:
                     self._next = channel
-                    await self._take_over(channel)
+                    await self._take_over(channel, patience)
             if custody:
                 await self._custodians.keep(channel)
         except (OSError, ProtocolError) as error:  # a TimeoutError is an OSError
             self.counts["refused"] += 1
-            why = told(error) or f"it was not ready within {PREPARE:g} s"
+            late = isinstance(error, TimeoutError)
+            why = f"it was not ready within {PREPARE:g} s" if late else told(error)
             log.error("takeover: process %d does not take over, this one goes on: %s", channel.pid, why)
             with contextlib.suppress(OSError):  # or two would go on
                 await channel.send({"refused": why})
@@ -156,7 +158,7 @@ class Handover:
         log.error("takeover: process %d is refused: %s", channel.pid, why)
         await channel.send({"refused": why})
 
-    async def _take_over(self, channel: Channel) -> None:
+    async def _take_over(self, channel: Channel, patience: asyncio.Timeout) -> None:
         passed = 0
         try:
             offers = self._owner.all()
@@ -174,7 +176,9 @@ class Handover:
                     os.close(fd)
         await channel.send({"directory": True}, [self._directory.fd])
         log.info("takeover: process %d has %d socket(s) that listen, and gets ready", channel.pid, passed)
-        found = await channel.recv()
+        left = (patience.when() or 0) - asyncio.get_running_loop().time()
+        patience.reschedule(None)
+        found = await channel.recv(left)  # who has said it in time takes calls, however late it is read
         if found is None:
             self.counts["refused"] += 1
             log.warning("takeover: process %d has gone before it was ready: this one goes on", channel.pid)

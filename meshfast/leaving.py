@@ -48,17 +48,18 @@ class Leaving:
 
     async def hand_over(
         self, to: Handover, listeners: tuple[Listener, ...], sockets: Sockets, rest: Callable[[], Awaitable[None]],
-        seconds: float,
+        seconds: float, passing: float,
     ) -> None:  # fmt: skip
-        """Who comes next listens already: takes no more, has it go on with connections, lets go of the ``rest``, and
-        has callers leave whose connections stay."""
+        """Who comes next listens already: takes no more, has it go on with connections within the limit ``passing``,
+        lets go of the ``rest``, and has callers leave whose connections stay."""
         assert to.taken is not None
-        self._state.draining = True
         for one in listeners:
             self._engine.share(one.name, Given.key(one.name, one.bind) in to.taken)
         for key, other in sockets.opened.items():
             other.handed = key in to.taken
-        await to.move(self._engine, {one.name: Given.key(one.name, one.bind) for one in listeners}, self._cut)
+        keys = {one.name: Given.key(one.name, one.bind) for one in listeners}
+        await to.move(self._engine, keys, passing, self._cut)
+        self._state.draining = True  # until here who asks is told how both are: calls are taken
         await rest()
         await to.yours()
         log.info("draining: who still calls in is told READONLY, and finds the next sidecar where this one was")

@@ -1,12 +1,14 @@
 """Established connections that go on in the next sidecar, between two frames, so that who calls sees nothing of it.
 
     next                            running
-                                <-  {"connections": [[key, Dubbo2, discard, silent, came], ...]} and their sockets;
-                                    behind those, where anything came, a file of what came of each
-    {"have": how many}          ->  they are held, and nobody reads them
+                                <-  {"keys": [key, ...], "connections": [[which key, Dubbo2, discard, silent, came],
+                                    ...]} and their sockets; behind those, where anything came, a file of what came of
+                                    each
+    {"have": how many}          ->  they are held, and nobody reads them; 0: they cannot be
                                 <-  {"go": true}: they are the next one's
                                 <-  or {"back": true}: they are not
                                 <-  {"wait": true}, now and then: others may come
+    {"enough": true}            ->  no more is taken
 
 Whoever dies, one of them is left who may go on with what is held.
 """
@@ -17,7 +19,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from meshfast.errors import ProtocolError
@@ -28,8 +30,10 @@ __all__ = ["Arrivals", "Moved", "Moving", "Way", "move"]
 
 log = logging.getLogger("meshfast")
 
-#: Seconds for the next one to say that it has some.
-ANSWER = 10.0
+#: Seconds for the next one to say that it has some: nobody reads them meanwhile. As long as passTimeout, within these.
+ANSWER, LONGEST_ANSWER = 1.0, 10.0
+#: Seconds for it to be told that they are not its own.
+BACK = 10.0
 #: Seconds after which the next one is told that more may come.
 WORD = 5.0
 #: No number is that large.
@@ -71,13 +75,16 @@ class Moving(Way, Protocol):
     def counters(self) -> dict[str, int]: ...
 
 
-async def move(engine: Moving, to: Channel, keys: Mapping[str, str], cut: Callable[[], int]) -> tuple[int, int]:
+async def move(
+    engine: Moving, to: Channel, keys: Mapping[str, str], within: float, cut: Callable[[], int]
+) -> tuple[int, int]:  # fmt: skip
     """Has the connections of listeners go on in another process, as far as they may by the limit ``passTimeout``; then
     the engine drains. Returns how many went, and how many that might have gone did not.
 
-    ``keys``: by the names of listeners, what the other calls them; ``cut``: it is to end at once.
+    ``keys``: by the names of listeners, what the other calls them; ``within``: that limit, in seconds; ``cut``: it is
+    to end at once.
     """
-    count = 0
+    count, within = 0, min(max(within, ANSWER), LONGEST_ANSWER)
     batch: list[Moved] = []
     try:
         engine.pass_on(keys)
@@ -86,30 +93,36 @@ async def move(engine: Moving, to: Channel, keys: Mapping[str, str], cut: Callab
             if (now := asyncio.get_running_loop().time()) > said + WORD:
                 said = now
                 await to.send({"wait": True})
+            if to.told:
+                if await to.recv() is None:
+                    raise ConnectionResetError("it has gone")
+                raise ProtocolError("it has enough")
             going = engine.passing and not cut()
             batch = [Moved(*one) for one in engine.passed(MOST - 1)]
             if batch:
-                count += await _hand(to, batch, keys)
+                count += await _hand(to, batch, keys, within)
                 batch = []
             elif not going:
                 break
             else:
                 await asyncio.sleep(MOMENT)
     except (OSError, ProtocolError) as error:  # a TimeoutError is an OSError
-        log.error("takeover: process %d takes no more connections: %s", to.pid, told(error) or f"none for {ANSWER:g} s")
+        log.error("takeover: process %d takes no more connections: %s", to.pid, told(error))
     engine.drain()
     return count, await _keep(engine, batch) + engine.counters()["limit_pass_timeout"]
 
 
-async def _hand(to: Channel, batch: list[Moved], keys: Mapping[str, str]) -> int:
+async def _hand(to: Channel, batch: list[Moved], keys: Mapping[str, str], within: float) -> int:
     """They are the other's, and closed here: how many. Or an error, and those in the batch are not."""
-    rows = [[keys[one.listener], one.dubbo, one.discard, one.silent, len(one.came)] for one in batch]
+    names = sorted({one.listener for one in batch})
+    rows = [[names.index(one.listener), one.dubbo, one.discard, one.silent, len(one.came)] for one in batch]
+    said = {"keys": [keys[name] for name in names], "connections": rows}
     fds = [one.fd for one in batch]
     came = b"".join(one.came for one in batch)
     file = _file(came) if came else -1
     try:
-        async with asyncio.timeout(ANSWER):
-            await to.send({"connections": rows}, [*fds, file] if came else fds)
+        async with _answering(within):
+            await to.send(said, [*fds, file] if came else fds)
             found = await to.recv()
             if found is None:
                 raise ConnectionResetError("it has gone")
@@ -127,9 +140,18 @@ async def _hand(to: Channel, batch: list[Moved], keys: Mapping[str, str]) -> int
     return len(fds)
 
 
+@contextlib.asynccontextmanager
+async def _answering(within: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(within):
+            yield
+    except TimeoutError:
+        raise TimeoutError(f"it has not answered in {within:g} s") from None
+
+
 async def _take_back(to: Channel, batch: list[Moved], error: Exception) -> None:
     try:
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(BACK):
             await to.send({"back": True})
     except TimeoutError:  # it cannot be told, and two that read them would misread both
         for one in batch:
@@ -140,13 +162,14 @@ async def _take_back(to: Channel, batch: list[Moved], error: Exception) -> None:
 
 async def _keep(engine: Moving, batch: list[Moved]) -> int:
     """Goes on with those that came to nothing, and with all that had left since: how many."""
-    kept = 0
-    while batch or engine.passing:
+    kept, going = 0, True
+    while batch or going:
         for one in batch:
             with _lost(one):
                 await _adopt(engine, one)
                 kept += 1
         await asyncio.sleep(0 if batch else MOMENT)
+        going = engine.passing  # first: what has left by then is there to be had
         batch = [Moved(*one) for one in engine.passed(MOST)]
     return kept
 
@@ -179,22 +202,23 @@ def _file(data: bytes) -> int:
 
 
 class Arrivals:
-    """The side of who comes next. ``names``: its listeners by what the other calls them; ``count``: how many came."""
+    """The side of who comes next. ``names``: its listeners by what the other calls them; ``count``: how many came;
+    ``ending``: it takes no more."""
 
     def __init__(self, engine: Way, names: Mapping[str, str]) -> None:
-        self.names, self.count = names, 0
+        self.names, self.count, self.ending = names, 0, False
         self._engine = engine
         self._held: list[Moved] = []
 
     async def take(self, channel: Channel, said: Mapping[str, Any], fds: Sequence[int]) -> bool:
         """Whether it is about connections, and done with.
 
-        :raises OSError: the other one has gone; what is held is yet to be gone on with
-        :raises ProtocolError: it is none of the messages above
+        :raises ProtocolError: it is none of the messages above, or they cannot be held
         """
         if "connections" in said:
-            self._held = self._read(said["connections"], fds)
-            await channel.send({"have": len(self._held)})
+            self._held = self._read(said["connections"], said.get("keys"), fds)
+            with contextlib.suppress(OSError):  # it has ended, and may have taken them back before: that comes yet
+                await channel.send({"have": len(self._held)})
         elif "go" in said:
             await self.go_on()
         elif "back" in said:
@@ -203,17 +227,19 @@ class Arrivals:
             return "wait" in said
         return True
 
-    def _read(self, rows: Any, fds: Sequence[int]) -> list[Moved]:
+    def _read(self, rows: Any, keys: Any, fds: Sequence[int]) -> list[Moved]:
         try:
-            if self._held or any(not 0 <= number < MANY for row in rows for number in row[2:]):
+            if self.ending:
+                raise ProtocolError("this process ends")
+            if self._held or any(not 0 <= number < MANY for row in rows for number in (row[0], *row[2:])):
                 raise ProtocolError("others are held, or a number is none")
             length = sum(row[4] for row in rows)
             came = os.pread(fds[-1], length, 0) if length else b""
             if len(fds) != len(rows) + (length > 0) or len(came) != length:
                 raise ProtocolError("connections without their sockets, or without what came of them")
             out, at = [], 0
-            for fd, (key, dubbo, discard, silent, size) in zip(fds, rows, strict=False):
-                out.append(Moved(self.names[key], fd, bool(dubbo), discard, silent, came[at : at + size]))
+            for fd, (which, dubbo, discard, silent, size) in zip(fds, rows, strict=False):
+                out.append(Moved(self.names[keys[which]], fd, bool(dubbo), discard, silent, came[at : at + size]))
                 at += size
             if length:
                 os.close(fds[-1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
 
 from meshfast import _core
@@ -26,14 +29,18 @@ class Owner(Protocol):
         """The names of those listeners, and their keys."""
 
     def share(self, name: str, shared: bool) -> None:
-        """Whether others go on with a listener."""
+        """Another one has copies of a listener and may go on with it; or one of those has them no more. Raises OSError
+        where it ends."""
 
 
 class Passed:
-    """``sockets``: those besides the listeners of the ``engine``."""
+    """``sockets``: those besides the listeners of the ``engine``; ``taken``: keys of those that another process has,
+    too, which ``alone`` ends."""
 
-    def __init__(self, engine: _core.Engine, side: Sidecar, sockets: Sockets) -> None:
+    def __init__(self, engine: _core.Engine, side: Sidecar, sockets: Sockets, taken: Collection[str] = ()) -> None:
         self._engine, self._side, self._sockets = engine, side, sockets
+        self._taken = [one.name for one in side.listeners if Given.key(one.name, one.bind) in taken]
+        self._shared = Counter(self._taken)  # how many have a listener besides
 
     def all(self) -> dict[str, list[int]]:
         found = {Given.key(one.name, one.bind): self._engine.copies(one.name) for one in self._side.listeners}
@@ -46,7 +53,15 @@ class Passed:
         return {one.name: Given.key(one.name, one.bind) for one in self._side.listeners if forwards_to(one) == port}
 
     def share(self, name: str, shared: bool) -> None:
-        self._engine.share(name, shared)
+        self._shared[name] += 1 if shared else -1
+        self._engine.share(name, self._shared[name] > 0)
+
+    def alone(self) -> None:
+        """The process before has nothing any more. Again is harmless."""
+        taken, self._taken = self._taken, []
+        for name in taken:
+            with contextlib.suppress(OSError):  # it ends
+                self.share(name, False)
 
 
 def forwards_to(one: Listener) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import socket
 import stat
 import struct
@@ -25,6 +26,7 @@ SIDECAR = "handover.sock"
 #: Descriptors of one message (the kernel takes 253).
 MOST = 200
 LONGEST = 65536  # bytes of one message
+NOFILE = "raise its limit of open files (ulimit -n)"
 
 
 def custodian(port: int) -> str:
@@ -67,24 +69,47 @@ class Channel:
             except BlockingIOError:
                 await _until(self._sock, write=True)
 
-    async def recv(self) -> tuple[dict[str, Any], list[int]] | None:
-        """A message and its descriptors, which are the caller's to close. None: the other end has gone.
+    @property
+    def told(self) -> bool:
+        """Something, or the end, is there to be received."""
+        poll = select.poll()  # which knows descriptors of any number
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    async def recv(self, within: float | None = None) -> tuple[dict[str, Any], list[int]] | None:
+        """A message and its descriptors, which are the caller's to close. None: the other end has gone. What is there
+        is given, also where this process slept over the seconds ``within`` which it was to come.
 
         :raises ProtocolError: it is none
+        :raises TimeoutError: there is none
         """
+        if within is None:
+            return await self._recv()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._recv()
+        async with asyncio.timeout(0):
+            return await self._recv()
+
+    async def _recv(self) -> tuple[dict[str, Any], list[int]] | None:
+        ended = False
         while True:
             try:
                 data, fds, flags, _ = socket.recv_fds(self._sock, LONGEST, MOST, socket.MSG_CMSG_CLOEXEC)
                 break
             except BlockingIOError:
                 await _until(self._sock, write=False)
-            except ConnectionError:
-                return None
+            except ConnectionError:  # it ended and had not read all that it was told; what it said before comes yet
+                if ended:
+                    return None
+                ended = True
         try:
             if not data:
                 return None
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                raise ProtocolError(f"a message of more than {LONGEST} bytes or {MOST} descriptors")
+            if flags & socket.MSG_TRUNC:
+                raise ProtocolError(f"a message of more than {LONGEST} bytes")
+            if flags & socket.MSG_CTRUNC:
+                raise ProtocolError(f"more than {MOST} descriptors, or than this process has room for: {NOFILE}")
             found = json.loads(data)
             if not isinstance(found, dict):
                 raise ProtocolError("a message that is no JSON object")

@@ -153,20 +153,20 @@ class Sidecar:
             for what, address in served(side):
                 await self._sockets.prepare(what, address)
             engine.start()
-            await self._take_over(engine)
-            if side.admin:
-                self.addresses["admin"] = await admin.start(side.admin, self._sockets.listen)
-            await self.own.open(self.addresses, self._sockets.listen)
             loop.add_reader(engine.event_fd, self._take_events)
             tasks += [asyncio.create_task(self._watch(events)), asyncio.create_task(self._tend())]
             if self._access:
                 tasks.append(asyncio.create_task(self._access.follow(engine.access_records)))
+            owner = Passed(engine, side, self._sockets, self.takeover.given.taken)
+            await self._take_over(engine, owner)
+            if side.admin:
+                self.addresses["admin"] = await admin.start(side.admin, self._sockets.listen)
+            await self.own.open(self.addresses, self._sockets.listen)
             self.state.ready = True
             self.own.tell()
             self.own.register(self.addresses)
             self.registrations.ready()
             if self.registries.directory is not None:
-                owner = Passed(engine, side, self._sockets)
                 self.handover = Handover(self.registries.directory, owner, self.stop, self.state.passed)
                 self.handover.go_on(self.takeover.kept, self.takeover.given.taken)
             log.info(
@@ -175,11 +175,14 @@ class Sidecar:
                 engine.loop_name, workers, os.getpid(),
             )  # fmt: skip
             await self._stop.wait()
-            within = side.limits.get("drainTimeout", _core.limits()["drainTimeout"][0]) / 1000
+            within, passing = (
+                side.limits.get(name, _core.limits()[name][0]) / 1000 for name in ("drainTimeout", "passTimeout")
+            )
             leaving = Leaving(engine, self.own, self.state, lambda: self.killed, self._now)
             if self.handover is not None and self.handover.taken is not None:
                 await leaving.hand_over(
-                    self.handover, side.listeners, self._sockets, lambda: self._let_go(tasks, events, admin), within
+                    self.handover, side.listeners, self._sockets, lambda: self._let_go(tasks, events, admin), within,
+                    passing,
                 )  # fmt: skip
             else:
                 await leaving.drain(self.handover, within, self.mesh.sidecar.advertise.propagation_ms / 1000)
@@ -248,14 +251,16 @@ class Sidecar:
 
     # --- from the process before, and to the next
 
-    async def _take_over(self, engine: _core.Engine) -> None:
+    async def _take_over(self, engine: _core.Engine, owner: Passed) -> None:
         """Calls are taken, beside the process before until that has heard of it."""
         given, listeners = self.takeover.given, self.mesh.sidecar.listeners
         names = {Given.key(one.name, one.bind): one.name for one in listeners if one.protocol in ("auto", "dubbo")}
-        await self.takeover.ready(Arrivals(engine, {key: one for key, one in names.items() if key in given.taken}))
+        arrivals = Arrivals(engine, {key: one for key, one in names.items() if key in given.taken})
+        for one in listeners:
+            if forwards_to(one) in self.takeover.kept:  # an application has it, and will
+                owner.share(one.name, True)
+        await self.takeover.ready(arrivals, owner.alone, self._stop)
         self.state.passed["taken"] += self.takeover.sockets
-        for one in self.mesh.sidecar.listeners:
-            engine.share(one.name, forwards_to(one) in self.takeover.kept)
         if self.takeover.took and self._keeper is not None:
             self._keeper.own()
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 from meshfast import passing
@@ -46,6 +46,9 @@ class Takeover:
         self._channel: Channel | None = None
         self._directory: StateDir | None = None
         self.kept: dict[int, Channel] = {}  # applications that keep what was given, by their ports
+        self._following: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # nobody is waited for any more
+        self._refused = ""
 
     async def open(self, path: str) -> StateDir:
         """The state directory, with all that who has it passes.
@@ -125,45 +128,67 @@ class Takeover:
             except OSError as error:
                 log.info("custody: process %d has gone: %s", channel.pid, told(error))
 
-    async def ready(self, arrivals: Arrivals) -> None:
-        """Calls are taken, and ``arrivals`` takes connections. Returns when the process before has let go of all.
+    async def ready(self, arrivals: Arrivals, alone: Callable[[], None], stop: asyncio.Event) -> None:
+        """Calls are taken, and ``arrivals`` takes connections. Returns when the process before has let go of all, or is
+        not waited for any more: then it may yet have the sockets, and its connections are taken when it wakes.
+
+        ``alone``: is called once it has nothing any more; ``stop``: is set when this one is to end.
 
         :raises StateError: that one ends for another reason
         """
         self.given.close()
         await self._serving()
         if self._channel is None:
+            alone()
             return
-        gone = False
-        try:
-            with contextlib.suppress(OSError):  # it has ended; what it said before that comes yet
-                await self._channel.send({"ready": self.given.taken, "connections": sorted(arrivals.names)})
-            async with asyncio.timeout(YOURS) as patience:
-                gone = not await self._last_word(self._channel, arrivals, patience)
-            if gone:
-                log.warning("takeover: process %d died before its last word: going on with what it left", self.took)
-        except TimeoutError:
-            log.error("takeover: process %d has not let go in %g s: going on without its word", self.took, YOURS)
-        except ProtocolError as error:
-            log.error("takeover: going on without the last word of process %d: %s", self.took, error)
-        except OSError as error:
-            gone = True
-            log.warning("takeover: process %d died, going on with what it left: %s", self.took, told(error))
-        if gone:
-            await arrivals.go_on()
-        arrivals.close()
-        if arrivals.count:
-            log.info("takeover: %d connection(s) of process %d go on here", arrivals.count, self.took)
-        self._channel.close()
+        self._following = asyncio.create_task(self._follow(self._channel, arrivals, alone, stop))
+        await self._settled.wait()
+        if self._refused:
+            raise StateError(self._refused)
         assert self._directory is not None
         await asyncio.to_thread(self._directory.own)
 
-    async def _last_word(self, channel: Channel, arrivals: Arrivals, patience: asyncio.Timeout) -> bool:
+    async def _follow(
+        self, channel: Channel, arrivals: Arrivals, alone: Callable[[], None], stop: asyncio.Event
+    ) -> None:  # fmt: skip
+        hurry = asyncio.create_task(self._hurry(channel, arrivals, stop))
+        try:
+            with contextlib.suppress(OSError):  # it has ended; what it said before that comes yet
+                await channel.send({"ready": self.given.taken, "connections": sorted(arrivals.names)})
+            if not await self._last_word(channel, arrivals):
+                log.warning("takeover: process %d died before its last word: going on with what it left", self.took)
+                await arrivals.go_on()
+            alone()
+        except StateError as error:
+            if self._settled.is_set():
+                log.error("takeover: %s, but this one has gone on", error)
+            self._refused = str(error)
+        finally:
+            hurry.cancel()
+            arrivals.close()
+            channel.close()
+            if arrivals.count:
+                log.info("takeover: %d connection(s) of process %d go on here", arrivals.count, self.took)
+            self._settled.set()
+
+    async def _last_word(self, channel: Channel, arrivals: Arrivals) -> bool:
         """False: it died before."""
-        while (found := await channel.recv()) is not None:
-            patience.reschedule(asyncio.get_running_loop().time() + YOURS)
-            said, fds = found
-            if await arrivals.take(channel, said, fds):
+        while True:
+            try:
+                found = await channel.recv(None if self._settled.is_set() else YOURS)
+                if found is None:
+                    return False
+                said, fds = found
+                if await arrivals.take(channel, said, fds):
+                    continue
+            except TimeoutError:
+                log.error("takeover: process %d has not let go in %g s: going on without its word", self.took, YOURS)
+                self._settled.set()
+                continue
+            except ProtocolError as error:  # whatever it was that it gives, it is to keep it
+                log.error("takeover: connections stay in process %d: %s", self.took, error)
+                with contextlib.suppress(OSError):
+                    await channel.send({"have": 0})
                 continue
             for fd in fds:
                 os.close(fd)
@@ -171,10 +196,19 @@ class Takeover:
                 raise StateError(f"process {self.took} does not hand over: {said['refused']}")
             if "yours" in said:
                 return True
-        return False
+
+    @staticmethod
+    async def _hurry(channel: Channel, arrivals: Arrivals, stop: asyncio.Event) -> None:
+        """Where this one is to end what the process before has stays there, and it need not wait for more to be had."""
+        await stop.wait()
+        arrivals.ending = True
+        with contextlib.suppress(OSError):  # it has ended
+            await channel.send({"enough": True})
 
     def close(self) -> None:
         """At its end, however far it came."""
+        if self._following is not None:
+            self._following.cancel()
         self.given.close()
         for channel in (*self.kept.values(), *((self._channel,) if self._channel is not None else ())):
             channel.close()

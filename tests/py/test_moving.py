@@ -36,6 +36,10 @@ class Engine:
         return True
 
 
+def offer(rows: object) -> dict[str, Any]:
+    return {"keys": [KEY, "unix:///x"], "connections": rows}
+
+
 def file(data: bytes) -> int:
     fd = os.memfd_create("test")
     os.write(fd, data)
@@ -71,8 +75,8 @@ def told(engine: Engine, *said: tuple[dict[str, Any], list[int]]) -> Arrivals:
 
 def test_they_go_on_once_they_are_ours() -> None:
     engine, fds = Engine(), [file(b""), file(b""), file(b"abcde")]
-    rows: list[Row] = [[KEY, True, 7, 8, 3], [KEY, False, 0, 9, 2]]
-    one = told(engine, ({"connections": rows}, fds))
+    rows: list[Row] = [[0, True, 7, 8, 3], [0, False, 0, 9, 2]]
+    one = told(engine, (offer(rows), fds))
     assert engine.asked == 0 and one.count == 0
     assert [is_open(fd) for fd in fds] == [True, True, False]
     asyncio.run(one.go_on())
@@ -84,21 +88,24 @@ def test_they_go_on_once_they_are_ours() -> None:
 def test_none_is_left_open(last: dict[str, Any]) -> None:
     """It is taken back, or cannot be gone on with."""
     fd = file(b"")
-    one = told(Engine(bad=True), ({"connections": [[KEY, True, 0, 0, 0]]}, [fd]), (last, []))
+    one = told(Engine(bad=True), (offer([[0, True, 0, 0, 0]]), [fd]), (last, []))
     assert not is_open(fd) and one.count == 0
 
 
 BAD: dict[str, Callable[[], tuple[Any, list[int]]]] = {
     "no list": lambda: (7, [file(b"")]),
-    "a row of one": lambda: ([[KEY]], [file(b"")]),
-    "another listener": lambda: ([["unix:///x", True, 0, 0, 0]], [file(b"")]),
-    "a number below 0": lambda: ([[KEY, True, -1, 0, 0]], [file(b"")]),
-    "a number too large": lambda: ([[KEY, True, 0, 1 << 64, 0]], [file(b"")]),
-    "no number": lambda: ([[KEY, True, "many", 0, 0]], [file(b"")]),
-    "no sockets": lambda: ([[KEY, True, 0, 0, 0]], []),
-    "too many sockets": lambda: ([[KEY, True, 0, 0, 0]], [file(b""), file(b"")]),
-    "less than came": lambda: ([[KEY, True, 0, 0, 5]], [file(b""), file(b"abc")]),
-    "no file of what came": lambda: ([[KEY, True, 0, 0, 5]], [os.open("/", os.O_PATH)]),
+    "a row of one": lambda: ([[0]], [file(b"")]),
+    "another listener": lambda: ([[1, True, 0, 0, 0]], [file(b"")]),
+    "no listener's number": lambda: ([[2, True, 0, 0, 0]], [file(b"")]),
+    "one below 0": lambda: ([[-2, True, 0, 0, 0]], [file(b"")]),
+    "no listener at all": lambda: ([[KEY, True, 0, 0, 0]], [file(b"")]),
+    "a number below 0": lambda: ([[0, True, -1, 0, 0]], [file(b"")]),
+    "a number too large": lambda: ([[0, True, 0, 1 << 64, 0]], [file(b"")]),
+    "no number": lambda: ([[0, True, "many", 0, 0]], [file(b"")]),
+    "no sockets": lambda: ([[0, True, 0, 0, 0]], []),
+    "too many sockets": lambda: ([[0, True, 0, 0, 0]], [file(b""), file(b"")]),
+    "less than came": lambda: ([[0, True, 0, 0, 5]], [file(b""), file(b"abc")]),
+    "no file of what came": lambda: ([[0, True, 0, 0, 5]], [os.open("/", os.O_PATH)]),
 }
 
 
@@ -106,14 +113,14 @@ BAD: dict[str, Callable[[], tuple[Any, list[int]]]] = {
 def test_what_cannot_be_read(what: str) -> None:
     rows, fds = BAD[what]()
     with pytest.raises(ProtocolError, match="connections that cannot be read"):
-        told(Engine(), ({"connections": rows}, fds))
+        told(Engine(), (offer(rows), fds))
     assert not any(map(is_open, fds))
 
 
 def test_others_are_held() -> None:
     fds = [file(b""), file(b"")]
-    rows = [[KEY, True, 0, 0, 0]]
+    rows = [[0, True, 0, 0, 0]]
     with pytest.raises(ProtocolError, match="others are held"):
-        told(Engine(), ({"connections": rows}, fds[:1]), ({"connections": rows}, fds[1:]))
+        told(Engine(), (offer(rows), fds[:1]), (offer(rows), fds[1:]))
     assert not is_open(fds[1])
     os.close(fds[0])

@@ -244,7 +244,7 @@ async def old(held: Held, last: str) -> None:
     assert found is not None
     with taken:
         key = next(key for key in found[0]["connections"] if key.endswith("#out"))
-        await channel.send({"connections": [[key, False, 0, 0, 0]]}, [taken.fileno()])
+        await channel.send({"keys": [key], "connections": [[0, False, 0, 0, 0]]}, [taken.fileno()])
         assert await channel.recv() == ({"have": 1}, [])
     if last != "nothing":
         await channel.send({last: True})
