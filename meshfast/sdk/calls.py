@@ -88,13 +88,15 @@ class Calls:
         sends: int = 0,
     ) -> Call:  # fmt: skip
         """Gives a call out; ``future`` gets its answer, or why there is none. LimitError, StateError: refused.
-        ``sends``: how often it was sent on a thread's line."""
+        ``sends``: how often it was sent on a thread's line; refused then, it is lost."""
         if len(self.calls) + (self.lines.busy if self.lines is not None else 0) >= self.limits.max_calls:
-            raise self._limit("max_calls", f"{self.limits.max_calls} calls wait: make fewer at a time, or raise it")
+            text = f"{self.limits.max_calls} calls wait: make fewer at a time, or raise it"
+            raise self._limit("max_calls", text, sends)
         if len(frame) > self.max_answer:
-            raise self._limit("max_answer", f"the request has {len(frame)} bytes")
+            raise self._limit("max_answer", f"the request has {len(frame)} bytes", sends)
         if self.closed:
-            raise StateError("the connection to the mesh is closed: make calls inside its block")
+            text = "the connection to the mesh is closed"
+            raise _lost(text) if sends else StateError(f"{text}: make calls inside its block")
         now = self.loop.time()
         call = Call(number, frame, future, now + timeout, idempotent, two_way)
         call.sends = sends
@@ -130,21 +132,23 @@ class Calls:
         return await self.loop.run_in_executor(self._readers, how, answer)
 
     def forget(self, call: Call) -> None:
-        """Its caller waits no longer: nothing of it stays; an answer that comes later is dropped."""
-        if self.calls.pop(call.number, None) is None:
+        """Its caller waits no longer: nothing of it stays; an answer that comes later is dropped. In a process that was
+        forked nothing is done: what would be told goes by the other's connection, in its numbers and tables."""
+        if self.forked or self.calls.pop(call.number, None) is None:
             return
         if call.wire is not None:
             call.wire.forget(call)
         elif self._queue.pop(call.number, None) is not None:
             self._queued -= len(call.frame)
 
-    def _limit(self, name: str, text: str) -> LimitError:
+    def _limit(self, name: str, text: str, sends: int) -> Exception:
+        """Says that it was not sent, where it was not."""
         self.counters[name] += 1
-        return LimitError(f"{name}: {text}")
+        return _lost(f"{name}: {text}") if sends else LimitError(f"{name}: {text}")
 
     def _wait(self, call: Call) -> None:
         if self._queued + len(call.frame) > self.limits.max_waiting:
-            raise self._limit("max_waiting", f"{self._queued} bytes of requests wait: {self.why}")
+            raise self._limit("max_waiting", f"{self._queued} bytes of requests wait: {self.why}", call.sends)
         self._queued += len(call.frame)
         self._queue[call.number] = call
 
@@ -160,7 +164,9 @@ class Calls:
             try:
                 self._wait(call)
             except LimitError as error:
-                self._fail(call, NotSent(str(error)) if not call.sends else ConnectionLost(str(error)))
+                self._fail(call, NotSent(str(error)))
+            except ConnectionLost as error:
+                self._fail(call, error)
             return
         left = int(1000 * (call.deadline - self.loop.time()))
         if left > 0:  # else its time is up, and that is told in a moment
@@ -207,7 +213,8 @@ class Calls:
                 if call.sends:
                     self._fail(call, CallTimeout("no answer in time; it may have been executed"))
                 else:
-                    self._fail(call, NotSent(f"not sent in time: {self.why}"))
+                    why = self.why if call.wire is None or self.route is None else call.wire.holds
+                    self._fail(call, NotSent(f"not sent in time: {why}"))
 
     def lost(self, wire: Wire, why: str) -> None:
         """The connection has ended: what was sent on it fails, or is sent once more; what was not goes elsewhere."""
@@ -248,3 +255,7 @@ class Calls:
         for call in list(self.calls.values()):
             ended = "the application closed its connection to the mesh"
             self._fail(call, ConnectionLost(ended) if call.sends else NotSent(ended))
+
+
+def _lost(why: str) -> ConnectionLost:
+    return ConnectionLost(f"its connection has ended; it may have been executed, and is not sent once more: {why}")

@@ -120,13 +120,11 @@ class Clients:
     @property
     def counters(self) -> Mapping[str, int]:
         """Of both together, and of lines."""
-        if self._streams is None and self.dubbo.lines is None:
-            return self.dubbo.counters
-        found: Counter[str] = Counter(self.dubbo.counters)
+        found: Counter[str] = Counter(dict(self.dubbo.counters))  # dict: at once, while others go on counting
         if self._streams is not None:
-            found.update(self._streams.counters)
+            found.update(dict(self._streams.counters))
         if self.dubbo.lines is not None:
-            found.update(self.dubbo.lines.counters)
+            found.update(dict(self.dubbo.lines.counters))
         return found
 
     async def close(self) -> None:

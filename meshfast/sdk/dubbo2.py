@@ -14,6 +14,8 @@ _MAGIC = 0xDABB
 _REQUEST, _TWO_WAY, _EVENT = 0x80, 0x40, 0x20
 #: Bytes of one write; the socket is asked after each whether it takes more.
 WRITE = 256 * 1024
+#: Bytes of an event at most, a heartbeat or READONLY: they are sent back.
+EVENT = 1024
 
 
 class DubboWire(Wire):
@@ -97,12 +99,15 @@ class DubboWire(Wire):
                 return end
             following = at + 16 + length
             if flags & (_REQUEST | _EVENT):
-                if length > self._owner.max_answer:
-                    self.drop(f"an event of {length} bytes came: maxAnswer is {self._owner.max_answer}")
+                most = EVENT if flags & _EVENT else self._owner.max_answer
+                if length > most:
+                    self._owner.over("max_event")
+                    self.drop(f"an event of {length} bytes came, of {most} at most")
                     return end
                 if following > end:
                     break
-                self._event(data[at:following], flags)
+                if not self._event(data[at:following], flags):
+                    return end
             else:
                 call = calls.get(number)
                 if call is not None and (call.wire is not self or not call.sent):
@@ -126,17 +131,21 @@ class DubboWire(Wire):
         self._need = following - at if end - at >= 16 else 16
         return at
 
-    def _event(self, frame: bytes, flags: int) -> None:
-        """A heartbeat is answered; READONLY is told; a call of the other side is none of ours, and is left."""
+    def _event(self, frame: bytes, flags: int) -> bool:
+        """A heartbeat is answered; READONLY is told; a call of the other side is none of ours, and is left. False: the
+        connection ends with it."""
         if not flags & _EVENT or not flags & _REQUEST:
-            return
+            return True
         if flags & _TWO_WAY:
             head = bytes([0xDA, 0xBB, flags & 0x3F, dubbo.Status.OK])
-            self._put(head + frame[4:])
+            if not self._control(head + frame[4:]):
+                self.drop("it asks for heartbeats and does not read them")
+                return False
         try:
             said = dubbo.event(frame)
         except ProtocolError:
-            return
+            return True
         if said == "readonly" and not self.is_readonly:
             self.is_readonly = True
             self._owner.readonly(self)
+        return True

@@ -18,8 +18,6 @@ __all__ = ["CONNECTION", "HEAD", "HEADERS", "Framed"]
 CONNECTION, HEADERS = 1 << 24, 1 << 16
 #: Continuations of one list of fields.
 CONTINUATIONS = 16
-#: Bytes that wait to be read by one who asks for answers to PING and SETTINGS.
-CONTROLS = 1 << 20
 #: Bytes before the payload of a frame.
 HEAD = 9
 _DATA, _HEADERS = 0, 1
@@ -113,18 +111,17 @@ class Framed(Wire):
                 for number, value in frame.settings:
                     self._setting(number, value)
                 self._settled = True
-                self._control(http2.Settings(flags=Flag.ACK))
+                self._reply(http2.Settings(flags=Flag.ACK))
             case http2.Ping() if not frame.is_ack:
-                self._control(http2.Ping(flags=Flag.ACK, data=frame.data))
+                self._reply(http2.Ping(flags=Flag.ACK, data=frame.data))
             case http2.GoAway():
                 self._goaway(frame)
             case http2.PushPromise():
                 raise ProtocolError("a push, which our settings forbid")
 
-    def _control(self, frame: http2.Frame) -> None:
-        if self._transport is not None and self._transport.get_write_buffer_size() > CONTROLS:
+    def _reply(self, frame: http2.Frame) -> None:
+        if not self._control(frame.encode()):
             raise LimitError("it asks for answers and does not read them")
-        self._put(frame.encode())
 
     def _continuation(self, frame: http2.Continuation) -> None:
         if self._block is None or self._block[0] != frame.stream:

@@ -10,12 +10,13 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """``room``: bytes that its window has; ``content``, ``answer`` and ``trailers`` are those of the answer."""
+    """``room``: bytes that its window has, less those that each has to begin with; ``content``, ``answer`` and
+    ``trailers`` are those of the answer."""
 
     __slots__ = ("answer", "at", "call", "content", "credit", "flow", "number", "over", "room", "trailers", "whole")
 
-    def __init__(self, call: Call, number: int, room: int) -> None:
-        self.call, self.number, self.room = call, number, room
+    def __init__(self, call: Call, number: int) -> None:
+        self.call, self.number, self.room = call, number, 0
         self.at = 0  # bytes of the body that went out
         self.whole = False  # all of it did
         self.over = False  # all of the answer came

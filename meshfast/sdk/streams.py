@@ -46,12 +46,19 @@ class StreamsWire(Framed):
         self._unfinished: dict[int, Stream] = {}  # of which content is left, by number
         self._next = 1
         self._room, self._initial, self._most, self._frame = _START, _START, STREAMS, 16384
+        self._widest = 0  # no stream has more room
         self._list = _ABOVE  # bytes of a list of fields, with 32 for each
         self._held = 0  # bytes of answers that are not whole, or not read
 
     @staticmethod
     def within(frame: Request, milliseconds: int) -> Request:
         return frame.within(milliseconds)
+
+    @property
+    def holds(self) -> str:
+        if self._paused or not self._settled:
+            return super().holds
+        return f"no stream or window was free, {len(self._streams)} streams are open and {self._most} may be"
 
     def _heartbeat(self) -> None:
         self._put(http2.Ping().encode())
@@ -129,7 +136,7 @@ class StreamsWire(Framed):
 
     def _begin(self, call: Call, fields: Fields) -> bytes:
         """The head of a call, and what may go of its content."""
-        stream = Stream(call, self._next, self._initial)
+        stream = Stream(call, self._next)
         self._streams[self._next] = self._of[call.number] = stream
         self._unfinished[self._next] = stream
         self._next += 2
@@ -162,7 +169,7 @@ class StreamsWire(Framed):
     def _flowing(self, stream: Stream, flow: Flow) -> bytes:
         """What may go of one that streams: messages in frames of their own, as some peers want them."""
         out: list[bytes] = []
-        while piece := flow.piece(min(self._frame, self._room, stream.room)):
+        while piece := flow.piece(min(self._frame, self._room, self._initial + stream.room)):
             stream.room -= len(piece)
             self._room -= len(piece)
             stream.whole = flow.done_sending
@@ -181,7 +188,7 @@ class StreamsWire(Framed):
             return self._flowing(stream, stream.flow)
         body, out = stream.call.frame.body, []
         while True:
-            size = min(len(body) - stream.at, self._frame, self._room, stream.room)
+            size = min(len(body) - stream.at, self._frame, self._room, self._initial + stream.room)
             if size <= 0:
                 break
             stream.at += size
@@ -213,6 +220,9 @@ class StreamsWire(Framed):
         if not (stream.over and stream.whole):
             code = ErrorCode.NO_ERROR if stream.over else ErrorCode.CANCEL
             self._put(http2.RstStream(stream.number, code=code).encode())
+        if self.pending and not self._scheduled and not self._paused:  # there is a place for one more
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
         if self.retired and not self.sent:
             self._loop.call_soon(self._retire)
 
@@ -233,9 +243,10 @@ class StreamsWire(Framed):
             case Setting.MAX_HEADER_LIST_SIZE:
                 self._list = value
             case Setting.INITIAL_WINDOW_SIZE:
-                more, self._initial = value - self._initial, value
-                for stream in self._streams.values():
-                    stream.room = self._sum(stream.room, more)
+                self._initial = value
+                if value + self._widest > _ABOVE:  # alone then they are looked at: it may be said without end
+                    self._widest = max((one.room for one in self._streams.values()), default=0)
+                    self._sum(value, self._widest)
 
     @staticmethod
     def _sum(room: int, more: int) -> int:
@@ -247,7 +258,8 @@ class StreamsWire(Framed):
         if frame.stream == 0:
             self._room = self._sum(self._room, frame.increment)
         elif (stream := self._stream(frame.stream)) is not None:
-            stream.room = self._sum(stream.room, frame.increment)
+            stream.room = self._sum(self._initial + stream.room, frame.increment) - self._initial
+            self._widest = max(self._widest, stream.room)
 
     def _stream(self, number: int) -> Stream | None:
         """None: it has ended here."""

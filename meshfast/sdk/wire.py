@@ -12,8 +12,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Call", "Frame", "Owner", "Settled", "Wire"]
+__all__ = ["CONTROLS", "Call", "Frame", "Owner", "Settled", "Wire"]
 
+#: Bytes of answers to what an other end asks for while it reads nothing (heartbeats, PING, SETTINGS): over it the
+#: connection ends.
+CONTROLS = 1 << 20
 #: Calls whose callers have left, of those that were not sent yet, before they are looked for.
 LEFT = 1000
 
@@ -95,9 +98,14 @@ class Wire(asyncio.Protocol):
         self._scheduled = self._paused = self._asked = False
         self._quiet = 0.0  # when something was heard last, or the first of the calls that wait was given
         self._timer: asyncio.TimerHandle | None = None
-        self._left = 0
+        self._left = self._controls = 0
         self._why = ""
         self._when_closed: list[Callable[[], None]] = []
+
+    @property
+    def holds(self) -> str:
+        """Why calls that it has were not sent."""
+        return "the other end of their connection takes no more"
 
     # --- what its bytes are
 
@@ -182,7 +190,7 @@ class Wire(asyncio.Protocol):
         self._watch()  # of calls one way nothing is due, but that they are taken
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self._paused, self._controls = False, 0
         if not self.sent:  # that they are taken is all the word there is of calls one way
             self._quiet = self._loop.time()
         self._flush()
@@ -208,6 +216,16 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    def _control(self, data: bytes) -> bool:
+        """Answers what its other end has asked for. False: too much of that waits to be read."""
+        if self._paused:
+            self._controls += len(data)
+        if self._controls > CONTROLS:
+            self._owner.over("controls")
+            return False
+        self._put(data)
+        return True
+
     def _answer(self, call: Call, answer: Any) -> None:
         """It has come."""
         del self._owner.calls[call.number]
@@ -226,7 +244,7 @@ class Wire(asyncio.Protocol):
         """Whether it has been silent for too long."""
         self._timer = None
         left = self._quiet + self._silent - self._loop.time()
-        due = self.sent or self._paused
+        due = self.sent or self.pending or self._paused
         if self._asked or (due and left <= 0):
             self._asked, left = False, self._silent
             self._owner.silent(self)

@@ -72,6 +72,12 @@ class Desk(Calls):
         future.add_done_callback(lambda one: one.cancelled() or one.exception())
         return self.start(number or next(self.numbers), frame, future, 60.0, idempotent, two_way)
 
+    def late_now(self, call: Call) -> None:
+        """Its time is up."""
+        call.deadline = 0.0
+        self._watch(call)
+        self._expire()
+
     def leave(self) -> None:
         self.end()
         if self.wire._timer is not None:

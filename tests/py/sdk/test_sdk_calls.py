@@ -7,6 +7,7 @@ import gc
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sdk_world import CART, PATIENCE, Counting, FakeFat, meshed, nothing, play, 
 
 from meshfast import dubbo, sdk
 from meshfast.errors import LimitError, StateError
-from meshfast.sdk.calls import LONG
+from meshfast.sdk.calls import LONG, Calls
 from meshfast.sdk.codec import Answer, answered
 
 
@@ -292,3 +293,41 @@ def test_where_the_sidecar_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings("shop", address="tcp://127.0.0.1:5", environ=environ).address == "tcp://127.0.0.1:5"
     with pytest.raises(StateError, match="MESHFAST_SDK"):
         Settings("shop", environ={"MESHFAST_SDK": "/tmp/x"})
+
+
+@pytest.mark.parametrize("limits", [{"max_calls": 0}, {"max_waiting": 0}, {}], ids=["calls", "waiting", "closed"])
+def test_what_was_sent_and_is_refused_is_lost(limits: dict[str, int]) -> None:
+    """A thread's line has ended behind it: that it was not sent would not be true."""
+
+    async def story() -> None:
+        one = Calls(sdk.Limits(**limits))
+        if not limits:
+            one.end()
+        wanted = (LimitError, StateError)
+        for sends, kind in ((0, wanted), (1, (sdk.ConnectionLost,))):
+            with pytest.raises(kind, match="|".join(limits) or "is closed") as error:
+                one.start(1, b"x", one.loop.create_future(), 60.0, True, True, sends)
+            assert not sends or (error.value.may_have_run and "may have been executed" in str(error.value))
+        assert not one.calls and all(one.counters[name] == 2 for name in limits)
+
+    play(story)
+
+
+class Growing(Counter[str]):
+    """As another thread would, it counts something new while somebody reads."""
+
+    def items(self) -> Any:
+        for number, one in enumerate(list(super().items())):
+            self[f"new {number}"] += 1
+            yield one
+
+
+def test_counters_are_read_while_others_count() -> None:
+    async def story() -> None:
+        async with meshed("tcp://127.0.0.1:9") as mesh:
+            client = mesh.clients.of("tri")
+            mesh.client.counters, client.counters = Growing(calls=1), Growing(calls=2)
+            assert mesh.counters["calls"] == 3 and mesh.counters["none"] == 0
+            assert not any(name.startswith("new") for name in (*mesh.client.counters, *client.counters))
+
+    play(story)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from sdk_world import play
+from sdk_world import play, until
 from streams_desk import GRPC, TARGET, StreamsDesk, desk, outcome
 
 from meshfast import http2
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.calls import Limits
-from meshfast.sdk.errors import BadAnswer
+from meshfast.sdk.errors import BadAnswer, NotSent
 from meshfast.sdk.streams import STREAM
 
 
@@ -213,5 +214,72 @@ def test_who_leaves_in_the_turn_of_the_call_is_not_sent() -> None:
             assert one.contents() == {1: 6, 3: 6} and not one.wire.pending and not left.sent
             one.forget(left)
             assert first.sent and last.sent and one.wire.sent == len(one.calls) == 2
+
+    play(story)
+
+
+def test_what_waits_for_a_stream_goes_when_one_is_given_up() -> None:
+    async def story() -> None:
+        with desk(settings=((Setting.MAX_CONCURRENT_STREAMS, 2),)) as one:
+            calls = [one.ask() for _ in range(4)]
+            await asyncio.sleep(0)
+            assert list(one.contents()) == [1, 3]
+            for call in calls[:2]:
+                one.forget(call)
+            await asyncio.sleep(0)  # and not a word comes from the other end
+            assert [call.sent for call in calls[2:]] == [True, True] and list(one.contents()) == [5, 7]
+
+    play(story)
+
+
+def test_silence_is_told_where_calls_wait_for_a_stream() -> None:
+    async def story() -> None:
+        with desk(settings=((Setting.MAX_CONCURRENT_STREAMS, 0),), silent=0.01) as one:
+            one.ask()
+            await until(lambda: "silent" in one.told)
+
+    play(story)
+
+
+def test_what_no_stream_was_free_for_says_so() -> None:
+    async def story() -> None:
+        with desk(settings=((Setting.MAX_CONCURRENT_STREAMS, 1),)) as one:
+            one.why = "a word of before"
+            call, other = one.ask(), one.ask()
+            await asyncio.sleep(0)
+            one.late_now(other)
+            with pytest.raises(NotSent, match="no stream or window was free, 1 streams are open and 1 may be"):
+                other.future.result()  # type: ignore[attr-defined]
+            one.late_now(call)
+            assert outcome(call) == "CallTimeout"
+
+    play(story)
+
+
+class Walked(dict[int, Any]):
+    """How often somebody has looked at them all."""
+
+    walks = 0
+
+    def values(self) -> Any:
+        self.walks += 1
+        return super().values()
+
+
+def test_windows_said_again_and_again_cost_no_look_at_each_stream() -> None:
+    async def story() -> None:
+        with desk(settings=((Setting.INITIAL_WINDOW_SIZE, 0),)) as one:
+            calls = [one.ask(b"x" * 100) for _ in range(20)]
+            await asyncio.sleep(0)
+            one.say(http2.WindowUpdate(1, 0, 30), http2.WindowUpdate(3, 0, (1 << 31) - 1 - 10))
+            walked = Walked(one.wire._streams)  # type: ignore[attr-defined]
+            one.wire._streams = walked  # type: ignore[attr-defined]
+            one.contents()
+            one.say(*[http2.Settings(settings=((4, 10), (4, 0)) * 10)] * 100, http2.Settings(settings=((4, 7),)))
+            assert walked.walks == 0 and one.told == []
+            assert [found for found in one.contents().values() if found] == [7] * 19  # 37 of the first, 30 before
+            one.forget(calls[1])
+            one.say(http2.Settings(settings=((4, 1000),)))  # too much for the one that has gone alone
+            assert walked.walks == 1 and one.told == [] and all(call.sent for call in calls if call is not calls[1])
 
     play(story)

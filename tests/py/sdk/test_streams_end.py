@@ -12,8 +12,8 @@ from meshfast import http2
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.calls import REFUSALS
 from meshfast.sdk.errors import CallError, ConnectionLost, NotSent
-from meshfast.sdk.framed import CONTROLS
 from meshfast.sdk.streams import LAST
+from meshfast.sdk.wire import CONTROLS
 
 
 def test_above_the_last_of_a_goaway_nothing_was_executed() -> None:
@@ -141,9 +141,19 @@ def test_what_is_not_http2_ends_the_connection(data: bytes) -> None:
 def test_who_asks_and_does_not_read_is_left() -> None:
     async def story() -> None:
         with desk() as one:
-            one.transport.unread = CONTROLS + 1
-            one.say(http2.Ping())
-            assert one.told[0].startswith("ended") and "does not read" in one.told[0]
+            ping = http2.Ping()
+            fit = CONTROLS // len(ping.encode())
+            for _ in range(2):  # what was read is not counted
+                one.wire.pause_writing()
+                one.say(*[ping] * fit)
+                one.wire.resume_writing()
+            one.transport.unread = 2 * CONTROLS  # of a long request
+            one.say(*[ping] * 2)
+            one.wire.pause_writing()
+            one.say(*[ping] * fit)
+            assert one.told == []
+            one.say(ping)
+            assert one.told[0].startswith("ended") and "does not read" in one.told[0] and one.counters["controls"] == 1
 
     play(story)
 

@@ -15,9 +15,9 @@ from sdk_world import play, until
 from meshfast import dubbo
 from meshfast.sdk.calls import Limits
 from meshfast.sdk.codec import Target, answered
-from meshfast.sdk.dubbo2 import WRITE, DubboWire
-from meshfast.sdk.errors import BadAnswer, ConnectionLost
-from meshfast.sdk.wire import LEFT, Call
+from meshfast.sdk.dubbo2 import EVENT, WRITE, DubboWire
+from meshfast.sdk.errors import BadAnswer, ConnectionLost, NotSent
+from meshfast.sdk.wire import CONTROLS, LEFT, Call
 
 
 class DubboDesk(Desk):
@@ -227,5 +227,57 @@ def test_who_leaves_in_the_turn_of_the_call_is_not_sent_and_harms_nobody(two_way
             assert one.sent() == [1, 2, 4, 5] and not one.wire.pending and one.wire.sent == 3
             one.forget(calls[1])
             assert sorted(one.calls) == [1, 2, 4] and one.wire.sent == 3
+
+    play(story)
+
+
+def event(size: int) -> bytes:
+    head = dubbo.heartbeat(5)[:12]
+    return head + size.to_bytes(4, "big") + b"N" * size
+
+
+def test_who_asks_for_heartbeats_and_does_not_read_is_left() -> None:
+    async def story() -> None:
+        with desk() as one:
+            beat = event(EVENT)
+            fit = CONTROLS // len(beat)
+            for _ in range(2):  # what was read is not counted
+                one.wire.pause_writing()
+                one.wire.data_received(beat * fit)
+                one.wire.resume_writing()
+            one.wire.pause_writing()
+            one.wire.data_received(beat * fit)
+            assert one.told == [] and len(one.transport.written) == 3 * fit * len(beat)
+            one.wire.data_received(beat * 10)
+            assert one.told == ["ended: it asks for heartbeats and does not read them"]
+            assert one.counters["controls"] == 1 and len(one.transport.written) == 3 * fit * len(beat)
+
+    play(story)
+
+
+def test_an_event_has_a_limit() -> None:
+    async def story() -> None:
+        with desk() as one:
+            one.wire.data_received(event(EVENT + 1)[:16])
+            assert one.told == ["ended: an event of 1025 bytes came, of 1024 at most"]
+            assert one.counters["max_event"] == 1 and not one.transport.written
+
+    play(story)
+
+
+def test_what_was_not_sent_in_time_says_what_it_waited_for() -> None:
+    async def story() -> None:
+        with desk() as one:
+            one.why = "a word of before"
+            one.wire.pause_writing()
+            call = one.ask("x")
+            one.late_now(call)
+            with pytest.raises(NotSent, match="the other end of their connection takes no more"):
+                call.future.result()  # type: ignore[attr-defined]
+            one.route, one.why = None, "nobody is there"
+            call = one.ask("y")
+            one.late_now(call)
+            with pytest.raises(NotSent, match="nobody is there"):
+                call.future.result()  # type: ignore[attr-defined]
 
     play(story)
