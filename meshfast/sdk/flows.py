@@ -1,6 +1,6 @@
 """What goes and what comes of one call that streams, between who makes it and its connection.
 
-Messages that were not taken wait here, and so do those that were not read: neither side gets further ahead of the other
+Messages that were not sent wait here, and so do those that were not read: neither side gets further ahead of the other
 than windows let it. What went out is kept, up to ``AGAIN`` bytes and until there is an answer, for a peer that has not
 looked at it (REFUSED_STREAM, GOAWAY).
 """
@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from meshfast.errors import StateError
 from meshfast.sdk.errors import BadAnswer
 
 __all__ = ["AHEAD", "Flow"]
 
-#: Bytes that wait to be sent while more are taken; that were sent and are kept.
+#: Bytes that wait to be sent while one more is taken; that were sent and are kept.
 AHEAD = AGAIN = 64 << 10
 #: Bytes before a message: whether it is compressed, and its length.
 PREFIX = 5
@@ -70,7 +71,19 @@ class Flow:
     # --- for who makes it
 
     async def put(self, message: bytes) -> None:
-        """Sends it; returns once the next may be made. Nothing once it is over."""
+        """Sends it, once there is room. Who gives up until then has sent nothing of it.
+
+        :raises StateError: after ``end``
+        """
+        while self.waiting > AHEAD and not self.ended:
+            self._room.clear()
+            await self._room.wait()
+        if self.ended:
+            raise StateError("nothing more can be sent after end()")
+        self.add(message)
+
+    def add(self, message: bytes) -> None:
+        """Sends it, whatever waits. Nothing once it is over."""
         if self.over:
             return
         whole = b"\0" + len(message).to_bytes(4, "big") + message
@@ -78,13 +91,11 @@ class Flow:
         self.waiting += len(whole)
         if self.more is not None:
             self.more(0)
-        if self.waiting > AHEAD:
-            self._room.clear()
-            await self._room.wait()
 
     def end(self) -> None:
         """Nothing more goes."""
         self.ended = True
+        self._room.set()
         if self.more is not None:
             self.more(0)
 

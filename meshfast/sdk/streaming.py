@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from asyncio.events import _get_running_loop
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from meshfast.errors import LimitError, StateError
+from meshfast.errors import LimitError
 from meshfast.http2 import ErrorCode
 from meshfast.sdk.client import Client
 from meshfast.sdk.errors import BadAnswer, CallError, CallTimeout
@@ -73,11 +74,9 @@ class Stream:
     # --- both ways
 
     async def send(self, request: Any) -> None:
-        """One request; returns once the next may be made. Once the provider has ended the call, nothing: reading tells
-        how. StateError: after ``end``; LimitError: it is longer than ``max_answer``; TypeError as of a call's argument.
-        """
-        if self._flow.ended:
-            raise StateError(f"{self.method}: nothing more can be sent after end()")
+        """One request; returns once it is taken: given up before, nothing of it goes. Once the provider has ended the
+        call, nothing: reading tells how. StateError: after ``end``; LimitError: it is longer than ``max_answer``;
+        TypeError as of a call's argument."""
         message = _written(self._client, self._target, self._flow, self.method, self._types, request)
         await self._begin()
         await self._flow.put(message)
@@ -91,8 +90,8 @@ class Stream:
         return self
 
     async def __anext__(self) -> Any:
-        await self._begin()
         try:
+            await self._begin()
             message = await self._flow.next()
         except asyncio.CancelledError:
             self.cancel()
@@ -106,9 +105,14 @@ class Stream:
         """The one answer, of a method that has but one. BadAnswer: there is none, or more than one."""
         if self._requests is None and not self._flow.ended:
             await self.end()
-        found = [one async for one in self]
-        if len(found) != 1:
-            raise BadAnswer(f"{self.method} gave {len(found)} answers, where there is to be one")
+        found: list[Any] = []
+        async for one in self:
+            found.append(one)
+            if len(found) > 1:  # there may be no end of them
+                self.cancel()
+                raise BadAnswer(f"{self.method} gave more than one answer")
+        if not found:
+            raise BadAnswer(f"{self.method} gave no answer, where there is to be one")
         return found[0]
 
     @property
@@ -127,7 +131,11 @@ class Stream:
     # --- its end
 
     def cancel(self) -> None:
-        """Ends it now, if it has not ended: its provider is told."""
+        """Ends it now, if it has not ended: its provider is told. Nothing in a process that was forked."""
+        if self._client.forked:
+            return  # it goes on there where it was begun
+        if _get_running_loop() is not None:
+            self._client.mine()
         if self._pump is not None:
             self._pump.cancel()
         if self._call is not None:
@@ -149,7 +157,7 @@ class Stream:
         self.cancel()
 
     def __del__(self) -> None:
-        if self._call is not None and not self._flow.over and not self._client.closed:
+        if self._call is not None and not self._flow.over and not self._client.closed and not self._client.forked:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._client.loop.call_soon_threadsafe(_forget, self._client, self._call, self._pump)
 
@@ -162,6 +170,7 @@ class Stream:
     # --- inside
 
     async def _begin(self) -> None:
+        self._client.mine()  # each step of it begins with this one
         if self._call is not None or self._flow.over:
             return
         client, service = self._client, self._service
@@ -173,11 +182,12 @@ class Stream:
             return
         self._call = client.start(next(client.numbers), self._request, self._flow, self._timeout, False, True)
         if self._first is not None:
-            await self._flow.put(self._first)
+            self._flow.add(self._first)  # waits for nothing: who gives up here would leave it without its end
             self._flow.end()
         elif self._requests is not None:
             write = partial(_written, client, self._target, self._flow, self.method, self._types)
-            self._pump = client.loop.create_task(_send_all(client, self._call, self._flow, self._requests, write))
+            self._pump = client.loop.create_task(_send_all(self._flow, self._requests, write))
+            self._pump.add_done_callback(partial(_sent_all, client, self._call, self._flow))
 
     def _read(self, message: bytes) -> Any:
         try:
@@ -211,24 +221,32 @@ def _written(
     return message
 
 
-async def _send_all(
-    client: Client, call: Call, flow: Flow, requests: Requests, write: Callable[[Any], bytes]
-) -> None:  # fmt: skip
+async def _send_all(flow: Flow, requests: Requests, write: Callable[[Any], bytes]) -> None:
     """Does not hold the ``Stream``: one that nobody holds any more ends."""
-    try:
-        if isinstance(requests, AsyncIterable):
-            async for one in requests:
-                await flow.put(write(one))
-        else:
-            for one in requests:
-                await flow.put(write(one))
-                if flow.over:
-                    return
-        flow.end()
-    except Exception as error:  # of who makes the requests: it is told where answers are read
-        if not flow.over:
-            flow.set_exception(error)
-        client.forget(call)
+    if isinstance(requests, AsyncIterable):
+        async for one in requests:
+            await flow.put(write(one))
+            if flow.over:
+                return
+    else:
+        for one in requests:
+            await flow.put(write(one))
+            if flow.over:
+                return
+    flow.end()
+
+
+def _sent_all(client: Client, call: Call, flow: Flow, pump: asyncio.Task[None]) -> None:
+    """What ended the making of requests before there were all is told where answers are read."""
+    error = asyncio.CancelledError() if pump.cancelled() else pump.exception()
+    if error is None:
+        return
+    if not isinstance(error, Exception):  # which would seem to be meant for who reads
+        text = f"{type(error).__name__} in what makes its requests"
+        error, error.__cause__ = CallError(text), error
+    if not flow.over:
+        flow.set_exception(error)
+    client.forget(call)
 
 
 def _forget(client: Client, call: Call, pump: asyncio.Task[None] | None) -> None:

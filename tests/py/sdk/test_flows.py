@@ -10,6 +10,7 @@ import pytest
 from streams_desk import GRPC, TARGET, StreamsDesk, desk
 
 from meshfast import http2
+from meshfast.errors import StateError
 from meshfast.http2 import ErrorCode, Flag, Setting
 from meshfast.sdk.errors import BadAnswer, ConnectionLost, NotSent
 from meshfast.sdk.flows import Flow
@@ -126,7 +127,8 @@ def test_who_sends_waits_for_the_window() -> None:
     async def story(one: StreamsDesk) -> None:
         flow = begin(one)
         await flow.put(b"x" * 30_000)
-        sending = asyncio.ensure_future(flow.put(b"y" * 100_000))
+        await flow.put(b"y" * 110_000)  # 64 KiB of it do not go, and more is not taken
+        sending = asyncio.ensure_future(flow.put(b"z"))
         await turns()
         assert sum(len(data) for _, data, _ in sent(one)) == 65_535 and not sending.done()
         one.say(http2.WindowUpdate(1, increment=1 << 20))
@@ -134,6 +136,42 @@ def test_who_sends_waits_for_the_window() -> None:
         assert not sending.done()
         one.say(http2.WindowUpdate(0, increment=1 << 20))
         await sending
+
+    played(story)
+
+
+def test_what_is_given_up_while_there_is_no_room_is_not_sent() -> None:
+    async def story(one: StreamsDesk) -> None:
+        flow = begin(one)
+        await flow.put(b"x" * 200_000)
+        given_up, asked_again = (asyncio.ensure_future(flow.put(b"y")) for _ in range(2))
+        await turns()
+        given_up.cancel()
+        one.contents()
+        one.say(http2.WindowUpdate(0, increment=1 << 20), http2.WindowUpdate(1, increment=1 << 20))
+        await turns()
+        assert given_up.cancelled() and asked_again.done()
+        flow.end()
+        await turns()
+        assert [data for _, data, _ in sent(one)][-2:] == [message(b"y"), b""]
+        assert flow.waiting == 0
+
+    played(story)
+
+
+def test_who_waits_for_room_hears_of_the_end() -> None:
+    async def story(one: StreamsDesk) -> None:
+        flow, other = begin(one), begin(one)
+        for each in (flow, other):
+            await each.put(b"x" * 200_000)
+        waiting = [asyncio.ensure_future(each.put(b"y")) for each in (flow, other)]
+        await turns()
+        flow.end()
+        other.set_exception(BadAnswer("told to"))
+        await asyncio.wait(waiting)
+        with pytest.raises(StateError, match="after end"):
+            await waiting[0]
+        assert await waiting[1] is None
 
     played(story)
 
