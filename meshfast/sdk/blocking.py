@@ -43,16 +43,16 @@ _S = TypeVar("_S")
 
 
 class _Slot:
-    """Where a thread waits for its answer. Set by the loop's thread, once."""
+    """Where a thread waits for its answer. Set by the loop's thread, once. ``error``: what it is to raise there."""
 
-    __slots__ = ("_answer", "_error", "_is_done", "_lock")
+    __slots__ = ("_answer", "_is_done", "_lock", "error")
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
         self._lock.acquire()
         self._is_done = False
         self._answer: Any = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     def done(self) -> bool:
         return self._is_done
@@ -62,13 +62,13 @@ class _Slot:
         self._lock.release()
 
     def set_exception(self, error: BaseException, /) -> None:
-        self._error, self._is_done = error, True
+        self.error, self._is_done = error, True
         self._lock.release()
 
     def wait(self) -> Any:
         self._lock.acquire()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._answer
 
 

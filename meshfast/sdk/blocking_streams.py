@@ -4,22 +4,106 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from threading import Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from meshfast.errors import StateError
-from meshfast.sdk.streaming import Stream
+from meshfast.sdk.client import Client
+from meshfast.sdk.errors import CallError
+from meshfast.sdk.flows import Flow
+from meshfast.sdk.streaming import Stream, _written
+from meshfast.sdk.wire import Call
 
 __all__ = ["BlockingStream"]
 
 
 class Slot(Protocol):
-    """Where a thread waits."""
+    """Where a thread waits. ``error``: what it is to raise there."""
 
+    error: BaseException | None
+
+    def done(self) -> bool: ...
     def set_result(self, answer: Any, /) -> Any: ...
     def set_exception(self, error: Any, /) -> Any: ...
     def wait(self) -> Any: ...
+
+
+class _Steps:
+    """What threads have done in the loop, where one waits for each."""
+
+    def __init__(self, client: Client, put: Callable[[Callable[[], None]], None], slot: Callable[[], Slot]) -> None:
+        self._client, self.put, self._slot = client, put, slot
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, make: Callable[[], Awaitable[Any]]) -> Slot:
+        """Has it done; where to wait for it. Whatever becomes of the loop, that is settled."""
+        slot = self._slot()
+
+        async def work() -> None:
+            try:
+                answer = await make()
+            except StopAsyncIteration:
+                slot.set_result(StopIteration)
+            except asyncio.CancelledError:
+                return
+            except BaseException as error:
+                slot.set_exception(error)
+            else:
+                slot.set_result(answer)
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not slot.done():  # it was cancelled, before its first step maybe
+                slot.set_exception(_closed())
+
+        def begin() -> None:
+            if self._client.closed or self._client.loop.is_closed():
+                slot.set_exception(_closed())
+                return
+            task = self._client.loop.create_task(work())
+            self._tasks.add(task)
+            task.add_done_callback(over)
+
+        self.put(begin)
+        return slot
+
+
+def _closed() -> StateError:
+    return StateError("the connection to the mesh was closed meanwhile")
+
+
+def _send_all(
+    steps: _Steps, client: Client, call: Call | None, flow: Flow, requests: Iterable[Any], write: Callable[[Any], bytes]
+) -> None:  # fmt: skip
+    """Does not hold the ``BlockingStream``: one that nobody holds any more ends."""
+
+    async def send(request: Any) -> None:
+        if not flow.ended:
+            await flow.put(write(request))
+
+    try:
+        for one in requests:
+            steps.begin(partial(send, one)).wait()
+            if flow.over:
+                return
+        steps.put(flow.end)
+    except BaseException as error:  # of who makes the requests: it is told where answers are read
+        failed = error
+        if not isinstance(error, Exception):  # which would be taken for that of the reader's own thread
+            failed = CallError(f"what makes the requests has raised {type(error).__name__}")
+
+        def fail() -> None:
+            if not flow.over:
+                flow.set_exception(failed)
+            if call is not None:
+                client.forget(call)
+
+        with suppress(StateError):  # the connection is closed, and so is the stream
+            steps.put(fail)
 
 
 class BlockingStream:
@@ -30,54 +114,38 @@ class BlockingStream:
         self, stream: Stream, put: Callable[[Callable[[], None]], None], slot: Callable[[], Slot],
         requests: Iterable[Any] | None,
     ) -> None:  # fmt: skip
-        self._stream, self._put, self._slot = stream, put, slot
+        self._stream, self._steps = stream, _Steps(stream._client, put, slot)
         self._requests = requests
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_left = False
 
     def _do(self, make: Callable[[], Awaitable[Any]]) -> Any:
-        slot, began = self._slot(), list[asyncio.Task[None]]()
-
-        async def work() -> None:
-            try:
-                answer = await make()
-            except StopAsyncIteration:
-                slot.set_result(StopIteration)
-            except asyncio.CancelledError:
-                slot.set_exception(StateError("the connection to the mesh was closed meanwhile"))
-            except Exception as error:
-                slot.set_exception(error)
-            else:
-                slot.set_result(answer)
-
-        def begin() -> None:
-            task = asyncio.get_running_loop().create_task(work())
-            began.append(task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        self._put(begin)
+        if self._is_left:
+            raise CallError(f"a step of {self._stream.method} was interrupted, which has cancelled it")
+        slot: Slot | None = None
         try:
+            slot = self._steps.begin(make)
             return slot.wait()
-        except KeyboardInterrupt:
-            self.cancel()
+        except BaseException as error:
+            if (slot is None or error is not slot.error) and not isinstance(error, StateError):
+                # What a handler of signals has raised: what the step gets is nobody's, so nothing comes after it.
+                self._is_left = True
+                self.cancel()
             raise
 
     def _pump(self) -> None:
         """Begins to send the requests."""
-        if self._requests is not None:
-            requests, self._requests = self._requests, None
-            Thread(target=self._send_all, args=(requests,), name="meshfast-sdk-requests", daemon=True).start()
-
-    def _send_all(self, requests: Iterable[Any]) -> None:
+        if self._requests is None:
+            return
+        requests, self._requests = self._requests, None
+        stream = self._stream
+        self._do(stream._begin)
+        write = partial(_written, stream._client, stream._target, stream._flow, stream.method, stream._types)
+        work = partial(_send_all, self._steps, stream._client, stream._call, stream._flow, requests, write)
         try:
-            for one in requests:
-                self.send(one)
-                if self._stream.over:
-                    return
-            self.end()
-        except Exception as error:  # of who makes the requests: it is told where answers are read
-            failed = error  # whose name ends with this block
-            self._put(lambda: self._stream.fail(failed))
+            Thread(target=copy_context().run, args=(work,), name="meshfast-sdk-requests", daemon=True).start()
+        except BaseException:
+            self.cancel()
+            raise
 
     def send(self, request: Any) -> None:
         """As ``Stream.send``."""
@@ -102,7 +170,16 @@ class BlockingStream:
         if self._requests is None:
             return self._do(self._stream.answer)
         requests, self._requests = self._requests, None
-        self._send_all(requests)
+        try:
+            for one in requests:
+                self.send(one)
+                if self._stream.over:
+                    break
+            else:
+                self.end()
+        except BaseException:
+            self.cancel()
+            raise
         return self._do(self._stream.answer)
 
     @property
@@ -118,7 +195,8 @@ class BlockingStream:
 
     def cancel(self) -> None:
         """As ``Stream.cancel``."""
-        self._put(self._stream.cancel)
+        with suppress(StateError):  # the connection is closed, and so is the stream
+            self._steps.put(self._stream.cancel)
 
     close = cancel
 
@@ -130,3 +208,7 @@ class BlockingStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+
+    def __del__(self) -> None:
+        if not self._stream.over:
+            self.cancel()
