@@ -1,5 +1,6 @@
 # exchange: one request and what is answered to it first, by a thread that waits for it. The GIL is given back once, not
-# by each of the system calls: where many threads wait for it, each time costs two changes of threads.
+# by each of the system calls: where many threads wait for it, each time costs two changes of threads. What has no room is
+# left to the caller: a send that waits does so for each piece anew, and looks at no clock in between.
 
 from libc.errno cimport EINTR, errno
 
@@ -14,6 +15,7 @@ cdef extern from "<poll.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
+        MSG_DONTWAIT
         MSG_NOSIGNAL
     ssize_t socket_send "send"(int fd, const void *bytes, size_t len, int flags)
     ssize_t socket_recv "recv"(int fd, void *bytes, size_t room, int flags)
@@ -32,7 +34,7 @@ def exchange(int fd, bytes frame not None, int milliseconds):
     look.fd, look.events, look.revents = fd, POLLIN, 0
     with nogil:
         if poll(&look, 1, 0) == 0:
-            sent = socket_send(fd, start, size, MSG_NOSIGNAL)
+            sent = socket_send(fd, start, size, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent < 0:
                 error = errno
                 sent = 0

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import NoReturn
 
 from meshfast import dubbo
 from meshfast._core import exchange
@@ -35,6 +36,8 @@ READ = 64 * 1024
 #: Seconds after which a line that nobody used is not used again. The sidecar asks after a minute whether anybody is
 #: there, which nobody would answer, and a call that is sent as it closes the line may have been executed.
 IDLE = 30.0
+#: Bytes of an event's body, as of those that the sidecar takes.
+EVENT = 1024
 _TIME = struct.Struct("@ll")
 
 
@@ -64,7 +67,7 @@ class Lines:
         self.is_open = False
         self.why = "the connection to the sidecar has ended"
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as a handler of signals may make a call while its thread is in here
         self._idle: list[_Line] = []
         self._busy: set[_Line] = set()
 
@@ -94,36 +97,41 @@ class Lines:
         :raises CallError: as ``Service.call``
         """
         deadline = time.monotonic() + seconds
-        with self._lock:
-            if not self.is_open or len(self._busy) >= self._most:
-                raise Unsent
-            left: list[_Line] = []
-            if self._idle and self._idle[-1].used < time.monotonic() - IDLE:  # it was used last
-                left, self._idle = self._idle, []
-            line = self._idle.pop() if self._idle else _Line(self)
-            self._busy.add(line)
-        for each in left:
-            each.close()
+        left: list[_Line] = []
+        line: _Line | None = None
         is_good = False
         try:
+            with self._lock:
+                if not self.is_open or len(self._busy) >= self._most:
+                    raise Unsent
+                if self._idle and self._idle[-1].used < time.monotonic() - IDLE:  # it was used last
+                    left, self._idle = self._idle, []
+                line = self._idle.pop() if self._idle else _Line(self)
+                self._busy.add(line)
+            for each in left:
+                each.close()
             answer = line.ask(number, frame, deadline)
             is_good = not line.retired
             return answer
         except _Ended as error:
-            if not line.sent:
+            if line is None or not line.sent:
                 raise _Gone from None
             if not idempotent:
                 self.count("lost")
             raise ConnectionLost(f"{error}; the call may have been executed") from None
         finally:  # whatever ended it, an interrupt too: nobody else gets what may still come
-            with self._lock:
-                self._busy.discard(line)
-                is_good = is_good and self.is_open
-                if is_good:
-                    line.used = time.monotonic()
-                    self._idle.append(line)
-            if not is_good:
-                line.close()
+            if line is not None:
+                self._give_back(line, is_good)
+
+    def _give_back(self, line: _Line, is_good: bool) -> None:
+        with self._lock:
+            self._busy.discard(line)
+            is_good = is_good and self.is_open
+            if is_good:
+                line.used = time.monotonic()
+                self._idle.append(line)
+        if not is_good:
+            line.close()
 
     def count(self, name: str) -> None:
         with self._lock:
@@ -157,8 +165,9 @@ class _Line:
         left = deadline - time.monotonic()
         sent, came, error = exchange(sock.fileno(), frame, -1 if left > silent else max(0, int(left * 1000)))
         self.sent = sent > 0
-        if error == errno.EAGAIN:  # nothing came, or went, for a while
-            self._lines.doubted()
+        if error == errno.EAGAIN:
+            if sent == len(frame):  # nothing came for a while; else there is no room
+                self._lines.doubted()
         elif error:
             raise _broken(OSError(error, os.strerror(error)))
         if sent < len(frame):
@@ -172,8 +181,7 @@ class _Line:
         while answer is None:
             left = deadline - time.monotonic()
             if left <= 0:
-                self._lines.count("timeouts")
-                raise CallTimeout("no answer in time; it may have been executed")
+                self._late()
             if left < silent and not self._poll.poll(left * 1000):
                 continue
             try:
@@ -199,24 +207,26 @@ class _Line:
     def _connected(self, deadline: float) -> socket.socket:
         """A connection that has answered a heartbeat."""
         timing = self._lines.timing
-        most = min(timing.lost, deadline - time.monotonic())
+        deadline = min(deadline, time.monotonic() + timing.lost)  # of all of it
         sock: socket.socket | None = None
         try:
-            if most <= 0:
-                raise TimeoutError("no time is left")
-            sock = reach(self._lines.address, most)
+            sock = reach(self._lines.address, _left(deadline))
             sock.sendall(dubbo.heartbeat(-1))
-            while (head := _exactly(sock, HEAD.size)) and head[2] & _REQUEST:  # the sidecar asks, too
-                self._event(sock, head + _exactly(sock, HEAD.unpack(head)[4]))
-            magic, flags, _, number, length = HEAD.unpack(head)
-            if magic != _MAGIC or not flags & _EVENT or number != -1 or not 0 <= length <= 64:
+            while True:
+                head = _exactly(sock, HEAD.size, deadline)
+                magic, flags, _, number, length = HEAD.unpack(head)
+                if magic != _MAGIC or not flags & _EVENT or not 0 <= length <= EVENT:
+                    raise _Ended("what came is not Dubbo2")
+                body = _exactly(sock, length, deadline)
+                if not flags & _REQUEST:
+                    break
+                self._event(sock, head + body)  # the sidecar asks, too
+            if number != -1:
                 raise _Ended("what came is not Dubbo2")
-            _exactly(sock, length)
             sock.settimeout(None)
             whole = int(timing.silent)
             wait = _TIME.pack(whole, max(1, int(1e6 * (timing.silent - whole))))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
         except BaseException as error:
             if sock is not None:
                 sock.close()
@@ -227,18 +237,30 @@ class _Line:
         return sock
 
     def _send(self, sock: socket.socket, left: memoryview, deadline: float) -> None:
+        """The rest, as there is room: however slowly that is made, it ends with the time of the call."""
+        room, silent = select.poll(), self._lines.timing.silent
+        room.register(sock, select.POLLOUT)
         while left:
+            wait = deadline - time.monotonic()
+            if wait <= 0:
+                if not self.sent:
+                    raise _Ended("it took nothing of the request in time")
+                self._late()
+            if not room.poll(1000 * min(wait, silent)):  # it takes nothing for a while
+                if wait > silent:
+                    self._lines.doubted()
+                continue
             try:
-                n = sock.send(left)
-            except BlockingIOError:  # it takes nothing for a while
-                if time.monotonic() >= deadline:
-                    raise _Ended("it took no more of the request in time") from None
-                self._lines.doubted()
+                left = left[sock.send(left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
                 continue
             except OSError as error:
                 raise _broken(error) from None
             self.sent = True
-            left = left[n:]
+
+    def _late(self) -> NoReturn:
+        self._lines.count("timeouts")
+        raise CallTimeout("no answer in time; it may have been executed")
 
     def _read(self, sock: socket.socket, number: int) -> Answer | None:
         """What comes next: the answer, if it is whole.
@@ -267,6 +289,8 @@ class _Line:
             magic, flags, status, its, length = HEAD.unpack_from(data, at)
             if magic != _MAGIC or length < 0:
                 raise _Ended("what came is not Dubbo2")
+            if flags & _EVENT and length > EVENT:
+                raise _Ended(f"an event of {length} bytes came")
             if length > self._lines.max_answer:
                 if not number:
                     raise _Ended("what came is longer than any answer may be")
@@ -291,10 +315,13 @@ class _Line:
         if not flags & _EVENT or not flags & _REQUEST:
             return
         if flags & _TWO_WAY:
+            answer = bytes([0xDA, 0xBB, flags & 0x3F, dubbo.Status.OK]) + frame[4:]
             try:
-                sock.send(bytes([0xDA, 0xBB, flags & 0x3F, dubbo.Status.OK]) + frame[4:])
+                sent = sock.send(answer, socket.MSG_DONTWAIT)
             except OSError as error:
                 raise _broken(error) from None
+            if sent < len(answer):
+                raise _Ended("it asks for heartbeats, and does not read them")
         try:
             self.retired |= dubbo.event(frame) == "readonly"
         except ProtocolError:
@@ -305,9 +332,17 @@ def _broken(error: OSError) -> _Ended:
     return _Ended(f"the connection to the sidecar broke: {error}")
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("it did not answer in time")
+    return left
+
+
+def _exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
     found = b""
     while len(found) < size:
+        sock.settimeout(_left(deadline))
         more = sock.recv(size - len(found))
         if not more:
             raise _Ended("it closed the connection at once")
