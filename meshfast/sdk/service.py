@@ -110,20 +110,25 @@ class Service(Asking):
         :raises TypeError, OverflowError: an argument that Hessian2 cannot carry
         :raises ValueError: a type or a timeout that is none
         """
-        answer = await self._ask(method, args, types, timeout, attachments, idempotent)
-        if self._target.size(answer) > LONG:
-            return await self.client.read(self._target.answered, answer)
-        return self._target.answered(answer)
+        return await self._called(self._target.answered, method, args, types, timeout, attachments, idempotent)
+
+    async def fitting(
+        self, method: str, args: Sequence[Any], types: Sequence[str] | None, idempotent: bool, fit: Callable[[Any], Any]
+    ) -> Any:  # fmt: skip
+        """As ``call``; what ``fit`` makes of the value."""
+
+        def how(answer: Any) -> Any:
+            return fit(self._target.answered(answer))
+
+        return await self._called(how, method, args, types, None, None, idempotent)
 
     async def reply(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
         attachments: Mapping[str, Value] | None = None, idempotent: bool = False,
     ) -> Reply:  # fmt: skip
         """As ``call``, with the attachments that came back."""
-        answer = await self._ask(method, args, types, timeout, attachments, idempotent)
-        if self._target.size(answer) > LONG:
-            return await self.client.read(self._replied, answer)
-        return self._replied(answer)
+        found: Reply = await self._called(self._replied, method, args, types, timeout, attachments, idempotent)
+        return found
 
     async def tell(
         self, method: str, *args: Any, types: Sequence[str] | None = None, timeout: float | None = None,
@@ -146,6 +151,14 @@ class Service(Asking):
         return self.opening(method, args, requests, sends, types, timeout, attachments)
 
     streaming = Asking.opening
+
+    async def _called(
+        self, how: Callable[[Any], Any], method: str, args: Sequence[Any], types: Sequence[str] | None,
+        timeout: float | None, attachments: Mapping[str, Value] | None, idempotent: bool,
+    ) -> Any:  # fmt: skip
+        """What is made of the answer: of a long one beside the loop."""
+        answer = await self._ask(method, args, types, timeout, attachments, idempotent)
+        return await self.client.read(how, answer) if self._target.size(answer) > LONG else how(answer)
 
     async def _ask(
         self, method: str, args: Sequence[Any], types: Sequence[str] | None, timeout: float | None,

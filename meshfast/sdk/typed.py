@@ -102,16 +102,17 @@ def java_type(hint: Any) -> str:
     raise TypeError(f"{hint_text} has no type in Java: use one that meshfast.sdk.typed lists, or @java on a dataclass")
 
 
-def fitted(value: Any, hint: Any, where: str) -> Any:
-    """A value that came, as its annotation has it. BadAnswer where it is of another type."""
+def fitted(value: Any, hint: Any, where: str, seen: dict[tuple[int, int], Any] | None = None) -> Any:
+    """A value that came, as its annotation has it. BadAnswer where it is of another type. ``seen``: what was made of
+    each value for each annotation, as one of few bytes may be in an answer in millions of places."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any or hint is object or hint is inspect.Parameter.empty:
         return value
     if origin is Annotated:
-        return fitted(value, args[0], where)
+        return fitted(value, args[0], where, seen)
     if origin in (Union, types.UnionType):
         rest = [one for one in args if one is not type(None)]
-        return None if value is None and len(rest) < len(args) else fitted(value, rest[0], where)
+        return None if value is None and len(rest) < len(args) else fitted(value, rest[0], where, seen)
     kind: Any = origin or hint
     if kind is None or kind is type(None):
         return None
@@ -125,15 +126,25 @@ def fitted(value: Any, hint: Any, where: str) -> Any:
             return float(value)
         if kind is datetime and type(value) is int and abs(value) < 1 << 45:  # of which calendars know
             return moment(value)
-        if kind in (list, Sequence) and isinstance(value, list):
-            return [fitted(one, args[0], where) for one in value] if args else value
-        if kind in (dict, Mapping) and isinstance(value, dict):
-            if not args:
-                return value
-            return {fitted(key, args[0], where): fitted(one, args[1], where) for key, one in value.items()}
+        is_list = kind in (list, Sequence) and isinstance(value, list)
+        if is_list or (kind in (dict, Mapping) and isinstance(value, dict)):
+            return _filled(value, hint, args, where, {} if seen is None else seen) if args else value
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return value
     raise BadAnswer(f"{where} gave {type(value).__name__}, which is no {getattr(kind, '__name__', kind)}")
+
+
+def _filled(value: Any, hint: Any, args: tuple[Any, ...], where: str, seen: dict[tuple[int, int], Any]) -> Any:
+    """A list or a dict with what is in it fitted."""
+    found = seen.get((id(value), id(hint)))
+    if found is None:
+        if isinstance(value, list):
+            found = [fitted(one, args[0], where, seen) for one in value]
+        else:
+            key, kind = args
+            found = {fitted(k, key, where, seen): fitted(one, kind, where, seen) for k, one in value.items()}
+        seen[id(value), id(hint)] = found
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -219,10 +230,11 @@ def bound(
 
 
 def _waiting(service: Any, method: _Method, where: str) -> Callable[..., Any]:
+    fit = partial(fitted, hint=method.gives, where=where)
+
     async def call(self: Any, /, *args: Any, **keywords: Any) -> Any:
         found = _placed(method, args, keywords)
-        value = await service.call(method.name, *found, types=method.types, idempotent=method.idempotent)
-        return fitted(value, method.gives, where)
+        return await service.fitting(method.name, found, method.types, method.idempotent, fit)
 
     return call
 

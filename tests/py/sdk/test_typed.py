@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from peers import Frame, Provider, closing
 from sdk_world import meshed, play, url
 
 from meshfast import dubbo, hessian, sdk
-from meshfast.sdk.typed import bound, java_type
+from meshfast.sdk.calls import LONG
+from meshfast.sdk.typed import bound, fitted, java_type
 from meshfast.sdk.values import Writer
 
 
@@ -104,6 +106,39 @@ def test_methods_have_their_names_and_types() -> None:
                 await cart.add()  # type: ignore[call-arg]
 
     play(story)
+
+
+def test_a_value_in_many_places_is_fitted_once() -> None:
+    """An answer of a hundred bytes may name it in more places than any memory holds."""
+    value: Any = {"a": 1}
+    hint: Any = dict[str, float]
+    for _ in range(100):
+        value, hint = [value, value], list[hint]
+    found = fitted(value, hint, "here")
+    for _ in range(100):
+        assert found[0] is found[1]
+        found = found[0]
+    assert found == {"a": 1.0} and type(found["a"]) is float
+
+
+@pytest.mark.parametrize("count", [1, LONG])
+def test_a_long_answer_is_fitted_beside_the_loop(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    threads: list[threading.Thread] = []
+
+    def noting(*args: Any, **more: Any) -> Any:
+        threads.append(threading.current_thread())
+        return fitted(*args, **more)
+
+    async def story() -> None:
+        world = Answering(prices={f"{number}": number for number in range(count)})
+        await world.provider.start()
+        async with closing(world.provider), meshed(url(world.provider)) as mesh:
+            monkeypatch.setattr("meshfast.sdk.typed.fitted", noting)
+            prices = await mesh.stub(Cart, "com.x.Cart").prices()
+            assert prices == {f"{number}": float(number) for number in range(count)}
+
+    play(story)
+    assert {one is threading.main_thread() for one in threads} == {count == 1}
 
 
 def test_an_idempotent_method_is_sent_once_more() -> None:
