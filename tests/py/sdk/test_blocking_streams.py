@@ -16,6 +16,7 @@ from sdk_world import PATIENCE, no_engine, until
 from meshfast import sdk
 from meshfast.errors import StateError
 from meshfast.sdk.blocking import BlockingService, _Slot
+from meshfast.sdk.blocking_streams import _Steps
 from meshfast.sdk.context import outgoing
 
 SENDER = "meshfast-sdk-requests"
@@ -171,3 +172,23 @@ def test_a_step_as_the_loop_ends_hears_of_it(caplog: pytest.LogCaptureFixture) -
 
     play(story)
     assert "defect" not in caplog.text
+
+
+def test_a_step_that_is_cancelled_before_it_began_is_settled() -> None:
+    """As the last ones of a loop that ends."""
+
+    def work(talk: BlockingService) -> None:
+        begun: list[Callable[[], None]] = []
+        steps = _Steps(talk.client, begun.append, _Slot)
+        slot = steps.begin(talk.client.loop.shutdown_asyncgens)  # anything
+
+        def ends() -> None:
+            begun[0]()
+            for task in steps._tasks:
+                task.cancel()
+
+        talk.carrier.put(ends)
+        with pytest.raises(StateError, match="closed meanwhile"):
+            slot.wait()
+
+    threaded(work)
