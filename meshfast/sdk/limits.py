@@ -33,6 +33,8 @@ class Limits:
     streams: int = 1000  # calls that stream, in flight; over it: status 8. Of ``share`` as of ``calls``
     concurrent: int = 1000  # calls of one connection of HTTP/2; over it: REFUSED_STREAM
     headers: int = 16 << 10  # bytes of one list, with 32 for each; over it: status 8, or the connection ends
+    trailers: int = 64 << 10  # the same of what ends an answer, attachments too, or fewer where its caller takes fewer;
+    #                           over it: status 13, or the answer's own without attachments
     window: int = 256 << 10  # bytes that a stream may be sent before its handler has read them
     resets: int = 1000  # streams that were reset, more than were answered; over it: the connection takes no more
 
@@ -40,6 +42,6 @@ class Limits:
         """As a connection of HTTP/2 has them. ``output`` is seen to before its own."""
         return wire.Limits(
             connections=self.connections, streams=self.concurrent, message=self.payload, bytes=self.memory,
-            small=SMALL, resets=self.resets, headers=self.headers, window=self.window, pause=PAUSE,
-            output=2 * self.output + self.payload,
+            small=SMALL, resets=self.resets, headers=self.headers, trailers=self.trailers, window=self.window,
+            pause=PAUSE, output=2 * self.output + self.payload,
         )  # fmt: skip

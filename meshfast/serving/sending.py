@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from meshfast import http2
 from meshfast.http2 import ErrorCode, Flag, Setting
-from meshfast.serving.stream import OK, Stream, percent
+from meshfast.serving.stream import INTERNAL, OK, Fields, Stream, percent
 from meshfast.serving.wire import FRAME, WINDOW, Shared, Wire
 
 __all__ = ["LARGEST", "Sending"]
@@ -26,6 +26,7 @@ class Sending(Wire):
         self.streams: dict[int, Stream] = {}
         self._encoder = http2.HeaderEncoder()
         self._window, self._initial, self._frame = WINDOW, WINDOW, FRAME  # of what is sent
+        self._list_most = self.limits.trailers  # bytes of a list of fields, with 32 for each
         self._waiting: dict[int, Stream] = {}  # who has something to send, the next one first
         self._last = self._resets = 0
         self._begun = self._flushing = self.leaving = self.closing = False
@@ -40,18 +41,22 @@ class Sending(Wire):
     # --- windows
 
     def _settings(self, told: Iterable[tuple[int, int]]) -> None:
+        before = self._initial
         for name, value in told:
             if name == Setting.HEADER_TABLE_SIZE:
                 self._encoder.max_table_size = min(value, 4096)
             elif name == Setting.MAX_FRAME_SIZE:
                 self._frame = min(value, FRAME)
+            elif name == Setting.MAX_HEADER_LIST_SIZE:
+                self._list_most = min(value, self.limits.trailers)
             elif name == Setting.INITIAL_WINDOW_SIZE:
-                more, self._initial = value - self._initial, value
-                for stream in self.streams.values():
-                    stream.window += more
-                    if stream.window > LARGEST:
-                        self.end(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
-                        return
+                self._initial = value
+        if more := self._initial - before:  # once, however often one frame says it
+            for stream in self.streams.values():
+                stream.window += more
+                if stream.window > LARGEST:
+                    self.end(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
+                    return
         self.put(http2.Settings(flags=Flag.ACK))
         self._flush_all()
 
@@ -89,8 +94,7 @@ class Sending(Wire):
             return
         if (stream.out or stream.status == (OK, "")) and not stream.answered:
             stream.answered = True
-            block = self._encoder.encode([*_answer(stream), *stream.head])
-            self.put(http2.Headers(stream.id, Flag.END_HEADERS, block))
+            self._fields(stream, [*_answer(stream), *stream.head])
         while self._part(stream):
             pass
         self._settle(stream)
@@ -134,7 +138,7 @@ class Sending(Wire):
             for stream in list(self._waiting.values()):
                 if self._part(stream):
                     sent = True
-                    del self._waiting[stream.id]  # the others come first now
+                    self._waiting.pop(stream.id, None)  # the others come first now; all have gone if it was too much
                     self._settle(stream)
         self._flushing = False
         self.write()
@@ -143,17 +147,33 @@ class Sending(Wire):
         """The trailers, once; the rest of what the caller says is not read."""
         if stream.gone or stream.out:
             return
-        status, text = stream.status or (OK, "")
-        told = [] if stream.answered else [*_answer(stream), *stream.head]
-        told.append((b"grpc-status", str(status).encode()))
-        if text:
-            told.append((b"grpc-message", percent(text)))
         self._resets = max(0, self._resets - 1)
-        block = self._encoder.encode([*told, *stream.trailers])
-        self.put(http2.Headers(stream.id, Flag.END_HEADERS | Flag.END_STREAM, block))
+        self._fields(stream, self._trailers(stream), Flag.END_STREAM)
         if not stream.silent:
             self.put(http2.RstStream(stream.id, code=ErrorCode.NO_ERROR))
         self._forget(stream)
+
+    def _trailers(self, stream: Stream) -> Fields:
+        """Of more than its caller takes the connection would end, and with it the calls of others."""
+        status, text = stream.status or (OK, "")
+        head = [] if stream.answered else [*_answer(stream), *stream.head]
+        fields = [*head, *_last(status, text), *stream.trailers]
+        if not stream.trailers or (size := _size(fields)) <= self._list_most:
+            return fields
+        self.shared.refused["trailers"] += 1
+        if status == OK:
+            status, text = INTERNAL, f"the answer has {size} bytes of fields; its caller is sent {self._list_most}"
+        return [*head, *_last(status, text)]
+
+    def _fields(self, stream: Stream, fields: Fields, flags: Flag = Flag.NONE) -> None:
+        """One list, in as many frames as it needs."""
+        block, first = self._encoder.encode(fields), True
+        while first or block:
+            part, block = block[: self._frame], block[self._frame :]
+            last = Flag.NONE if block else Flag.END_HEADERS
+            frame = http2.Headers(stream.id, flags | last, part) if first else http2.Continuation(stream.id, last, part)
+            self.put(frame)
+            first = False
 
     def _reset(self, stream: Stream, code: ErrorCode) -> None:
         self.put(http2.RstStream(stream.id, code=code))
@@ -213,3 +233,12 @@ class Sending(Wire):
 
 def _answer(stream: Stream) -> list[tuple[bytes, bytes]]:
     return [(b":status", b"200"), (b"content-type", stream.kind)]
+
+
+def _last(status: int, text: str) -> Fields:
+    told = [(b"grpc-status", str(status).encode())]
+    return [*told, (b"grpc-message", percent(text))] if text else told
+
+
+def _size(fields: Fields) -> int:
+    return sum(len(name) + len(value) + 32 for name, value in fields)

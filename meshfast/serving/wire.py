@@ -32,6 +32,7 @@ class Limits:
     small: int = 0  # bytes of a stream that is not refused for that
     resets: int = 1000  # streams that were reset, more than were answered; over it: the connection takes no more
     headers: int = 16 << 10  # of one list, with 32 for each; over it: status 8, of its bytes: the connection ends
+    trailers: int = 64 << 10  # the same of what ends an answer, or as its caller says; over it: status 13 without them
     window: int = 1 << 20  # bytes that a stream, and a connection, may send before they are read
     output: int = 8 << 20  # bytes that wait for a slow reader; over it: the connection ends
     pause: int = 64 << 10  # bytes that wait when no more is read from it

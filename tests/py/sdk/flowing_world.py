@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, **limits: Any) -> None:
         self.gate, self.made, self.read, self.gone, self.inside = asyncio.Event(), 0, 0, 0, 0
-        names = "once count steps add tally chat endless hold swallow fail late where texts"
+        names = "once count steps add tally chat endless hold swallow fail late where texts attaches"
         talk = {name: getattr(self, name) for name in names.split()}
         bare = {name: getattr(self, f"bare_{name}") for name in ("once", "count", "chat", "status")}
         offers = Offer(TALK, talk, protocols=("dubbo", "tri")), Offer(BARE, bare, protocols=("grpc",))
@@ -72,6 +72,12 @@ class World:
                 yield bytes(size)
         finally:
             self.gone += 1
+
+    async def attaches(self, size: int, fails: bool = False) -> str:
+        sdk.attach(extra="v" * size)
+        if fails:
+            raise sdk.GrpcError(5, "not found")
+        return "answered"
 
     async def hold(self, what: Any) -> Any:
         self.inside += 1
