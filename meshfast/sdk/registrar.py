@@ -75,13 +75,21 @@ class Registrar:
 
     async def leave(self) -> None:
         """Takes all back; returns when the sidecar has heard of it, or is not there."""
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+            if self._talk is not None:
+                with contextlib.suppress(OSError, Refused):
+                    await _ask(self._talk, "DELETE", "/v1/register")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """At once: by the end of the connection the sidecar knows. Again is harmless."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._talk is not None:
-            with contextlib.suppress(OSError, Refused):
-                await _ask(self._talk, "DELETE", "/v1/register")
-            self._let_go()
+        self._let_go()
 
     async def _keep(self) -> None:
         wait = SOON

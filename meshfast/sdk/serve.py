@@ -129,7 +129,7 @@ class Serving:
                 self.custody = Custody(self._state, self.port, self._server.adopt)
                 self.custody.start()
         except BaseException:
-            await self._server.stop()
+            await self._stop()
             raise
         return self
 
@@ -143,7 +143,13 @@ class Serving:
                 await self._registrar.leave()
             await self._server.leave()
         finally:
-            await self._server.stop()
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Whatever was not taken back as it should be: it may have been cancelled."""
+        if self._registrar is not None:
+            self._registrar.close()
+        await self._server.stop()
 
     async def _start(self, api: str) -> None:
         """At the first free port that the sidecar forwards to."""

@@ -84,16 +84,21 @@ class Server(Port):
     async def stop(self) -> None:
         """At once, but for answers that are on their way."""
         self._shut()
-        await asyncio.gather(*self.coming, return_exceptions=True)
-        for one in list(self.connections):
-            one.close()
-        for task in self.tasks:
-            task.cancel()
-        if self.tasks and (stays := (await asyncio.wait(self.tasks, timeout=STAYS))[1]):
-            log.error("%d handler(s) go on, cancelled as they are: their calls are over", len(stays))
-        deadline = asyncio.get_running_loop().time() + 1.0
-        while self.connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
-        for one in list(self.connections):
-            one.abort()
-        self.performer.stop()
+        try:
+            await asyncio.gather(*self.coming, return_exceptions=True)
+            for one in list(self.connections):
+                one.close()
+            for task in self.tasks:
+                task.cancel()
+            if self.tasks and (stays := (await asyncio.wait(self.tasks, timeout=STAYS))[1]):
+                log.error("%d handler(s) go on, cancelled as they are: their calls are over", len(stays))
+            deadline = asyncio.get_running_loop().time() + 1.0
+            while self.connections and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.01)
+        finally:  # also where this is cancelled: nobody would do it then
+            for one in list(self.connections):
+                one.abort()
+            for task in self.tasks:
+                if not task.cancelling():
+                    task.cancel()
+            self.performer.stop()
