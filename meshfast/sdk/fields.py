@@ -36,8 +36,10 @@ def written(
     found: Fields = []
     names: dict[str, str] = {}
     for key, value in attachments.items():
-        name = key.lower()
         try:
+            if not isinstance(key, str):
+                raise ValueError("a name is text")
+            name = key.lower()
             if name in _OWN or name.startswith(_OWN_BEGIN):
                 raise ValueError(f"{key!r} is a field of HTTP or gRPC itself")
             if not _NAME.fullmatch(name):

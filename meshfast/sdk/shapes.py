@@ -19,13 +19,15 @@ from meshfast.sdk.protocols import GRPC, is_message
 
 __all__ = ["Method", "item_of", "method_of"]
 
-_STREAMS = frozenset((AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator))
+_IN_LOOP = frozenset((AsyncGenerator, AsyncIterable, AsyncIterator))
+_STREAMS = _IN_LOOP | {Generator, Iterable, Iterator}
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """``takes``, ``gives``: a stream of requests, of answers. ``bare``: its messages are in no wrapper; ``message``:
-    the class of protobuf that requests are made of, None: they are bytes."""
+    the class of protobuf that requests are made of, None: they are bytes. ``reads``: it takes its stream of requests in
+    a thread."""
 
     name: str
     function: Callable[..., Any]
@@ -33,6 +35,7 @@ class Method:
     gives: bool = False
     bare: bool = False
     message: Any = None
+    reads: bool = False
 
     @property
     def streams(self) -> bool:
@@ -54,8 +57,12 @@ def method_of(name: str, function: Callable[..., Any], protocol: str) -> Method:
     message = first if takes is None else takes
     bare = protocol == GRPC or is_message(message) or is_message(back if gives is None else gives)
     yields = inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+    waits = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
+    # What a decorator gives is seldom a coroutine function, whatever it calls: the annotation says what is read.
+    reads = takes is not None and not waits and (get_origin(first) or first) not in _IN_LOOP
     return Method(
-        name, function, takes is not None, gives is not None or yields, bare, message if is_message(message) else None
+        name, function, takes is not None, gives is not None or yields, bare, message if is_message(message) else None,
+        reads,
     )  # fmt: skip
 
 
@@ -77,6 +84,8 @@ def _hint(name: str, function: Callable[..., Any], hint: Any) -> Any:
     if not isinstance(hint, str):
         return hint
     inner = inspect.unwrap(getattr(function, "__func__", function))
+    if not hasattr(inner, "__globals__"):  # an object that can be called
+        inner = inspect.unwrap(type(inner).__call__)
     try:
         told = type(name, (), {"__annotations__": {"hint": hint}})
         return get_type_hints(told, getattr(inner, "__globals__", {}), include_extras=True)["hint"]
