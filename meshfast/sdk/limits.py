@@ -26,6 +26,7 @@ class Limits:
     output: int = 16 << 20  # bytes that wait for a caller that reads slowly; over it: status 100, 8
     stuck: float = 30.0  # seconds in which a caller takes nothing of it; over it: the connection ends, or its stream
     threads: int = 32  # for handlers that are no coroutines
+    readers: int = 32  # calls of those that take a stream: each has a thread; over it: status 8. ``share`` as of calls
     items: int = 1_000_000  # values of a request; over it: status 40, 13. Of an answer, where some are in more than
     #                         one place; over it: status 50, 13
     quiet: float = 0.2  # seconds without a call after which nobody is served any more, when leaving

@@ -1,18 +1,18 @@
 """Performs calls: a request's bytes -> the handler -> the answer's bytes.
 
 Each call has attachments of its own in ``context.incoming``. A handler that is no coroutine function runs in a thread,
-and so does what would keep the loop from others: reading a long request, writing a large result.
+and so does what would keep the loop from others: reading a long request, writing a large result. Handlers that wait for
+requests in a thread have threads of their own: who says nothing keeps no other handler from its thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -60,26 +60,31 @@ class Raised(Exception):
 
 
 class Thread:
-    """What a call has done in a thread, which cannot be stopped. ``unwanted``: it is not to begin any more."""
+    """What a call has done in threads, one thing after the other, which cannot be stopped. ``unwanted``: none is to
+    begin any more. ``reads``: it waits for requests there. ``context``: what its handler does has one from first to
+    last, as a generator's steps have in a loop."""
 
-    def __init__(self) -> None:
-        self.unwanted = False
-        self.future: concurrent.futures.Future[Any] | None = None
+    def __init__(self, reads: bool = False) -> None:
+        self.reads, self.unwanted = reads, False
+        self.context: Context | None = None
+        self.future: Future[Any] | None = None
 
 
 class Performer:
-    """``offers``: what is served. ``threads``: for handlers; ``items``: values of a request, and of a result where some
-    are in more than one place."""
+    """``offers``: what is served. ``threads``: for handlers; ``readers``: for those that wait for requests; ``items``:
+    values of a request, and of a result where some are in more than one place."""
 
-    def __init__(self, threads: int, items: int) -> None:
+    def __init__(self, threads: int, readers: int, items: int) -> None:
         self.offers: dict[Key, Offered] = {}
         self.items = items
         self._handlers = Threads(threads, "meshfast-sdk")
+        self._readers = Threads(readers, "meshfast-sdk-reads")
         self._codec = ThreadPoolExecutor(1, "meshfast-sdk-codec")
 
     def stop(self) -> None:
         """What has not begun does not any more."""
         self._handlers.shutdown(cancel_futures=True)
+        self._readers.shutdown(cancel_futures=True)
         self._codec.shutdown(wait=False, cancel_futures=True)
 
     async def perform(self, number: int, frame: bytes) -> bytes:
@@ -136,14 +141,36 @@ class Performer:
         return await value if inspect.isawaitable(value) else value
 
     async def threaded(self, work: Callable[[], Any], thread: Thread | None = None) -> Any:
-        """What it gives, done in a thread that has this context."""
-        future = self._handlers.submit(copy_context().run, _run, work, thread)
-        if thread is not None:
-            thread.future = future
-        value, error = await asyncio.shield(asyncio.wrap_future(future))
+        """What it gives, done in a thread that has the call's context, from the first time on: this one."""
+        thread = thread or Thread()
+        thread.future = self._submit(thread, _run, work, thread)
+        value, error = await asyncio.shield(asyncio.wrap_future(thread.future))
         if error is not None:
             raise Raised(error)
         return value
+
+    def close(self, answers: Iterator[Any], thread: Thread) -> None:
+        """Has them tidy up in a thread, once what the call has in one is done; only ``thread.future`` waits for it."""
+        if not hasattr(answers, "close") or (inspect.isgenerator(answers) and answers.gi_frame is None):
+            return
+        before, after = thread.future, Future[Any]()
+        thread.future = after
+
+        def begin(_: object = None) -> None:
+            try:
+                self._submit(thread, _close, answers).add_done_callback(lambda _: after.set_result(None))
+            except RuntimeError:  # it was stopped
+                after.set_result(None)
+
+        if before is None:
+            begin()
+        else:
+            before.add_done_callback(begin)
+
+    def _submit(self, thread: Thread, work: Callable[..., _T], *args: Any) -> Future[_T]:
+        if thread.context is None:
+            thread.context = copy_context()
+        return (self._readers if thread.reads else self._handlers).submit(thread.context.run, work, *args)
 
     def find(self, key: Key, method: str, *protocols: str) -> Method:
         """
@@ -191,14 +218,21 @@ def _read(frame: bytes, most: int) -> tuple[Invocation, bytes | None]:
     return call, echo(frame) if call.method == ECHO else None
 
 
-def _run(work: Callable[[], Any], thread: Thread | None) -> tuple[Any, BaseException | None]:
+def _run(work: Callable[[], Any], thread: Thread) -> tuple[Any, BaseException | None]:
     """Its result, or what it raised: not every exception can be raised into a future."""
-    if thread is not None and thread.unwanted:
+    if thread.unwanted:
         return None, None
     try:
         return work(), None
     except BaseException as error:
         return None, error
+
+
+def _close(answers: Any) -> None:
+    try:
+        answers.close()
+    except BaseException as error:  # nobody is there who could be told
+        log.warning("a handler's answers were given up, and failed at it: %s", type(error).__name__, exc_info=error)
 
 
 def fits(found: Callable[..., Any], arguments: list[Any]) -> bool:

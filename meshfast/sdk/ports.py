@@ -33,15 +33,16 @@ class Caller(Protocol):
 
 
 class Port:
-    """``performer`` has what is offered. ``calls`` and ``streaming`` are in flight; ``tasks`` perform them; ``coming``
-    were taken and are no connections yet; ``last``: when a call came, by the loop's clock."""
+    """``performer`` has what is offered. ``calls`` and ``streaming`` are in flight, ``reading`` are those of the
+    latter that read in threads; ``tasks`` perform them; ``coming`` were taken and are no connections yet; ``last``:
+    when a call came, by the loop's clock."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.performer = Performer(self.limits.threads, self.limits.items)
+        self.performer = Performer(self.limits.threads, self.limits.readers, self.limits.items)
         self.refused: Counter[str] = Counter()
         self.shared = Shared(self.limits.wire(), refused=self.refused)
-        self.calls = self.streaming = self.served = 0
+        self.calls = self.streaming = self.reading = self.served = 0
         self.leaving = self.refusing = False
         self.connections: set[Caller] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -64,6 +65,10 @@ class Port:
     def crowded(self, mine: int) -> bool:
         """The same of calls that stream."""
         return self._full(self.streaming, self.limits.streams, mine)
+
+    def waited(self, mine: int) -> bool:
+        """And of those that read their requests in threads."""
+        return self._full(self.reading, self.limits.readers, mine)
 
     def short(self, asks: Caller) -> bool:
         """Whether all memory is had. Who began a request and has not gone on with it has none then."""

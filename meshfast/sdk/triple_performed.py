@@ -4,7 +4,6 @@ windows let it."""
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -38,6 +37,8 @@ STATUS = {
 }  # fmt: skip
 #: Bytes of answers that wait while a handler may make more.
 AHEAD = 64 << 10
+#: What an answer counts with its bytes, until others have a turn: a few that are long, or 64 of those that are short.
+ANSWER = 1 << 10
 #: An exception is the answer: RpcException.BIZ_EXCEPTION.
 THROWN = (b"tri-exception-code", b"3")
 
@@ -60,7 +61,8 @@ class Call:
         self.streams = method is not None and method.streams
         self._takes = method is not None and method.takes
         self._task: asyncio.Task[None] | None = None
-        self._thread = Thread()
+        self._thread = Thread(method is not None and method.reads)
+        self._turn = 0  # answers since others had one
         self._done = self._released = False  # it has its last word; nothing of it is left
         self._shared = self._silent = False  # some values are in two places; what was raised is told by its class
         self._room = asyncio.Event()
@@ -208,7 +210,7 @@ class Call:
         assert method is not None
         arguments: list[Any]
         if self._takes:
-            arguments = [self.requests if _waits(method) else self.requests.waited()]
+            arguments = [self.requests.waited() if method.reads else self.requests]
         else:
             assert self.message is not None
             message, self.message = self.message, None
@@ -262,8 +264,7 @@ class Call:
                 while (one := await self.port.performer.threaded(step, self._thread)) is not NO_MORE:
                     await self._say(one)
             finally:
-                if hasattr(each, "close") and (self._thread.future is None or self._thread.future.done()):
-                    each.close()
+                self.port.performer.close(each, self._thread)
 
     # --- messages
 
@@ -314,8 +315,13 @@ class Call:
             raise Failure(Status.SERVER_THREADPOOL_EXHAUSTED, "output", text)
         self._room.clear()
         self.stream.send(message)
+        self._turn += ANSWER + len(message)
         if self.streams and self.stream.waiting > AHEAD:
+            self._turn = 0
             await self._room.wait()
+        elif self.streams and self._turn > AHEAD:  # what never waits must not keep the loop
+            self._turn = 0
+            await asyncio.sleep(0)
 
     # --- how it ends
 
@@ -326,7 +332,12 @@ class Call:
     def _end(self, status: int, text: str = "") -> None:
         self._done = True
         triple = any(name.startswith(b"tri-") for name, _ in self.stream.fields)
-        self.stream.end(status, text, written(replying.get({}), {}, triple))
+        try:
+            back = written(replying.get({}), {}, triple)
+        except Exception:  # whatever the application has in there, its caller has its answer
+            log.exception("attachments of an answer are left out")
+            back = []
+        self.stream.end(status, text, back)
 
 
 class _Bare:
@@ -346,8 +357,3 @@ def _later(loop: asyncio.AbstractEventLoop, then: Callable[[], None], _: object)
     """From a thread, which may outlive the loop."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(then)
-
-
-def _waits(method: Method) -> bool:
-    """Whether it runs in the loop."""
-    return inspect.isasyncgenfunction(method.function) or inspect.iscoroutinefunction(method.function)

@@ -69,11 +69,12 @@ class Streams(Connection):
 
 
 class _Calls:
-    """The service that a connection has: everything that is offered at its port. ``calls``, ``streaming``: its own."""
+    """The service that a connection has: everything that is offered at its port. ``calls``, ``streaming`` and
+    ``reading``: its own."""
 
     def __init__(self, port: Port) -> None:
         self._port = port
-        self.calls = self.streaming = 0
+        self.calls = self.streaming = self.reading = 0
 
     def begun(self, stream: Stream) -> bool:
         try:
@@ -122,14 +123,15 @@ class _Calls:
         app = said.get(b"tri-consumer-appname")
         if app is not None:
             attachments["remote.application"] = app.decode("latin-1")
-        streams = method is not None and method.streams
+        streams, reads = method is not None and method.streams, method is not None and method.reads
         if port.crowded(self.streaming) if streams else port.full(self.calls):
             what = "streams" if streams else "calls"
             now, most = (port.streaming, limits.streams) if streams else (port.calls, limits.calls)
-            text = f"{now} {what} in flight; the limit `{what}` is {most}"
-            raise Failure(Status.SERVER_THREADPOOL_EXHAUSTED, what, text)
-        self._count(streams, 1)
-        call = Call(port, stream, key, name, method, attachments, lambda: self._ended(streams))
+            raise _full(what, now, most)
+        if reads and port.waited(self.reading):
+            raise _full("readers", port.reading, limits.readers)
+        self._count(streams, reads, 1)
+        call = Call(port, stream, key, name, method, attachments, lambda: self._ended(streams, reads))
         if seconds is not None:
             call.within(seconds)
         return call
@@ -143,17 +145,24 @@ class _Calls:
             found = [Key(service, group, one) for one in _VERSIONS]
         return next((one for one in found if one in self._port.performer.offers), found[0])
 
-    def _count(self, streams: bool, more: int) -> None:
+    def _count(self, streams: bool, reads: bool, more: int) -> None:
         if streams:
             self.streaming += more
             self._port.streaming += more
         else:
             self.calls += more
             self._port.calls += more
+        if reads:
+            self.reading += more
+            self._port.reading += more
 
-    def _ended(self, streams: bool) -> None:
-        self._count(streams, -1)
+    def _ended(self, streams: bool, reads: bool) -> None:
+        self._count(streams, reads, -1)
         self._port.served += 1
+
+
+def _full(what: str, now: int, most: int) -> Failure:
+    return Failure(Status.SERVER_THREADPOOL_EXHAUSTED, what, f"{now} {what} in flight; the limit `{what}` is {most}")
 
 
 def _within(said: Mapping[bytes, bytes]) -> float | None:
