@@ -111,7 +111,7 @@ static inline bool mf_h2_conn_takes(struct mf_h2_conn *h2);
 enum mf_h2_window {
     MF_H2_WINDOW_OPEN,
     MF_H2_WINDOW_LOW,     /* it is low, which says nothing yet of a peer that reads */
-    MF_H2_WINDOW_USED_UP, /* so it is for h2WindowWait, and not even as much was given back: a little is no peer that reads */
+    MF_H2_WINDOW_USED_UP, /* so it is for h2WindowWait, and not even as much was given back */
 };
 static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2);
 /* Its windows have room for so much content. */
@@ -152,12 +152,6 @@ static inline bool mf_h2_conn_low(const struct mf_h2_conn *h2)
     return h2->_out_window < MF_H2_CONN_LOW;
 }
 
-static inline void mf_h2_conn_low_from(struct mf_h2_conn *h2)
-{
-    h2->_low_since = mf_local_now(h2->conn.local);
-    h2->_given = 0;
-}
-
 static inline enum mf_h2_window mf_h2_conn_window(const struct mf_h2_conn *h2)
 {
     if (!mf_h2_conn_low(h2))
@@ -188,9 +182,11 @@ static inline void mf_h2_conn_make_up(struct mf_h2_conn *h2)
     mf_h2_cancels_answered(&h2->_cancels, mf_local_now(h2->conn.local), h2->conn.local->limits);
 }
 
-/* Of what is left of the connection's bound. */
+/* Of what is left of the connection's bound; while the worker is near maxMemory nobody is asked for more than a little. */
 static inline size_t mf_h2_conn_part(const struct mf_h2_conn *h2, int64_t used, int64_t divisor)
 {
+    if (h2->conn.local->budget.since)
+        return MF_H2_PART_LEAST;
     int64_t part = (h2->_in_most - used) / divisor, window = (int64_t)h2->conn.local->limits->h2_stream_window;
     part = part < window ? part : window;
     return part > MF_H2_PART_LEAST ? (size_t)part : MF_H2_PART_LEAST;

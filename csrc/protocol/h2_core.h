@@ -61,6 +61,13 @@ static inline void mf_h2_core_fetch(const struct mf_h2_conn *h2, uint32_t id)
     mf_fetch(h2->_slots[(id / 2 + 4) & h2->_mask], sizeof *next);
 }
 
+/* From now on it is to be seen whether a window that is low is given back. */
+static inline void mf_h2_core_low(struct mf_h2_conn *h2)
+{
+    h2->_low_since = mf_local_now(h2->conn.local);
+    h2->_given = 0;
+}
+
 /* The connection's window, as far as it is to be given back. */
 void mf_h2_core_credit(struct mf_h2_conn *h2);
 /* A stream's window, once half of it is used and passed on: `room` at most are to be under way or held, and twice the last. */

@@ -155,7 +155,7 @@ static void on_window(struct mf_h2_conn *h2, const struct mf_h2_head *head, stru
         h2->_out_window += more;
         h2->_given += more;
         if (!mf_h2_conn_low(h2) || h2->_given >= MF_H2_CONN_LOW)
-            mf_h2_conn_low_from(h2);
+            mf_h2_core_low(h2);
         if (h2->ops->on_credit)
             h2->ops->on_credit(h2, more);
         if (!h2->_failed && mf_conn_open(&h2->conn))

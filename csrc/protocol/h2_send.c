@@ -304,7 +304,7 @@ static void moved(struct mf_h2_stream *stream, size_t len)
     stream->_out_window -= (int32_t)len;
     h2->_out_window -= (int64_t)len;
     if (!before && mf_h2_conn_low(h2))
-        mf_h2_conn_low_from(h2);
+        mf_h2_core_low(h2);
 }
 
 /* A frame of what waits; all or nothing. */

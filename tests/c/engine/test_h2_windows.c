@@ -179,6 +179,45 @@ static void test_tight(void)
     mesh_close();
 }
 
+/* As long as memory is short, no stream is given more of a window than the least, and each goes on by that. */
+static void test_tight_windows(void)
+{
+    enum { CALLERS = 4, STREAMS = 64, EACH = 60000 };
+    mesh_open(MF_OUTBOUND, 1, little_memory);
+    struct peer *good = caller();
+    say_head(good, 1, CALL, false);
+    struct peer *b = provider_with((const uint32_t[]){MF_H2_INITIAL_WINDOW_SIZE, 0, 0});
+    say_window(b, 0, 1 << 20);
+    say_window(b, 1, 1 << 20);
+    for (int i = 0; i < CALLERS; i++) {
+        struct peer *a = caller();
+        for (uint32_t k = 0; k < STREAMS; k++) {
+            say_head(a, 2 * k + 1, CALL, false);
+            say_much(a, 2 * k + 1, EACH, false);
+        }
+        settle();
+    }
+    CHECK(mf_loop_memory(fake.loop) > mesh.limits.max_memory / 8 * 7);
+    say_much(good, 1, 40000, false); /* far beyond half of its window, which would be given back twice as large */
+    settle();
+    CHECK_INT((hear(good), told_of(good, 1)->credit), 0);
+    say_much(good, 1, 25000, false);
+    settle();
+    hear(good);
+    CHECK(told_of(good, 1)->credit > 0 && told_of(good, 1)->credit <= 4096);
+    size_t sent = 65000;
+    for (int i = 0; i < 20; i++) {
+        size_t due = 65536 + told_of(good, 1)->credit - sent;
+        CHECK(due > 0 && due <= 4096);
+        say_much(good, 1, due, false);
+        sent += due;
+        settle();
+        hear(good);
+    }
+    CHECK_INT((hear(b), told_of(b, 1)->content), sent);
+    mesh_close();
+}
+
 static void little_patience(struct mf_limits *limits)
 {
     limits->stall_timeout = 300;
@@ -246,6 +285,7 @@ int main(void)
     test_slow_provider();
     test_all_given_back();
     test_tight();
+    test_tight_windows();
     test_stalled();
     test_long_trailers();
     return test_end("h2_windows");
