@@ -57,6 +57,8 @@ static struct mf_conn *let_in(struct mf_local *local, int fd, size_t size, const
         mf_free(conn);
         if (rc == -ENOMEM)
             MF_COUNT(local, out_of_memory);
+        else
+            local->report(local, MF_EVENT_ACCEPT_FAILED, rc, NULL);
         return NULL;
     }
     mf_list_push(&local->conns, &conn->all);
@@ -84,6 +86,7 @@ struct mf_conn *mf_conn_adopt(struct mf_local *local, const struct mf_passed *fr
         return NULL;
     uint64_t now = mf_local_now(local);
     conn->sock.last_read = from->silent < now ? now - from->silent : 0;
+    conn->sock.bytes_in = from->came_len; /* nothing is guessed of who has begun to speak */
     MF_COUNT(local, connections_adopted);
     return conn;
 }

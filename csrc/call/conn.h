@@ -70,7 +70,7 @@ struct mf_conn {
 };
 
 /* Takes an accepted descriptor over, which is closed when this fails. `size`: of the role's struct, zeroed behind the
- * mf_conn. NULL: it was counted why. */
+ * mf_conn. NULL: it was counted or reported why. */
 struct mf_conn *mf_conn_accept(struct mf_local *local, int fd, size_t size, const struct mf_conn_ops *ops);
 /* The same of what another process had let in, whatever maxConnections says; what had come of it is yet to be shown
  * (mf_sock_unread). */

@@ -243,10 +243,11 @@ uint32_t mf_door_pass(struct mf_door *door, struct mf_ring *to, uint32_t listene
 
 uint32_t mf_door_keep(struct mf_door *door)
 {
+    struct mf_passed unused;
     uint32_t kept = 0;
     for (struct mf_list *node = door->inlet.conns.next; node != &door->inlet.conns; node = node->next) {
         struct mf_conn *conn = MF_CONTAINER(node, struct mf_conn, node);
-        kept += conn->passing;
+        kept += conn->ops->on_pass && conn->ops->on_pass(conn, &unused) >= 0;
         mf_conn_stay(conn);
     }
     return kept;

@@ -32,7 +32,7 @@ void mf_door_end(struct mf_door *door);
 /* Has those of its connections go to another process that may, as far as `to` has room; the door is their `listener`.
  * Returns how many are yet to go. */
 uint32_t mf_door_pass(struct mf_door *door, struct mf_ring *to, uint32_t listener);
-/* Those stay after all. Returns how many. */
+/* Those stay after all, asked already or not. Returns how many. */
 uint32_t mf_door_keep(struct mf_door *door);
 /* Goes on with a connection that another process passed, or that this one had passed; it is the door's from now on. */
 void mf_door_adopt(struct mf_door *door, struct mf_passed *passed);

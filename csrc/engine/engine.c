@@ -203,11 +203,13 @@ int mf_engine_copies(const struct mf_engine *engine, uint32_t listener, int fds[
 
 int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared)
 {
-    if (listener >= engine->n_fronts)
-        return -EINVAL;
-    if (!serving(engine))
-        return -EBUSY;
-    mf_store_relaxed(&engine->fronts[listener].shared, shared);
+    if (listener >= engine->n_fronts || !serving(engine))
+        return listener >= engine->n_fronts ? -EINVAL : -EBUSY;
+    struct mf_front *front = &engine->fronts[listener];
+    if (front->options.n_fds && front->options.mode) /* whoever had it is past using it as it was */
+        mf_listen_permit(&front->bound, &front->file, front->options.mode);
+    front->options.mode = 0; /* once: whoever takes over from us has another */
+    mf_store_relaxed(&front->shared, shared);
     return 0;
 }
 

@@ -20,7 +20,8 @@ int mf_engine_listen(struct mf_engine *engine, const struct mf_listen_options *o
  * started, or it ends. They are the caller's to close. */
 int mf_engine_copies(const struct mf_engine *engine, uint32_t listener, int fds[MF_WORKERS_MAX]);
 /* Whether others have copies of a listener's sockets and go on with them. Then it stops to take connections when the engine
- * begins to end, and leaves those that wait, and the file of a UNIX socket, to them. -EBUSY: it ends already. */
+ * begins to end, and leaves those that wait, and the file of a UNIX socket, to them. Of sockets that it was given it is said
+ * once the engine is to go on with them: the file gets its `mode` by that. -EBUSY: it ends already. */
 int mf_engine_share(struct mf_engine *engine, uint32_t listener, bool shared);
 int mf_engine_start(struct mf_engine *engine);
 const char *mf_engine_loop_name(const struct mf_engine *engine);

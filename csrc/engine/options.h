@@ -23,7 +23,7 @@ struct mf_listen_options {
     struct mf_addr bind;
     const int *fds;            /* sockets that listen there already, at most one a worker: see mf_engine_listen */
     uint32_t n_fds;            /* 0: it makes its own */
-    uint32_t mode;             /* of a UNIX socket's file; 0: 0600 */
+    uint32_t mode;             /* of a UNIX socket's file; 0: 0600, or as it is with `fds` */
     enum mf_direction direction;
     enum mf_listen_protocol protocol; /* AUTO: by its first bytes, else plain TCP; DUBBO, HTTP2: nothing else is let in */
     bool transparent;          /* unread calls, unlisted services and plain TCP go to the address the caller dialled */

@@ -202,7 +202,7 @@ static void pass(struct mf_timer *timer)
     for (uint32_t i = 0; i < worker->n_doors && local->limits->pass_timeout; i++) /* late, too: whoever is quiet goes */
         if (worker->fronts[i].passing)
             left |= mf_door_pass(&worker->doors[i], &worker->passed, i) > 0 || mf_load_relaxed(&worker->doors[i].open);
-    for (uint32_t i = 0; i < worker->n_doors && over; i++)
+    for (uint32_t i = 0; i < worker->n_doors && over && local->limits->pass_timeout; i++)
         if (worker->fronts[i].passing)
             MF_COUNT_N(local, limit_pass_timeout, mf_door_keep(&worker->doors[i]));
     left = left && !over;

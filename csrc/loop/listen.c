@@ -128,23 +128,45 @@ static int open_unix(int fd, const struct mf_addr *addr, const struct mf_listen_
     return rc;
 }
 
-void mf_listen_remove(const struct mf_addr *addr, struct mf_listen_file *file)
+/* Does something with the file if it is still the one that was made. */
+static void with_file(const struct mf_addr *addr, const struct mf_listen_file *mine, void (*act)(const char *path, uint32_t mode),
+                      uint32_t mode)
 {
     const char *path = path_of(addr);
-    struct mf_listen_file mine = *file;
-    *file = (struct mf_listen_file){0};
-    if (!path || !mine.ino)
+    if (!path || !mine->ino)
         return;
     struct lock lock;
     struct stat info;
     bool locked = lock_take(&lock, path) == 0; /* where it cannot be, the rest will hardly work either */
     if (lstat(path, &info) == 0) {
         struct mf_listen_file now = file_of(&info);
-        if (now.dev == mine.dev && now.ino == mine.ino && now.made == mine.made)
-            unlink(path);
+        if (now.dev == mine->dev && now.ino == mine->ino && now.made == mine->made)
+            act(path, mode);
     }
     if (locked)
         lock_give(&lock);
+}
+
+static void remove_it(const char *path, uint32_t mode)
+{
+    (void)mode;
+    unlink(path);
+}
+
+void mf_listen_remove(const struct mf_addr *addr, struct mf_listen_file *file)
+{
+    with_file(addr, file, remove_it, 0);
+    *file = (struct mf_listen_file){0};
+}
+
+static void permit(const char *path, uint32_t mode)
+{
+    (void)fchmodat(AT_FDCWD, path, mode & 0777, AT_SYMLINK_NOFOLLOW); /* who could make it can do this */
+}
+
+void mf_listen_permit(const struct mf_addr *addr, const struct mf_listen_file *file, uint32_t mode)
+{
+    with_file(addr, file, permit, mode);
 }
 
 /* --- TCP */

@@ -33,6 +33,8 @@ int mf_listen_open(const struct mf_addr *addr, const struct mf_listen_how *optio
 int mf_listen_adopt(int fd, struct mf_addr *addr, struct mf_listen_file *file);
 /* Removes the file if it is still the one that was made; `*file` is zeroed. */
 void mf_listen_remove(const struct mf_addr *addr, struct mf_listen_file *file);
+/* Gives the file those permissions, if it is still the one that was made. */
+void mf_listen_permit(const struct mf_addr *addr, const struct mf_listen_file *file, uint32_t mode);
 /* From now on nobody new is let in, through no copy of `fd`: who dials UNIX is refused, who dials TCP is not answered and
  * tries again in a second. Who was being let in still comes. 0 or a negated errno: then nothing has changed. */
 int mf_listen_shut(int fd);

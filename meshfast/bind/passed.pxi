@@ -3,6 +3,9 @@
 from libc.errno cimport EAGAIN
 from libc.string cimport memcpy
 
+_TOO_MANY = (": 32 are the most, and one for which a process of more workers passed sockets counts several times; "
+             "start with as many workers as that had")
+
 
 cdef list _passed(mf_engine *engine, dict listeners, int most):
     """Those that have left, most of them at most. `listeners`: their numbers by name."""

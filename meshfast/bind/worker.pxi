@@ -184,12 +184,13 @@ cdef class Engine:
                fds=()) -> str:
         """Binds a listener now and returns its address as text (port 0 becomes a real one). OSError when taken.
 
-        `mode`: of a UNIX socket's file, 0: 0600. The file goes when the engine stops.
+        `mode`: of a UNIX socket's file, 0: 0600. The file goes when the engine stops. With `fds` it gets that at `share`, 0: none.
         `fds`: sockets that listen there already, and all that share the address: the engine's from now on, whatever
         becomes of this, and shared until `share` says otherwise.
         """
         given = list(fds)
         try:
+            while bind.startswith("unix:") and len(given) > self._workers: _close(given.pop())  # copies of one queue
             while len(given) > self._workers:  # more queues than workers: some have two
                 self._listen(name, bind, direction, protocol, transparent, forward, service, labels, unknown, mode,
                              given[:self._workers])
@@ -227,7 +228,7 @@ cdef class Engine:
             options.has_forward = True
             options.forward = as_addr(forward)
         number = mf_engine_listen(self.ptr, &options, &bound)
-        check(number, f"listener {name} at {bind}")
+        check(number, f"listener {name} at {bind}" + _TOO_MANY * (number == MF_ELIMIT))
         self._listeners.setdefault(name, []).append(number)
         return addr_text(&bound)
 

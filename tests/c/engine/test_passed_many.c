@@ -103,10 +103,62 @@ static void test_the_application_goes_meanwhile(void)
     close_many(&many);
 }
 
+/* Those that find no room on the way stay, and are counted like those that wait for their calls. */
+static void test_who_was_never_asked_is_counted(void)
+{
+    struct many many;
+    struct mf_passed one;
+    open_many(&many, 1);
+    CHECK(COMES_TO(&many, downstream_active, CALLERS));
+    CHECK_INT(mf_engine_pass(many.engine, 1), 0);
+    CHECK(mf_loop_turn(many.loop, 0) >= 0);
+    while (mf_engine_passing(many.engine)) /* and nobody takes them */
+        CHECK(mf_loop_turn(many.loop, WAIT_NS) >= 0);
+    uint64_t went = COUNTER(&many, connections_passed);
+    CHECK(went > 0 && went < CALLERS);
+    CHECK_INT(COUNTER(&many, limit_pass_timeout), CALLERS - went);
+    while (mf_engine_next_passed(many.engine, &one))
+        mf_passed_drop(&one);
+    close_many(&many);
+}
+
+/* Who has sent a byte to the one before does not wait for a provider that speaks first, however long ago that was. */
+static void test_who_has_begun_to_speak(void)
+{
+    struct many many;
+    int pair[2];
+    open_many(&many, 1);
+    CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    struct mf_passed one = {.fd = pair[0], .came_len = 1, .came = mf_alloc(1), .silent = UINT64_C(60000000000)};
+    *one.came = 'P';
+    CHECK_INT(mf_engine_adopt(many.engine, &one), 0);
+    CHECK(COMES_TO(&many, connections_adopted, 1));
+    CHECK_INT(COUNTER(&many, limit_detect_timeout), 0);
+    close(pair[1]);
+    close_many(&many);
+}
+
+/* One that cannot be gone on with is told of. */
+static void test_one_that_is_no_socket(void)
+{
+    struct many many;
+    struct mf_event event = {0};
+    open_many(&many, 1);
+    CHECK_INT(mf_engine_adopt(many.engine, &(struct mf_passed){.fd = 1 << 20}), 0);
+    CHECK(COMES_TO(&many, downstream_active, CALLERS)); /* a turn later, at least */
+    CHECK_INT(mf_engine_next_event(many.engine, &event), 1);
+    CHECK_INT(event.kind, MF_EVENT_ACCEPT_FAILED);
+    CHECK_INT(event.rc, -EBADF);
+    close_many(&many);
+}
+
 int main(void)
 {
     static void (*const tests[])(void) = {
         test_the_application_goes_meanwhile,
+        test_who_was_never_asked_is_counted,
+        test_who_has_begun_to_speak,
+        test_one_that_is_no_socket,
     };
     return run_all("passed, many", tests, sizeof tests / sizeof *tests);
 }

@@ -210,6 +210,48 @@ static void test_the_file_stays(void)
     close_rig(&rig);
 }
 
+static unsigned mode_of(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) < 0 ? 0 : info.st_mode & 0777u;
+}
+
+/* The file is as the first has it until the next is to go on with the socket, and then as that one has it. */
+static void test_another_mode(void)
+{
+    struct rig rig;
+    int fds[MF_WORKERS_MAX];
+    const char *why = NULL;
+    char at[64], *path = at + strlen("unix://");
+    struct mf_engine *engines[2];
+    open_rig(&rig, 1, MF_OUTBOUND, NULL);
+    struct mf_engine_options options = {.workers = 1, .loop.backend = backend, .table = rig.table};
+    struct mf_listen_options listen = {.name = MF_SLICE("unix"), .mode = 0640};
+    mf_limits_default(&options.limits);
+    CHECK_INT(mf_addr_parse(mf_slice_of(at, (size_t)snprintf(at, sizeof at, "unix:///tmp/mf-mode-%d", getpid())),
+                            &listen.bind), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(mf_engine_new(&options, &engines[i], &why), 0);
+        CHECK_INT(mf_engine_listen(engines[i], &listen, NULL), 0);
+        CHECK_INT(mf_engine_start(engines[i]), 0);
+        if (i == 0)
+            CHECK_INT(mf_engine_copies(engines[0], 0, fds), 1);
+        listen = (struct mf_listen_options){.name = MF_SLICE("unix"), .mode = 0666, .fds = fds, .n_fds = 1};
+    }
+    CHECK_INT(mode_of(path), 0640);
+    CHECK_INT(mf_engine_share(engines[0], 0, true), 0);
+    CHECK_INT(mode_of(path), 0640);
+    CHECK_INT(mf_engine_share(engines[1], 0, false), 0);
+    CHECK_INT(mode_of(path), 0666);
+    CHECK_INT(chmod(path, 0600), 0); /* as the one after that does */
+    CHECK_INT(mf_engine_share(engines[1], 0, false), 0);
+    CHECK_INT(mode_of(path), 0600);
+    mf_engine_free(engines[0]);
+    mf_engine_free(engines[1]);
+    CHECK_INT(mode_of(path), 0);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     static void (*const tests[])(void) = {
@@ -218,6 +260,7 @@ int main(void)
         test_who_waits_is_found_by_another_than_was_told,
         test_what_is_taken,
         test_the_file_stays,
+        test_another_mode,
     };
     return run_all("shared", tests, sizeof tests / sizeof *tests);
 }
