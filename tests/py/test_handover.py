@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,34 @@ def test_one_that_is_ready_with_nonsense_does_not_take_over(tmp_path: Path, said
                 await asyncio.sleep(0.01)
             assert one.handover.taken == {"tcp://a"}
             again.close()
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def test_one_that_was_ready_in_time_takes_over_however_late_it_is_heard(tmp_path, monkeypatch) -> None:
+    """It takes calls, and would have to end."""
+    until = passing._until
+
+    async def story() -> None:
+        async with world(tmp_path) as one:
+            channel = await passing.dial(str(tmp_path), SIDECAR)
+            assert channel is not None
+
+            async def over(sock: socket.socket, *, write: bool) -> None:
+                listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if one.handover._next is None or not sock.getsockname() or listens:
+                    await until(sock, write=write)
+                    return
+                await channel.send({"ready": ["tcp://a"]})  # the other one waits for that, and its time is over
+                raise TimeoutError
+
+            monkeypatch.setattr(passing, "_until", over)
+            await channel.send({"want": "takeover"})
+            assert (await one.hear(channel)) == {"directory": True}
+            while not one.stop.called:
+                await asyncio.sleep(0)
+            assert one.handover.taken == {"tcp://a"}
+            channel.close()
 
     asyncio.run(asyncio.wait_for(story(), PATIENCE))
 

@@ -86,7 +86,7 @@ def test_one_that_does_not_answer_is_not_waited_for_longer_than_the_limit(monkey
     run(story())
 
 
-@pytest.mark.parametrize("path", ["é" * 50, "\x01" * 100])
+@pytest.mark.parametrize("path", ["é" * 50, "\x01" * 100], ids=["letters", "controls"])
 def test_many_at_a_path_that_is_long_in_a_message(path: str) -> None:
     async def story() -> None:
         ours, theirs = pair()
