@@ -90,8 +90,9 @@ class Custodians:
                     self._owner.share(name, False)
 
     async def moved(self) -> None:
-        """Another sidecar goes on."""
-        for channel in self._channels:
+        """Another sidecar goes on: who kept asks that one, so that what is had stays shared when it leaves here."""
+        self._left = True
+        for channel in list(self._channels):  # one may come or go meanwhile
             with contextlib.suppress(OSError):
                 await channel.send({"moved": True})
 

@@ -129,6 +129,8 @@ class Handover:
                 want, port = found[0].get("want"), found[0].get("port")
                 if self._ending:
                     await self._refuse(channel, self._ending)
+                elif want == "custody" and self.taken is not None:
+                    await channel.send({"refused": "another sidecar goes on: ask that one"})
                 elif want == "custody" and isinstance(port, int):
                     custody = await self._custodians.pass_to(channel, port)
                 elif want != "takeover":

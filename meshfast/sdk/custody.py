@@ -77,13 +77,15 @@ class Custody:
         """Keeps nothing any more."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._door is not None:
-            self._door.close()
-        if self._with is not None:
-            self._with.close()
-        self._rest()
-        self._hold([])
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:  # also where that is cancelled
+            if self._door is not None:
+                self._door.close()
+            if self._with is not None:
+                self._with.close()
+            self._rest()
+            self._hold([])
 
     def _do(self, what: Awaitable[None]) -> None:
         task = asyncio.ensure_future(what)
@@ -141,16 +143,16 @@ class Custody:
         return channel
 
     async def _followed(self, channel: Channel) -> bool:
-        """Returns when it has gone; whether another has taken over."""
-        moved = False
+        """Returns when it has gone; True, and at once, when another goes on, which may end before this one has."""
         try:
             while (said := await _word(channel)) is not None:
-                moved = moved or bool(said.get("moved"))
+                if said.get("moved"):
+                    return True
         except ProtocolError as error:
             log.warning("custody: %s", error)
         finally:
             channel.close()
-        return moved
+        return False
 
     # --- what is kept
 
@@ -263,8 +265,8 @@ async def _listeners(channel: Channel) -> list[tuple[str, int]]:
                 held += [(str(said.get("at", "")), fd) for fd in fds]
                 if "all" in said:
                     return held
-                if "refused" in said:
-                    raise ProtocolError(str(said["refused"]))
+                if "refused" in said or "moved" in said:
+                    raise ProtocolError(str(said.get("refused", "another sidecar goes on")))
         raise ConnectionResetError("it ended")
     except BaseException:
         for _, fd in held:
