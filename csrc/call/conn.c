@@ -115,6 +115,15 @@ struct mf_conn *mf_conn_dial(struct mf_local *local, const struct mf_addr *addr,
 
 /* --- its end */
 
+/* A drain waits for what is coming as for what is in flight: who sends it knows of no reason to stop. */
+static void set_arriving(struct mf_conn *conn, bool arriving)
+{
+    struct mf_local *local = conn->local;
+    uint64_t n = mf_load_relaxed(&local->arriving);
+    conn->arriving = arriving;
+    mf_store_release(&local->arriving, arriving ? n + 1 : n - 1);
+}
+
 void mf_conn_release(struct mf_conn *conn)
 {
     struct mf_list *node;
@@ -156,6 +165,8 @@ void mf_conn_close(struct mf_conn *conn, enum mf_sock_how how, int rc)
     if (rc == -ENOMEM || conn->doomed_rc == -ENOMEM)
         MF_COUNT(local, out_of_memory);
     mf_list_remove(&conn->waiting);
+    if (conn->arriving)
+        set_arriving(conn, false);
     conn->ops->on_lost(conn, rc);
     mf_conn_release(conn);
     mf_list_remove(&conn->node);
@@ -332,8 +343,18 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at)
     mf_timer_set(mf_loop_timers(conn->local->loop), &conn->timer, at, on_timer);
 }
 
+void mf_conn_arrived(struct mf_conn *conn)
+{
+    struct mf_local *local = conn->local;
+    for (int i = 0; i < 2; i++) /* as long as its call is none in flight yet */
+        mf_store_relaxed(&local->traffic[i].last, mf_local_now(local));
+    set_arriving(conn, false);
+}
+
 void mf_conn_expect(struct mf_conn *conn, uint64_t missing)
 {
+    if (missing && !conn->up && !conn->arriving)
+        set_arriving(conn, true);
     if (conn->frame_by)
         return;
     uint64_t ns = conn->local->limits->frame_timeout * 1000000 + missing * (1000000000 / 65536);

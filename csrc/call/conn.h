@@ -64,6 +64,7 @@ struct mf_conn {
     bool doomed;            /* to be closed by its own timer, at once: never from inside another's callback */
     bool closed;
     bool passing;           /* it is paused as soon as what is left over of its input may go along (MF_PASSED_CAME) */
+    bool arriving;          /* accepted: some of a frame has come, and it is known how much has not */
     bool hasty;             /* its end has no more than a moment, whether its peer takes what was said or not */
     int doomed_rc;
     uint32_t heard;         /* accepted: which of its inlet's words it was told last */
@@ -99,6 +100,9 @@ void mf_conn_wait(struct mf_conn *conn, uint64_t at);
 /* A frame has begun of which `missing` bytes (0: not known) have yet to come: it has frameTimeout, and its length at
  * 64 KiB a second. Harmless when one has begun already. */
 void mf_conn_expect(struct mf_conn *conn, uint64_t missing);
+/* Nothing more is missing of any. */
+static inline void mf_conn_whole(struct mf_conn *conn);
+void mf_conn_arrived(struct mf_conn *conn); /* mf_conn_whole's, of one on which it was so */
 
 /* Its peer is asked by TCP whether it is there, when it has said nothing for tcpKeepalive. */
 void mf_conn_keepalive(struct mf_conn *conn);
@@ -129,6 +133,13 @@ void mf_conn_set_alone(struct mf_conn *up);
 static inline bool mf_conn_reading(const struct mf_conn *conn)
 {
     return !conn->pauses && !conn->doomed && !conn->closed;
+}
+
+static inline void mf_conn_whole(struct mf_conn *conn)
+{
+    conn->frame_by = 0;
+    if (conn->arriving)
+        mf_conn_arrived(conn);
 }
 
 /* What waits for its peer. */

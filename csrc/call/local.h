@@ -28,12 +28,13 @@ enum mf_direction { MF_OUTBOUND, MF_INBOUND };
 /* What comes in one direction. */
 struct mf_traffic {
     mf_atom64 active; /* calls in flight */
-    mf_atom64 last;   /* loop time when the last one began or ended, or bytes were relayed */
+    mf_atom64 last;   /* loop time when the last one began or ended, or was there whole, or bytes were relayed */
 };
 
 struct mf_local {
     struct mf_counters counters;
     struct mf_traffic traffic[2]; /* by enum mf_direction */
+    mf_atom64 arriving;           /* accepted connections on which some of a frame has yet to come */
     mf_atom64 ended_here[MF_OUTCOMES]; /* calls that no peer answered, by outcome */
     char _pad[MF_CACHE_LINE];
 

@@ -34,7 +34,7 @@ struct mf_engine {
     uint64_t asked_at;
     uint32_t turns;       /* of the caller's loop, by us */
     uint32_t adopted;     /* connections, ever: the workers have them by turns */
-    sem_t opened;       /* once per thread: its listeners are open, or start_rc says why not */
+    sem_t opened;         /* once per thread: its listeners are open, or start_rc says why not */
     struct mf_worker *workers[MF_WORKERS_MAX];
 };
 
@@ -275,9 +275,8 @@ static void enter(struct mf_engine *engine, enum mf_phase phase)
     engine->phase = phase;
     engine->asked_at = mf_clock_ns();
     for (uint32_t i = 0; i < engine->n_workers; i++) {
-        struct mf_worker *worker = engine->workers[i];
-        mf_store_release(&worker->asked, phase); /* pairs with the acquire in mf_worker_obey */
-        mf_loop_wake(worker->local.loop);
+        mf_store_release(&engine->workers[i]->asked, phase); /* pairs with the acquire in mf_worker_obey */
+        mf_loop_wake(engine->workers[i]->local.loop);
     }
 }
 
@@ -403,11 +402,13 @@ static bool inbound_over(const struct mf_engine *engine, uint64_t now)
 
 static bool over(const struct mf_engine *engine, uint64_t now)
 {
-    uint64_t open = 0;
-    for (uint32_t i = 0; i < engine->n_workers; i++)
+    uint64_t open = 0, arriving = 0;
+    for (uint32_t i = 0; i < engine->n_workers; i++) {
         open += mf_load_relaxed(&engine->workers[i]->local.counters.downstream_active);
+        arriving += mf_load_acquire(&engine->workers[i]->local.arriving); /* before `last` and `active`: it ends behind them */
+    }
     uint64_t ns = !open ? 0 : all_shared(engine) ? SHARED_QUIET_NS : LAST_QUIET_NS;
-    return quiet(engine, MF_INBOUND, now, ns) && quiet(engine, MF_OUTBOUND, now, ns);
+    return !arriving && quiet(engine, MF_INBOUND, now, ns) && quiet(engine, MF_OUTBOUND, now, ns);
 }
 
 bool mf_engine_drained(struct mf_engine *engine)

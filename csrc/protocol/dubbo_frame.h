@@ -64,7 +64,7 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
         if (rc < 0) {
             MF_COUNT(conn->local, bad_connections);
             ops->on_garbage(conn);
-            conn->frame_by = 0;
+            mf_conn_whole(conn);
             return view.len;
         }
         size_t len = (size_t)MF_DUBBO_HEAD_LEN + head.body_len;
@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
             break;
         }
         at += len;
-        conn->frame_by = 0;
+        mf_conn_whole(conn);
         /* The call of the next answer is on its way while this one is handled. */
         if (answers && rest.len >= len + MF_DUBBO_HEAD_LEN)
             mf_calls_fetch(answers, mf_get64(rest.ptr + len + 4));
@@ -93,6 +93,6 @@ static inline __attribute__((always_inline)) size_t mf_dubbo_frame_read(
     else if (at < view.len && mf_conn_reading(conn))
         mf_conn_expect(conn, missing);
     else
-        conn->frame_by = 0;
+        mf_conn_whole(conn);
     return at;
 }

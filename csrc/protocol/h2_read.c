@@ -399,7 +399,7 @@ size_t mf_h2_read(struct mf_conn *conn, struct mf_slice view)
         if (took <= 0)
             return view.len;
         h2->_preface = true;
-        conn->frame_by = 0;
+        mf_conn_whole(conn);
         at += (size_t)took;
     }
     if (conn->closed || h2->_failed)
@@ -408,6 +408,6 @@ size_t mf_h2_read(struct mf_conn *conn, struct mf_slice view)
     if (at < view.len && mf_conn_reading(conn) && !conn->up)
         mf_conn_expect(conn, missing);
     else
-        conn->frame_by = 0;
+        mf_conn_whole(conn);
     return at;
 }

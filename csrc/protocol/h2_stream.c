@@ -1,17 +1,9 @@
 #include "protocol/h2_stream.h"
 
-#include "base/mem.h"
 #include "protocol/h2_send.h"
 
 #include <assert.h>
 #include <errno.h>
-
-void mf_h2_stream_forget(struct mf_h2_again *again)
-{
-    mf_free(again->bytes);
-    again->bytes = NULL;
-    again->conn = again->len = 0;
-}
 
 struct mf_h2_stream *mf_h2_stream_open(struct mf_h2_conn *h2, const struct mf_pair *fields,
                                        const struct mf_h2_mark *marks, uint32_t n, bool end,

@@ -1,5 +1,6 @@
 #pragma once
 /* h2_stream: one stream of an HTTP/2 connection, what comes of it and what a role does with it (h2_conn.h). */
+#include "base/mem.h"
 #include "codec/h2_fields.h"
 #include "codec/h2_frame.h"
 #include "loop/sock.h"
@@ -82,7 +83,12 @@ struct mf_h2_again {
     } holes[MF_H2_HOLES];
 };
 /* What was put; its holes stay. */
-void mf_h2_stream_forget(struct mf_h2_again *again);
+static inline void mf_h2_stream_forget(struct mf_h2_again *again)
+{
+    mf_free(again->bytes);
+    again->bytes = NULL;
+    again->conn = again->len = 0;
+}
 
 /* In all that follows `again` may be NULL, and so may `marks`: then they are made.
  * Client: asks. NULL: no room (*rc MF_ELIMIT: on_room tells; MF_ECLOSED: on this connection never again), or no

@@ -426,7 +426,7 @@ static int read_head(struct mf_conn *conn, struct mf_slice view, struct mf_http1
         mf_conn_expect(conn, 0);
         return rc;
     }
-    conn->frame_by = 0;
+    mf_conn_whole(conn);
     http1->whole = rc == 0;
     if (rc == 0)
         rc = mf_http1_head_read(mf_slice_of(view.ptr, http1->seen), head);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 enum { CALLS = 20000, FRESH_NS = 250000000 }; /* half of the time that must be quiet */
+enum { LAST_NS = 200000000 };                 /* the time that must be quiet in the end */
 
 struct world {
     struct rig rig;
@@ -76,8 +77,68 @@ static void test_calls_keep_it_open(void)
     CHECK_INT(pthread_join(provider, NULL), 0);
 }
 
+static void answer_one(int fd, uint64_t id)
+{
+    struct frame frame;
+    while ((frame = get(fd)).head.flags & MF_DUBBO_EVENT)
+        drop(&frame);
+    CHECK_INT(frame.head.id, id);
+    drop(&frame);
+}
+
+/* Half of a request has come when the drain begins: the rest is waited for, though nothing else moves. */
+static void test_a_request_that_is_arriving_keeps_it_open(void)
+{
+    static struct world world;
+    open_rig(&world.rig, 1, MF_OUTBOUND, NULL);
+    pthread_t provider;
+    CHECK_INT(pthread_create(&provider, NULL, provide, &world), 0);
+    uint8_t bytes[1024];
+    size_t len = request(bytes, 7, TWO_WAY, "svc", MF_SLICE("x"), NULL), half = len - 1;
+    int slow = dial(&world.rig.proxy), other = dial(&world.rig.proxy);
+    CHECK_INT(send(slow, bytes, half, MSG_NOSIGNAL), (long)half);
+    ask(other, 1, "svc", NULL);
+    answer_one(other, 1); /* by the one worker, which has read the half by then */
+    mf_engine_drain(world.rig.engine);
+    uint32_t early = 0;
+    for (uint64_t by = mf_clock_ns() + 3 * (uint64_t)LAST_NS; mf_clock_ns() < by; usleep(1000))
+        early += mf_engine_drained(world.rig.engine);
+    CHECK_INT(early, 0);
+    CHECK_INT(send(slow, bytes + half, len - half, MSG_NOSIGNAL), (long)(len - half));
+    answer_one(slow, 7);
+    while (!mf_engine_drained(world.rig.engine))
+        usleep(1000);
+    close(slow);
+    close(other);
+    close_rig(&world.rig);
+    CHECK_INT(pthread_join(provider, NULL), 0);
+}
+
+/* Who goes in the midst of one holds nobody up. */
+static void test_who_goes_in_the_midst_is_not_waited_for(void)
+{
+    static struct world world;
+    open_rig(&world.rig, 1, MF_OUTBOUND, NULL);
+    pthread_t provider;
+    CHECK_INT(pthread_create(&provider, NULL, provide, &world), 0);
+    uint8_t bytes[1024];
+    size_t len = request(bytes, 7, TWO_WAY, "svc", MF_SLICE("x"), NULL);
+    int slow = dial(&world.rig.proxy), other = dial(&world.rig.proxy);
+    CHECK_INT(send(slow, bytes, len - 1, MSG_NOSIGNAL), (long)len - 1);
+    ask(other, 1, "svc", NULL);
+    answer_one(other, 1);
+    close(slow);
+    mf_engine_drain(world.rig.engine);
+    while (!mf_engine_drained(world.rig.engine))
+        usleep(1000);
+    close(other);
+    close_rig(&world.rig);
+    CHECK_INT(pthread_join(provider, NULL), 0);
+}
+
 int main(void)
 {
-    void (*const tests[])(void) = {test_calls_keep_it_open};
+    void (*const tests[])(void) = {test_calls_keep_it_open, test_a_request_that_is_arriving_keeps_it_open,
+                                   test_who_goes_in_the_midst_is_not_waited_for};
     return run_all("quiet", tests, sizeof tests / sizeof *tests);
 }
