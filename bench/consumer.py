@@ -47,7 +47,7 @@ class Answering(asyncio.Protocol):
             if flags & 0x20:
                 out.append(HEAD.pack(0xDABB, 0x22, 20, number, 1) + b"N" if flags & 0x40 else b"")
             else:
-                out.append(dubbo.encode_response(number, f"P|{read(data[at:following]).arguments[0]}"))
+                out.append(dubbo.encode_response(number, f"P|{read(data[at:following], len(data)).arguments[0]}"))
             at = following
         self.rest = data[at:]
         self.transport.write(b"".join(out))
