@@ -195,7 +195,7 @@ def test_whole_run_of_the_relay(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("the comparison needs two cores")
     out = tmp_path / "result.json"
-    argv = ["run", "--only", "relay", "--points", "1x1,2x4@500", "--rounds", "3", "--seconds", "0.05"]
+    argv = ["run", "--only", "relay", "--points", "1x1,2x4@500", "--rounds", "3", "--seconds", "0.3"]
     done = CliRunner().invoke(main, [*argv, "--warmup", "0", "--out", str(out)])
     assert done.exit_code == 0, done.output
     result = load_result(out)

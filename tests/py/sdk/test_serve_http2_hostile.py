@@ -69,7 +69,7 @@ def test_rapid_reset_of_what_waits_in_threads() -> None:
         raw.until(lambda: raw.pongs)
 
     world = hostile(client, lambda world: world.serving.calls == 0, threads=2)
-    assert world.serving.refused == {}
+    assert not world.serving.refused.keys() - {"readers"}  # or more were opened than had been found unwanted
 
 
 def test_a_list_of_fields_that_does_not_end() -> None:
