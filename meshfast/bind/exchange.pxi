@@ -21,7 +21,7 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t socket_recv "recv"(int fd, void *bytes, size_t room, int flags)
 
 cdef enum:
-    EXCHANGE_ROOM = 65536
+    EXCHANGE_ROOM = 16384  # on the stack of a thread that may have little of it; what is longer is read by the caller
 
 
 def exchange(int fd, bytes frame not None, int milliseconds):

@@ -86,54 +86,62 @@ static void answer_one(int fd, uint64_t id)
     drop(&frame);
 }
 
-/* Half of a request has come when the drain begins: the rest is waited for, though nothing else moves. */
+/* Two callers: of the `slow` one's request all but `last`, its last byte, has come, as the one worker has answered the
+ * `other` one since. */
+struct half {
+    struct world world;
+    pthread_t provider;
+    int slow, other;
+    uint8_t last;
+};
+
+static void begin_half(struct half *half)
+{
+    open_rig(&half->world.rig, 1, MF_OUTBOUND, NULL);
+    CHECK_INT(pthread_create(&half->provider, NULL, provide, &half->world), 0);
+    uint8_t bytes[1024];
+    size_t len = request(bytes, 7, TWO_WAY, "svc", MF_SLICE("x"), NULL);
+    half->slow = dial(&half->world.rig.proxy);
+    half->other = dial(&half->world.rig.proxy);
+    half->last = bytes[len - 1];
+    CHECK_INT(send(half->slow, bytes, len - 1, MSG_NOSIGNAL), (long)len - 1);
+    ask(half->other, 1, "svc", NULL);
+    answer_one(half->other, 1);
+}
+
+static void end_half(struct half *half)
+{
+    while (!mf_engine_drained(half->world.rig.engine))
+        usleep(1000);
+    close(half->other);
+    close_rig(&half->world.rig);
+    CHECK_INT(pthread_join(half->provider, NULL), 0);
+}
+
+/* The rest is waited for, though nothing else moves. */
 static void test_a_request_that_is_arriving_keeps_it_open(void)
 {
-    static struct world world;
-    open_rig(&world.rig, 1, MF_OUTBOUND, NULL);
-    pthread_t provider;
-    CHECK_INT(pthread_create(&provider, NULL, provide, &world), 0);
-    uint8_t bytes[1024];
-    size_t len = request(bytes, 7, TWO_WAY, "svc", MF_SLICE("x"), NULL), half = len - 1;
-    int slow = dial(&world.rig.proxy), other = dial(&world.rig.proxy);
-    CHECK_INT(send(slow, bytes, half, MSG_NOSIGNAL), (long)half);
-    ask(other, 1, "svc", NULL);
-    answer_one(other, 1); /* by the one worker, which has read the half by then */
-    mf_engine_drain(world.rig.engine);
+    static struct half half;
+    begin_half(&half);
+    mf_engine_drain(half.world.rig.engine);
     uint32_t early = 0;
     for (uint64_t by = mf_clock_ns() + 3 * (uint64_t)LAST_NS; mf_clock_ns() < by; usleep(1000))
-        early += mf_engine_drained(world.rig.engine);
+        early += mf_engine_drained(half.world.rig.engine);
     CHECK_INT(early, 0);
-    CHECK_INT(send(slow, bytes + half, len - half, MSG_NOSIGNAL), (long)(len - half));
-    answer_one(slow, 7);
-    while (!mf_engine_drained(world.rig.engine))
-        usleep(1000);
-    close(slow);
-    close(other);
-    close_rig(&world.rig);
-    CHECK_INT(pthread_join(provider, NULL), 0);
+    CHECK_INT(send(half.slow, &half.last, 1, MSG_NOSIGNAL), 1);
+    answer_one(half.slow, 7);
+    end_half(&half);
+    close(half.slow);
 }
 
 /* Who goes in the midst of one holds nobody up. */
 static void test_who_goes_in_the_midst_is_not_waited_for(void)
 {
-    static struct world world;
-    open_rig(&world.rig, 1, MF_OUTBOUND, NULL);
-    pthread_t provider;
-    CHECK_INT(pthread_create(&provider, NULL, provide, &world), 0);
-    uint8_t bytes[1024];
-    size_t len = request(bytes, 7, TWO_WAY, "svc", MF_SLICE("x"), NULL);
-    int slow = dial(&world.rig.proxy), other = dial(&world.rig.proxy);
-    CHECK_INT(send(slow, bytes, len - 1, MSG_NOSIGNAL), (long)len - 1);
-    ask(other, 1, "svc", NULL);
-    answer_one(other, 1);
-    close(slow);
-    mf_engine_drain(world.rig.engine);
-    while (!mf_engine_drained(world.rig.engine))
-        usleep(1000);
-    close(other);
-    close_rig(&world.rig);
-    CHECK_INT(pthread_join(provider, NULL), 0);
+    static struct half half;
+    begin_half(&half);
+    close(half.slow);
+    mf_engine_drain(half.world.rig.engine);
+    end_half(&half);
 }
 
 int main(void)
